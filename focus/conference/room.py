@@ -1,0 +1,83 @@
+"""What the conference needs of a MUC room; `focus.xmpp.muc` provides it (XEP-0045)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from focus.wire.jid import JID
+
+
+class Departure(StrEnum):
+    """How an occupant went (XEP-0045 sections 7.14, 8.2, 9.1, 9.3 to 9.7, 17.3)."""
+
+    LEFT = "left"
+    KICKED = "kicked"
+    BANNED = "banned"
+    REMOVED = "removed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """Somebody in the room: `jid` is the occupant JID, `real_jid` is None where the room does not tell us."""
+
+    nick: str
+    jid: JID
+    real_jid: JID | None
+    affiliation: str
+    role: str
+
+
+class RoomObserver(Protocol):
+    """Told what happens in a room, in the order of the presences, on the event loop. Our own occupant is left out."""
+
+    def occupant_joined(self, occupant: Occupant) -> None: ...
+
+    def occupant_changed(self, occupant: Occupant) -> None:
+        """Role, affiliation or real JID changed."""
+
+    def occupant_renamed(self, old_nick: str, occupant: Occupant) -> None: ...
+
+    def occupant_left(self, occupant: Occupant, departure: Departure) -> None: ...
+
+    def subject_changed(self, subject: str) -> None: ...
+
+    def anonymity_changed(self, real_jids_are_public: bool) -> None:
+        """Whether everybody (not only moderators) may see real JIDs (status codes 172 and 173, `muc_nonanonymous`)."""
+
+    def room_lost(self, departure: Departure, reason: str) -> None:
+        """We are no longer in the room for good: destroyed, banned or removed. A lost connection is not this."""
+
+    def room_rejoined(self) -> None:
+        """After a reconnection; the occupants have been reported anew (differences only) before this."""
+
+
+class Room(Protocol):
+    """A room that we are in."""
+
+    jid: JID
+    occupants: dict[str, Occupant]
+    subject: str
+    real_jids_are_public: bool
+
+    async def leave(self) -> None: ...
+
+
+class RoomError(Exception):
+    """A room could not be joined; `condition` is the stanza error's, or `timeout`."""
+
+    def __init__(self, room: JID, condition: str, text: str = "") -> None:
+        super().__init__(f"{room}: {condition}{f' ({text})' if text else ''}")
+        self.condition = condition
+
+
+class Rooms(Protocol):
+    """Where rooms are joined."""
+
+    async def join(self, room: JID, observer: RoomObserver) -> Room:
+        """Enter `room` as our occupant, creating it if it does not exist.
+
+        The occupants that are already there are reported before this returns. Raises `RoomError`.
+        """

@@ -1,0 +1,1 @@
+"""Command line, configuration, wiring, metrics and the embedded server."""

@@ -1,0 +1,34 @@
+"""What the service says when it is up, and how it says that it cannot come up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the command line (sysexits.h)."""
+
+    OK = 0
+    FAILURE = 1
+    USAGE = 64
+    UNAVAILABLE = 69
+    CONFIGURATION = 78
+
+
+@dataclass(frozen=True)
+class ServiceReady:
+    """Where the running service listens; the addresses are as bound, so a port is never 0."""
+
+    media: tuple[tuple[str, int], ...]
+    http: tuple[str, int] | None
+    metrics: tuple[str, int] | None
+
+
+class ServiceError(Exception):
+    """The service cannot start or go on: one line for a person, and the exit code that belongs to it."""
+
+    def __init__(self, message: str, exit_code: int = ExitCode.UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = int(exit_code)

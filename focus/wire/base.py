@@ -1,0 +1,136 @@
+"""What every element on the wire has in common: one way in, one way out, one way to be refused."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Annotated, Any, ClassVar, Self
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape, quoteattr
+
+# Stanzas come from slixmpp as standard-library trees; pydantic-xml would take lxml where it happens to be installed.
+os.environ.setdefault("FORCE_STD_XML", "true")
+
+from pydantic import ConfigDict, StringConstraints, ValidationError
+from pydantic_xml import BaseXmlModel
+from pydantic_xml.errors import ParsingError
+
+from focus.wire.conditions import BadRequest, FeatureNotImplemented
+
+#: An attribute or short text. Longer ones are nobody's identifier.
+Token = Annotated[str, StringConstraints(max_length=1023)]
+#: An attribute that names something: never empty.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=1023)]
+#: Text for people.
+Text = Annotated[str, StringConstraints(max_length=8192)]
+
+XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+
+
+class Element(BaseXmlModel, search_mode="unordered"):
+    """One element of a protocol, immutable and valid by construction.
+
+    Unknown attributes and children are dropped, as XMPP's rule of extensibility asks; `StrictElement` refuses them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    strict_children: ClassVar[bool] = False
+
+    @classmethod
+    def parse(cls, tree: ET.Element) -> Self:
+        """Read `tree`.
+
+        Raises `BadRequest` (or `FeatureNotImplemented`, where an unknown part must not be ignored), saying what is
+        wrong and where in a text fit for the stanza error.
+        """
+        try:
+            element = cls.from_xml_tree(tree)
+        except ParsingError as error:
+            raise BadRequest(f"<{local_name(tree.tag)}/>: {_first_line(error)}") from None
+        except ValidationError as error:
+            raise _refusal(tree, error) from None
+        if cls.strict_children and (unknown := _unread(tree, element.to_element())):
+            raise FeatureNotImplemented(f"unknown element <{unknown}/> in <{local_name(tree.tag)}/>")
+        return element
+
+    def to_element(self) -> ET.Element:
+        """The same as a standard-library tree, absent parts left out."""
+        tree: ET.Element = self.to_xml_tree(exclude_none=True)
+        return tree
+
+    def to_string(self) -> str:
+        """As XMPP writes it: default namespaces, no prefixes."""
+        return serialize(self.to_element())
+
+    @classmethod
+    def qualified_tag(cls) -> str:
+        """`{namespace}name`, as ElementTree writes it."""
+        namespace = (cls.__xml_nsmap__ or {}).get(cls.__xml_ns__ or "", "")
+        return f"{{{namespace}}}{cls.__xml_tag__}"
+
+
+class StrictElement(Element):
+    """An element whose unknown attributes and children are refused ("MUST NOT silently ignore", XEP-0327 section 6)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    strict_children: ClassVar[bool] = True
+
+
+class Flag(Element, tag="flag"):
+    """An empty element whose presence is its meaning; the field that holds it gives tag and namespace."""
+
+
+def local_name(tag: str) -> str:
+    """`name` of `{namespace}name`."""
+    return tag.rpartition("}")[2]
+
+
+def namespace_of(tag: str) -> str:
+    """`namespace` of `{namespace}name`, or an empty string."""
+    return tag[1:].partition("}")[0] if tag.startswith("{") else ""
+
+
+def serialize(tree: ET.Element, namespace: str = "") -> str:
+    """`tree` as text inside the default namespace `namespace`, without prefixes: some clients compare names as text."""
+    own = namespace_of(tree.tag)
+    parts = [f"<{local_name(tree.tag)}"]
+    if own != namespace:
+        parts.append(f" xmlns={quoteattr(own)}")
+    for key, value in tree.attrib.items():
+        parts.append(f" {'xml:lang' if key == XML_LANG else key}={quoteattr(value)}")
+    if not len(tree) and not tree.text:
+        return "".join([*parts, "/>"])
+    parts.extend((">", escape(tree.text or "")))
+    for child in tree:
+        parts.extend((serialize(child, own), escape(child.tail or "")))
+    parts.append(f"</{local_name(tree.tag)}>")
+    return "".join(parts)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _refusal(tree: ET.Element, error: ValidationError) -> BadRequest | FeatureNotImplemented:
+    first: Any = error.errors()[0]
+    where = "/".join(str(part) for part in first["loc"]) or local_name(tree.tag)
+    what = str(first.get("ctx", {}).get("orig", first["msg"]))
+    if first["type"] == "extra_forbidden":
+        return FeatureNotImplemented(f"unknown {where} in <{local_name(tree.tag)}/>")
+    return BadRequest(f"<{local_name(tree.tag)}/> {where}: {what}")
+
+
+def _unread(received: ET.Element, understood: ET.Element) -> str:
+    """The name of the first element of `received` that did not make it into `understood`, or an empty string."""
+    missing = Counter(child.tag for child in received) - Counter(child.tag for child in understood)
+    if missing:
+        return local_name(next(iter(missing)))
+    remaining = list(understood)
+    for child in received:
+        twin = next(other for other in remaining if other.tag == child.tag)
+        remaining.remove(twin)
+        if deeper := _unread(child, twin):
+            return deeper
+    return ""
