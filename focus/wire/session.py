@@ -1,0 +1,40 @@
+"""What a call's Jingle session tells beyond Rayo, for a conference that shows who is there: an extension of our own.
+
+Rayo says that a call exists and whom it is joined to. A roster also needs the session it is carried by, how the caller
+is named in the mix, and whether the caller has muted itself. `Watch` asks a call for that and for the news of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic_xml import attr
+
+from focus.wire.base import Name
+from focus.wire.rayo import Command, Event
+from focus.wire.rtp import Ssrc
+
+SESSION: Final = "urn:focus-conference:session:0"
+
+
+class Watch(Command, tag="watch", ns="", nsmap={"": SESSION}):
+    """Send me this call's `Session` now and whenever it changes, and its end."""
+
+
+class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
+    """How a call is carried.
+
+    `peer` and `local` are the full JIDs of its Jingle session, `source_id` the CSRC by which others hear it,
+    `joining_method` RFC 4575's, `muted` and `held` what the peer last said of itself by session-info,
+    `connected` whether media flows, `accepted` whether the session is.
+    """
+
+    sid: Name = attr()
+    peer: Name = attr()
+    local: Name = attr()
+    source_id: Ssrc = attr(name="source-id", default=0)
+    joining_method: Name = attr(name="joining-method", default="dialed-in")
+    accepted: bool = attr(default=False)
+    connected: bool = attr(default=False)
+    muted: bool = attr(default=False)
+    held: bool = attr(default=False)
