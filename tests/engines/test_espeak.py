@@ -1,0 +1,182 @@
+"""Speech from the real espeak-ng."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import aclosing, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from focus.engines.espeak import MAX_TEXT, Espeak
+from focus.engines.synthesizer import SAMPLE_RATE, EngineMissing, Samples, SynthesisError, Synthesizer, UnknownVoice
+
+LONG = "The quick brown fox jumps over the lazy dog. " * 200
+
+
+def children_of_this_process() -> set[int]:
+    children: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # the thread has just ended
+            children.update(int(child) for child in (task / "children").read_text().split())
+    return children
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    before = children_of_this_process()
+    yield
+    assert children_of_this_process() <= before
+
+
+async def spoken(engine: Synthesizer, text: str, *, voice: str | None = None, language: str | None = None) -> Samples:
+    return np.concatenate([block async for block in engine.synthesize(text, voice=voice, language=language)])
+
+
+def program(folder: Path, script: str) -> str:
+    path = folder / "engine"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+async def test_speech_has_the_length_and_energy_of_speech() -> None:
+    samples = await spoken(Espeak(), "Welcome to the conference. There are three participants.")
+    assert samples.dtype == np.int16
+    assert samples.ndim == 1
+    assert 2 < len(samples) / SAMPLE_RATE < 8
+    loud = samples.astype(np.float64)
+    assert np.sqrt(np.mean(loud**2)) > 500
+    spectrum = np.abs(np.fft.rfft(loud)) ** 2
+    frequencies = np.fft.rfftfreq(len(loud), 1 / SAMPLE_RATE)
+    # espeak-ng works at 22.05 kHz: a resampling that is none would put energy above, and speech at the wrong pitch.
+    assert spectrum[frequencies > 11_500].sum() < 0.001 * spectrum.sum()
+    assert spectrum[(frequencies > 80) & (frequencies < 5000)].sum() > 0.9 * spectrum.sum()
+
+
+async def test_more_text_takes_longer() -> None:
+    engine = Espeak()
+    assert len(await spoken(engine, "one two three four five six")) > 2 * len(await spoken(engine, "one"))
+
+
+async def test_speech_comes_in_blocks_before_the_end() -> None:
+    lengths = [len(block) async for block in Espeak().synthesize("A sentence of more than one block.")]
+    assert len(lengths) > 3
+    assert max(lengths) < SAMPLE_RATE
+
+
+async def test_no_text_is_no_speech() -> None:
+    assert [block async for block in Espeak().synthesize("")] == []
+
+
+async def test_text_longer_than_a_pipe_is_spoken() -> None:
+    async with aclosing(Espeak().synthesize("a" + " " * 90_000 + "b")) as blocks:
+        assert len(await anext(blocks)) > 0
+
+
+async def test_markup_and_options_in_the_text_are_only_text() -> None:
+    engine = Espeak()
+    assert len(await spoken(engine, "--version")) > SAMPLE_RATE / 4
+    assert len(await spoken(engine, "<break time='60s'/>hi")) < 20 * SAMPLE_RATE
+
+
+async def test_a_voice_is_found_by_name_language_or_file_with_a_variant() -> None:
+    engine = Espeak()
+    plain = await spoken(engine, "hello", voice="en-us")
+    assert np.array_equal(plain, await spoken(engine, "hello", voice="English (America)"))
+    assert np.array_equal(plain, await spoken(engine, "hello", voice="gmw/en-US"))
+    assert not np.array_equal(plain, await spoken(engine, "hello", voice="en-us+f3"))
+
+
+async def test_the_language_counts_where_no_voice_is_named() -> None:
+    engine = Espeak()
+    german = await spoken(engine, "Wasserfall", language="de")
+    assert np.array_equal(german, await spoken(engine, "Wasserfall", language="de-AT"))
+    assert not np.array_equal(german, await spoken(engine, "Wasserfall", language="en-GB"))
+    assert np.array_equal(german, await spoken(engine, "Wasserfall", voice="de", language="en"))
+
+
+@pytest.mark.parametrize("voice", ["nonesuch", "en-us+nonesuch", "../../etc/passwd", "-x", "+f3"])
+async def test_an_unknown_voice_is_refused(voice: str) -> None:
+    with pytest.raises(UnknownVoice):
+        await spoken(Espeak(), "hello", voice=voice)
+
+
+@pytest.mark.parametrize("language", ["tlh", "x y", "-v", "q" * 500])
+async def test_an_unknown_language_is_refused(language: str) -> None:
+    with pytest.raises(UnknownVoice):
+        await spoken(Espeak(), "hello", language=language)
+
+
+async def test_the_voices_are_listed() -> None:
+    voices = await Espeak().voices()
+    assert len(voices) > 50
+    german = next(voice for voice in voices if voice.name == "German")
+    assert german.languages[0][0] == "de"
+    american = next(voice for voice in voices if voice.file == "gmw/en-US")
+    assert american.name == "English (America)"
+    assert {language for language, _ in american.languages} == {"en-us", "en"}
+
+
+async def test_reading_no_further_ends_the_process() -> None:
+    async with aclosing(Espeak().synthesize(LONG)) as blocks:
+        await anext(blocks)
+        assert children_of_this_process()
+    assert not children_of_this_process()
+
+
+async def test_cancelling_whoever_listens_ends_the_process() -> None:
+    speaking = asyncio.Event()
+
+    async def listen() -> None:
+        async with aclosing(Espeak().synthesize(LONG)) as blocks:
+            async for _ in blocks:
+                speaking.set()
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(listen())
+    await asyncio.wait_for(speaking.wait(), 10)
+    assert children_of_this_process()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not children_of_this_process()
+
+
+async def test_cancelling_before_the_first_sound_ends_the_process(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "started")
+    engine = Espeak(program(tmp_path, f"echo yes > {tmp_path}/started; exec sleep 60"))
+    task = asyncio.create_task(spoken(engine, "hello"))
+    async with asyncio.timeout(10):
+        assert await asyncio.to_thread((tmp_path / "started").read_text) == "yes\n"
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_engine_that_hangs_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(SynthesisError, match="said nothing"):
+        await spoken(Espeak(program(tmp_path, "exec sleep 60"), timeout=0.2), "hello")
+
+
+async def test_an_engine_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(SynthesisError, match=r"ended with 3: out of order"):
+        await spoken(Espeak(program(tmp_path, "cat >/dev/null; echo out of order >&2; exit 3")), "hello")
+
+
+async def test_an_engine_that_writes_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SynthesisError, match="WAV"):
+        await spoken(Espeak(program(tmp_path, "echo nothing that anybody could play")), "hello")
+
+
+async def test_an_engine_that_is_not_there_is_named() -> None:
+    with pytest.raises(EngineMissing, match="no-such-engine is not installed"):
+        await spoken(Espeak("no-such-engine"), "hello")
+
+
+async def test_too_much_text_is_refused() -> None:
+    with pytest.raises(SynthesisError, match="characters"):
+        await spoken(Espeak(), "a" * (MAX_TEXT + 1))
