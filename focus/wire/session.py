@@ -11,7 +11,7 @@ from typing import Final
 from pydantic_xml import attr
 
 from focus.wire.base import Name
-from focus.wire.rayo import Command, Event
+from focus.wire.rayo import Command, Event, JoinDirection
 from focus.wire.rtp import Ssrc
 
 SESSION: Final = "urn:focus-conference:session:0"
@@ -26,7 +26,7 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
 
     `peer` and `local` are the full JIDs of its Jingle session, `source_id` the CSRC by which others hear it,
     `joining_method` RFC 4575's, `muted` and `held` what the peer last said of itself by session-info,
-    `connected` whether media flows, `accepted` whether the session is.
+    `connected` whether media flows, `accepted` whether the session is, and `direction` that of its join with a mixer.
     """
 
     sid: Name = attr()
@@ -34,7 +34,9 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     local: Name = attr()
     source_id: Ssrc = attr(name="source-id", default=0)
     joining_method: Name = attr(name="joining-method", default="dialed-in")
+    ringing: bool = attr(default=False)
     accepted: bool = attr(default=False)
     connected: bool = attr(default=False)
     muted: bool = attr(default=False)
     held: bool = attr(default=False)
+    direction: JoinDirection = attr(default="duplex")

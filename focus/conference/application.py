@@ -1,0 +1,77 @@
+"""All conferences: which one a call belongs to, and when one begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Iterable
+
+from focus.conference.conference import Conference, Surroundings
+from focus.wire import context
+from focus.wire.conference_info import ConferenceInfo
+from focus.wire.jid import JID
+
+log = logging.getLogger(__name__)
+
+
+class ConferenceApplication:
+    """Opens a conference for the first call to a room (`focus.rayo.server.Application`)."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._server = surroundings.server
+        self._conferences: dict[str, tuple[Conference, asyncio.Task[None]]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._stop = asyncio.Event()
+
+    @property
+    def conferences(self) -> tuple[Conference, ...]:
+        return tuple(conference for conference, _ in self._conferences.values())
+
+    async def run(self) -> None:
+        """Until `stop`; then every conference leaves its room."""
+        async with asyncio.TaskGroup() as self._tasks:
+            await self._stop.wait()
+            for conference, task in list(self._conferences.values()):
+                await conference.leave()
+                task.cancel()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def controllers(self, called: JID, mixer: str) -> Iterable[JID]:
+        return [self._open(mixer).client]
+
+    def mixer_opened(self, name: str) -> None:
+        self._open(name)
+
+    def document_for(self, focus: JID, peer: JID, sid: str) -> ConferenceInfo | None:
+        """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""
+        known = self._conferences.get(self._server.addresses.mixer_of(focus) or "")
+        return known[0].document_for(peer, sid) if known else None
+
+    def _open(self, name: str) -> Conference:
+        if (known := self._conferences.get(name)) is not None:
+            return known[0]
+        assert self._tasks is not None
+        conference = Conference(name, self._surroundings)
+        self._server.register(conference.client, conference)
+        scope = contextvars.copy_context()
+        scope.run(context.room.set, name)
+        scope.run(context.call.set, "")
+        task = self._tasks.create_task(self._supervise(conference), name=f"conference {name}", context=scope)
+        self._conferences[name] = (conference, task)
+        return conference
+
+    async def _supervise(self, conference: Conference) -> None:
+        log.info("the conference begins")
+        try:
+            await conference.run(lambda: self._retire(conference))
+        except Exception:
+            log.exception("the conference crashed")
+        log.info("the conference is over")
+
+    def _retire(self, conference: Conference) -> None:
+        self._server.unregister(conference.client)
+        del self._conferences[conference.name]

@@ -1,0 +1,314 @@
+"""One conference: a MUC room, a mixer, and the calls in it; a Rayo client like any other, only in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from focus.conference.notification import DocumentOutbox, Notification
+from focus.conference.policy import Policy, Verdict, occupant_of
+from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
+from focus.conference.roster import Roster
+from focus.rayo.call import REASON_HEADER
+from focus.rayo.server import Server
+from focus.wire import context
+from focus.wire.base import Flag
+from focus.wire.conditions import StanzaError
+from focus.wire.conference_info import ConferenceInfo
+from focus.wire.jid import JID
+from focus.wire.rayo import Accept, Answer, End, Event, Hangup, Header, Join, Joined, Offer, Reject, Unjoined
+from focus.wire.session import Session, Watch
+
+log = logging.getLogger(__name__)
+
+#: Seconds between somebody's leaving the room and the end of their call: a server that goes down takes everybody's
+#: presence with it first, and that must not end the calls.
+GRACE = 0.7
+
+Work = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all conferences share."""
+
+    server: Server
+    rooms: Rooms
+    policy: Policy
+    outbox: DocumentOutbox
+    features: Callable[[JID], Awaitable[frozenset[str]]]
+    #: Counts the interruptions of the XMPP connection.
+    interruptions: Callable[[], int]
+    page: Callable[[str], str]
+    guests: str
+
+
+class Conference:
+    """Takes calls to `name`, keeps the room, and tells everybody who is there.
+
+    All that happens goes through one queue, in order. It ends `policy.linger` seconds after its last call.
+    """
+
+    def __init__(self, name: str, surroundings: Surroundings) -> None:
+        self.name = name
+        self._all = surroundings
+        self._server = surroundings.server
+        addresses = self._server.addresses
+        #: Our address as a Rayo client, and the real JID of our occupant.
+        self.client = addresses.occupant(name)
+        self._room: Room | None = None
+        self.roster = Roster(
+            focus=addresses.mixer(name),
+            room=addresses.room(name),
+            page=surroundings.page(name),
+            guests=surroundings.guests,
+            maximum=surroundings.policy.maximum,
+        )
+        self._offers: dict[JID, JID] = {}  # call -> caller, not yet admitted
+        self._calls: set[JID] = set()  # calls that are not over
+        self._notifications: dict[JID, tuple[Notification, asyncio.Task[None]]] = {}
+        self._work: asyncio.Queue[Work] = asyncio.Queue()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    # life
+
+    async def run(self, retire: Callable[[], None]) -> None:
+        """Until nobody has been in the call for a while.
+
+        The caller has registered us as a client; `retire` undoes that, in the moment in which no more work is taken.
+        """
+        async with asyncio.TaskGroup() as self._tasks:
+            try:
+                self._server.bind_mixer(self.name, self.client)
+                while await self._next():
+                    pass
+            finally:
+                self._server.release_mixer(self.name, self.client)
+                retire()
+                for _, task in self._notifications.values():
+                    task.cancel()
+
+    async def _next(self) -> bool:
+        """Do one piece of work; False when there has been none for the time that the policy lingers."""
+        try:
+            async with asyncio.timeout(None if self._calls else self._all.policy.linger):
+                work = await self._work.get()
+        except TimeoutError:
+            if not self._server.mixer_in_use(self.name):
+                await self._leave_room()
+                return not self._work.empty()
+            return True  # somebody is being called into the conference
+        try:
+            await work()
+        except Exception:
+            log.exception("the conference goes on after a fault")
+        return True
+
+    async def leave(self) -> None:
+        """Leave the room, at the end of the service. The server ends the calls."""
+        await self._leave_room()
+
+    # events of calls and of the mixer (`focus.rayo.server.Client`)
+
+    def deliver(self, sender: JID, event: Event) -> None:
+        match event:
+            case Offer():
+                self._do(lambda: self._offered(sender, JID.from_uri(event.from_ or "")))
+            case Joined(call_uri=str(uri)) if sender == self.roster.focus:
+                self._do(lambda: self._watch(JID.from_uri(uri)))
+            case Unjoined(call_uri=str(uri)) if sender == self.roster.focus:
+                self._do(lambda: self._gone(JID.from_uri(uri)))
+            case Session():
+                self._do(lambda: self._described(sender, event))
+            case End():
+                self._do(lambda: self._ended(sender))
+
+    async def _offered(self, call: JID, caller: JID) -> None:
+        self._calls.add(call)
+        try:
+            await self._enter_room()
+        except RoomError as error:
+            log.error("a call is refused, because the room cannot be entered: %s", error)
+            await self._command(call, Reject(error=Flag()))
+            return
+        await self._command(call, Accept())
+        self._offers[call] = caller
+        await self._judge(call)
+        if call in self._offers:
+            self._spawn(self._give_up(call))
+
+    async def _judge(self, call: JID) -> None:
+        taking_part = len(self._calls) - len(self._offers)
+        verdict = self._all.policy.judge(self._offers[call], self.roster.occupants, taking_part)
+        if verdict is Verdict.WAIT:
+            return
+        del self._offers[call]
+        if verdict is Verdict.FULL:
+            log.info("a call is refused: all %d places are taken", self._all.policy.maximum)
+            await self._command(call, Reject(busy=Flag()))
+        elif await self._command(call, Answer()):
+            await self._command(call, Join(mixer_name=self.name))
+
+    async def _give_up(self, call: JID) -> None:
+        await asyncio.sleep(self._all.policy.entry_wait)
+        if self._offers.pop(call, None):
+            log.info("a call is refused: the caller has not entered the room")
+            await self._command(call, Reject(decline=Flag()))
+
+    async def _watch(self, call: JID) -> None:
+        try:
+            session = await self._server.command(self.client, call, Watch())
+        except StanzaError:
+            return  # it has ended meanwhile
+        self._calls.add(call)
+        try:
+            await self._enter_room()
+        except RoomError as error:
+            log.error("somebody was called into a room that cannot be entered: %s", error)
+        if isinstance(session, Session):
+            await self._described(call, session)
+
+    async def _described(self, call: JID, session: Session) -> None:
+        if call not in self._calls:
+            return
+        self._update(self.roster.with_session(call, session, datetime.now(UTC)))
+        if session.accepted and call not in self._notifications:
+            notification = Notification(
+                sid=session.sid,
+                local=JID.parse(session.local),
+                peer=JID.parse(session.peer),
+                outbox=self._all.outbox,
+                features=self._all.features,
+                document=lambda: self.roster.document(),
+                coalesce=self._all.policy.coalesce,
+            )
+            notification.changed()
+            self._notifications[call] = (notification, self._spawn(notification.run()))
+
+    async def _gone(self, call: JID) -> None:
+        if call in self.roster.participants:
+            self._update(self.roster.without(call))
+        if (known := self._notifications.pop(call, None)) is not None:
+            known[1].cancel()
+        self._calls.discard(call)
+
+    async def _ended(self, call: JID) -> None:
+        self._offers.pop(call, None)
+        await self._gone(call)
+
+    # what happens in the room (`focus.conference.room.RoomObserver`)
+
+    def occupant_joined(self, occupant: Occupant) -> None:
+        self._occupants([*self._others(occupant.nick), occupant])
+        self._do(self._judge_again)
+
+    def occupant_changed(self, occupant: Occupant) -> None:
+        self._occupants([*self._others(occupant.nick), occupant])
+        self._do(self._judge_again)
+
+    def occupant_renamed(self, old_nick: str, occupant: Occupant) -> None:
+        others = [one for one in self._others(old_nick) if one.nick != occupant.nick]
+        self._occupants([*others, occupant])
+
+    def occupant_left(self, occupant: Occupant, departure: Departure) -> None:
+        self._occupants(self._others(occupant.nick))
+        log.info("%s has %s", occupant.nick, departure)
+        if departure is not Departure.LOST:
+            grace = GRACE if departure is Departure.LEFT else 0.0
+            for call, participant in self.roster.participants.items():
+                if occupant_of(participant.peer, [occupant]) and participant.peer in (occupant.real_jid, occupant.jid):
+                    self._spawn(self._hang_up(call, grace))
+
+    def subject_changed(self, subject: str) -> None:
+        self._update(replace(self.roster, subject=subject))
+
+    def anonymity_changed(self, real_jids_are_public: bool) -> None:
+        self._update(replace(self.roster, real_jids_are_public=real_jids_are_public))
+
+    def room_lost(self, departure: Departure, reason: str) -> None:
+        log.warning("the room is lost (%s%s): the conference ends", departure, f", {reason}" if reason else "")
+        self._room = None
+        self._occupants([])
+        for call in list(self._calls):
+            self._spawn(self._hang_up(call, 0.0))
+
+    def room_rejoined(self) -> None:
+        for notification, _ in self._notifications.values():
+            notification.changed(force=True)
+
+    def _others(self, nick: str) -> list[Occupant]:
+        return [occupant for occupant in self.roster.occupants if occupant.nick != nick]
+
+    def _occupants(self, occupants: Iterable[Occupant]) -> None:
+        self._update(replace(self.roster, occupants=tuple(occupants)))
+
+    async def _judge_again(self) -> None:
+        for call in list(self._offers):
+            await self._judge(call)
+
+    async def _hang_up(self, call: JID, grace: float) -> None:
+        before = self._all.interruptions()
+        await asyncio.sleep(grace)
+        if self._all.interruptions() == before:
+            await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="gone"),)))
+
+    async def _enter_room(self) -> None:
+        if self._room is None:
+            self._room = await self._all.rooms.join(self.roster.room, self)
+            self._update(
+                replace(self.roster, subject=self._room.subject, real_jids_are_public=self._room.real_jids_are_public)
+            )
+
+    async def _leave_room(self) -> None:
+        if self._room is not None:
+            room, self._room = self._room, None
+            await room.leave()
+            self._occupants([])
+
+    # documents
+
+    def document_for(self, peer: JID, sid: str) -> ConferenceInfo | None:
+        """The full document for the participant whose session this is, or None."""
+        for call, participant in self.roster.participants.items():
+            if participant.session.sid == sid and participant.peer == peer and call in self._notifications:
+                return self._notifications[call][0].full()
+        return None
+
+    # plumbing
+
+    def _update(self, roster: Roster) -> None:
+        if roster != self.roster:
+            self.roster = roster
+            for notification, _ in self._notifications.values():
+                notification.changed()
+
+    async def _command(self, call: JID, command: Accept | Answer | Reject | Hangup | Join) -> bool:
+        """Whether `call` did what it was told; it may have ended meanwhile."""
+        try:
+            await self._server.command(self.client, call, command)
+        except StanzaError as error:
+            log.info("<%s/> came too late or was refused: %s", type(command).__xml_tag__, error)
+            return False
+        return True
+
+    def _do(self, work: Work) -> None:
+        self._work.put_nowait(work)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        assert self._tasks is not None
+        scope = contextvars.copy_context()
+        scope.run(context.room.set, self.name)
+        return self._tasks.create_task(_guard(work), context=scope)
+
+
+async def _guard(work: Coroutine[Any, Any, None]) -> None:
+    """A fault in one participant's affairs costs that participant's affairs only."""
+    try:
+        await work
+    except Exception:
+        log.exception("the conference goes on after a fault")

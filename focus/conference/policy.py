@@ -1,0 +1,53 @@
+"""Who may take part: pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from focus.conference.room import Occupant
+from focus.wire.jid import JID
+
+
+class Verdict(Enum):
+    """What becomes of a caller."""
+
+    ADMIT = auto()
+    WAIT = auto()
+    """Not now, but as soon as they enter the room."""
+    FULL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`strangers`: may somebody call who is not in the room. `maximum`: participants in one conference.
+
+    `entry_wait`: seconds that a stranger is given to enter the room. `linger`: seconds that the focus stays when the
+    last call has ended. `coalesce`: seconds in which changes are gathered into one document.
+    """
+
+    strangers: bool = False
+    maximum: int = 100
+    entry_wait: float = 15.0
+    linger: float = 15.0
+    coalesce: float = 0.2
+
+    def judge(self, caller: JID, occupants: Iterable[Occupant], participants: int) -> Verdict:
+        """What becomes of `caller` in a room with `occupants` and so many `participants` in the call already."""
+        if participants >= self.maximum:
+            return Verdict.FULL
+        if self.strangers or occupant_of(caller, occupants) is not None:
+            return Verdict.ADMIT
+        return Verdict.WAIT
+
+
+def occupant_of(peer: JID, occupants: Iterable[Occupant]) -> Occupant | None:
+    """The occupant that `peer` is: by its real full JID, else by its occupant JID, else by its bare JID."""
+    by_account = None
+    for occupant in occupants:
+        if peer in (occupant.real_jid, occupant.jid):
+            return occupant
+        if occupant.real_jid is not None and occupant.real_jid.bare == peer.bare:
+            by_account = occupant
+    return by_account

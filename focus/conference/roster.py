@@ -1,0 +1,185 @@
+"""Who takes part, as the document of RFC 4575; pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from focus.conference.policy import occupant_of
+from focus.conference.room import Occupant
+from focus.wire.conference_info import (
+    AvailableMedia,
+    ConferenceDescription,
+    ConferenceInfo,
+    ConferenceState,
+    Endpoint,
+    EndpointStatus,
+    Execution,
+    JoiningMethod,
+    Media,
+    MediaStatus,
+    Medium,
+    Roles,
+    Uri,
+    Uris,
+    User,
+    Users,
+)
+from focus.wire.jid import JID, unescape_node
+from focus.wire.session import Session
+
+_LABEL = "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """One call in the conference: what its session says, and since when."""
+
+    call: JID
+    session: Session
+    since: datetime
+
+    @property
+    def peer(self) -> JID:
+        return JID.parse(self.session.peer)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """A conference at one moment.
+
+    `focus` is the address of its mixer, `room` the MUC room it is bound to, `page` where browsers find it (or empty),
+    `guests` the domain of anonymous accounts, whose local parts are nobody's name.
+    `real_jids_are_public` decides how participants are named: where the room hides who they are, by occupant JIDs only.
+    """
+
+    focus: JID
+    room: JID
+    page: str = ""
+    guests: str = ""
+    maximum: int | None = None
+    subject: str = ""
+    real_jids_are_public: bool = False
+    occupants: tuple[Occupant, ...] = ()
+    participants: dict[JID, Participant] = field(default_factory=dict)
+
+    def with_session(self, call: JID, session: Session, now: datetime) -> Roster:
+        """The roster after `call` has said how it is carried."""
+        known = self.participants.get(call)
+        participant = Participant(call, session, known.since if known else now)
+        return replace(self, participants={**self.participants, call: participant})
+
+    def without(self, call: JID) -> Roster:
+        return replace(self, participants={key: one for key, one in self.participants.items() if key != call})
+
+    def document(self) -> ConferenceInfo:
+        """The full document, without version and sid, which belong to a subscriber (RFC 4575 section 4.4)."""
+        users = self._users()
+        uris = [Uri(uri=self.focus.uri, display_text="call", purpose="participation")]
+        uris.append(Uri(uri=f"{self.room.uri}?join", display_text="chat room", purpose="participation"))
+        if self.page:
+            uris.append(Uri(uri=self.page, display_text="web page", purpose="participation"))
+        return ConferenceInfo(
+            entity=self.focus.uri,
+            state="full",
+            description=ConferenceDescription(
+                display_text=unescape_node(self.room.local),
+                subject=self.subject or None,
+                conf_uris=Uris(state="full", entries=tuple(uris)),
+                maximum_user_count=self.maximum,
+                available_media=AvailableMedia(entries=(Medium(label=_LABEL, type="audio", status="sendrecv"),)),
+            ),
+            conference_state=ConferenceState(
+                user_count=len(users), active=any(one.session.connected for one in self.participants.values())
+            ),
+            users=Users(state="full", users=users),
+        )
+
+    def _users(self) -> tuple[User, ...]:
+        """One user for each person, with an endpoint for each of their calls (RFC 4575 section 5.6)."""
+        people: dict[str, list[tuple[Participant, Occupant | None]]] = {}
+        for participant in sorted(self.participants.values(), key=lambda one: (one.since, str(one.call))):
+            occupant = occupant_of(participant.peer, self.occupants)
+            people.setdefault(self._user_entity(participant, occupant), []).append((participant, occupant))
+        users = []
+        for entity, calls in people.items():
+            occupant = next((occupant for _, occupant in calls if occupant is not None), None)
+            users.append(
+                User(
+                    entity=entity,
+                    state="full",
+                    display_text=occupant.nick if occupant else self._caller_name(calls[0][0]),
+                    roles=Roles(entries=(_role(occupant),)),
+                    endpoints=tuple(self._endpoint(participant, entity) for participant, _ in calls),
+                )
+            )
+        return tuple(users)
+
+    def _user_entity(self, participant: Participant, occupant: Occupant | None) -> str:
+        if self.real_jids_are_public:
+            return participant.peer.bare.uri
+        if occupant is not None:
+            return occupant.jid.uri
+        return self.focus.with_resource(f"caller-{_digest(str(participant.peer.bare), self.focus)}").uri
+
+    def _endpoint(self, participant: Participant, user: str) -> Endpoint:
+        session = participant.session
+        hidden = f"{user}#{_digest(session.sid, self.focus)}"
+        method: JoiningMethod = "dialed-out" if session.joining_method == "dialed-out" else "dialed-in"
+        return Endpoint(
+            entity=participant.peer.uri if self.real_jids_are_public else hidden,
+            state="full",
+            status=_status(session),
+            joining_method=method,
+            joining_info=Execution(when=participant.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
+            media=(
+                Media(
+                    id="1",
+                    type="audio",
+                    label=_LABEL,
+                    src_id=str(session.source_id) if session.source_id else None,
+                    status=_media_status(session),
+                ),
+            ),
+        )
+
+    def _caller_name(self, participant: Participant) -> str:
+        """A caller who is not in the room is shown as a telephone would: by the local part of the address."""
+        peer = participant.peer
+        if not peer.local or peer.domain == self.guests:
+            return "Guest"
+        return unescape_node(peer.local)
+
+
+def _digest(text: str, salt: JID) -> str:
+    return hashlib.sha256(f"{salt}\0{text}".encode()).hexdigest()[:12]
+
+
+def _role(occupant: Occupant | None) -> str:
+    if occupant is None:
+        return "participant"
+    if occupant.affiliation == "owner":
+        return "owner"
+    return occupant.role if occupant.role != "none" else "participant"
+
+
+def _status(session: Session) -> EndpointStatus:
+    if not (session.accepted and session.connected):
+        if session.joining_method != "dialed-out":
+            return "dialing-in"
+        return "alerting" if session.ringing else "dialing-out"
+    if session.held:
+        return "on-hold"
+    return "muted-via-focus" if session.direction == "recv" else "connected"
+
+
+def _media_status(session: Session) -> MediaStatus:
+    """From the participant's side: who is muted only hears (RFC 4575 section 5.8.5)."""
+    if session.held:
+        return "inactive"
+    speaks = not session.muted and session.direction != "recv"
+    hears = session.direction != "send"
+    if speaks and hears:
+        return "sendrecv"
+    return "sendonly" if speaks else "recvonly" if hears else "inactive"

@@ -1,0 +1,1 @@
+"""A Rayo server (XEP-0327) whose calls are Jingle sessions: actors that own their tasks, commands in, events out."""

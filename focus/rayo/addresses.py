@@ -1,0 +1,55 @@
+"""The addresses of calls, mixers and their sessions below one component domain (XEP-0327 section 5.2)."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from focus.wire.jid import JID, unescape_node
+
+#: The resource that calls are answered from: presence comes from it, so that clients show a call button.
+RESOURCE = "focus"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Below `domain`: calls and mixers share its local parts, as the default of section 5.2 has it.
+
+    `rooms` is the MUC service whose rooms go by their bare name; rooms of other services are written out, escaped.
+    """
+
+    domain: str
+    rooms: str
+
+    @property
+    def service(self) -> JID:
+        return JID("", self.domain)
+
+    def new_call(self) -> JID:
+        """An address that nobody can guess: knowing it is not enough to command the call, but nobody need know it."""
+        return JID(secrets.token_hex(16), self.domain)
+
+    def mixer(self, name: str) -> JID:
+        return JID(name, self.domain)
+
+    def line(self, mixer: str) -> JID:
+        """The full JID that sessions with the room `mixer` are held from."""
+        return JID(mixer, self.domain, RESOURCE)
+
+    def occupant(self, mixer: str) -> JID:
+        """The real JID of our occupant in the room: one bare JID for all rooms."""
+        return JID("focus", self.domain, mixer)
+
+    def room(self, mixer: str) -> JID:
+        """The MUC room that the mixer `mixer` is bound to."""
+        plain = unescape_node(mixer)
+        local, at, domain = plain.rpartition("@")
+        return JID(local, domain) if at and local and domain else JID(mixer, self.rooms)
+
+    def mixer_of(self, called: JID) -> str | None:
+        """The mixer that `called` stands for: `ROOM@domain`, or our occupant's own JID; None for the domain itself."""
+        if called.domain != self.domain or not called.local:
+            return None
+        if called.local == "focus" and called.resource:
+            return called.resource
+        return called.local

@@ -1,0 +1,310 @@
+"""A call: one peer, its Jingle session, its leg, and who controls it (XEP-0327 sections 6.2, 6.3 and 6.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from enum import Enum
+from typing import Literal, Protocol
+
+from focus.jingle.peer import LegObserver, PeerSession
+from focus.media.leg import Leg
+from focus.media.plane import Direction, MediaPlane
+from focus.rayo.actor import Outcome, on
+from focus.rayo.joinable import Emitter, Joinable, PartyName
+from focus.rayo.mixer import Mixer
+from focus.wire import rtp
+from focus.wire.conditions import Conflict, NotTheOwner, OptionNotSupported, ServiceUnavailable, WrongState
+from focus.wire.jid import JID
+from focus.wire.jingle import Reason
+from focus.wire.rayo import (
+    Accept,
+    Answer,
+    Answered,
+    Command,
+    End,
+    Hangup,
+    Header,
+    Join,
+    Ref,
+    Reject,
+    Ringing,
+    StartedSpeaking,
+    StoppedSpeaking,
+    Unjoin,
+)
+from focus.wire.session import Session, Watch
+
+log = logging.getLogger(__name__)
+
+#: The header of a `<hangup/>` that chooses the Jingle reason which the peer is given.
+REASON_HEADER = "jingle-reason"
+
+
+class Stage(Enum):
+    """How far a call has come."""
+
+    OFFERED = "offered"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+_REJECT = {"decline": "decline", "busy": "busy", "error": "general-error"}
+
+#: Jingle's reasons as Rayo's (XEP-0327 section 7.5.1), when the peer or the network ended the call.
+_END = {
+    "success": "hungup",
+    "gone": "hungup",
+    "cancel": "hungup",
+    "busy": "busy",
+    "decline": "rejected",
+    "expired": "timeout",
+    "timeout": "timeout",
+}
+
+
+class Calls(Emitter, Protocol):
+    """What a call needs of its server."""
+
+    def find_call(self, uri: str) -> Call: ...
+
+    def open_mixer(self, name: str) -> Mixer: ...
+
+    def call_ended(self, call: Call) -> None: ...
+
+    def may_command(self, sender: JID) -> bool: ...
+
+
+class Call(Joinable):
+    """Carries out the commands of its controlling party and reports what the peer does."""
+
+    def __init__(
+        self,
+        address: JID,
+        calls: Calls,
+        plane: MediaPlane,
+        *,
+        method: Literal["dialed-in", "dialed-out"],
+        parties: Iterable[JID] = (),
+    ) -> None:
+        super().__init__(address, plane, calls)
+        self._calls = calls
+        self._method = method
+        self.stage = Stage.OFFERED
+        self.session: PeerSession | None = None
+        self.leg: Leg | None = None
+        #: Potential controlling parties, until the first command makes one of them the definitive one.
+        self.parties: set[JID] = set(parties)
+        self.controller: JID | None = None
+        self._watchers: set[JID] = set()
+        self._accepted = self._connected = self._muted = self._held = self._speaking = False
+        self._commanded_end = False
+        self.ended = asyncio.Event()
+
+    # who controls
+
+    @property
+    def party(self) -> PartyName:
+        return {"call_uri": self.address.uri}
+
+    def audience(self) -> Iterable[JID]:
+        return [self.controller] if self.controller else sorted(self.parties, key=str)
+
+    def authorize(self, sender: JID, command: Command) -> None:
+        if sender == self.controller or isinstance(command, Watch) or self._calls.may_command(sender):
+            return
+        if self.controller is None and sender in self.parties:
+            self.controller = sender
+            return
+        raise NotTheOwner(f"{self.address} is controlled by somebody else")
+
+    # commands
+
+    @on(Watch)
+    async def watch(self, sender: JID, command: Watch) -> Outcome:
+        self._watchers.add(sender)
+        return self.describe()
+
+    @on(Accept)
+    async def accept(self, sender: JID, command: Accept) -> Outcome:
+        session = self._inbound(command)
+        if self.stage is Stage.OFFERED:
+            self.stage = Stage.RINGING
+            session.ring()
+        return None
+
+    @on(Answer)
+    async def answer(self, sender: JID, command: Answer) -> Outcome:
+        session = self._inbound(command)
+        if self.stage is not Stage.ANSWERED:
+            self.stage = Stage.ANSWERED
+            session.accept()
+        return None
+
+    @on(Reject)
+    async def reject(self, sender: JID, command: Reject) -> Outcome:
+        session = self._inbound(command)
+        if self.stage is Stage.ANSWERED:
+            raise WrongState("the call has been answered; hang it up")
+        self._commanded_end = True
+        session.reject(Reason.of(_REJECT[command.reason]))
+        return None
+
+    @on(Hangup)
+    async def hangup(self, sender: JID, command: Hangup) -> Outcome:
+        self._commanded_end = True
+        self.end_session(_wanted_reason(command.headers))
+        return None
+
+    @on(Join)
+    async def join_party(self, sender: JID, command: Join) -> Outcome:
+        if command.media == "direct":
+            raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
+        direction = Direction(command.direction)
+        if command.mixer_name is not None:
+            mixer = self._calls.open_mixer(command.mixer_name)
+            self.join(mixer, direction)
+            return Ref(uri=mixer.address.uri)
+        assert command.call_uri is not None
+        other = self._calls.find_call(command.call_uri)
+        if other is self:
+            raise Conflict("a call cannot be joined with itself")
+        self.join(other, direction)
+        return None
+
+    @on(Unjoin)
+    async def unjoin_party(self, sender: JID, command: Unjoin) -> Outcome:
+        if command.call_uri is None and command.mixer_name is None:
+            self.unjoin_all()
+            return None
+        wanted: PartyName = (
+            {"mixer_name": command.mixer_name} if command.mixer_name else {"call_uri": str(command.call_uri)}
+        )
+        for other in list(self.joins):
+            if other.party == wanted:
+                self.unjoin(other)
+                return None
+        raise ServiceUnavailable(f"{self.address} is not joined with {next(iter(wanted.values()))}")
+
+    def _inbound(self, command: Command) -> PeerSession:
+        if self._method != "dialed-in" or self.session is None:
+            raise WrongState(f"<{type(command).__xml_tag__}/> is for inbound calls")
+        return self.session
+
+    def end_session(self, reason: Reason) -> None:
+        """End what there is, whatever its state; `peer_ended` follows."""
+        if self.session is not None:
+            self.session.hangup(reason)
+
+    # the peer (`focus.jingle.peer.PeerObserver`)
+
+    def make_leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
+        """The leg for our session, joined to whatever waits for it (`focus.jingle.peer.LegFactory`)."""
+        self.leg = self._plane.create_leg(controlling=controlling, observer=observer)
+        try:
+            self.connect(self.leg.node)
+        except ServiceUnavailable as error:
+            log.warning("%s: %s", self.address, error)
+        return self.leg
+
+    def peer_ringing(self) -> None:
+        if self.stage is Stage.OFFERED:
+            self.stage = Stage.RINGING
+            self.emit(Ringing())
+            self._session_changed()
+
+    def peer_accepted(self) -> None:
+        self._accepted = True
+        if self._method == "dialed-out":
+            self.stage = Stage.ANSWERED
+            self.emit(Answered())
+        self._session_changed()
+
+    def peer_connected(self) -> None:
+        self._connected = True
+        self._session_changed()
+
+    def peer_info(self, info: rtp.Info) -> None:
+        match info:
+            case rtp.Mute():
+                self._muted = True
+            case rtp.Unmute():
+                self._muted = False
+            case rtp.Hold():
+                self._held = True
+            case rtp.Unhold():
+                self._held = False
+            case rtp.Active():
+                self._held = self._muted = False
+        self._session_changed()
+
+    def peer_focus(self, isfocus: bool) -> None:
+        """A participant that is a focus itself is an ordinary participant for now."""
+
+    def peer_speaking(self, speaking: bool) -> None:
+        if speaking == self._speaking:
+            return
+        self._speaking = speaking
+        kind = StartedSpeaking if speaking else StoppedSpeaking
+        for party in self.joins:
+            if isinstance(party, Mixer):
+                party.emit(kind(call_uri=self.address.uri))
+
+    def peer_ended(self, reason: Reason, by_peer: bool) -> None:
+        if self.stage is Stage.ENDED:
+            return
+        self.stage = Stage.ENDED
+        self.peer_speaking(False)
+        self.unjoin_all()
+        condition = reason.condition
+        name = "hangup-command" if self._commanded_end and not by_peer else _END.get(condition, "error")
+        log.info("ended: %s (%s%s)", name, condition, f", {reason.text}" if reason.text else "")
+        end = End.of(name, platform_code=condition)
+        for listener in dict.fromkeys([*self.audience(), *sorted(self._watchers, key=str)]):
+            self._emitter.emit(self.address, listener, end)
+        self.node = None
+        self.ended.set()
+        self.close()
+        self._calls.call_ended(self)
+
+    # what is told of the session
+
+    def describe(self) -> Session:
+        """How this call is carried, now."""
+        session = self.session
+        assert session is not None
+        mixers = [direction for party, direction in self.joins.items() if isinstance(party, Mixer)]
+        return Session(
+            sid=session.sid,
+            peer=str(session.peer),
+            local=str(session.local),
+            source_id=self.leg.source_id if self.leg else 0,
+            joining_method=self._method,
+            ringing=self.stage is Stage.RINGING,
+            accepted=self._accepted,
+            connected=self._connected,
+            muted=self._muted,
+            held=self._held,
+            direction=mixers[0].value if mixers else "duplex",
+        )
+
+    def joins_changed(self) -> None:
+        self._session_changed()
+
+    def _session_changed(self) -> None:
+        if self._watchers and self.session is not None and self.stage is not Stage.ENDED:
+            description = self.describe()
+            for watcher in sorted(self._watchers, key=str):
+                self._emitter.emit(self.address, watcher, description)
+
+
+def _wanted_reason(headers: Iterable[Header]) -> Reason:
+    for header in headers:
+        if header.name == REASON_HEADER:
+            try:
+                return Reason.of(header.value)
+            except KeyError:
+                break
+    return Reason.of("success")

@@ -1,0 +1,48 @@
+"""Who lives at which address: look-up is by address, and says nothing of where the actor runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from focus.rayo.actor import Actor
+from focus.rayo.call import Call
+from focus.rayo.mixer import Mixer
+from focus.wire.conditions import Conflict
+from focus.wire.jid import JID
+
+
+class Directory:
+    """Actors by bare address."""
+
+    def __init__(self) -> None:
+        self._actors: dict[JID, Actor] = {}
+
+    def add(self, actor: Actor) -> None:
+        """Raises `Conflict` where the address is taken (XEP-0327 section 6.2.1.1)."""
+        if actor.address in self._actors:
+            raise Conflict(f"{actor.address} is taken")
+        self._actors[actor.address] = actor
+
+    def discard(self, actor: Actor) -> None:
+        if self._actors.get(actor.address) is actor:
+            del self._actors[actor.address]
+
+    def get(self, address: JID) -> Actor | None:
+        return self._actors.get(address.bare)
+
+    def call(self, address: JID) -> Call | None:
+        actor = self.get(address)
+        return actor if isinstance(actor, Call) else None
+
+    def mixer(self, address: JID) -> Mixer | None:
+        actor = self.get(address)
+        return actor if isinstance(actor, Mixer) else None
+
+    def calls(self) -> Iterator[Call]:
+        return (actor for actor in list(self._actors.values()) if isinstance(actor, Call))
+
+    def mixers(self) -> Iterator[Mixer]:
+        return (actor for actor in list(self._actors.values()) if isinstance(actor, Mixer))
+
+    def __contains__(self, address: JID) -> bool:
+        return address.bare in self._actors
