@@ -1,0 +1,318 @@
+"""A leg: the ICE, DTLS and RTP of one peer (XEP-0176, XEP-0320 and XEP-0167 seen from the media side)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focus.media.transport import (
+    IDENTITY,
+    Address,
+    DtlsRole,
+    KeyedDtls,
+    PlaneConnection,
+    TransportError,
+    fingerprint_of,
+    local_candidates,
+    new_ufrag,
+    verifiable,
+)
+from focus.wire import dtls, ice, rtp
+
+if TYPE_CHECKING:  # a leg is given its plane; focus.media.plane is the one place that makes one
+    from mixer_ext import Plane
+
+logger = logging.getLogger(__name__)
+
+#: Bits per second that are sent to a peer which has no wish of its own, and how far a wish is followed.
+BITRATE, LEAST_BITRATE, MOST_BITRATE = 32000, 8000, 64000
+
+
+class LegObserver(Protocol):
+    """Who is told what happens to a leg: on the event loop, in order, and nothing once `Leg.close` was called."""
+
+    def leg_connected(self) -> None:
+        """ICE has completed and DTLS has given the keys: audio flows."""
+
+    def leg_failed(self, reason: str) -> None:
+        """It did not connect, or the peer stopped answering. Once; nothing follows."""
+
+    def leg_closed(self) -> None:
+        """The peer ended the association (close_notify). Once; nothing follows."""
+
+    def leg_speaking(self, speaking: bool) -> None:
+        """The peer started or stopped speaking."""
+
+
+class SourceIds:
+    """The SSRCs and CSRCs in use: no two sources in one plane may be mistaken for each other (RFC 3550 section 8)."""
+
+    def __init__(self) -> None:
+        self._used: set[int] = set()
+
+    def new(self) -> int:
+        """A random one that nobody has."""
+        while not self.claim(ssrc := secrets.randbits(32)):
+            pass
+        return ssrc
+
+    def claim(self, ssrc: int) -> bool:
+        """Take `ssrc` if it is free. Zero never is: it reads as "none" in too many places."""
+        if ssrc in self._used or not 0 < ssrc < 2**32:
+            return False
+        self._used.add(ssrc)
+        return True
+
+    def release(self, ssrc: int) -> None:
+        self._used.discard(ssrc)
+
+
+class Tap:
+    """What is heard at a node, from now on: of a leg what its peer says, of a mixer all of it."""
+
+    def __init__(self, plane: Plane, node: int) -> None:
+        self._plane = plane
+        self._tap: int | None = plane.tap(node)
+
+    def read(self) -> NDArray[np.int16]:
+        """All samples since the last read, int16 mono at 48 kHz; 10 s are kept. Nothing once closed."""
+        return np.zeros(0, np.int16) if self._tap is None else self._plane.tap_read(self._tap)
+
+    def close(self) -> None:
+        if self._tap is not None:
+            self._plane.tap_close(self._tap)
+            self._tap = None
+
+
+class _Path:
+    """The way of a leg's ICE agent into the plane."""
+
+    def __init__(self, plane: Plane, leg: Leg) -> None:
+        self._plane = plane
+        self._leg = leg
+
+    def send(self, local: int, address: Address, data: bytes) -> None:
+        self._plane.send(local, address, data)
+
+    def allow(self, local: int, address: Address) -> None:
+        if not self._leg.closing:
+            self._plane.allow(self._leg.node, local, address)
+
+    def set_remote(self, local: int, address: Address) -> None:
+        if not self._leg.closing:
+            self._plane.set_remote(self._leg.node, local, address)
+
+
+class Leg:
+    """One peer's audio in a plane. Made by `MediaPlane.create_leg`; ended by `close`, whatever happened before.
+
+    `legs` is where the plane finds the leg again by its node.
+
+    `node` is the leg in the plane, `ssrc` what we send to the peer, `source_id` the CSRC by which the others hear it,
+    `local_transport` what to signal: credentials, all candidates, and a fingerprint whose `setup` is left to who
+    negotiates.
+    """
+
+    def __init__(
+        self,
+        plane: Plane,
+        sources: SourceIds,
+        *,
+        controlling: bool,
+        observer: LegObserver,
+        public_addresses: Sequence[str],
+        connect_timeout: float,
+        legs: dict[int, Leg],
+    ) -> None:
+        self._plane = plane
+        self._sources = sources
+        self._observer = observer
+        self._connect_timeout = connect_timeout
+        self._legs = legs
+        self._task: asyncio.Task[None] | None = None
+        self._close_task: asyncio.Task[None] | None = None
+
+        certificate = IDENTITY.certificate()
+        self._ice = PlaneConnection(_Path(plane, self), plane.addresses, ufrag=new_ufrag(), controlling=controlling)
+        self._dtls = KeyedDtls(self._ice, certificate)
+        self.local_transport = ice.Transport(
+            ufrag=self._ice.local_username,
+            pwd=self._ice.local_password,
+            fingerprints=(fingerprint_of(certificate),),
+            candidates=local_candidates(plane.addresses, public_addresses),
+        )
+        self.ssrc = sources.new()
+        self.source_id = sources.new()
+        self.node = self._enter()
+
+    def _enter(self) -> int:
+        node = self._plane.add_leg(self._ice.local_username, ssrc=self.ssrc, csrc=self.source_id)
+        self._legs[node] = self
+        return node
+
+    def _leave(self) -> None:
+        self._plane.remove_leg(self.node)
+        self._legs.pop(self.node, None)
+
+    @property
+    def closing(self) -> bool:
+        """`close` was called."""
+        return self._close_task is not None
+
+    # --- signalling ---
+
+    def prefer_source_id(self, ssrc: int) -> None:
+        """Be heard under `ssrc`, which the peer announced for what it sends, if nobody in the plane has it.
+
+        Before `connect` and before the leg is joined: `node` changes.
+        """
+        if self._task is not None:
+            raise RuntimeError("the leg is already connecting")
+        if not self._sources.claim(ssrc):
+            return
+        self._sources.release(self.source_id)
+        self.source_id = ssrc
+        self._leave()
+        self.node = self._enter()
+
+    async def connect(self, remote: ice.Transport, *, dtls_role: DtlsRole) -> None:
+        """Start ICE and DTLS with the peer of `remote`; the observer hears how it went.
+
+        `dtls_role` is ours: active opens the handshake. Raises ValueError if `remote` lacks credentials or a
+        fingerprint that can be verified, RuntimeError on a second call and after `close`.
+        """
+        if not remote.ufrag or not remote.pwd:
+            raise ValueError("a transport without ufrag and pwd cannot be connected to")
+        fingerprints = verifiable(remote.fingerprints)
+        if not fingerprints:
+            raise ValueError("a transport without a known kind of fingerprint cannot be trusted")
+        if self._task is not None or self.closing:
+            raise RuntimeError("a leg connects once")
+        self._ice.remote_username = remote.ufrag
+        self._ice.remote_password = remote.pwd
+        self._task = asyncio.create_task(self._run(dtls_role, fingerprints), name=f"leg {self.node}")
+        await self.add_remote_candidates(remote.candidates)
+
+    async def add_remote_candidates(self, candidates: Sequence[ice.Candidate]) -> None:
+        """Learn where the peer may be reached, at any time; those that we cannot use are ignored."""
+        await self._ice.add_candidates(candidates)
+
+    # --- media ---
+
+    def set_codec(self, payload: rtp.PayloadType, *, level_extension: int | None) -> None:
+        """Send and receive `payload`, as the peer describes what it wants to get (RFC 7587 section 6.1).
+
+        `level_extension`: the number negotiated for RFC 6464, if any. Raises ValueError for an unknown codec.
+        """
+        wish = payload.parameter("maxaveragebitrate")
+        bitrate = min(int(wish), BITRATE) if wish is not None and wish.isdecimal() else BITRATE
+        self._plane.set_codec(
+            self.node,
+            payload_type=payload.id,
+            name=(payload.name or "").lower(),
+            bitrate=max(LEAST_BITRATE, bitrate),
+            fec=payload.parameter("useinbandfec") == "1",
+            dtx=payload.parameter("usedtx") == "1",
+            level_extension=level_extension or 0,
+        )
+
+    def set_mute(self, muted: bool) -> None:
+        """Keep what the peer says from everybody else."""
+        self._plane.set_mute(self.node, muted)
+
+    def set_send(self, enabled: bool) -> None:
+        """Send audio to the peer, or nothing (hold)."""
+        self._plane.set_send(self.node, enabled)
+
+    def play(self, samples: NDArray[np.int16]) -> int:
+        """Queue `samples` (int16 mono, 48 kHz) for the peer alone; returns how many fitted (10 s do)."""
+        return self._plane.play(self.node, samples)
+
+    def play_pending(self) -> int:
+        """How many samples are still to be played."""
+        return self._plane.play_pending(self.node)
+
+    def tap(self) -> Tap:
+        """Listen to what the peer says."""
+        return Tap(self._plane, self.node)
+
+    def stats(self) -> dict[str, int | float]:
+        """Counters and levels, see `mixer_ext.Plane.stats`."""
+        return self._plane.stats(self.node)
+
+    # --- from the plane ---
+
+    def stun_received(self, local: int, address: Address, data: bytes) -> None:
+        self._ice.stun_received(local, address, data)
+
+    def dtls_received(self, data: bytes) -> None:
+        self._ice.data_received(data)
+
+    def speaking_changed(self, speaking: bool) -> None:
+        self._tell(self._observer.leg_speaking, speaking)
+
+    # --- life ---
+
+    async def _run(self, role: DtlsRole, fingerprints: Sequence[dtls.Fingerprint]) -> None:
+        waiting_for = "ICE found no path to the peer"
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await self._ice.connect()
+                waiting_for = "the peer did not complete the DTLS handshake"
+                keys = await self._dtls.handshake(role, fingerprints)
+        except TimeoutError:
+            self._fail(f"{waiting_for} in {self._connect_timeout:g} s")
+            return
+        except TransportError as error:
+            self._fail(str(error))
+            return
+        except Exception:
+            logger.exception("leg %s: connecting broke", self.node)
+            self._fail("internal error")
+            return
+        self._plane.set_srtp(self.node, keys.profile, keys.receive, keys.send)
+        self._tell(self._observer.leg_connected)
+        await self._dtls.over()
+        if self._ice.lost:
+            self._fail("the peer stopped answering")  # RFC 7675: and so we stop sending
+        else:
+            self._plane.set_send(self.node, False)
+            self._tell(self._observer.leg_closed)
+
+    def _fail(self, reason: str) -> None:
+        self._plane.set_send(self.node, False)
+        self._tell(self._observer.leg_failed, reason)
+
+    def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
+        if self.closing:
+            return
+        try:
+            callback(*arguments)
+        except Exception:
+            logger.exception("leg %s: its observer broke", self.node)
+
+    async def close(self) -> None:
+        """Leave the plane and say goodbye to the peer (RTCP BYE, close_notify). Returns when nothing is left of it."""
+        if self._close_task is None:
+            self._close_task = asyncio.create_task(self._close(), name=f"leg {self.node} closing")
+        await asyncio.shield(self._close_task)
+
+    async def _close(self) -> None:
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._task
+            self._leave()
+            await self._dtls.stop()
+            await self._ice.close()
+        finally:
+            self._sources.release(self.ssrc)
+            self._sources.release(self.source_id)

@@ -1,0 +1,226 @@
+"""The media plane as the rest of the focus sees it: the one adapter to `mixer_ext`.
+
+One plane has one UDP port on each of its addresses, and all legs of all calls are on it. Its graph is Rayo's
+(XEP-0327 section 6.3): nodes are legs and mixers, edges are joins with a direction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import socket
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+import ifaddr
+import numpy as np
+from numpy.typing import NDArray
+
+from focus.media.leg import Leg, LegObserver, SourceIds, Tap
+from focus.media.transport import Address
+from mixer_ext import Plane
+
+logger = logging.getLogger(__name__)
+
+#: For how long ICE and DTLS of a leg may take, in seconds.
+CONNECT_TIMEOUT = 20.0
+#: How often a port that is free on the first address is tried on the others.
+PORT_ATTEMPTS = 50
+
+
+class Direction(Enum):
+    """Which way audio goes in a join, seen from the node named first (XEP-0327 section 6.3)."""
+
+    DUPLEX = "duplex"
+    SEND = "send"
+    """It is heard, and hears nothing."""
+    RECV = "recv"
+    """It hears, and is not heard."""
+
+
+class MediaPlane:
+    """All media of a process: starts the plane, brings its events to the legs, and makes legs and mixers.
+
+    `addresses`: (ip, port) to be bound to, one socket each; an unspecified ip (`0.0.0.0`, `::`) means all addresses
+    of the machine of that family, port 0 a free one, the same on all addresses that ask for it. `public_addresses`:
+    the IPs by which a 1:1 NAT shows this machine to the world.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        public_addresses: Sequence[str] = (),
+        connect_timeout: float = CONNECT_TIMEOUT,
+    ) -> None:
+        self._wanted = _expanded(addresses)
+        self._public_addresses = [str(ipaddress.ip_address(address)) for address in public_addresses]
+        self._connect_timeout = connect_timeout
+        self._native: Plane | None = None
+        self._legs: dict[int, Leg] = {}
+        self._sources = SourceIds()
+
+    async def start(self) -> None:
+        """Bind and run. Raises OSError with its errno where an address cannot be bound."""
+        if self._native is not None:
+            return
+        self._native = _bind(self._wanted)
+        self._native.start()
+        asyncio.get_running_loop().add_reader(self._native.fileno(), self._drain)
+
+    async def stop(self) -> None:
+        """Close all legs, and release the port."""
+        if self._native is None:
+            return
+        await asyncio.gather(*(leg.close() for leg in list(self._legs.values())))
+        asyncio.get_running_loop().remove_reader(self._native.fileno())
+        self._native.stop()
+        self._native = None
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """As bound."""
+        return self._plane.addresses
+
+    @property
+    def port(self) -> int:
+        """Of the first address; of all of them if they were not given different ones."""
+        return self._plane.addresses[0][1]
+
+    @property
+    def _plane(self) -> Plane:
+        if self._native is None:
+            raise RuntimeError("the media plane is not running")
+        return self._native
+
+    # --- the graph ---
+
+    def create_leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
+        """A leg for one peer. `controlling`: our ICE role, ours if we initiate the session (RFC 8445 section 6.1.1)."""
+        return Leg(
+            self._plane,
+            self._sources,
+            controlling=controlling,
+            observer=observer,
+            public_addresses=self._public_addresses,
+            connect_timeout=self._connect_timeout,
+            legs=self._legs,
+        )
+
+    def create_mixer(self) -> int:
+        """A new mixer node."""
+        return self._plane.add_mixer()
+
+    def remove_mixer(self, mixer: int) -> None:
+        """Take a mixer and its joins away."""
+        self._plane.remove_mixer(mixer)
+
+    def join(self, a: int, b: int, direction: Direction = Direction.DUPLEX) -> None:
+        """Let audio flow between two nodes; again to change the direction. ValueError: unknown node, or a loop."""
+        self._plane.join(a, b, a_to_b=direction is not Direction.RECV, b_to_a=direction is not Direction.SEND)
+
+    def unjoin(self, a: int, b: int) -> None:
+        """End what `join` began."""
+        self._plane.unjoin(a, b)
+
+    def play(self, node: int, samples: NDArray[np.int16]) -> int:
+        """Queue `samples` (int16 mono, 48 kHz): to a leg's peer, or into a mix. Returns how many fitted (10 s do)."""
+        return self._plane.play(node, samples)
+
+    def play_pending(self, node: int) -> int:
+        """How many samples are still to be played at `node`."""
+        return self._plane.play_pending(node)
+
+    def tap(self, node: int) -> Tap:
+        """Listen at `node`: what a leg's peer says, or all of a mix."""
+        return Tap(self._plane, node)
+
+    def snapshot(self) -> dict[str, int | float]:
+        """Counters of the whole plane, see `mixer_ext.Plane.plane_stats`."""
+        return self._plane.plane_stats()
+
+    # --- events ---
+
+    def _drain(self) -> None:
+        for event in self._plane.poll():
+            try:
+                self._dispatch(event)
+            except Exception:  # what one peer sends must not cost another its events
+                logger.exception("event %s of leg %s broke", event[0], event[1])
+
+    def _dispatch(self, event: tuple[Any, ...]) -> None:
+        leg = self._legs.get(event[1])
+        if leg is None:
+            return  # it was closed after the plane had written this down
+        match event:
+            case ("stun", _, local, address, data):
+                leg.stun_received(local, address, data)
+            case ("dtls", _, _, _, data):
+                leg.dtls_received(data)
+            case ("speaking", _, speaking):
+                leg.speaking_changed(speaking)
+
+
+# --- addresses ---
+
+
+def machine_addresses() -> list[str]:
+    """Every IP address of this machine that a datagram can be sent from: loopback last, link-local ones not at all."""
+    found = []
+    for adapter in ifaddr.get_adapters():
+        for entry in adapter.ips:
+            address = ipaddress.ip_address(entry.ip if isinstance(entry.ip, str) else entry.ip[0].partition("%")[0])
+            if not (address.is_link_local or address.is_multicast or address.is_unspecified) and _bindable(address):
+                found.append(address)
+    return [str(address) for address in sorted(found, key=lambda address: address.is_loopback)]
+
+
+def _bindable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it is ours by now: an IPv6 address that is still being checked for duplicates is not."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
+def _expanded(addresses: Sequence[Address]) -> list[Address]:
+    """`addresses` in canonical form, the unspecified ones replaced by the machine's. ValueError if one is no IP."""
+    expanded: list[Address] = []
+    for host, port in addresses:
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            hosts = [own for own in machine_addresses() if ipaddress.ip_address(own).version == address.version]
+        else:
+            hosts = [str(address)]
+        expanded += [(own, port) for own in hosts if (own, port) not in expanded]
+    if not expanded:
+        raise ValueError("a media plane needs an address")
+    return expanded
+
+
+def _bind(addresses: Sequence[Address]) -> Plane:
+    """A plane on `addresses`, with one and the same free port wherever port 0 is asked for."""
+    if sum(port == 0 for _, port in addresses) < 2:
+        return Plane(addresses)
+    first = next(host for host, port in addresses if port == 0)
+    for attempt in range(PORT_ATTEMPTS):
+        port = _free_port(first)
+        try:
+            return Plane([(host, wanted or port) for host, wanted in addresses])
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,440 @@
+"""ICE (RFC 8445) and the keys of DTLS-SRTP (RFC 5764) over sockets that the media plane owns.
+
+The one adapter to private parts of aioice and aiortc. aioice is the full ICE agent of a leg, aiortc does the DTLS
+handshake, and neither ever has a socket: STUN and DTLS datagrams come up from the plane and go down through it.
+SRTP and RTCP never get here. What is taken for granted about the two libraries is checked at import, see
+`check_libraries`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import inspect
+import ipaddress
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any, Literal, NamedTuple, Protocol, cast
+
+import aioice.ice
+import aioice.stun
+import aiortc.rtcdtlstransport
+from aioice.candidate import candidate_priority
+from aioice.utils import random_string
+from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
+
+from focus.wire import dtls, ice
+
+Address = tuple[str, int]
+DtlsRole = Literal["active", "passive"]
+
+#: The minor versions whose private parts were read and are tested.
+VERSIONS = {"aioice": "0.13", "aiortc": "1.16"}
+
+#: Addresses of one peer, signalled or learned, that are looked at. More is a flood.
+MAX_REMOTE_CANDIDATES = 100
+#: DTLS datagrams kept until the handshake takes them: several times the longest flight.
+MAX_PENDING_DATAGRAMS = 64
+
+
+class TransportError(Exception):
+    """ICE or DTLS did not come up, or broke. The text says why, for people."""
+
+
+def check_libraries(ice_module: ModuleType, dtls_module: ModuleType, versions: Mapping[str, str]) -> None:
+    """Raise ImportError, naming the versions found, unless aioice and aiortc are built as this module believes."""
+    wrong = [
+        f"{name} is not {minor}.x" for name, minor in VERSIONS.items() if not versions[name].startswith(f"{minor}.")
+    ]
+    methods = {
+        (ice_module, "Connection"): {
+            "connect": "",
+            "close": "",
+            "recv": "",
+            "send": "data",
+            "data_received": "data component",
+            "request_received": "message addr protocol",
+            "check_complete": "pair",
+        },
+        (ice_module, "StunProtocol"): {
+            "__init__": "receiver",
+            "connection_made": "transport",
+            "connection_lost": "exc",
+            "datagram_received": "data addr",
+            "send_stun": "message addr",
+        },
+        (dtls_module, "RTCDtlsTransport"): {
+            "start": "remoteParameters",
+            "stop": "",
+            "_setup_srtp": "",
+            "_set_role": "role",
+            "_set_state": "state",
+            "_validate_peer_identity": "remoteParameters",
+        },
+    }
+    for (module, owner), signatures in methods.items():
+        for name, expected in signatures.items():
+            method = getattr(getattr(module, owner, None), name, None)
+            if method is None or list(inspect.signature(method).parameters) != ["self", *expected.split()]:
+                wrong.append(f"{owner}.{name} is not ({expected.replace(' ', ', ')})")
+    attributes = {
+        "Connection": "_check_list _closing _local_candidates _local_candidates_start _local_candidates_end _nominated "
+        "_protocols _queue _remote_candidates",
+        "RTCDtlsTransport": "_role _srtp_profiles _ssl _state _task _transport",
+    }
+    if not wrong:
+        instances = {
+            "Connection": ice_module.Connection(ice_controlling=True),
+            "RTCDtlsTransport": dtls_module.RTCDtlsTransport(cast(RTCIceTransport, None), [None]),
+        }
+        for owner, names in attributes.items():
+            wrong += [f"{owner}.{name} is gone" for name in names.split() if not hasattr(instances[owner], name)]
+    if wrong:
+        wanted = ", ".join(f"{name} {minor}.x" for name, minor in VERSIONS.items())
+        found = ", ".join(f"{name} {version}" for name, version in versions.items())
+        raise ImportError(f"focus.media is made for {wanted} and found {found}: {'; '.join(wrong)}")
+
+
+check_libraries(aioice.ice, aiortc.rtcdtlstransport, {name: importlib.metadata.version(name) for name in VERSIONS})
+
+
+# --- ICE ---
+
+
+class Path(Protocol):
+    """What the ICE agent of one leg needs of the plane. `local` is the index of one of the plane's addresses."""
+
+    def send(self, local: int, address: Address, data: bytes) -> None:
+        """Send a STUN or DTLS datagram."""
+
+    def allow(self, local: int, address: Address) -> None:
+        """The peer proved with a connectivity check that it is at `address`."""
+
+    def set_remote(self, local: int, address: Address) -> None:
+        """The pair that was nominated: media goes there."""
+
+
+class PlaneTransport(asyncio.DatagramTransport):
+    """What aioice takes for the socket of one of the plane's addresses."""
+
+    def __init__(self, path: Path, local: int) -> None:
+        super().__init__()
+        self._path = path
+        self._local = local
+        self._protocol: PlaneProtocol | None = None
+
+    def attach(self, protocol: PlaneProtocol) -> None:
+        self._protocol = protocol
+        protocol.connection_made(self)
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        self._path.send(self._local, addr, bytes(data))
+
+    def close(self) -> None:
+        if self._protocol is not None:
+            self._protocol.connection_lost(None)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class PlaneProtocol(aioice.ice.StunProtocol):
+    """The STUN endpoint of one leg at one of the plane's addresses."""
+
+    def __init__(self, receiver: PlaneConnection, local: int) -> None:
+        super().__init__(receiver)
+        self.local = local
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        try:
+            super().datagram_received(data, addr)
+        except struct.error:
+            return  # COMPAT aioice: an attribute of the wrong length is no ValueError there, and is no STUN here
+
+    def send_stun(self, message: aioice.stun.Message, addr: Address) -> None:
+        # aioice says success to a request when, and only when, its USERNAME and MESSAGE-INTEGRITY were right.
+        if message.message_class is aioice.stun.Class.RESPONSE:
+            cast(PlaneConnection, self.receiver).passed(self.local, addr)
+        super().send_stun(message, addr)
+
+
+class PlaneConnection(aioice.ice.Connection):
+    """The ICE agent of one leg, with one host candidate for each address of the plane.
+
+    It never signals the end of the peer's candidates: a peer may have none to signal and be learned from its checks,
+    so who waits for `connect` sets the time limit.
+    """
+
+    def __init__(self, path: Path, addresses: Sequence[Address], *, ufrag: str, controlling: bool) -> None:
+        super().__init__(ice_controlling=controlling, local_username=ufrag, local_password=random_string(24))
+        self._path = path
+        self._passed: set[tuple[int, Address]] = set()
+        self._selected: tuple[int, Address] | None = None
+        for local, (host, port) in enumerate(addresses):
+            protocol = PlaneProtocol(self, local)
+            PlaneTransport(path, local).attach(protocol)
+            protocol.local_candidate = aioice.Candidate(
+                foundation=str(local + 1),
+                component=1,
+                transport="udp",
+                priority=host_priority(local),
+                host=host,
+                port=port,
+                type="host",
+            )
+            self._protocols.append(protocol)
+            self._local_candidates.append(protocol.local_candidate)
+        self._local_candidates_start = self._local_candidates_end = True  # nothing to gather: the plane is bound
+
+    async def add_candidates(self, candidates: Iterable[ice.Candidate]) -> None:
+        """Learn of the peer's candidates; those that cannot be used are dropped, and so is a flood of them."""
+        for candidate in candidates:
+            if len(self._remote_candidates) >= MAX_REMOTE_CANDIDATES:
+                return
+            if (remote := usable(candidate)) is not None:
+                await self.add_remote_candidate(remote)
+
+    def stun_received(self, local: int, address: Address, data: bytes) -> None:
+        """A STUN datagram that the plane took to be of this leg."""
+        if not self._closing:
+            self._protocols[local].datagram_received(data, address)
+
+    def data_received(self, data: bytes, component: int = 1) -> None:
+        """A DTLS datagram. What is not one is dropped, and so is a flood of them."""
+        if data and 20 <= data[0] <= 63 and self._queue.qsize() < MAX_PENDING_DATAGRAMS:
+            super().data_received(data, component)
+
+    def request_received(self, message: aioice.stun.Message, addr: Address, protocol: aioice.ice.StunProtocol) -> None:
+        if "PRIORITY" not in message.attributes:
+            return  # RFC 8445 section 7.2.2 has it in each check; aioice would stumble
+        known = any(c._network_host == addr[0] and c.port == addr[1] for c in self._remote_candidates)
+        if known or len(self._remote_candidates) < MAX_REMOTE_CANDIDATES:
+            super().request_received(message, addr, protocol)
+
+    def passed(self, local: int, address: Address) -> None:
+        """A check between our address and theirs had the right MESSAGE-INTEGRITY."""
+        if (local, address) not in self._passed and len(self._passed) < MAX_REMOTE_CANDIDATES:
+            self._passed.add((local, address))
+            self._path.allow(local, address)
+
+    def check_complete(self, pair: aioice.ice.CandidatePair) -> None:
+        super().check_complete(pair)
+        if pair.state is aioice.ice.CandidatePair.State.SUCCEEDED:
+            self.passed(cast(PlaneProtocol, pair.protocol).local, pair.remote_addr)
+        selected = self._nominated.get(1)
+        if selected is not None:
+            there = (cast(PlaneProtocol, selected.protocol).local, selected.remote_addr)
+            if there != self._selected:
+                self._selected = there
+                self._path.set_remote(*there)
+
+    async def connect(self) -> None:
+        """Check pairs until one is nominated. Raises `TransportError` if the agent is closed meanwhile."""
+        try:
+            await super().connect()
+        except ConnectionError as error:
+            raise TransportError(str(error)) from None
+        if not self.ice_controlling:
+            # aioice leaves the pairs whose checks it cancels here "in progress" for ever; a peer that nominates one of
+            # them later could not be followed.
+            cancelled = {pair: pair.task for pair in self._check_list if pair.task is not None}
+            if cancelled:
+                await asyncio.wait(cancelled.values())
+            for pair in cancelled:
+                pair.task = None
+                pair.state = aioice.ice.CandidatePair.State.FROZEN
+
+    @property
+    def lost(self) -> bool:
+        """Closed, by us or because consent (RFC 7675) ran out."""
+        return self._closing
+
+
+def new_ufrag() -> str:
+    """A user fragment long enough to be alone in a plane (RFC 8445 section 5.3 asks for 4)."""
+    return random_string(12)
+
+
+def host_priority(index: int) -> int:
+    """The priority of the host candidate number `index`: earlier is better (RFC 8445 section 5.1.2.1)."""
+    return candidate_priority(1, "host", 65535 - index)
+
+
+def local_candidates(addresses: Sequence[Address], public_addresses: Sequence[str]) -> tuple[ice.Candidate, ...]:
+    """Every way to reach the plane, to be signalled.
+
+    `public_addresses` are those by which a 1:1 NAT shows the plane; they come after the plane's own and, having no
+    socket, exist in signalling only: the peer's check arrives at one of the plane's addresses.
+    """
+    port_of = {ipaddress.ip_address(host).version: port for host, port in reversed(addresses)}
+    hosts = [host for host, _ in addresses]
+    public = [
+        (host, port_of[version])
+        for host in public_addresses
+        if (version := ipaddress.ip_address(host).version) in port_of and host not in hosts
+    ]
+    return tuple(
+        ice.Candidate(
+            component=1,
+            foundation=str(index + 1),
+            generation=0,
+            id=random_string(10),
+            ip=host,
+            network=0,
+            port=port,
+            priority=host_priority(index),
+            protocol="udp",
+            type="host",
+        )
+        for index, (host, port) in enumerate([*addresses, *public])
+    )
+
+
+def usable(candidate: ice.Candidate) -> aioice.Candidate | None:
+    """`candidate` for aioice, or None for what cannot be used here.
+
+    That is: RTCP's component (we multiplex), TCP, names (mDNS: nobody waits for a resolver), link-local addresses,
+    which have no scope here, and addresses or ports that nothing can be sent to.
+    """
+    if candidate.component != 1 or candidate.protocol.lower() != "udp" or candidate.type == "prflx":
+        return None
+    try:
+        address = ipaddress.ip_address(candidate.ip)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and (
+        address.is_link_local or address.ipv4_mapped is not None or address.scope_id is not None
+    ):
+        return None
+    if address.is_multicast or address.is_unspecified or candidate.port == 0:
+        return None
+    return aioice.Candidate(
+        foundation=candidate.foundation,
+        component=1,
+        transport="udp",
+        priority=candidate.priority,
+        host=str(address),
+        port=candidate.port,
+        type=candidate.type,
+    )
+
+
+# --- DTLS-SRTP ---
+
+
+class SrtpKeys(NamedTuple):
+    """What DTLS agreed on: the profile by its name in RFC 5764 and RFC 7714, and key + salt of both directions."""
+
+    profile: str
+    receive: bytes
+    send: bytes
+
+
+#: Profiles in the order in which we like them. The DTLS server chooses, by its own order.
+PROFILES = {
+    aiortc.rtcdtlstransport.SRTP_AEAD_AES_128_GCM: "AEAD_AES_128_GCM",
+    aiortc.rtcdtlstransport.SRTP_AEAD_AES_256_GCM: "AEAD_AES_256_GCM",
+    aiortc.rtcdtlstransport.SRTP_AES128_CM_SHA1_80: "AES_CM_128_HMAC_SHA1_80",
+}
+
+_State = aiortc.rtcdtlstransport.State
+
+
+class _Datagrams:
+    """The part of an ICE transport that DTLS reads from and writes to."""
+
+    def __init__(self, connection: PlaneConnection) -> None:
+        self._recv = connection.recv
+        self._send = connection.send
+
+
+class KeyedDtls(RTCDtlsTransport):
+    """A DTLS-SRTP association that hands out its keys and never reads SRTP itself."""
+
+    def __init__(self, connection: PlaneConnection, certificate: RTCCertificate) -> None:
+        super().__init__(cast(RTCIceTransport, _Datagrams(connection)), [certificate])
+        self._srtp_profiles = list(PROFILES)
+        self._keys: SrtpKeys | None = None
+        self._reason = "the DTLS handshake failed"
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def handshake(self, role: DtlsRole, fingerprints: Sequence[dtls.Fingerprint]) -> SrtpKeys:
+        """Key the association with the peer whose certificate has `fingerprints`. Raises `TransportError`."""
+        self._set_role("client" if role == "active" else "server")
+        await self.start(RTCDtlsParameters([RTCDtlsFingerprint(f.hash.lower(), f.value.upper()) for f in fingerprints]))
+        if self._keys is None:
+            raise TransportError(self._reason)
+        return self._keys
+
+    async def over(self) -> None:
+        """Return when the association has ended: the peer sent close_notify, or ICE is gone."""
+        await asyncio.shield(self._over)
+
+    async def stop(self) -> None:
+        """Send close_notify where there is somebody to send it to, and end."""
+        pump = self._task
+        await super().stop()
+        if pump is not None:
+            await asyncio.wait([pump])
+            if not pump.cancelled():
+                pump.exception()  # aiortc has logged it
+
+    def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:
+        super()._validate_peer_identity(remoteParameters)
+        if self._state is _State.FAILED:
+            self._reason = "the certificate of the peer is not the one it announced"
+
+    def _setup_srtp(self) -> None:
+        assert self._ssl is not None
+        chosen = self._ssl.get_selected_srtp_profile()
+        profile = next((known for known in PROFILES if known.openssl_profile == chosen), None)
+        if profile is None:
+            self._reason = "the peer knows no SRTP protection profile that we know"
+            self._set_state(_State.FAILED)
+            return
+        material = self._ssl.export_keying_material(
+            b"EXTRACTOR-dtls_srtp", 2 * (profile.key_length + profile.salt_length)
+        )
+        # RFC 5764 section 4.2: what the client writes with comes first.
+        client, server = (profile.get_key_and_salt(material, index) for index in (0, 1))
+        receive, send = (client, server) if self._role == "server" else (server, client)
+        self._keys = SrtpKeys(PROFILES[profile], receive, send)
+
+    def _set_state(self, state: aiortc.rtcdtlstransport.State) -> None:
+        super()._set_state(state)
+        if state is _State.CLOSED and not self._over.done():
+            self._over.set_result(None)
+
+
+#: Fingerprint hashes that can be verified.
+HASHES = frozenset(aiortc.rtcdtlstransport.X509_DIGEST_ALGORITHMS)
+
+
+def verifiable(fingerprints: Iterable[dtls.Fingerprint]) -> list[dtls.Fingerprint]:
+    """Those whose hash we know. Every one of them must be right."""
+    return [fingerprint for fingerprint in fingerprints if fingerprint.hash.lower() in HASHES]
+
+
+class Identity:
+    """The certificate (ECDSA, P-256) that all legs of a process show, renewed long before it expires."""
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._certificate: RTCCertificate | None = None
+
+    def certificate(self) -> RTCCertificate:
+        if self._certificate is None or self._certificate.expires - self._now() < timedelta(days=7):
+            self._certificate = RTCCertificate.generateCertificate()
+        return self._certificate
+
+
+def fingerprint_of(certificate: RTCCertificate) -> dtls.Fingerprint:
+    """The SHA-256 fingerprint of `certificate`, with no say in who opens the handshake."""
+    value = next(f.value for f in certificate.getFingerprints() if f.algorithm == "sha-256")
+    return dtls.Fingerprint(hash="sha-256", value=value)
+
+
+#: One certificate for the whole process: making one for each leg would cost time and bring nothing.
+IDENTITY = Identity()
