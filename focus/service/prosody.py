@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from focus.service.certificates import self_signed, still_good
+from focus.service.lua import quoted
 from focus.service.ready import ServiceError
 
 log = logging.getLogger(__name__)
@@ -103,14 +104,6 @@ Component {rooms} "muc"
 Component {focus}
   component_secret = {secret}
 """
-
-
-def lua(text: str | Path) -> str:
-    """The text as a Lua string."""
-    escaped = "".join(
-        f"\\{byte:03d}" if byte < 32 or byte > 126 or byte in b'"\\' else chr(byte) for byte in str(text).encode()
-    )
-    return f'"{escaped}"'
 
 
 def free_port(host: str = LOOPBACK, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
@@ -405,22 +398,22 @@ class Prosody:
         self._write(
             self._configuration,
             CONFIGURATION.format(
-                pidfile=lua(self.state / "prosody.pid"),
-                data=lua(self.state / "data"),
-                certificates=lua(self.state / "certificates"),
-                plugins=lua(self.state / "modules"),
-                certificate=lua(certificate),
-                key=lua(key),
-                c2s_host=lua(self._hosts["c2s"]),
+                pidfile=quoted(self.state / "prosody.pid"),
+                data=quoted(self.state / "data"),
+                certificates=quoted(self.state / "certificates"),
+                plugins=quoted(self.state / "modules"),
+                certificate=quoted(certificate),
+                key=quoted(key),
+                c2s_host=quoted(self._hosts["c2s"]),
                 c2s_port=self._ports["c2s"],
                 component_port=self._ports["component"],
                 http_port=self._ports["http"],
                 require_encryption="false" if loopback else "true",
-                domain=lua(self.domain),
-                guests=lua(self.guests),
-                rooms=lua(self.rooms),
-                focus=lua(self.focus),
-                admins=", ".join(lua(jid) for jid in self.admins),
-                secret=lua(self.secret),
+                domain=quoted(self.domain),
+                guests=quoted(self.guests),
+                rooms=quoted(self.rooms),
+                focus=quoted(self.focus),
+                admins=", ".join(quoted(jid) for jid in self.admins),
+                secret=quoted(self.secret),
             ).encode(),
         )

@@ -1,9 +1,11 @@
-"""Which room and which call a piece of work belongs to, for the logs; inherited by the tasks it starts."""
+"""Which room and which call the present task works for; log lines carry both.
+
+A task inherits what was set when it was made (contextvars), so each actor sets its own once.
+"""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Final
 
-room: Final[ContextVar[str]] = ContextVar("room", default="")
-call: Final[ContextVar[str]] = ContextVar("call", default="")
+room: ContextVar[str] = ContextVar("room", default="")
+call: ContextVar[str] = ContextVar("call", default="")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from focus.service.prosody import Prosody, lua
+from focus.service.prosody import Prosody
 from focus.service.ready import ServiceError
 
 pytestmark = pytest.mark.interop
@@ -182,7 +182,3 @@ async def test_a_certificate_is_kept_while_it_is_good(state_dir: Path) -> None:
     await server.start()
     await server.stop()
     assert b"BEGIN CERTIFICATE" in certificate.read_bytes()
-
-
-def test_a_lua_string_can_hold_anything() -> None:
-    assert lua('a"b\\c\n]]é') == '"a\\034b\\092c\\010]]\\195\\169"'

@@ -1,0 +1,43 @@
+"""A listener: one aiohttp application on one address."""
+
+from __future__ import annotations
+
+import socket
+
+from aiohttp import web
+
+# How long a request that is being answered may take to end when the listener stops.
+SHUTDOWN_TIMEOUT = 1.0
+
+
+class Listener:
+    """Serves an application between `start` and `stop`."""
+
+    def __init__(self, application: web.Application) -> None:
+        self.application = application
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen, port 0 being any free one; the address as bound. Raises OSError if that cannot be."""
+        runner = web.AppRunner(self.application, access_log=None, handle_signals=False)
+        await runner.setup()
+        # The socket is our own, as a name may have two addresses: port 0 would become a port for each.
+        bound = None
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            bound = socket.create_server((host, port), family=family, backlog=128, reuse_port=False)
+            await web.SockSite(runner, bound, shutdown_timeout=SHUTDOWN_TIMEOUT).start()
+        except BaseException:
+            if bound is not None:
+                bound.close()
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        name = bound.getsockname()
+        return str(name[0]), int(name[1])
+
+    async def stop(self) -> None:
+        """Stop listening, end what is open. Idempotent."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()

@@ -1,0 +1,425 @@
+"""Configuration: a TOML file, over it the environment (`FOCUS_SECTION__KEY`), secrets also from files of their own.
+
+The models are the one place where an option is named, described, given a default and a range; the example file
+(config_text.py) is written from them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from focus.service.ready import ExitCode, ServiceError
+from focus.wire.jid import JID
+
+PREFIX = "FOCUS_"
+
+
+class ConfigurationError(ServiceError):
+    """What is wrong with the configuration: one line per fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults), ExitCode.CONFIGURATION)
+        self.faults = faults
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+class Address(NamedTuple):
+    """Where to listen or connect."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """`HOST:PORT`, the host an IP address or a name, IPv6 in brackets. Raises ValueError."""
+        match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\s]+)):(?P<port>[0-9]{1,5})", text)
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError("must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
+        if match["v6"] is not None and not is_ip(match["v6"]):
+            raise ValueError("must have an IPv6 address between the brackets")
+        return cls(match["v6"] or match["host"], int(match["port"]))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_ip(text: str) -> bool:
+    """Whether the text is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _address(value: object) -> object:
+    return Address.parse(value) if isinstance(value, str) else value
+
+
+def _domain(value: str) -> str:
+    if not re.fullmatch(r"[^\s@/\"'<>&]+", value) or len(value.encode()) > 1023:
+        raise ValueError("must be a domain, such as focus.example.org")
+    return value.lower()
+
+
+def _bare_jid(value: str) -> str:
+    try:
+        jid = JID.parse(value)
+    except ValueError:
+        raise ValueError("must be a JID, such as romeo@example.org") from None
+    if jid.resource or re.search(r"\s", value):
+        raise ValueError("must be a JID without a resource, such as romeo@example.org")
+    return value.lower()
+
+
+def _listed(value: object) -> object:
+    """Lists may be written with commas, which is how they come from the environment."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _ip(value: str) -> str:
+    if not is_ip(value):
+        raise ValueError("must be an IP address")
+    return value
+
+
+def _ip_or_auto(value: str) -> str:
+    if value != "auto" and not is_ip(value):
+        raise ValueError("must be 'auto' or an IP address of this machine")
+    return value
+
+
+def _websocket_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError("must be a ws:// or wss:// URL")
+    return value
+
+
+def _origin(value: str) -> str:
+    if value == "*":
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise ValueError("must be '*' or an origin such as https://www.example.org")
+    return value.rstrip("/").lower()
+
+
+Domain = Annotated[str, AfterValidator(_domain)]
+BareJID = Annotated[str, AfterValidator(_bare_jid)]
+Listen = Annotated[Address, BeforeValidator(_address)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_listed)]
+
+
+# --- sections ---------------------------------------------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    """A table of the file; its docstring is the comment above it in the example."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class XmppSettings(Section):
+    """The XMPP server, where focus is a component (XEP-0114)."""
+
+    jid: Domain = Field(
+        description="The component's domain. A room R is called at R@ this domain.", examples=["focus.example.org"]
+    )
+    secret_file: Path | None = Field(
+        default=None,
+        description="A file that holds the secret, in place of the key `secret`.",
+        examples=["/etc/focus/component-secret"],
+    )
+    secret: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="The component's secret, as the XMPP server has it.",
+        examples=["change-me"],
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Where the server takes components.")
+    port: int = Field(default=5347, ge=1, le=65535, description="The server's port for components.")
+    muc: Domain = Field(
+        description="The multi-user chat service (XEP-0045) whose rooms are the meeting rooms.",
+        examples=["rooms.example.org"],
+    )
+    nick: str = Field(
+        default="focus", min_length=1, max_length=64, description="The nickname of focus in the rooms that it serves."
+    )
+
+    @field_validator("secret", mode="before")
+    @classmethod
+    def _from_file(cls, value: object, info: ValidationInfo) -> object:
+        given = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if "secret_file" not in info.data:
+            return value or "faulty file"  # reported there
+        file: Path | None = info.data["secret_file"]
+        if file is None:
+            if not given:
+                raise ValueError("must be given, here or as secret_file")
+            return value
+        if given:
+            raise ValueError("is given twice, here and as secret_file")
+        try:
+            content = file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not text"
+            raise ValueError(f"cannot be read from secret_file {file}: {why}") from None
+        if not content:
+            raise ValueError(f"cannot be read from secret_file {file}: it is empty")
+        return content
+
+
+class MediaSettings(Section):
+    """Audio: one UDP port for all calls, to be open in the firewall."""
+
+    addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip_or_auto)], ...], BeforeValidator(_listed)] = Field(
+        default=("auto",),
+        min_length=1,
+        description="Addresses of this machine to take audio on; 'auto' is every one that it has.",
+    )
+    port: int = Field(default=10000, ge=0, le=65535, description="The UDP port; 0 is any free one.")
+    public_addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip)], ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="Further addresses by which callers reach this machine: where NAT maps the port, one to one.",
+    )
+
+
+class HttpSettings(Section):
+    """The meeting page, and the websocket that it talks to the XMPP server through."""
+
+    enabled: bool = Field(default=True, description="Whether to serve the page at all.")
+    listen: Listen = Field(
+        default=Address("127.0.0.1", 8080),
+        description="Where to serve it. Put a web server with HTTPS in front: browsers give a microphone only to HTTPS "
+        "pages, and to localhost.",
+    )
+    domain: Domain | None = Field(
+        default=None,
+        description="The XMPP domain of the people here; by default the part of the component's domain after the "
+        "first dot.",
+        examples=["example.org"],
+    )
+    guests: Domain | None = Field(
+        default=None,
+        description="The XMPP host that lets the page in anonymously; by default guest. before the domain.",
+        examples=["guest.example.org"],
+    )
+    websocket: Annotated[str, AfterValidator(_websocket_url)] = Field(
+        default="ws://127.0.0.1:5280/xmpp-websocket",
+        description="The XMPP server's websocket (RFC 7395).",
+    )
+    title: str = Field(default="Meeting", min_length=1, max_length=100, description="What the page calls itself.")
+    origins: Origins = Field(
+        default=(),
+        description="Other web sites whose pages may use the websocket; this page itself always may.",
+    )
+    frame_ancestors: Origins = Field(
+        default=(), description="Other web sites that may show the page in a frame; '*' is every one."
+    )
+
+
+class MetricsSettings(Section):
+    """Health and figures, on a listener of their own: /healthz, /readyz, /metrics (Prometheus)."""
+
+    enabled: bool = Field(default=True, description="Whether to serve them at all.")
+    listen: Listen = Field(default=Address("127.0.0.1", 9110), description="Where to serve them. They hold no secrets.")
+
+
+class ConferenceSettings(Section):
+    """Meeting rooms."""
+
+    strangers: bool = Field(
+        default=False, description="Whether somebody may call a room without being an occupant of it."
+    )
+    linger: float = Field(
+        default=15.0, ge=0, le=3600, description="Seconds that focus stays in a room after its last call has ended."
+    )
+    maximum_participants: int = Field(
+        default=100, ge=1, le=10000, description="How many calls a room takes; further ones are refused as busy."
+    )
+    coalesce: float = Field(
+        default=0.2,
+        ge=0,
+        le=10,
+        description="Seconds over which changes in a room are gathered before its participants are told.",
+    )
+
+
+class RayoSettings(Section):
+    """Control by Rayo clients (XEP-0327)."""
+
+    controllers: Annotated[tuple[BareJID, ...], BeforeValidator(_listed)] = Field(
+        default=(), description="JIDs whose clients may command calls and rooms."
+    )
+
+
+class LogSettings(Section):
+    """Logs, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged.")
+    format: Literal["text", "json"] = Field(
+        default="text", description="Lines for people, or one JSON object per line."
+    )
+
+
+class Settings(BaseModel):
+    """Everything that can be configured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    xmpp: XmppSettings
+    media: MediaSettings = MediaSettings()
+    http: HttpSettings = HttpSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    conference: ConferenceSettings = ConferenceSettings()
+    rayo: RayoSettings = RayoSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def domain(self) -> str:
+        """The people's XMPP domain."""
+        return self.http.domain or self.xmpp.jid.partition(".")[2] or self.xmpp.jid
+
+    @property
+    def guests(self) -> str:
+        """The host for anonymous logins of the page."""
+        return self.http.guests or f"guest.{self.domain}"
+
+
+class _WithEnvironment(Settings, BaseSettings):
+    """Settings whose fields the environment may give; it wins over what the constructor is given."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        enable_decoding=False,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+
+def load(file: Path) -> Settings:
+    """Read file and environment. Raises ConfigurationError with one line for each fault."""
+    try:
+        document = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigurationError([f"{file}: cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{file}: is not TOML: {error}"]) from None
+    faults = [
+        f"{file}: {name}: is outside of any section; known sections are {_sections()}"
+        for name, value in document.items()
+        if not isinstance(value, dict)
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    try:
+        return _WithEnvironment.of(document)
+    except ValidationError as error:
+        raise ConfigurationError([_fault(file, details) for details in error.errors()]) from None
+
+
+def _sections() -> str:
+    return ", ".join(f"[{name}]" for name in Settings.model_fields)
+
+
+# pydantic's words for its checks are about types; these are about what to write instead.
+_WORDS = {
+    "missing": "must be given",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text in quotes",
+    "path_type": "must be a file name in quotes",
+    "tuple_type": "must be a list",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must not be empty",
+    "literal_error": "must be one of {expected}",
+}
+_SECRET = {("xmpp", "secret")}
+
+
+def _fault(file: Path, details: ErrorDetails) -> str:
+    """One line: where, what is wrong, what was given."""
+    location = details["loc"]
+    section = str(location[0]) if location else ""
+    key = str(location[1]) if len(location) > 1 else ""
+    variable = f"{PREFIX}{section}__{key}".upper()
+    where = f"{file}: [{section}]{f' {key}' if key else ''}"
+    if key and any(name.upper() == variable for name in os.environ):
+        where = f"environment: {variable}"
+    return f"{where}: {_words(details, section, key)}"
+
+
+def _words(details: ErrorDetails, section: str, key: str) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = list(Settings.model_fields)
+        if key:
+            model = Settings.model_fields[section].annotation
+            known = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+        close = difflib.get_close_matches(key or section, known, n=1)
+        return f"is not a known {'key' if key else 'section'}" + (f"; is it {close[0]!r}?" if close else "")
+    if kind == "missing":
+        return "must be given" if key else "this section must be given"
+    words = str(context["error"]) if kind == "value_error" else _WORDS.get(kind, details["msg"]).format(**context)
+    if (section, key) in _SECRET:
+        return words
+    return f"{words} (got {_shown(details['input'])})"
+
+
+def _shown(value: object) -> str:
+    text = repr(str(value)) if isinstance(value, Path | Address) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,71 @@
+"""What Prometheus may know. Figures are read when they are asked for, from functions that their owners give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+# What of the plane's statistics only ever grows; anything else is a gauge.
+PLANE_COUNTERS = frozenset({"ticks", "missed_ticks", "overruns", "packets_received", "packets_sent"})
+
+
+class Figures(Protocol):
+    """Where the figures come from."""
+
+    def participants(self) -> int:
+        """People in all conferences."""
+
+    def conferences(self) -> int:
+        """Rooms that are served now."""
+
+    def calls(self) -> int:
+        """Calls of any kind."""
+
+    def connected(self) -> bool:
+        """Whether the XMPP server knows us now."""
+
+    def plane(self) -> Mapping[str, float]:
+        """The statistics of the media plane."""
+
+
+class Metrics:
+    """One registry: the figures, the process, and errors by kind."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Figures(figures))
+        ProcessCollector(registry=self._registry)
+        self._errors = Counter("focus_errors", "Errors by kind", ["kind"], registry=self._registry)
+
+    def error(self, kind: str) -> None:
+        """Count an error. `kind` is one of a few words of ours, never anything that a peer has sent."""
+        self._errors.labels(kind).inc()
+
+    def render(self) -> bytes:
+        """The answer to /metrics, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Figures(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        figures = self._figures
+        yield GaugeMetricFamily("focus_participants", "People in all conferences", figures.participants())
+        yield GaugeMetricFamily("focus_conferences", "Rooms that are served", figures.conferences())
+        yield GaugeMetricFamily("focus_calls", "Calls of any kind", figures.calls())
+        yield GaugeMetricFamily("focus_xmpp_connected", "1 while the XMPP server knows us", float(figures.connected()))
+        dropped = CounterMetricFamily("focus_plane_dropped", "Packets dropped, by reason", labels=["reason"])
+        for name, value in figures.plane().items():
+            if name.startswith("dropped_"):
+                dropped.add_metric([name.removeprefix("dropped_")], value)
+            elif name in PLANE_COUNTERS:
+                yield CounterMetricFamily(f"focus_plane_{name}", f"Media plane: {name}", value)
+            else:
+                yield GaugeMetricFamily(f"focus_plane_{name}", f"Media plane: {name}", value)
+        yield dropped
