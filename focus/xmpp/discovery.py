@@ -1,0 +1,268 @@
+"""What we are and can, and what others can (XEP-0030, XEP-0115, XEP-0199).
+
+Verification strings are made here and not by slixmpp, whose plugin for them wants a stream, three other plugins and
+stanza objects of its own; the tests hold both against each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Generic, NamedTuple, TypeVar
+from xml.etree import ElementTree as ET
+
+from focus.wire.base import XML_LANG, local_name
+from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, StanzaError
+from focus.wire.jid import JID
+from focus.xmpp.connection import Connection
+
+log = logging.getLogger(__name__)
+
+DISCO_INFO = "http://jabber.org/protocol/disco#info"
+DISCO_ITEMS = "http://jabber.org/protocol/disco#items"
+CAPS = "http://jabber.org/protocol/caps"
+PING = "urn:xmpp:ping"
+DATA_FORM = "jabber:x:data"
+MUC_USER = "http://jabber.org/protocol/muc#user"
+
+INFO_QUERY = f"{{{DISCO_INFO}}}query"
+ITEMS_QUERY = f"{{{DISCO_ITEMS}}}query"
+PING_QUERY = f"{{{PING}}}ping"
+
+#: What clients look for before they show a call button or send a stanza. No `apps:rtp:video`: it would offer video
+#: calls that nobody takes here.
+FEATURES = (
+    CAPS,
+    DISCO_INFO,
+    DISCO_ITEMS,
+    PING,
+    "urn:ietf:rfc:5888",
+    "urn:xmpp:coin",
+    "urn:xmpp:coin:1",
+    "urn:xmpp:jingle-message:0",
+    "urn:xmpp:jingle-message:1",
+    "urn:xmpp:jingle:1",
+    "urn:xmpp:jingle:apps:dtls:0",
+    "urn:xmpp:jingle:apps:grouping:0",
+    "urn:xmpp:jingle:apps:rtp:1",
+    "urn:xmpp:jingle:apps:rtp:audio",
+    "urn:xmpp:jingle:apps:rtp:rtcp-fb:0",
+    "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0",
+    "urn:xmpp:jingle:apps:rtp:ssma:0",
+    "urn:xmpp:jingle:coin:1",
+    "urn:xmpp:jingle:transports:ice-udp:1",
+    "urn:xmpp:receipts",
+)
+
+#: Names our software in caps (XEP-0115 section 4 asks for a URI).
+NODE = "urn:focus-conference"
+HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
+
+ASK_TIMEOUT = 5.0
+#: Seconds for which an answer without a usable verification string is believed.
+FORGET_AFTER = 300.0
+MAX_VERSIONS = 2_000
+MAX_PEERS = 20_000
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class _Recent(OrderedDict[Key, Value], Generic[Key, Value]):
+    """A dict that forgets its oldest entries."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def __setitem__(self, key: Key, value: Value) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        while len(self) > self._size:
+            self.popitem(last=False)
+
+
+class Caps(NamedTuple):
+    """What a presence says about the sender's software (XEP-0115 section 4)."""
+
+    node: str
+    ver: str
+    hash: str
+
+    @classmethod
+    def read(cls, element: ET.Element | None) -> Caps | None:
+        """None where there is none, or it is of the legacy kind, or made with a hash that we do not know."""
+        if element is None:
+            return None
+        caps = cls(*(element.get(name, "") for name in cls._fields))
+        return caps if caps.node and caps.ver and caps.hash in HASHES else None
+
+
+class Discovery:
+    """Answers service discovery for every address of the component, and remembers what peers can do."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        rooms: Callable[[], Iterable[tuple[JID, str]]],
+        *,
+        features: Iterable[str] = FEATURES,
+        name: str = "Conference focus",
+    ) -> None:
+        """`rooms` gives the callable addresses with their names, for the domain's disco#items."""
+        self._connection = connection
+        self._rooms = rooms
+        self._features = tuple(sorted(set(features)))
+        self._name = name
+        self._ver = verification_string(self._information(None), "sha-1")
+        self._caps: _Recent[JID, Caps] = _Recent(MAX_PEERS)
+        self._by_version: _Recent[Caps, frozenset[str]] = _Recent(MAX_VERSIONS)
+        self._by_peer: _Recent[tuple[JID, Caps | None], tuple[float, frozenset[str]]] = _Recent(MAX_PEERS)
+        self._asking: dict[tuple[JID, Caps | None], asyncio.Future[frozenset[str]]] = {}
+
+    # --- about us -----------------------------------------------------------------------------------------------------
+
+    def handles(self, stanza: ET.Element) -> bool:
+        """Whether `answer` is what this get or set is for."""
+        return len(stanza) == 1 and stanza[0].tag in (INFO_QUERY, ITEMS_QUERY, PING_QUERY)
+
+    def answer(self, stanza: ET.Element) -> ET.Element | None:
+        """The child of the result for a disco#info, disco#items or ping. Raises `StanzaError`."""
+        query = stanza[0]
+        if stanza.get("type") != "get":
+            raise FeatureNotImplemented(f"<{local_name(query.tag)}/> can only be asked for")
+        if query.tag == PING_QUERY:
+            return None
+        node = query.get("node") or None
+        if query.tag == ITEMS_QUERY:
+            return self._items(stanza, node)
+        if node not in (None, f"{NODE}#{self._ver}"):
+            raise ItemNotFound(f"there is no node {(node or '')[:100]!r} here")
+        return self._information(node)
+
+    def caps_element(self) -> ET.Element:
+        """For every available presence of ours."""
+        return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": NODE, "ver": self._ver})
+
+    def _information(self, node: str | None) -> ET.Element:
+        """The same for domain, rooms and occupants: clients take the verification string for all of them."""
+        query = ET.Element(INFO_QUERY, {} if node is None else {"node": node})
+        identity = {"category": "conference", "type": "audio-focus", "name": self._name}
+        ET.SubElement(query, f"{{{DISCO_INFO}}}identity", identity)
+        for feature in self._features:
+            ET.SubElement(query, f"{{{DISCO_INFO}}}feature", {"var": feature})
+        return query
+
+    def _items(self, stanza: ET.Element, node: str | None) -> ET.Element:
+        if node is not None:
+            raise ItemNotFound(f"there is no node {node[:100]!r} here")
+        query = ET.Element(ITEMS_QUERY)
+        if stanza.get("to") == str(self._connection.jid):
+            for jid, name in self._rooms():
+                ET.SubElement(query, f"{{{DISCO_ITEMS}}}item", {"jid": str(jid), "name": name})
+        return query
+
+    # --- about others -------------------------------------------------------------------------------------------------
+
+    def observe(self, presence: ET.Element) -> None:
+        """Remember the caps of whoever sends a presence, also under the real JID that a room tells with it."""
+        if presence.get("type") not in (None, "unavailable"):
+            return
+        item = presence.find(f"{{{MUC_USER}}}x/{{{MUC_USER}}}item")
+        caps = Caps.read(presence.find(f"{{{CAPS}}}c"))
+        for text in (presence.get("from", ""), "" if item is None else item.get("jid", "")):
+            with suppress(ValueError):
+                jid = JID.parse(text)
+                if presence.get("type") is not None:
+                    self._caps.pop(jid, None)
+                elif caps is not None:
+                    self._caps[jid] = caps
+
+    async def features(
+        self, jid: JID, presence_caps: ET.Element | None = None, *, sender: JID | None = None
+    ) -> frozenset[str]:
+        """The features of `jid`, from memory where its caps (`<c/>`, given or observed) are known, else by asking.
+
+        Asks as `sender` (the component's domain by default), once for all who want to know at the same time. Empty
+        where the peer does not answer within 5 s, or not with a list.
+        """
+        caps = Caps.read(presence_caps) or self._caps.get(jid)
+        if caps is not None and (known := self._by_version.get(caps)) is not None:
+            return known
+        key = (jid, caps)
+        expires, answered = self._by_peer.get(key, (0.0, frozenset[str]()))
+        if expires > asyncio.get_running_loop().time():
+            return answered
+        if (asking := self._asking.get(key)) is None:
+            if not self._connection.connected:
+                return frozenset()
+            asking = self._asking[key] = asyncio.get_running_loop().create_future()
+            self._connection.spawn(self._ask(jid, caps, sender or self._connection.jid, asking), f"disco {jid}")
+        return await asyncio.shield(asking)
+
+    async def _ask(self, jid: JID, caps: Caps | None, sender: JID, asking: asyncio.Future[frozenset[str]]) -> None:
+        found: frozenset[str] = frozenset()
+        node = {} if caps is None else {"node": f"{caps.node}#{caps.ver}"}
+        try:
+            result = await self._connection.iq(sender, jid, "get", ET.Element(INFO_QUERY, node), ASK_TIMEOUT)
+            query = result.find(INFO_QUERY)
+            if query is None:
+                return
+            found = frozenset(_values(query.findall(f"{{{DISCO_INFO}}}feature"), "var"))
+            if caps is not None and verification_string(query, caps.hash) == caps.ver:
+                self._by_version[caps] = found
+            else:
+                self._by_peer[jid, caps] = (asyncio.get_running_loop().time() + FORGET_AFTER, found)
+        except (StanzaError, TimeoutError) as error:
+            log.info("no service discovery of %s: %s", jid, error or "no answer")
+        finally:
+            self._asking.pop((jid, caps), None)
+            if not asking.done():
+                asking.set_result(found)
+
+
+def verification_string(query: ET.Element, hash: str) -> str:
+    """The `ver` of a disco#info answer (XEP-0115 section 5.1); empty where it is ill-formed (section 5.4)."""
+    identities = [
+        "/".join((one.get("category", ""), one.get("type", ""), one.get(XML_LANG, ""), one.get("name", "")))
+        for one in query.findall(f"{{{DISCO_INFO}}}identity")
+    ]
+    features = _values(query.findall(f"{{{DISCO_INFO}}}feature"), "var")
+    forms = [form for form in map(_read_form, query.findall(f"{{{DATA_FORM}}}x")) if form]
+    if any(len(set(names)) != len(names) for names in (identities, features, [form[0] for form in forms])):
+        return ""
+    parts = [*_sorted(identities), *_sorted(features)]
+    for form in sorted(forms, key=lambda form: form[0].encode()):
+        parts.extend(form)
+    text = "".join(f"{part}<" for part in parts)
+    return base64.b64encode(hashlib.new(HASHES[hash], text.encode()).digest()).decode()
+
+
+def _read_form(form: ET.Element) -> list[str]:
+    """FORM_TYPE, then each field's name and values in order; empty for a form that does not count."""
+    fields = {field.get("var", ""): field for field in form.findall(f"{{{DATA_FORM}}}field")}
+    kind = fields.pop("FORM_TYPE", None)
+    if kind is None or kind.get("type") != "hidden" or not (types := _field_values(kind)):
+        return []
+    parts = [types[0]]
+    for name in _sorted(fields):
+        parts.extend((name, *_sorted(_field_values(fields[name]))))
+    return parts
+
+
+def _field_values(field: ET.Element) -> list[str]:
+    return [value.text or "" for value in field.findall(f"{{{DATA_FORM}}}value")]
+
+
+def _values(elements: Sequence[ET.Element], attribute: str) -> list[str]:
+    return [element.get(attribute, "") for element in elements]
+
+
+def _sorted(texts: Iterable[str]) -> list[str]:
+    """In the order of i;octet (RFC 4790 section 9.3)."""
+    return sorted(texts, key=str.encode)
