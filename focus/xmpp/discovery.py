@@ -127,12 +127,12 @@ class Discovery:
 
     # --- about us -----------------------------------------------------------------------------------------------------
 
-    def handles(self, stanza: ET.Element) -> bool:
-        """Whether `answer` is what this get or set is for."""
-        return len(stanza) == 1 and stanza[0].tag in (INFO_QUERY, ITEMS_QUERY, PING_QUERY)
+    def answers(self, payload: ET.Element) -> bool:
+        """Whether a get or set with this child is for `answer`."""
+        return payload.tag in (INFO_QUERY, ITEMS_QUERY, PING_QUERY)
 
     def answer(self, stanza: ET.Element) -> ET.Element | None:
-        """The child of the result for a disco#info, disco#items or ping. Raises `StanzaError`."""
+        """The child of the result for the IQ `stanza`, a disco#info, disco#items or ping. Raises `StanzaError`."""
         query = stanza[0]
         if stanza.get("type") != "get":
             raise FeatureNotImplemented(f"<{local_name(query.tag)}/> can only be asked for")

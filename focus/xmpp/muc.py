@@ -390,6 +390,10 @@ class MucRooms:
         name = room.local if room.domain == self._service else escape_node(str(room.bare))
         return self._occupant.with_resource(name)
 
+    def is_room(self, address: JID) -> bool:
+        """Whether this is a room that we know of, or somebody in it: never to be answered with a message error."""
+        return address.domain == self._service or address.bare in self._rooms
+
     def nick_of(self, attempt: int) -> str:
         """The nick that is tried at the `attempt`th time."""
         return self._nick if attempt == 1 else f"{self._nick}-{attempt}"

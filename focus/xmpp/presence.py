@@ -33,7 +33,7 @@ class PresenceResponder:
         self._resource = resource
         self._watchers: OrderedDict[tuple[JID, JID], None] = OrderedDict()
 
-    def handle(self, stanza: ET.Element) -> bool:
+    def handle_presence(self, stanza: ET.Element) -> bool:
         """Whether the presence was about a subscription, or a probe."""
         kind = stanza.get("type")
         if kind not in ("subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"):

@@ -98,7 +98,7 @@ def result_of(request: ET.Element, child: ET.Element | None = None) -> ET.Elemen
 
 
 def error_of(request: ET.Element, error: StanzaError) -> ET.Element:
-    """The error that answers the IQ `request`."""
+    """The error that answers `request`: an IQ, or a message from somebody who is not in a room."""
     answer = _answer(request, "error")
     element = ET.SubElement(answer, ERROR, {"type": error.type})
     ET.SubElement(element, f"{{{STANZAS}}}{error.condition}")
@@ -131,7 +131,7 @@ def read_error(tree: ET.Element) -> StanzaError:
 
 
 def _answer(request: ET.Element, type: str) -> ET.Element:
-    answer = ET.Element(IQ, {"type": type})
+    answer = ET.Element(request.tag, {"type": type})
     for ours, theirs in (("id", "id"), ("from", "to"), ("to", "from")):
         if (value := request.get(theirs)) is not None:
             answer.set(ours, value)
