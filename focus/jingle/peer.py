@@ -1,0 +1,701 @@
+"""One peer's session, alive: the asyncio shell around invitation, session and negotiation.
+
+What comes in is judged at once, so that the caller can acknowledge or refuse the IQ, and acted upon afterwards, one
+thing after another, in the session's own task. A crash in there costs this session and no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+from focus.jingle import checks, invitation, negotiation
+from focus.jingle.invitation import Invitation
+from focus.jingle.negotiation import Codec, Local, NegotiationError, Settled
+from focus.jingle.session import Party, Session, State
+from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver
+from focus.wire.coin import FocusMark
+from focus.wire.conditions import OutOfOrder, StanzaError, UnknownSession
+from focus.wire.ice import Candidate, Transport
+from focus.wire.jid import JID
+from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
+from focus.wire.jingle_message import Dialect, JingleMessage, Propose
+from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Senders, Unhold, Unmute
+
+__all__ = ["Leg", "LegFactory", "LegObserver", "Outbox", "PeerObserver", "PeerSession", "Timeouts"]
+
+logger = logging.getLogger(__name__)
+
+#: Candidates of one peer that are kept or passed on; more is a flood.
+MAX_CANDIDATES = 256
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long the other side may take, in seconds."""
+
+    #: From our propose or session-initiate to their answer.
+    answer: float = 60.0
+    #: From our proceed to their session-initiate.
+    initiate: float = 30.0
+    #: From the session-accept to media that flows.
+    connect: float = 30.0
+    #: From their closing of the media to their session-terminate.
+    closing: float = 1.0
+    #: From our session-terminate to their acknowledgement.
+    goodbye: float = 2.0
+    #: For one step of ours on the media leg.
+    step: float = 10.0
+
+
+class _Ending(NamedTuple):
+    reason: Reason
+    by_peer: bool
+    terminate: bool
+    tie_break: bool = False
+    migrated_to: str | None = None
+
+
+#: What the peer means by refusing our session-initiate.
+_REFUSALS = {
+    "conflict": "expired",
+    "feature-not-implemented": "unsupported-applications",
+    "item-not-found": "gone",
+    "gone": "gone",
+    "recipient-unavailable": "gone",
+    "remote-server-not-found": "gone",
+    "remote-server-timeout": "timeout",
+    "resource-constraint": "busy",
+    "service-unavailable": "gone",
+    "not-allowed": "decline",
+    "forbidden": "decline",
+}
+
+
+class PeerSession:
+    """A session with one peer, from the first propose or session-initiate to the last goodbye.
+
+    `local` is our full JID; `peer` theirs, bare until a device of theirs has answered. `leg` is there from the moment
+    that media is negotiated, `settled` from the moment that it is agreed on; both stay after the end.
+    """
+
+    def __init__(
+        self,
+        *,
+        role: Party,
+        local: JID,
+        peer: JID,
+        sid: str,
+        outbox: Outbox,
+        legs: LegFactory,
+        observer: PeerObserver,
+        isfocus: bool,
+        codecs: Sequence[Codec],
+        timeouts: Timeouts,
+        tasks: asyncio.TaskGroup | None,
+    ) -> None:
+        self.role = role
+        self.local = local
+        self.peer = peer
+        self.sid = sid
+        self.isfocus = isfocus
+        self.leg: Leg | None = None
+        self.settled: Settled | None = None
+        self._outbox = outbox
+        self._legs = legs
+        self._observer = observer
+        self._codecs = tuple(codecs)
+        self._timeouts = timeouts
+        self._tasks = tasks
+        self._session = Session()
+        self._invitation: Invitation | None = None
+        self._cname = secrets.token_hex(8)  # RFC 7022: unguessable, for this session only
+        self._began = False  # whether a Jingle session was initiated
+        self._accepting = False  # whether our owner wants it
+        self._offer: Jingle | None = None  # theirs
+        self._foreign: frozenset[str] = frozenset()
+        self._offered: tuple[Content, ...] = ()  # ours
+        self._names: set[str] = set()  # of contents that were ever spoken of
+        self._trickled: list[tuple[str, Transport]] = []
+        self._candidates = 0
+        self._remote = Transport()  # theirs, as far as it is known
+        self._connecting = False
+        self._senders: Senders = "both"
+        self._held = False
+        self._ending: _Ending | None = None
+        self._told = False
+        self._effects: asyncio.Queue[Callable[[], Awaitable[None]] | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._requests: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def incoming(
+        cls,
+        *,
+        local: JID,
+        peer: JID,
+        first: Propose | Jingle,
+        outbox: Outbox,
+        legs: LegFactory,
+        observer: PeerObserver,
+        isfocus: bool,
+        tree: ET.Element | None = None,
+        codecs: Sequence[Codec] | None = None,
+        timeouts: Timeouts | None = None,
+        tasks: asyncio.TaskGroup | None = None,
+    ) -> PeerSession:
+        """Somebody calls, by `<propose/>` or straight by session-initiate (`tree` is then its element).
+
+        Raises `StanzaError` for a session-initiate that cannot be one. `accept`, `reject` or `hangup` must follow.
+        The session's task belongs to `tasks`, where it is given.
+        """
+        sid = first.id if isinstance(first, Propose) else first.sid
+        session = cls(
+            role=Party.RESPONDER, local=local, peer=peer, sid=sid, outbox=outbox, legs=legs, observer=observer,
+            isfocus=isfocus, codecs=codecs or (negotiation.opus(),), timeouts=timeouts or Timeouts(), tasks=tasks,
+        )  # fmt: skip
+        if isinstance(first, Propose):
+            session._invitation = Invitation.received(peer, first)
+            if not any(each.media in ("audio", None) for each in first.descriptions):
+                session.hangup(Reason.of("unsupported-applications", "only RTP audio is supported"))
+        elif first.action is not Action.SESSION_INITIATE:
+            raise UnknownSession(f"no session {sid}")
+        else:
+            session.receive(peer, first, tree if tree is not None else first.to_element())
+        session._start_task()
+        return session
+
+    @classmethod
+    def outgoing(
+        cls,
+        *,
+        local: JID,
+        to: JID,
+        outbox: Outbox,
+        legs: LegFactory,
+        observer: PeerObserver,
+        isfocus: bool,
+        dialect: Dialect | None,
+        sid: str | None = None,
+        codecs: Sequence[Codec] | None = None,
+        timeouts: Timeouts | None = None,
+        tasks: asyncio.TaskGroup | None = None,
+    ) -> PeerSession:
+        """Call `to`: by `<propose/>` in `dialect`, or without one straight by session-initiate, which needs a full JID.
+
+        Nothing is sent before `start`. Raises ValueError for a bare JID without a dialect.
+        """
+        if dialect is None and not to.resource and to.local:
+            raise ValueError(f"{to} can only be called by a propose")
+        session = cls(
+            role=Party.INITIATOR, local=local, peer=to, sid=sid or str(uuid.uuid4()), outbox=outbox, legs=legs,
+            observer=observer, isfocus=isfocus, codecs=codecs or (negotiation.opus(),),
+            timeouts=timeouts or Timeouts(), tasks=tasks,
+        )  # fmt: skip
+        if dialect is not None:
+            session._invitation = Invitation.outgoing(to, session.sid, dialect)
+        return session
+
+    # What the owner does
+
+    async def start(self) -> None:
+        """Outgoing only: call."""
+        if self._ending is not None:
+            return
+        self._start_task()
+        self._arm(self._timeouts.answer, "timeout", "nobody answered")
+        if self._invitation is not None:
+            self._say([self._invitation.propose()])
+        else:
+            self._do(self._initiate)
+
+    def ring(self) -> None:
+        """Incoming only: let them hear that it rings. Nothing happens where it is too late for that."""
+        if self._ending is not None or self._accepting or self.role is Party.INITIATOR:
+            return
+        if self._session.state is State.PENDING:
+            self._do(self._send_ringing)
+        elif self._invitation is not None:
+            self._say([self._invitation.ring()])
+
+    def accept(self) -> None:
+        """Incoming only: take the call. Their session-initiate, if it is still to come, must come in time."""
+        if self.role is Party.INITIATOR:
+            raise OutOfOrder("the side that calls cannot accept")
+        if self._ending is not None or self._accepting:
+            return
+        self._accepting = True
+        if self._began:
+            self._do(self._answer)
+        elif self._invitation is not None:
+            self._say([self._invitation.take()])
+            self._arm(self._timeouts.initiate, "timeout", "no session-initiate came")
+
+    def reject(self, reason: Reason) -> None:
+        """Incoming only: do not take the call."""
+        self.hangup(reason)
+
+    def hangup(self, reason: Reason, *, migrated_to: str | None = None) -> None:
+        """End, in the way that the moment asks for: retract, reject, session-terminate, finish. Idempotent.
+
+        `migrated_to` is the sid of the session that goes on in place of this one (XEP-0353 section 4.2).
+        """
+        self._end(reason, by_peer=False, migrated_to=migrated_to)
+
+    def give_way(self) -> None:
+        """Outgoing only: end, because the peer called us at the same time and theirs stands."""
+        self._end(Reason.of("expired", "Tie-Break"), by_peer=False, tie_break=True)
+
+    def send_info(self, info: Info) -> None:
+        """Tell the peer that we are muted, on hold or active (XEP-0167 section 6)."""
+
+        async def send() -> None:
+            self._send(Jingle.model_validate({"action": Action.SESSION_INFO, "sid": self.sid, _INFO[type(info)]: info}))
+
+        if self._session.state in (State.PENDING, State.ACTIVE):
+            self._do(send)
+
+    async def closed(self) -> None:
+        """Until everything was said and all tasks are done."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    @property
+    def ended(self) -> bool:
+        return self._ending is not None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether we called and they have neither taken nor accepted it yet."""
+        taken = self._invitation is not None and self._invitation.state is invitation.State.TAKEN
+        pending = self._session.state in (State.NEW, State.PENDING)
+        return self.role is Party.INITIATOR and not self.ended and pending and not taken
+
+    # What the peer does
+
+    def receive_message(self, sender: JID, message: JingleMessage) -> None:
+        """An invitation message. What has no place is dropped: messages are not answered with errors."""
+        if self._invitation is None or self._ending is not None:
+            return
+        match self._invitation.receive(sender, message):
+            case invitation.Rang():
+                self._do(self._rang)
+            case invitation.Taken(device):
+                self.peer = device
+                self._do(self._initiate)
+            case invitation.Over(reason):
+                self._end(reason, by_peer=True)
+
+    def receive(self, sender: JID, jingle: Jingle, tree: ET.Element) -> None:
+        """A Jingle action. Returns where it is to be acknowledged, raises `StanzaError` where it is to be refused."""
+        action = jingle.action
+        if self._ending is not None or sender != self.peer or jingle.sid != self.sid:
+            raise UnknownSession(f"no session {jingle.sid}")
+        if self._session.state is State.NEW and action is not Action.SESSION_INITIATE:
+            raise UnknownSession(f"the session {jingle.sid} has not begun")
+        checks.check(jingle, tree, self._names)
+        self._session.act(action, self.role.other)
+        self._names.update(content.name for content in jingle.contents)
+        if action is Action.SESSION_TERMINATE:
+            self._end(jingle.reason or self._unexplained(), by_peer=True)
+            return
+        if action is Action.SESSION_INITIATE:
+            self._began = True
+            self._offer, self._foreign = jingle, foreign_parts(tree)
+            if self._invitation is not None:
+                self._invitation.overtaken()
+        if (effect := _EFFECTS.get(action)) is not None:
+
+            async def act() -> None:
+                await effect(self, jingle)
+
+            self._do(act)
+
+    # What the leg tells
+
+    def leg_connected(self) -> None:
+        self._do(self._connected)
+
+    def leg_failed(self, reason: str) -> None:
+        self._end(Reason.of("connectivity-error", reason), by_peer=False)
+
+    def leg_closed(self) -> None:
+        """The peer has closed its media; its session-terminate is probably on the way."""
+        self._arm(self._timeouts.closing, "success", "the media was closed", by_peer=True)
+
+    def leg_speaking(self, speaking: bool) -> None:
+        async def tell() -> None:
+            self._observer.peer_speaking(speaking)
+
+        self._do(tell)
+
+    # Effects, in the session's task
+
+    async def _initiate(self) -> None:
+        leg = self.leg = self._legs(controlling=True, observer=self)
+        self._offered = negotiation.offer(self._local(leg))
+        self._names.update(content.name for content in self._offered)
+        self._began = True
+        self._send(
+            Jingle(
+                action=Action.SESSION_INITIATE,
+                initiator=str(self.local),
+                sid=self.sid,
+                contents=self._offered,
+                focus=self._mark(),
+            ),
+            refused=self._refused,
+        )
+
+    def _refused(self, error: StanzaError) -> None:
+        reason = Reason.of(_REFUSALS.get(error.condition, "general-error"), error.text or error.condition)
+        self._end(reason, by_peer=True, terminate=False)
+
+    async def _initiated(self, jingle: Jingle) -> None:
+        if jingle.focus is not None:
+            self._observer.peer_focus(jingle.focus.isfocus)
+        try:
+            negotiation.consider(jingle, self._codecs, self._foreign)
+        except NegotiationError as error:
+            self._fail(error)
+            return
+        if self._accepting:
+            await self._answer()
+
+    async def _answer(self) -> None:
+        if self._session.state is not State.PENDING or self._offer is None:
+            return
+        leg = self.leg = self._legs(controlling=False, observer=self)
+        try:
+            answer = negotiation.answer(self._offer, self._local(leg), self._foreign)
+        except NegotiationError as error:
+            self._fail(error)
+            return
+        self._send(
+            Jingle(
+                action=Action.SESSION_ACCEPT,
+                responder=str(self.local),
+                sid=self.sid,
+                contents=answer.contents,
+                group=answer.group,
+                focus=self._mark(),
+            ),
+            refused=self._refused,
+        )
+        await self._settle(leg, answer.settled)
+
+    async def _accepted(self, jingle: Jingle) -> None:
+        if jingle.focus is not None:
+            self._observer.peer_focus(jingle.focus.isfocus)
+        assert self.leg is not None
+        try:
+            settled = negotiation.settle(self._offered, jingle, self._codecs)
+        except NegotiationError as error:
+            self._fail(error)
+            return
+        await self._settle(self.leg, settled)
+
+    async def _settle(self, leg: Leg, settled: Settled) -> None:
+        self.settled = settled
+        self._remote, self._senders = settled.remote, settled.senders
+        if settled.source is not None:
+            leg.prefer_source_id(settled.source)
+        leg.set_codec(settled.payload, level_extension=settled.level_extension)
+        self._update_sending()
+        self._arm(self._timeouts.connect, "connectivity-error", "no media connection came about")
+        await self._transport_news(leg, settled)
+        if self._ending is None:
+            self._observer.peer_accepted()
+
+    async def _transport_news(self, leg: Leg, settled: Settled) -> None:
+        """Connect the leg as soon as the credentials are known, and give it the candidates that came apart."""
+        trickled, self._trickled = self._trickled, []
+        candidates: list[Candidate] = []
+        for name, update in trickled:
+            if name not in settled.contents:
+                continue
+            if negotiation.restarts_ice(self._remote, update):
+                self._end(Reason.of("connectivity-error", "ICE cannot be restarted here"), by_peer=False)
+                return
+            credentials = {"ufrag": self._remote.ufrag or update.ufrag, "pwd": self._remote.pwd or update.pwd}
+            self._remote = self._remote.model_copy(update=credentials)
+            candidates.extend(update.candidates)
+        if not self._connecting and self._remote.ufrag and self._remote.pwd:
+            self._connecting = True
+            await leg.connect(self._remote, dtls_role=settled.dtls_role)
+        if candidates:
+            await leg.add_remote_candidates(candidates)
+
+    async def _connected(self) -> None:
+        self._disarm()
+        self._observer.peer_connected()
+
+    async def _send_ringing(self) -> None:
+        if self._session.state is State.PENDING:
+            self._send(Jingle(action=Action.SESSION_INFO, sid=self.sid, ringing=Ringing()))
+
+    async def _rang(self) -> None:
+        self._observer.peer_ringing()
+
+    async def _transport_info(self, jingle: Jingle) -> None:
+        for content in jingle.contents:
+            if content.transport is None:
+                continue
+            room = MAX_CANDIDATES - self._candidates
+            kept = content.transport.candidates[:room]
+            self._candidates += len(kept)
+            if len(kept) < len(content.transport.candidates):
+                logger.info("%s %s: more than %d candidates", self.peer, self.sid, MAX_CANDIDATES)
+            if len(self._trickled) < MAX_CANDIDATES:
+                self._trickled.append((content.name, content.transport.model_copy(update={"candidates": kept})))
+        if self.leg is not None and self.settled is not None:
+            await self._transport_news(self.leg, self.settled)
+
+    async def _transport_replace(self, jingle: Jingle) -> None:
+        """There is no other transport to fall back to (XEP-0176 section 6)."""
+        contents = tuple(
+            each.model_copy(update={"description": None, "transport": each.transport and _bare(each.transport)})
+            for each in jingle.contents
+        )
+        self._send(Jingle(action=Action.TRANSPORT_REJECT, sid=self.sid, contents=contents))
+
+    async def _info(self, jingle: Jingle) -> None:
+        if jingle.focus is not None:
+            self._observer.peer_focus(jingle.focus.isfocus)
+        match jingle.info:
+            case None:
+                return
+            case Ringing():
+                if self.role is Party.INITIATOR:
+                    self._observer.peer_ringing()
+                return
+            case Mute(name=name) | Unmute(name=name) if name and self.settled and name != self.settled.name:
+                return
+            case Hold():
+                self._held = True
+            case Unhold() | Active():
+                self._held = False
+        self._update_sending()
+        self._observer.peer_info(jingle.info)
+
+    async def _content_add(self, jingle: Jingle) -> None:
+        """One audio content is all there is. COMPAT (Dino): it refuses the rejection, which does no harm."""
+        contents = tuple(each.model_copy(update={"description": None, "transport": None}) for each in jingle.contents)
+        others = any(each.description is None or each.description.media != "audio" for each in jingle.contents)
+        reason = Reason.of("unsupported-applications" if others else "decline")
+        self._send(Jingle(action=Action.CONTENT_REJECT, sid=self.sid, contents=contents, reason=reason))
+
+    async def _content_modify(self, jingle: Jingle) -> None:
+        senders = {content.name: content.senders for content in jingle.contents}
+        if self.settled is not None:
+            self._senders = senders.get(self.settled.name, self._senders)
+            self._update_sending()
+        elif self._offer is not None:
+            contents = (
+                each.model_copy(update={"senders": senders.get(each.name, each.senders)})
+                for each in self._offer.contents
+            )
+            self._offer = self._offer.model_copy(update={"contents": tuple(contents)})
+
+    async def _content_remove(self, jingle: Jingle) -> None:
+        """A session without contents is void (XEP-0166 section 7.2.5)."""
+        removed = {content.name for content in jingle.contents}
+        if self.settled is not None:
+            void = self.settled.name in removed
+        elif self._offer is not None:
+            contents = tuple(each for each in self._offer.contents if each.name not in removed)
+            self._offer = self._offer.model_copy(update={"contents": contents})
+            void = not contents
+        else:
+            void = removed >= {content.name for content in self._offered}
+        if void:
+            self._end(Reason.of("success", "no content is left"), by_peer=True)
+
+    # The ways out
+
+    def _mark(self) -> FocusMark | None:
+        return FocusMark(isfocus=True) if self.isfocus else None
+
+    def _local(self, leg: Leg) -> Local:
+        return Local(transport=leg.local_transport, ssrc=leg.ssrc, cname=self._cname, codecs=self._codecs)
+
+    def _update_sending(self) -> None:
+        if self.leg is not None:
+            self.leg.set_send(negotiation.sends(self.role, self._senders) and not self._held)
+
+    def _unexplained(self) -> Reason:
+        """What a session-terminate without a reason means."""
+        if self.settled is not None:
+            return Reason.of("success")
+        return Reason.of("decline" if self.role is Party.INITIATOR else "cancel")
+
+    def _say(self, messages: Sequence[invitation.Outgoing]) -> None:
+        for message in messages:
+            self._outbox.message(self.local, message.to, message.message)
+
+    def _send(self, jingle: Jingle, refused: Callable[[StanzaError], None] | None = None) -> None:
+        """Do `jingle.action`; the answer is not waited for. `refused` gets the peer's error, if it matters."""
+        self._session.act(jingle.action, self.role)
+
+        async def ask() -> None:
+            try:
+                await self._outbox.iq_set(self.local, self.peer, jingle)
+            except TimeoutError:
+                logger.info("%s %s: %s was not acknowledged", self.peer, self.sid, jingle.action)
+            except StanzaError as error:
+                logger.info("%s %s: %s was refused: %s", self.peer, self.sid, jingle.action, error)
+                if refused is not None:
+                    refused(error)
+            except Exception:
+                logger.exception("%s %s: %s could not be sent", self.peer, self.sid, jingle.action)
+                self._end(Reason.of("general-error"), by_peer=False)
+
+        request = asyncio.create_task(ask(), name=f"{jingle.action} {self.sid}")
+        self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
+
+    def _fail(self, error: NegotiationError) -> None:
+        logger.info("%s %s: %s: %s", self.peer, self.sid, error.condition, error.text)
+        self._end(Reason.of(error.condition, error.text), by_peer=False)
+
+    # The task
+
+    def _arm(self, seconds: float, condition: str, text: str, *, by_peer: bool = False) -> None:
+        """End unless something happens in time; replaces what was armed before."""
+        self._disarm()
+        if self._ending is None:
+            reason = Reason.of(condition, text)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(seconds, lambda: self._end(reason, by_peer=by_peer))
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _do(self, effect: Callable[[], Awaitable[None]]) -> None:
+        if self._ending is None:
+            self._effects.put_nowait(effect)
+            self._start_task()
+
+    def _end(
+        self,
+        reason: Reason,
+        *,
+        by_peer: bool,
+        terminate: bool = True,
+        tie_break: bool = False,
+        migrated_to: str | None = None,
+    ) -> None:
+        """From here on the session is over; what is to be said about it is said in its task."""
+        if self._ending is not None:
+            return
+        self._disarm()
+        alive = self._session.state in (State.PENDING, State.ACTIVE)
+        if alive:
+            self._session.act(Action.SESSION_TERMINATE, self.role)
+        self._ending = _Ending(reason, by_peer, alive and terminate, tie_break, migrated_to)
+        self._effects.put_nowait(None)
+        self._start_task()
+
+    def _start_task(self) -> None:
+        if self._task is None:
+            create = self._tasks.create_task if self._tasks is not None else asyncio.create_task
+            self._task = create(self._run(), name=f"session {self.sid} with {self.peer}")
+            self._task.add_done_callback(lambda _: self._tell_end())
+
+    async def _run(self) -> None:
+        try:
+            while (effect := await self._effects.get()) is not None and self._ending is None:
+                async with asyncio.timeout(self._timeouts.step):
+                    await effect()
+        except Exception:
+            logger.exception("%s %s: the session crashed", self.peer, self.sid)
+            self._end(Reason.of("general-error"), by_peer=False)
+        finally:
+            # Cancelled: the owner goes, and the session with it.
+            self._end(Reason.of("gone"), by_peer=False)
+            await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        assert self._ending is not None
+        ending = self._ending
+        terminate: asyncio.Task[None] | None = None
+        try:
+            if ending.terminate:
+                terminate = asyncio.create_task(self._terminate(ending.reason))
+                await asyncio.sleep(0)
+            elif self._invitation is not None and not self._began:
+                self._say(self._invitation.withdraw(ending.reason, tie_break=ending.tie_break))
+            if self.leg is not None:
+                await self._close(self.leg)
+            if terminate is not None:
+                await asyncio.wait({terminate}, timeout=self._timeouts.goodbye)
+            if self._invitation is not None:
+                self._say(self._invitation.finish(ending.reason, migrated_to=ending.migrated_to))
+        except Exception:
+            logger.exception("%s %s: the goodbye failed", self.peer, self.sid)
+        finally:
+            leftover = self._requests | ({terminate} if terminate is not None else set())
+            for request in leftover:
+                request.cancel()
+            await asyncio.gather(*leftover, return_exceptions=True)
+            self._tell_end()
+
+    async def _terminate(self, reason: Reason) -> None:
+        jingle = Jingle(action=Action.SESSION_TERMINATE, sid=self.sid, reason=reason)
+        try:
+            await self._outbox.iq_set(self.local, self.peer, jingle)
+        except (StanzaError, TimeoutError) as error:
+            logger.info("%s %s: session-terminate: %s", self.peer, self.sid, error or "not acknowledged")
+
+    async def _close(self, leg: Leg) -> None:
+        try:
+            async with asyncio.timeout(self._timeouts.step):
+                await leg.close()
+        except Exception:
+            logger.exception("%s %s: the leg did not close", self.peer, self.sid)
+
+    def _tell_end(self) -> None:
+        """Also where the task was cancelled before it ran."""
+        if not self._told:
+            self._told = True
+            ending = self._ending or _Ending(Reason.of("gone"), False, False)
+            try:
+                self._observer.peer_ended(ending.reason, ending.by_peer)
+            except Exception:
+                logger.exception("%s %s: the owner failed at the end", self.peer, self.sid)
+
+
+def _bare(transport: Transport) -> Transport:
+    return transport.model_copy(update={"candidates": (), "fingerprints": ()})
+
+
+#: The field of `Jingle` that each session-info goes in.
+_INFO: dict[type[Info], str] = {
+    Ringing: "ringing",
+    Active: "active",
+    Hold: "hold",
+    Unhold: "unhold",
+    Mute: "mute",
+    Unmute: "unmute",
+}
+
+#: What follows an action of the peer that was acknowledged. The others are advice, or need nothing done.
+_EFFECTS: dict[Action, Callable[[PeerSession, Jingle], Awaitable[None]]] = {
+    Action.CONTENT_ADD: PeerSession._content_add,
+    Action.CONTENT_MODIFY: PeerSession._content_modify,
+    Action.CONTENT_REMOVE: PeerSession._content_remove,
+    Action.SESSION_ACCEPT: PeerSession._accepted,
+    Action.SESSION_INFO: PeerSession._info,
+    Action.SESSION_INITIATE: PeerSession._initiated,
+    Action.TRANSPORT_INFO: PeerSession._transport_info,
+    Action.TRANSPORT_REPLACE: PeerSession._transport_replace,
+}
