@@ -1,0 +1,406 @@
+/** The meeting as the page shows it: one observable view, changed by visits that come and go. */
+import type { MediaState } from './call';
+import type { User } from './coin';
+import { type Config, fetchConfig } from './config';
+import { WebsocketStream } from './connection';
+import { Failure } from './failure';
+import { bare, fromUri, node, resource } from './jid';
+import { openMicrophone } from './microphone';
+import { Speakers, Voice } from './speaking';
+import { strings } from './strings';
+import { type OpenStream, type Step, Visit, type VisitObserver } from './visit';
+
+export type Phase = 'idle' | 'connecting' | 'joined' | 'failed' | 'left';
+export type Progress = 'microphone' | Step;
+
+export interface Participant {
+  /** Stays the same for as long as the participant is there. */
+  readonly key: string;
+  readonly name: string;
+  readonly self: boolean;
+  readonly muted: boolean;
+  readonly mutedByFocus: boolean;
+  readonly speaking: boolean;
+  readonly status: 'connected' | 'ringing' | 'on-hold';
+}
+
+/** All that the page shows. A new object with every change, never changed itself. */
+export interface View {
+  readonly phase: Phase;
+  readonly progress: Progress;
+  /** The state of signalling and that of media; each can be lost without the other. */
+  readonly signalling: 'offline' | 'connecting' | 'online' | 'waiting';
+  readonly media: MediaState;
+  readonly title: string;
+  readonly name: string;
+  readonly muted: boolean;
+  readonly participants: readonly Participant[];
+  readonly audio: MediaStream | null;
+  readonly failure: Failure | null;
+  /** The last thing worth saying aloud; `serial` tells two equal ones apart. */
+  readonly notice: { readonly serial: number; readonly text: string };
+}
+
+/** What the user interface needs; it asks for nothing else. */
+export interface MeetingModel extends EventTarget {
+  readonly view: View;
+  join(name: string, microphone: string): Promise<void>;
+  leave(): void;
+  setMuted(muted: boolean): void;
+  useMicrophone(id: string): Promise<void>;
+  reset(): void;
+}
+
+export const INITIAL_VIEW: View = {
+  phase: 'idle',
+  progress: 'microphone',
+  signalling: 'offline',
+  media: 'idle',
+  title: '',
+  name: '',
+  muted: false,
+  participants: [],
+  audio: null,
+  failure: null,
+  notice: { serial: 0, text: '' },
+};
+
+export interface MeetingOptions {
+  /** The origin whose /config.json describes the service. */
+  readonly service: string;
+  /** The room as people write it, and as node of its JIDs. */
+  readonly room: string;
+  readonly node: string;
+  readonly openStream?: OpenStream;
+}
+
+/** Time between two tries to come back, in milliseconds; the last is repeated. */
+const BACKOFF = [500, 1000, 2000, 4000, 8000, 15000];
+/** After so many visits in a row without media there is no point in another. */
+const MEDIA_TRIES = 3;
+const POLL = 100;
+
+export class Meeting extends EventTarget implements MeetingModel, VisitObserver {
+  view: View = INITIAL_VIEW;
+  private readonly options: MeetingOptions;
+  private microphone: MediaStream | undefined;
+  private config: Config | undefined;
+  /** The visit we are in or entering, and the one whose media we still hear. They differ while reconnecting. */
+  private visit: Visit | undefined;
+  private audible: Visit | undefined;
+  private users: readonly User[] | undefined;
+  /** The visit that `users` came by, and every full JID that was ours since we joined. */
+  private source: Visit | undefined;
+  private readonly ownJids = new Set<string>();
+  private speakers = new Speakers();
+  private voice = new Voice();
+  private speaking: ReadonlySet<number> = new Set();
+  private ownVoice = false;
+  private poll: ReturnType<typeof setInterval> | undefined;
+  private retry: ReturnType<typeof setTimeout> | undefined;
+  private mutedByFocus = false;
+  /** Counts joins and leaves, so that what was begun before the last of them is not carried on. */
+  private round = 0;
+
+  constructor(options: MeetingOptions) {
+    super();
+    this.options = options;
+  }
+
+  /** Enters the room as `name` with the microphone of that id ('' for the default). The view tells how it goes. */
+  async join(name: string, microphone: string): Promise<void> {
+    if (this.view.phase === 'connecting' || this.view.phase === 'joined') return;
+    const round = ++this.round;
+    this.users = this.source = undefined;
+    this.ownJids.clear();
+    this.update({ ...INITIAL_VIEW, notice: this.view.notice, phase: 'connecting', name, title: this.options.room });
+    try {
+      const opened = await openMicrophone(microphone);
+      if (round !== this.round) {
+        stop(opened);
+        return;
+      }
+      this.listenTo(opened);
+      this.update({ progress: 'server', signalling: 'connecting' });
+      await this.enter(round);
+      if (round !== this.round) return;
+      this.update({ phase: 'joined' });
+      this.refresh();
+      this.poll = setInterval(() => void this.listen(), POLL);
+      const given = resource(this.visit?.occupantJid ?? '');
+      this.say(given && given !== name ? strings.nicknameChanged(given) : strings.youJoined(this.options.room));
+    } catch (error) {
+      if (round === this.round) this.fail(error instanceof Failure ? error : new Failure('focus', String(error)));
+    }
+  }
+
+  /** Leaves at once and says so to everybody; fit to be called while the page goes away. */
+  leave(): void {
+    if (this.view.phase !== 'connecting' && this.view.phase !== 'joined') return;
+    const phase = this.view.phase === 'joined' ? 'left' : 'idle';
+    this.end();
+    this.update({ phase, signalling: 'offline', media: 'idle', participants: [], audio: null });
+  }
+
+  /** Back to the start after a failure or a leave. */
+  reset(): void {
+    if (this.view.phase === 'failed' || this.view.phase === 'left') this.update({ phase: 'idle', failure: null });
+  }
+
+  setMuted(muted: boolean): void {
+    if (this.view.muted === muted) return;
+    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+    this.update({ muted });
+    this.visit?.call.mute(muted);
+    this.refresh();
+    this.say(muted ? strings.youMuted : strings.youUnmuted);
+  }
+
+  /** Speaks through another microphone from now on. Rejects with Failure and keeps the old one. */
+  async useMicrophone(id: string): Promise<void> {
+    const opened = await openMicrophone(id);
+    if (!this.microphone) {
+      stop(opened);
+      return;
+    }
+    const old = this.microphone;
+    this.listenTo(opened);
+    const calls = new Set([this.visit?.call, this.audible?.call]);
+    await Promise.all(Array.from(calls, (call) => call?.replaceMicrophone(opened)));
+    stop(old);
+  }
+
+  private listenTo(microphone: MediaStream): void {
+    this.microphone = microphone;
+    for (const track of microphone.getAudioTracks()) {
+      track.enabled = !this.view.muted;
+      track.addEventListener('ended', () => {
+        if (this.microphone !== microphone) return;
+        this.useMicrophone('').then(
+          () => this.say(strings.microphoneGone),
+          (error: unknown) => this.say(strings.failures[error instanceof Failure ? error.code : 'microphone-missing'].title),
+        );
+      });
+    }
+  }
+
+  // ---- visits ----
+
+  /** Makes a visit. When it succeeds, it takes over from the one before it. */
+  private async enter(round: number): Promise<void> {
+    const { service, node: room, openStream } = this.options;
+    if (!this.microphone) return;
+    try {
+      this.config ??= await fetchConfig(service);
+    } catch {
+      throw new Failure('server');
+    }
+    if (round !== this.round) return;
+    const visit = new Visit(
+      {
+        config: this.config,
+        room,
+        name: this.view.name,
+        microphone: this.microphone,
+        muted: this.view.muted,
+        openStream: openStream ?? ((url, domain, signal) => WebsocketStream.open(url, domain, signal)),
+      },
+      this,
+    );
+    this.visit = visit;
+    await visit.enter();
+    if (this.audible !== visit) this.audible?.silence();
+    this.audible = visit;
+    this.speakers = new Speakers();
+    // Muted, or given another microphone, while we were entering.
+    visit.call.mute(this.view.muted);
+    await visit.call.replaceMicrophone(this.microphone);
+    this.update({ signalling: 'online', media: visit.call.media, audio: visit.call.audio });
+    this.refresh();
+  }
+
+  /** Tries to come back, with growing patience, for as long as what stands in the way may pass. */
+  private comeBack(attempt: number, lastFailure: Failure, mediaFailures: number): void {
+    const round = this.round;
+    this.update({ signalling: 'waiting' });
+    const base = BACKOFF[Math.min(attempt, BACKOFF.length - 1)] ?? 0;
+    const go = (): void => {
+      clearTimeout(this.retry);
+      window.removeEventListener('online', go);
+      if (round !== this.round) return;
+      this.update({ signalling: 'connecting' });
+      this.enter(round).then(
+        () => {
+          if (round === this.round) this.say(strings.backOnline);
+        },
+        (error: unknown) => {
+          if (round !== this.round) return;
+          const failure = error instanceof Failure ? error : lastFailure;
+          const failures = failure.code === 'media' ? mediaFailures + 1 : mediaFailures;
+          if (failure.passing && failures < MEDIA_TRIES) this.comeBack(attempt + 1, failure, failures);
+          else this.fail(failure);
+        },
+      );
+    };
+    this.retry = setTimeout(go, base * (0.75 + Math.random() / 2));
+    window.addEventListener('online', go);
+  }
+
+  private fail(failure: Failure): void {
+    this.end();
+    this.update({ phase: 'failed', failure, signalling: 'offline', media: 'idle', participants: [], audio: null });
+    this.say(strings.failures[failure.code].title);
+  }
+
+  private end(): void {
+    this.round++;
+    clearTimeout(this.retry);
+    clearInterval(this.poll);
+    this.visit?.leave();
+    if (this.audible !== this.visit) this.audible?.silence();
+    this.visit = this.audible = undefined;
+    if (this.microphone) stop(this.microphone);
+    this.microphone = undefined;
+    this.mutedByFocus = false;
+    this.speaking = new Set();
+    this.ownVoice = false;
+  }
+
+  visitStep(visit: Visit, progress: Step): void {
+    if (visit === this.visit) this.update({ progress });
+  }
+
+  visitTitle(visit: Visit, title: string): void {
+    if (visit === this.visit) this.update({ title: title || this.options.room });
+  }
+
+  visitMedia(visit: Visit, media: MediaState): void {
+    if (visit === (this.audible ?? this.visit)) this.update({ media });
+  }
+
+  visitEnded(visit: Visit, failure: Failure): void {
+    if (visit !== this.visit) return;
+    if (!failure.passing) {
+      this.fail(failure);
+      return;
+    }
+    if (failure.code === 'media') visit.leave();
+    this.comeBack(0, failure, 0);
+  }
+
+  // ---- who is here ----
+
+  visitUsers(visit: Visit, users: readonly User[]): void {
+    if (visit !== this.visit) return;
+    const before = this.users;
+    this.users = users;
+    this.source = visit;
+    this.ownJids.add(visit.jid);
+    const own = users.find((user) => this.isSelf(user));
+    const mutedByFocus = own?.endpoints.some(({ status }) => status === 'muted-via-focus') ?? false;
+    if (mutedByFocus !== this.mutedByFocus) {
+      this.mutedByFocus = mutedByFocus;
+      this.say(mutedByFocus ? strings.youMutedByFocus : strings.youUnmutedByFocus);
+    }
+    this.refresh();
+    if (before && this.view.phase === 'joined') this.announce(before, users);
+  }
+
+  private announce(before: readonly User[], after: readonly User[]): void {
+    const names = (some: readonly User[], others: readonly User[]) => {
+      const known = new Set(others.filter(isTalking).map(({ entity }) => entity));
+      return some.filter((user) => isTalking(user) && !this.isSelf(user) && !known.has(user.entity)).map((user) => this.displayName(user));
+    };
+    const joined = names(after, before);
+    const left = names(before, after);
+    if (joined.length > 0) this.say(strings.hasJoined(joined.join(', ')));
+    if (left.length > 0) this.say(strings.hasLeft(left.join(', ')));
+  }
+
+  /** Our own entry has our full JID as an endpoint, or our occupant JID as its user. */
+  private isSelf(user: User): boolean {
+    const occupant = this.source?.occupantJid;
+    const addresses = [user.entity, ...user.endpoints.map(({ entity }) => entity)].map(fromUri);
+    return addresses.some((address) => address !== '' && (address === occupant || this.ownJids.has(address)));
+  }
+
+  /** The name to show: what the focus gives, else the nickname of an occupant JID, else the node of another JID. */
+  private displayName(user: User): string {
+    const given = user.displayText || user.endpoints.map((each) => each.displayText).find(Boolean);
+    if (given) return given;
+    const jid = fromUri(user.entity);
+    return (bare(jid) === this.source?.roomJid ? resource(jid) : node(jid)) || strings.nobody;
+  }
+
+  private refresh(): void {
+    if (this.view.phase !== 'joined') return;
+    const others: Participant[] = [];
+    let own: User | undefined;
+    for (const user of this.users ?? []) {
+      if (this.isSelf(user)) own = user;
+      else if (isThere(user)) others.push(this.participant(user));
+    }
+    const self: Participant = {
+      key: 'self',
+      name: own ? this.displayName(own) : this.view.name,
+      self: true,
+      muted: this.view.muted || this.mutedByFocus,
+      mutedByFocus: this.mutedByFocus,
+      speaking: this.ownVoice && !this.view.muted && !this.mutedByFocus,
+      status: 'connected',
+    };
+    this.update({ participants: [self, ...others] });
+  }
+
+  private participant(user: User): Participant {
+    const audio = user.endpoints.flatMap(({ media }) => media).filter(({ type, id }) => (type || id) === 'audio');
+    const status = user.endpoints.map((each) => each.status);
+    const mutedByFocus = status.includes('muted-via-focus');
+    return {
+      key: user.entity,
+      name: this.displayName(user),
+      self: false,
+      // Seen from the participant: one who only receives is muted.
+      muted: mutedByFocus || (audio.length > 0 && audio.every((each) => each.status === 'recvonly' || each.status === 'inactive')),
+      mutedByFocus,
+      speaking: audio.some(({ source }) => source !== undefined && this.speaking.has(source)),
+      status: status.some((each) => CALLED.has(each)) ? 'ringing' : status.includes('on-hold') ? 'on-hold' : 'connected',
+    };
+  }
+
+  /** Polls who is in the mix, and our own microphone. */
+  private async listen(): Promise<void> {
+    const call = this.audible?.call;
+    if (!call) return;
+    const now = performance.now();
+    const speaking = this.speakers.poll(now, call.contributingSources());
+    const ownVoice = this.voice.poll(now, this.view.muted ? 0 : await call.level());
+    if (ownVoice === this.ownVoice && speaking.size === this.speaking.size && [...speaking].every((each) => this.speaking.has(each))) return;
+    this.speaking = speaking;
+    this.ownVoice = ownVoice;
+    this.refresh();
+  }
+
+  private say(words: string): void {
+    this.update({ notice: { serial: this.view.notice.serial + 1, text: words } });
+  }
+
+  private update(change: Partial<View>): void {
+    this.view = { ...this.view, ...change };
+    this.dispatchEvent(new Event('change'));
+  }
+}
+
+const CALLED = new Set(['pending', 'dialing-out', 'dialing-in', 'alerting']);
+
+function isThere(user: User): boolean {
+  return user.endpoints.length === 0 || user.endpoints.some(({ status }) => status !== 'disconnected' && status !== 'disconnecting');
+}
+
+function isTalking(user: User): boolean {
+  return isThere(user) && !user.endpoints.some(({ status }) => CALLED.has(status));
+}
+
+function stop(microphone: MediaStream): void {
+  for (const track of microphone.getTracks()) track.stop();
+}

@@ -1,0 +1,9 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  // The page lives at http://HOST/ROOM, so its assets have absolute addresses.
+  base: '/',
+  build: { target: 'es2022', modulePreload: false, assetsInlineLimit: 0, reportCompressedSize: false },
+  server: { proxy: { '/config.json': 'http://127.0.0.1:8080', '/xmpp-websocket': { target: 'ws://127.0.0.1:8080', ws: true } } },
+  test: { environment: 'jsdom', include: ['tests/**/*.test.ts'] },
+});
