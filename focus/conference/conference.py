@@ -44,7 +44,6 @@ class Surroundings:
     features: Callable[[JID], Awaitable[frozenset[str]]]
     #: Counts the interruptions of the XMPP connection.
     interruptions: Callable[[], int]
-    page: Callable[[str], str]
     guests: str
 
 
@@ -65,7 +64,6 @@ class Conference:
         self.roster = Roster(
             focus=addresses.mixer(name),
             room=addresses.room(name),
-            page=surroundings.page(name),
             guests=surroundings.guests,
             maximum=surroundings.policy.maximum,
         )

@@ -49,14 +49,13 @@ class Participant:
 class Roster:
     """A conference at one moment.
 
-    `focus` is the address of its mixer, `room` the MUC room it is bound to, `page` where browsers find it (or empty),
+    `focus` is the address of its mixer, `room` the MUC room it is bound to,
     `guests` the domain of anonymous accounts, whose local parts are nobody's name.
     `real_jids_are_public` decides how participants are named: where the room hides who they are, by occupant JIDs only.
     """
 
     focus: JID
     room: JID
-    page: str = ""
     guests: str = ""
     maximum: int | None = None
     subject: str = ""
@@ -78,8 +77,6 @@ class Roster:
         users = self._users()
         uris = [Uri(uri=self.focus.uri, display_text="call", purpose="participation")]
         uris.append(Uri(uri=f"{self.room.uri}?join", display_text="chat room", purpose="participation"))
-        if self.page:
-            uris.append(Uri(uri=self.page, display_text="web page", purpose="participation"))
         return ConferenceInfo(
             entity=self.focus.uri,
             state="full",

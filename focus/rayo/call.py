@@ -201,12 +201,8 @@ class Call(Joinable):
     # the peer (`focus.jingle.peer.PeerObserver`)
 
     def make_leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
-        """The leg for our session, joined to whatever waits for it (`focus.jingle.peer.LegFactory`)."""
+        """The leg for our session (`focus.jingle.peer.LegFactory`)."""
         self.leg = self._plane.create_leg(controlling=controlling, observer=observer)
-        try:
-            self.connect(self.leg.node)
-        except ServiceUnavailable as error:
-            log.warning("%s: %s", self.address, error)
         return self.leg
 
     def peer_ringing(self) -> None:
@@ -220,6 +216,11 @@ class Call(Joinable):
         if self._method == "dialed-out":
             self.stage = Stage.ANSWERED
             self.emit(Answered())
+        assert self.leg is not None
+        try:
+            self.connect(self.leg.node)
+        except ServiceUnavailable as error:
+            log.warning("a join that had waited for the answer cannot be made: %s", error)
         self._session_changed()
 
     def peer_connected(self) -> None:

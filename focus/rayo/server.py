@@ -8,10 +8,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import uuid4
 from xml.etree import ElementTree as ET
 
-from focus.jingle.peer import Outbox, PeerSession
+from focus.jingle.invitation import refuse_tie
+from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
@@ -28,6 +28,7 @@ from focus.wire.conditions import (
     OptionNotSupported,
     ResourceConstraint,
     ServiceUnavailable,
+    TieBreak,
     UnknownSession,
 )
 from focus.wire.jid import JID
@@ -174,7 +175,7 @@ class Server(Actor):
         self._start(call, self._place(call, to, mixer, timeout))
         return Ref(uri=address.uri)
 
-    async def _place(self, call: Call, to: JID, mixer: str, timeout: float) -> None:
+    async def _place(self, call: Call, to: JID, mixer: str, answer_within: float) -> None:
         dialect = await self._dialect(to)
         local = self.addresses.line(mixer) if mixer else self.address.with_resource("focus")
         call.session = PeerSession.outgoing(
@@ -185,8 +186,8 @@ class Server(Actor):
             observer=call,
             isfocus=bool(mixer),
             dialect=dialect,
-            sid=str(uuid4()),
-            answer_timeout=timeout,
+            timeouts=Timeouts(answer=answer_within),
+            tasks=self._tasks,
         )
         self._sessions.add(call.session)
         await call.session.start()
@@ -265,12 +266,20 @@ class Server(Actor):
         mixer = self.addresses.mixer_of(to)
         if mixer is None or self.directory.call(to) is not None:
             raise ServiceUnavailable("nobody can be called at this address; call ROOM@" + self.addresses.domain)
+        sid = first.id if isinstance(first, Propose) else first.sid
+        local = to if to.resource else self.addresses.line(mixer)
+        if not self._sessions.contest(local, sender, sid):
+            if isinstance(first, Jingle):
+                raise TieBreak("we are calling you at this moment")
+            refusal = refuse_tie(sender, first)
+            self._outbox.message(local, refusal.to, refusal.message)
+            return
         self._check_room_for_calls()
         parties = list(self.application.controllers(to, mixer)) if self.application else []
         call = self._new_call(self.addresses.new_call(), method="dialed-in", parties=parties)
         try:
             call.session = PeerSession.incoming(
-                local=to if to.resource else self.addresses.line(mixer),
+                local=local,
                 peer=sender,
                 first=first,
                 tree=tree,
@@ -278,6 +287,7 @@ class Server(Actor):
                 legs=call.make_leg,
                 observer=call,
                 isfocus=True,
+                tasks=self._tasks,
             )
         except Exception:
             self.directory.discard(call)

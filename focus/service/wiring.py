@@ -1,0 +1,199 @@
+"""The service put together: every part made once, started in order, ended in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+
+from focus.conference.application import ConferenceApplication
+from focus.conference.conference import Surroundings
+from focus.conference.policy import Policy
+from focus.http.health import HealthServer
+from focus.http.page import PageConfig, PageServer
+from focus.media.plane import MediaPlane
+from focus.rayo.addresses import Addresses
+from focus.rayo.server import Server
+from focus.service.config import Settings
+from focus.service.metrics import Metrics
+from focus.service.ready import ExitCode, ServiceError, ServiceReady
+from focus.wire.jid import JID, unescape_node
+from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
+from focus.xmpp.binding import Binding, Outbox
+from focus.xmpp.connection import Connection, ConnectionRefused
+from focus.xmpp.discovery import Discovery
+from focus.xmpp.muc import MucRooms
+from focus.xmpp.presence import PresenceResponder
+
+log = logging.getLogger(__name__)
+
+#: Seconds that calls are given to say goodbye when the service ends.
+GOODBYE = 1.5
+
+
+class Service:
+    """A focus: one component, one media plane, the page and the figures. For one `run`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        xmpp, media = settings.xmpp, settings.media
+        self._addresses = Addresses(domain=xmpp.jid, rooms=xmpp.muc)
+        self._plane = MediaPlane(
+            [address for name in media.addresses for address in _bindings(name, media.port)],
+            public_addresses=media.public_addresses,
+        )
+        self._outbox = Outbox()
+        self._server = Server(
+            self._addresses,
+            self._plane,
+            outbox=self._outbox,
+            events=self._outbox,
+            dialect=self._dialect,
+            controllers=frozenset(JID.parse(jid) for jid in settings.rayo.controllers),
+        )
+        self._binding = Binding(self._server, self._outbox)
+        self._connection = Connection(xmpp.jid, xmpp.secret.get_secret_value(), xmpp.host, xmpp.port, self._binding)
+        self._discovery = Discovery(self._connection, self._rooms)
+        self._muc = MucRooms(
+            self._connection,
+            self._addresses.occupant("").bare,
+            xmpp.muc,
+            nick=xmpp.nick,
+            extensions=lambda: (self._discovery.caps_element(),),
+        )
+        self._presences = PresenceResponder(self._connection, self._discovery.caps_element)
+        self._application = ConferenceApplication(
+            Surroundings(
+                server=self._server,
+                rooms=self._muc,
+                policy=Policy(
+                    strangers=settings.conference.strangers,
+                    maximum=settings.conference.maximum_participants,
+                    linger=settings.conference.linger,
+                    coalesce=settings.conference.coalesce,
+                ),
+                outbox=self._outbox,
+                features=self._discovery.features,
+                interruptions=lambda: self._binding.interruptions,
+                guests=settings.guests,
+            )
+        )
+        self._server.application = self._application
+        self._outbox.connection = self._connection
+        self._binding.documents = self._application
+        self._binding.rooms = self._muc
+        self._binding.discovery = self._discovery
+        self._binding.presences = self._presences
+        self._metrics = Metrics(self)
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[ServiceReady], None]) -> None:
+        """Serve until `stop` is set; `ready` is called when calls can come. Raises `ServiceError`."""
+        async with AsyncExitStack() as cleanup:
+            try:
+                await self._plane.start()
+            except (OSError, ValueError) as error:
+                port = self._settings.media.port
+                raise ServiceError(f"cannot take audio on UDP port {port}: {_words(error)}") from error
+            cleanup.push_async_callback(self._plane.stop)
+            page = health = None
+            if self._settings.metrics.enabled:
+                listener = HealthServer(self._ready, self._metrics.render)
+                health = await _listen(listener, self._settings.metrics.listen, cleanup)
+            if self._settings.http.enabled:
+                page = await _listen(self._page(), self._settings.http.listen, cleanup)
+            try:
+                await self._serve(stop, lambda: ready(ServiceReady(self._plane.addresses, page, health)))
+            except* ConnectionRefused as refusals:
+                raise ServiceError(str(refusals.exceptions[0]), ExitCode.UNAVAILABLE) from None
+
+    async def _serve(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            stopping = tasks.create_task(stop.wait())
+            connection = tasks.create_task(self._connection.run(), name="connection")
+            server = tasks.create_task(self._server.run(), name="rayo server")
+            application = tasks.create_task(self._application.run(), name="conferences")
+            connected = tasks.create_task(self._binding.first_connection.wait())
+            await asyncio.wait((stopping, connected), return_when=asyncio.FIRST_COMPLETED)
+            connected.cancel()
+            if not stop.is_set():
+                ready()
+            await stopping
+            self._server.close()
+            await asyncio.wait((server,), timeout=GOODBYE)
+            self._application.stop()
+            await asyncio.wait((application,), timeout=GOODBYE)
+            self._presences.withdraw()
+            self._connection.stop()
+            await asyncio.wait((connection,), timeout=GOODBYE)
+            for task in (server, application, connection):
+                task.cancel()
+
+    def _page(self) -> PageServer:
+        http = self._settings.http
+        return PageServer(
+            PageConfig(
+                domain=self._settings.domain,
+                guests=self._settings.guests,
+                rooms=self._settings.xmpp.muc,
+                focus=self._settings.xmpp.jid,
+                title=http.title,
+                origins=http.origins,
+                frame_ancestors=http.frame_ancestors,
+            ),
+            http.websocket,
+        )
+
+    def _rooms(self) -> Iterable[tuple[JID, str]]:
+        """The addresses that can be called and have a conference now, for disco#items."""
+        for conference in self._application.conferences:
+            yield self._addresses.mixer(conference.name), unescape_node(conference.name)
+
+    async def _dialect(self, peer: JID) -> Dialect | None:
+        """How to invite `peer`: without an invitation only a device that is known not to take one."""
+        features = await self._discovery.features(peer)
+        if JMI_0 in features:
+            return JMI_0
+        if JMI_1 in features:
+            return JMI_1
+        return None if peer.resource and features else JMI_0
+
+    def _ready(self) -> tuple[bool, str]:
+        return (True, "") if self._connection.connected else (False, "not connected to the XMPP server")
+
+    # figures (`focus.service.metrics.Figures`)
+
+    def participants(self) -> int:
+        return sum(len(conference.roster.participants) for conference in self._application.conferences)
+
+    def conferences(self) -> int:
+        return len(self._application.conferences)
+
+    def calls(self) -> int:
+        return sum(1 for _ in self._server.directory.calls())
+
+    def connected(self) -> bool:
+        return self._connection.connected
+
+    def plane(self) -> Mapping[str, float]:
+        return self._plane.snapshot()
+
+
+def _bindings(name: str, port: int) -> list[tuple[str, int]]:
+    return [("0.0.0.0", port), ("::", port)] if name == "auto" else [(name, port)]
+
+
+async def _listen(
+    listener: PageServer | HealthServer, address: tuple[str, int], cleanup: AsyncExitStack
+) -> tuple[str, int]:
+    host, port = address
+    try:
+        bound = await listener.start(host, port)
+    except OSError as error:
+        raise ServiceError(f"cannot listen on {host} port {port}: {_words(error)}") from error
+    cleanup.push_async_callback(listener.stop)
+    return bound
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

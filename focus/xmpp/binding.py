@@ -1,0 +1,234 @@
+"""Where stanzas become commands and events become stanzas: the one place that knows both (XEP-0327 section 5.3).
+
+Everything else of the XMPP side answers for itself: rooms, discovery, presence. What is left are invitations, sessions,
+Rayo, and documents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import Protocol
+from xml.etree import ElementTree as ET
+
+from focus.rayo.addresses import RESOURCE
+from focus.rayo.server import Server
+from focus.wire.base import Element, local_name, namespace_of
+from focus.wire.conditions import (
+    STANZAS,
+    BadRequest,
+    FeatureNotImplemented,
+    ItemNotFound,
+    ResourceConstraint,
+    ServiceUnavailable,
+    StanzaError,
+)
+from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
+from focus.wire.jid import JID
+from focus.wire.jingle import JINGLE, Jingle, Reason
+from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, parse_message
+from focus.wire.rayo import COMMANDS, RAYO, Event
+from focus.xmpp.connection import Connection
+from focus.xmpp.discovery import Discovery
+from focus.xmpp.muc import MucRooms
+from focus.xmpp.presence import PresenceResponder
+from focus.xmpp.stanzas import ERROR, MESSAGE, PRESENCE, Disconnected, stanza
+
+log = logging.getLogger(__name__)
+
+RECEIPTS = "urn:xmpp:receipts"
+DELAY = "urn:xmpp:delay"
+
+#: Seconds between a peer's going offline and the end of its calls: a server that goes down takes everybody's presence
+#: with it first, and that must not end the calls.
+GRACE = 0.7
+
+
+class Documents(Protocol):
+    """Who has the conference documents."""
+
+    def document_for(self, focus: JID, peer: JID, sid: str) -> ConferenceInfo | None: ...
+
+
+class Outbox:
+    """The way out, for sessions, documents and events; it drops what cannot be sent while there is no connection."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+
+    def message(self, sender: JID, to: JID, element: Element) -> None:
+        """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
+        hint = ET.Element(f"{{{HINTS}}}store")
+        self.send(stanza(MESSAGE, sender, to, "chat", element.to_element(), hint, id=token_hex(8)))
+
+    async def iq_set(self, sender: JID, to: JID, element: Element) -> None:
+        """Raises `StanzaError` of the peer, TimeoutError, or ConnectionError where there is no connection."""
+        if self.connection is None:
+            raise ConnectionError("not connected")
+        try:
+            await self.connection.iq(sender, to, "set", element.to_element())
+        except Disconnected as error:
+            raise ConnectionError(str(error)) from error
+
+    def event(self, sender: JID, to: JID, event: Event) -> None:
+        """A Rayo event: directed presence with the time of its origin (XEP-0327 section 5.3, XEP-0203)."""
+        now = datetime.now(UTC)
+        stamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+        delay = ET.Element(f"{{{DELAY}}}delay", {"stamp": stamp, "from": str(sender.domain)})
+        self.send(stanza(PRESENCE, sender, to, None, event.to_element(), delay))
+
+    def send(self, tree: ET.Element) -> None:
+        if self.connection is not None:
+            self.connection.send(tree)
+
+
+class Binding:
+    """Takes every stanza to whom it concerns (`focus.xmpp.connection.StanzaHandler`)."""
+
+    def __init__(self, server: Server, outbox: Outbox) -> None:
+        self._server = server
+        self._outbox = outbox
+        self.documents: Documents | None = None
+        self.rooms: MucRooms | None = None
+        self.discovery: Discovery | None = None
+        self.presences: PresenceResponder | None = None
+        #: How often the connection has been lost.
+        self.interruptions = 0
+        self.first_connection = asyncio.Event()
+
+    def connected(self) -> None:
+        self.first_connection.set()
+        if self.presences is not None:
+            self.presences.connected()
+        if self.rooms is not None:
+            self.rooms.connected()
+
+    def disconnected(self) -> None:
+        self.interruptions += 1
+        if self.rooms is not None:
+            self.rooms.disconnected()
+
+    # messages
+
+    def message(self, stanza: ET.Element) -> None:
+        if self.rooms is not None and self.rooms.handle_message(stanza):
+            return
+        if stanza.get("type") in ("error", "groupchat"):
+            return
+        addresses = _addresses(stanza)
+        if addresses is None:
+            return
+        sender, to = addresses
+        message = None
+        try:
+            message = parse_message(stanza)
+            if message is None:
+                return
+            if stanza.find(f"{{{RECEIPTS}}}request") is not None and (identifier := stanza.get("id")):
+                self._acknowledge(sender, to, identifier)
+            self._server.message(sender, to, message)
+        except StanzaError as error:
+            log.info("an invitation from %s is refused: %s", sender, error)
+            if isinstance(message, Propose):
+                self._decline(sender, to, message, error)
+            else:
+                self._refuse(stanza, sender, to, error)
+
+    def _acknowledge(self, sender: JID, to: JID, identifier: str) -> None:
+        """XEP-0184. COMPAT (Conversations): it shows that it rings when the receipt for its propose has come."""
+        received = ET.Element(f"{{{RECEIPTS}}}received", {"id": identifier})
+        self._outbox.send(stanza(MESSAGE, _answering(to), sender, "chat", received, id=token_hex(8)))
+
+    def _decline(self, sender: JID, to: JID, propose: Propose, error: StanzaError) -> None:
+        """Callers understand `<reject/>`; not all of them read errors of messages."""
+        condition = "busy" if isinstance(error, ResourceConstraint) else "general-error"
+        reject = in_dialect(Reject, propose.dialect)
+        self._outbox.message(
+            _answering(to), sender, reject(id=propose.id, reason=Reason.of(condition, error.text or None))
+        )
+
+    def _refuse(self, refused: ET.Element, sender: JID, to: JID, error: StanzaError) -> None:
+        if self._is_occupant(to):
+            return  # an error that comes back to a room gets the occupant kicked
+        reply = stanza(MESSAGE, to, sender, "error", id=refused.get("id"))
+        element = ET.SubElement(reply, ERROR, {"type": error.type})
+        ET.SubElement(element, f"{{{STANZAS}}}{error.condition}")
+        if error.text:
+            ET.SubElement(element, f"{{{STANZAS}}}text").text = error.text
+        self._outbox.send(reply)
+
+    # presence
+
+    def presence(self, stanza: ET.Element) -> None:
+        if self.discovery is not None:
+            self.discovery.observe(stanza)
+        if self.rooms is not None and self.rooms.handle_presence(stanza):
+            return
+        if self.presences is not None:
+            self.presences.handle_presence(stanza)
+        if stanza.get("type") == "unavailable" and (addresses := _addresses(stanza)) is not None:
+            sender, to = addresses
+            if sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:
+                self._outbox.connection.spawn(self._peer_unavailable(sender), name=f"{sender} is offline")
+
+    async def _peer_unavailable(self, peer: JID) -> None:
+        before = self.interruptions
+        await asyncio.sleep(GRACE)
+        if self.interruptions == before:
+            self._server.peer_unavailable(peer)
+
+    # IQs
+
+    async def iq(self, stanza: ET.Element) -> ET.Element | None:
+        """The result's child; raises `StanzaError`."""
+        addresses = _addresses(stanza)
+        if addresses is None:
+            raise BadRequest("from and to must be JIDs")
+        sender, to = addresses
+        if len(stanza) != 1:
+            raise BadRequest("an IQ of type get or set has exactly one child (RFC 6120 section 8.2.3)")
+        payload = stanza[0]
+        if self.discovery is not None and self.discovery.answers(payload):
+            return self.discovery.answer(stanza)
+        match (stanza.get("type"), namespace_of(payload.tag)):
+            case ("set", namespace) if namespace == JINGLE:
+                self._server.jingle(sender, to, Jingle.parse(payload), payload)
+                return None
+            case ("set", namespace) if namespace == RAYO:
+                return await self._command(sender, to, payload)
+            case ("get", namespace) if namespace == CONFERENCE_INFO:
+                return self._document(sender, to, payload)
+        raise ServiceUnavailable(f"<{local_name(payload.tag)} xmlns='{namespace_of(payload.tag)}'/> is not known here")
+
+    async def _command(self, sender: JID, to: JID, payload: ET.Element) -> ET.Element | None:
+        kind = COMMANDS.get(payload.tag)
+        if kind is None:
+            raise FeatureNotImplemented(f"<{local_name(payload.tag)}/> is not a command")
+        outcome = await self._server.command(sender, to, kind.parse(payload))
+        return outcome.to_element() if outcome is not None else None
+
+    def _document(self, sender: JID, to: JID, payload: ET.Element) -> ET.Element:
+        """The resynchronisation that XEP-0298 lacks: a get with the session's sid brings the full document."""
+        document = self.documents.document_for(to, sender, payload.get("sid", "")) if self.documents else None
+        if document is None:
+            raise ItemNotFound("no session with this sid takes part in a conference here")
+        return document.to_element()
+
+    def _is_occupant(self, ours: JID) -> bool:
+        """Whether `ours` is the real JID of an occupant of ours: what comes there has come through a room."""
+        return bool(ours.resource) and ours.bare == self._server.addresses.occupant("").bare
+
+
+def _addresses(stanza: ET.Element) -> tuple[JID, JID] | None:
+    try:
+        return JID.parse(stanza.get("from", "")), JID.parse(stanza.get("to", ""))
+    except ValueError:
+        log.info("a stanza from %.100r to %.100r has no place", stanza.get("from"), stanza.get("to"))
+        return None
+
+
+def _answering(called: JID) -> JID:
+    """The full JID that an invitation to `called` is answered from."""
+    return called if called.resource else called.with_resource(RESOURCE)
