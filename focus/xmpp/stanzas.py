@@ -68,10 +68,10 @@ def to_client_namespace(tree: ET.Element) -> None:
                 element.tag = f"{{{CLIENT}}}{element.tag[len(prefix) :]}"
             following.extend(element)
         count += len(level)
-        if not following:
-            return
         if count > MAX_ELEMENTS:
             raise BadRequest(f"the stanza has more than {MAX_ELEMENTS} elements")
+        if not following:
+            return
         level = following
     raise BadRequest(f"the stanza is nested deeper than {MAX_DEPTH} elements")
 

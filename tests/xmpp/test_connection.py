@@ -1,0 +1,376 @@
+"""The component's stream, on a real Prosody; a small server of our own where Prosody is too well-behaved."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from focus.service.prosody import free_port
+from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, ServiceUnavailable, UnknownSession
+from focus.wire.jid import JID
+from focus.xmpp.connection import MAX_STANZA, MAX_WAITING, Backoff, Connection, ConnectionRefused
+from focus.xmpp.stanzas import ERROR, Disconnected, presence
+
+from .conftest import Party, running
+
+FOCUS = JID.parse("focus.localhost")
+ROOM = JID.parse("room@focus.localhost")
+STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
+
+
+def conditions(tree: ET.Element) -> list[str]:
+    error = tree.find(ERROR)
+    return [] if error is None else [child.tag for child in error]
+
+
+def connection_to(prosody, party, **options) -> Connection:
+    host, port = prosody.component
+    settings = {"secret": prosody.secret, "backoff": Backoff(0.05, 0.2)} | options
+    return Connection(prosody.focus, settings.pop("secret"), host, port, party, **settings)
+
+
+async def test_a_wrong_secret_is_refused_at_once(prosody, party):
+    with pytest.raises(ConnectionRefused, match=r"refuses the secret of focus\.localhost: not-authorized"):
+        await connection_to(prosody, party, secret="wrong").run()
+
+
+async def test_an_unreachable_server_is_given_up_after_the_first_timeout(party):
+    connection = Connection("focus.localhost", "x", "127.0.0.1", free_port(), party, first_timeout=0.3)
+    with pytest.raises(ConnectionRefused, match=r"within 0\.3 s: .*(refused|Connect call failed)"):
+        await connection.run()
+
+
+async def test_a_second_component_of_the_same_name_hears_of_the_conflict(prosody, component):
+    second = connection_to(prosody, Party(), first_timeout=0.3)
+    with pytest.raises(ConnectionRefused, match=r"conflict \(Component already connected\)"):
+        await second.run()
+    assert component.connected
+
+
+async def test_a_domain_that_the_server_does_not_have_is_named(prosody, party):
+    host, port = prosody.component
+    connection = Connection("other.localhost", "x", host, port, party, first_timeout=0.3)
+    with pytest.raises(ConnectionRefused, match="host-unknown"):
+        await connection.run()
+
+
+async def test_stop_ends_a_connection_that_waits_for_its_next_attempt(party):
+    connection = Connection("focus.localhost", "x", "127.0.0.1", free_port(), party, first_timeout=60)
+    run = asyncio.create_task(connection.run())
+    connection.stop()
+    async with asyncio.timeout(5):
+        await run
+
+
+async def test_it_is_back_after_the_server_was_stopped_and_started(prosody, component, party):
+    await prosody.stop()
+    await party.states.get(lambda state: state == "disconnected")
+    assert not component.connected
+    component.send(presence(FOCUS, JID.parse("alice@localhost")))
+    assert component.dropped == 1
+    with pytest.raises(Disconnected):
+        await component.iq(FOCUS, JID.parse("localhost"), "get", ET.Element("{urn:xmpp:ping}ping"))
+    await prosody.start()
+    await party.states.get(lambda state: state == "connected")
+    await component.iq(FOCUS, JID.parse("localhost"), "get", ET.Element("{urn:xmpp:ping}ping"))
+    assert component.reconnections == 1
+
+
+async def test_a_question_that_waits_fails_when_the_session_ends(prosody, component, login):
+    alice = await login("alice")
+    alice.ignore_requests()
+    question = asyncio.create_task(component.iq(FOCUS, alice.jid, "get", ET.Element("{urn:example}never")))
+    await alice.hears("iq", str(FOCUS))
+    prosody.kill()
+    with pytest.raises(Disconnected):
+        await question
+
+
+async def test_an_answer_is_known_by_its_sender(component, login):
+    """Another client that guessed the id cannot answer for the one that was asked."""
+    alice, mallory = await login("alice"), await login("mallory")
+    alice.ignore_requests()
+    question = asyncio.create_task(component.iq(ROOM, alice.jid, "get", ET.Element("{urn:example}who")))
+    asked = await alice.hears("iq", str(ROOM))
+    mallory.say(f"<iq type='result' to='{ROOM}' id='{asked.get('id')}'><liar xmlns='urn:example'/></iq>")
+    mallory.say(f"<message to='{ROOM}' type='chat'><body>done</body></message>")
+    alice.say(f"<iq type='result' to='{ROOM}' id='{asked.get('id')}'><alice xmlns='urn:example'/></iq>")
+    answer = await question
+    assert [child.tag for child in answer] == ["{urn:example}alice"]
+    assert answer.get("from") == str(alice.jid)
+
+
+async def test_the_error_of_a_peer_becomes_its_exception(component, login):
+    alice = await login("alice")
+    with pytest.raises(FeatureNotImplemented):
+        await component.iq(ROOM, alice.jid, "get", ET.Element("{urn:example}unknown"))
+    with pytest.raises(ServiceUnavailable):
+        await component.iq(ROOM, JID.parse("localhost"), "get", ET.Element("{urn:example}unknown"))
+
+
+async def test_a_silent_peer_is_a_timeout(component, login):
+    alice = await login("alice")
+    alice.ignore_requests()
+    with pytest.raises(TimeoutError):
+        await component.iq(ROOM, alice.jid, "get", ET.Element("{urn:example}unknown"), 0.2)
+
+
+async def test_stanzas_arrive_and_leave_in_the_client_namespace(component, party, login):
+    alice = await login("alice")
+    alice.say(f"<message to='{ROOM}' type='chat' id='m1'><body>hello</body></message>")
+    message = await party.messages.get(lambda tree: tree.get("id") == "m1")
+    assert message.tag == "{jabber:client}message"
+    assert message.findtext("{jabber:client}body") == "hello"
+    assert (message.get("from"), message.get("to")) == (str(alice.jid), str(ROOM))
+    component.send(
+        ET.fromstring(f"<message xmlns='jabber:client' from='{ROOM}' to='{alice.jid}'><body>x</body></message>")
+    )
+    reply = await alice.hears("message", str(ROOM))
+    assert reply.findtext("{jabber:client}body") == "x"
+
+
+async def test_a_stanza_error_is_answered_with_its_condition_and_a_crash_with_internal_server_error(
+    component, party, login, caplog
+):
+    async def answer(stanza: ET.Element) -> ET.Element | None:
+        match stanza[0].tag:
+            case "{urn:example}unknown-session":
+                raise UnknownSession("no such session")
+            case "{urn:example}crash":
+                raise RuntimeError("on purpose")
+        return ET.Element("{urn:example}fine")
+
+    party.on_iq = answer
+    alice = await login("alice")
+    error = await alice.asks(str(ROOM), "<unknown-session xmlns='urn:example'/>", "set", "e1")
+    assert conditions(error) == [
+        f"{STANZAS}item-not-found",
+        f"{STANZAS}text",
+        "{urn:xmpp:jingle:errors:1}unknown-session",
+    ]
+    with caplog.at_level(logging.ERROR):
+        error = await alice.asks(str(ROOM), "<crash xmlns='urn:example'/>", "set", "e2")
+    assert conditions(error) == [f"{STANZAS}internal-server-error"]
+    assert "on purpose" in caplog.text
+    fine = await alice.asks(str(ROOM), "<ok xmlns='urn:example'/>", "set", "e3")
+    assert (fine.get("type"), fine.get("from")) == ("result", str(ROOM))
+    assert [child.tag for child in fine] == ["{urn:example}fine"]
+
+
+async def test_requests_of_one_pair_are_handled_in_order_and_a_slow_one_keeps_nobody_else_waiting(
+    component, party, login
+):
+    release, order = asyncio.Event(), []
+
+    async def answer(stanza: ET.Element) -> None:
+        if stanza[0].get("slow"):
+            await release.wait()
+        order.append(stanza.get("id"))
+
+    party.on_iq = answer
+    alice, bob = await login("alice"), await login("bob")
+    alice.say(f"<iq type='set' to='{ROOM}' id='a1'><x xmlns='urn:example' slow='1'/></iq>")
+    alice.say(f"<iq type='set' to='{ROOM}' id='a2'><x xmlns='urn:example'/></iq>")
+    await party.iqs.get(lambda tree: tree.get("id") == "a1")
+    await bob.asks(str(ROOM), "<x xmlns='urn:example'/>", "set", "b1")
+    await alice.asks("other@focus.localhost", "<x xmlns='urn:example'/>", "set", "a3")
+    assert order == ["b1", "a3"]
+    release.set()
+    await alice.hears("iq", id="a2")
+    assert order == ["b1", "a3", "a1", "a2"]
+
+
+async def test_too_many_waiting_requests_are_refused(component, party, login):
+    release = asyncio.Event()
+
+    async def answer(stanza: ET.Element) -> None:
+        await release.wait()
+
+    party.on_iq = answer
+    alice = await login("alice")
+    total = MAX_WAITING + 2
+    for number in range(total):
+        alice.say(f"<iq type='set' to='{ROOM}' id='n{number}'><x xmlns='urn:example'/></iq>")
+    error = await alice.hears("iq", type="error")
+    assert error.get("id") == f"n{total - 1}"
+    assert conditions(error)[0] == f"{STANZAS}resource-constraint"
+    release.set()
+    for number in range(total - 1):
+        assert (await alice.hears("iq", id=f"n{number}")).get("type") == "result"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "",
+        "<a xmlns='urn:example'/><b xmlns='urn:example'/>",
+        "<a xmlns='urn:example'>" + "<b>" * 150 + "</b>" * 150 + "</a>",
+        "<a xmlns='urn:example'>" + "<b/>" * 10_001 + "</a>",
+    ],
+    ids=["no child", "two children", "too deep", "too many elements"],
+)
+async def test_a_malformed_request_is_refused_and_the_next_one_answered(component, party, login, payload):
+    alice = await login("alice")
+    error = await alice.asks(str(ROOM), payload, "set", "bad")
+    assert error.get("type") == "error"
+    assert conditions(error)[0] == f"{STANZAS}bad-request"
+    assert (await alice.asks(str(ROOM), "<x xmlns='urn:example'/>", "set", "good")).get("type") == "result"
+    assert party.iqs.items[-1].get("id") == "good"
+
+
+async def test_nothing_but_a_request_is_ever_answered(component, party, login):
+    """Errors, results that nobody waits for, messages of any kind: an answer could start a loop, or a kick."""
+    alice = await login("alice")
+    alice.inbox.items.clear()
+    gone = f"<error type='cancel'><gone xmlns='{STANZAS[1:-1]}'/></error>"
+    for stanza in (
+        f"<iq type='result' to='{ROOM}' id='r1'/>",
+        f"<iq type='error' to='{ROOM}' id='r2'>{gone}</iq>",
+        f"<message type='error' to='{ROOM}' id='r3'>{gone}</message>",
+        f"<message to='{ROOM}' id='r4'>" + "<b>" * 150 + "</b>" * 150 + "</message>",
+        f"<presence type='error' to='{ROOM}' id='r5'/>",
+    ):
+        alice.say(stanza)
+    await alice.asks(str(ROOM), "<x xmlns='urn:example'/>", "set", "last")
+    assert [tree for tree in alice.inbox.items if tree.get("from") == str(ROOM)] == []
+
+
+async def test_a_handler_that_crashes_costs_one_stanza(component, party, login, caplog):
+    def crash(stanza: ET.Element) -> bool:
+        raise RuntimeError("on purpose")
+
+    party.on_message = crash
+    alice = await login("alice")
+    alice.say(f"<message to='{ROOM}' type='chat'><body>x</body></message>")
+    await alice.asks(str(ROOM), "<x xmlns='urn:example'/>", "set", "after")
+    assert "on purpose" in caplog.text
+    assert component.connected
+
+
+async def test_what_cannot_be_written_is_dropped_and_the_stream_goes_on(component, login):
+    alice = await login("alice")
+    huge, foreign, control = (
+        ET.Element("{jabber:client}message", {"from": str(ROOM), "to": str(alice.jid)}) for _ in "abc"
+    )
+    ET.SubElement(huge, "{jabber:client}body").text = "x" * MAX_STANZA
+    ET.SubElement(foreign, "{urn:example}x", {"{urn:other}attribute": "1"})
+    ET.SubElement(control, "{jabber:client}body").text = "a\x00b\ud800c"
+    for tree in (huge, foreign, control):
+        component.send(tree)
+    message = await alice.hears("message", str(ROOM))
+    assert message.findtext("{jabber:client}body") == "a\ufffdb\ufffdc"
+    assert component.dropped == 2
+
+
+async def test_a_result_that_is_too_large_is_an_error_and_not_silence(component, party, login):
+    async def answer(stanza: ET.Element) -> ET.Element:
+        return ET.Element("{urn:example}x", {"text": "x" * MAX_STANZA})
+
+    party.on_iq = answer
+    alice = await login("alice")
+    error = await alice.asks(str(ROOM), "<x xmlns='urn:example'/>")
+    assert conditions(error)[0] == f"{STANZAS}internal-server-error"
+
+
+async def test_a_crashed_task_is_logged_and_costs_nobody_else(component, caplog):
+    async def crash() -> None:
+        raise RuntimeError("on purpose")
+
+    await component.spawn(crash(), "victim")
+    assert "victim crashed" in caplog.text
+    await component.iq(FOCUS, JID.parse("localhost"), "get", ET.Element("{urn:xmpp:ping}ping"))
+
+
+async def test_tasks_end_with_the_connection(prosody, party):
+    connection = connection_to(prosody, party)
+    async with running(connection, party):
+        task = connection.spawn(asyncio.Event().wait(), "waits for ever")
+    assert task.cancelled()
+    with pytest.raises(RuntimeError):
+        connection.spawn(asyncio.Event().wait(), "too late")
+
+
+class RudeServer:
+    """Takes any handshake, or none, then sends each connection what its turn in `says` is."""
+
+    def __init__(self, *says: bytes, answers: bool = True) -> None:
+        self.says = list(says)
+        self.answers = answers
+        self.port = 0
+        self._serving: set[asyncio.Task] = set()
+
+    async def __aenter__(self) -> RudeServer:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._server.close()
+        await self._server.wait_closed()
+        if self._serving:
+            await asyncio.wait(self._serving)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            if not self.answers:
+                await reader.read()
+            await reader.readuntil(b">")
+            writer.write(b"<stream:stream xmlns='jabber:component:accept' id='1' from='focus.localhost'")
+            writer.write(b" xmlns:stream='http://etherx.jabber.org/streams'>")
+            await reader.readuntil(b"</handshake>")
+            writer.write(b"<handshake/>")
+            if self.says:
+                writer.write(self.says.pop(0))
+            await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_a_broken_stream_is_replaced_by_a_new_one(party):
+    async with RudeServer(b"<presence><oops></presence>", b"</stream:stream>", b"<unknown xmlns='urn:x'/>") as server:
+        connection = Connection("focus.localhost", "x", "127.0.0.1", server.port, party, backoff=Backoff(0.02, 0.1))
+        async with running(connection, party):
+            for _ in range(2):
+                await party.states.get(lambda state: state == "disconnected")
+                await party.states.get(lambda state: state == "connected")
+            assert connection.connected
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for_longer_than_allowed(party):
+    async with RudeServer(answers=False) as server:
+        connection = Connection("focus.localhost", "x", "127.0.0.1", server.port, party, first_timeout=0.3)
+        with pytest.raises(ConnectionRefused, match="no answer in time"):
+            await connection.run()
+
+
+def test_the_waiting_time_grows_within_its_bounds_and_begins_anew_after_a_reset():
+    backoff = Backoff()
+    delays = [backoff.next() for _ in range(50)]
+    assert all(0.5 <= delay <= 15.0 for delay in delays)
+    assert delays[0] <= 0.75
+    assert all(delay >= 10.0 for delay in delays[10:])
+    assert len(set(delays[10:])) > 1
+    backoff.reset()
+    assert backoff.next() <= 0.75
+
+
+def test_an_error_without_a_class_of_its_own_keeps_its_condition():
+    from focus.xmpp.stanzas import read_error
+
+    tree = ET.fromstring(
+        f"<iq xmlns='jabber:client' type='error'><error type='auth'><subscription-required xmlns='{STANZAS[1:-1]}'/>"
+        f"<text xmlns='{STANZAS[1:-1]}'>no</text></error></iq>"
+    )
+    error = read_error(tree)
+    assert (error.condition, error.type, error.text) == ("subscription-required", "auth", "no")
+    assert isinstance(read_error(ET.fromstring("<iq xmlns='jabber:client' type='error'/>")), Exception)
+    gone = ET.fromstring(
+        f"<iq xmlns='jabber:client'><error type='cancel'><item-not-found xmlns='{STANZAS[1:-1]}'/></error></iq>"
+    )
+    assert type(read_error(gone)) is ItemNotFound
