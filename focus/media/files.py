@@ -61,20 +61,23 @@ class WavWriter:
     """Writes a WAV file, int16 mono at 48 kHz, that is valid after each `write`. A context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._file = wave.open(str(path), "wb")  # noqa: SIM115 - closed by close()
-        self._file.setnchannels(1)
-        self._file.setsampwidth(2)
-        self._file.setframerate(SAMPLE_RATE)
+        self._file = path.open("wb")
+        self._wave = wave.Wave_write(self._file)
+        self._wave.setnchannels(1)
+        self._wave.setsampwidth(2)
+        self._wave.setframerate(SAMPLE_RATE)
         self.samples = 0
 
     def write(self, samples: NDArray[np.int16]) -> None:
         """Append `samples`, one-dimensional."""
         if samples.dtype != np.int16 or samples.ndim != 1:
             raise ValueError("a WAV file takes one-dimensional int16 samples")
-        self._file.writeframes(samples.astype("<i2", copy=False).tobytes())
+        self._wave.writeframes(samples.astype("<i2", copy=False).tobytes())
+        self._file.flush()
         self.samples += len(samples)
 
     def close(self) -> None:
+        self._wave.close()
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -48,33 +48,45 @@ def check_libraries(ice_module: ModuleType, dtls_module: ModuleType, versions: M
     wrong = [
         f"{name} is not {minor}.x" for name, minor in VERSIONS.items() if not versions[name].startswith(f"{minor}.")
     ]
-    methods = {
-        (ice_module, "Connection"): {
-            "connect": "",
-            "close": "",
-            "recv": "",
-            "send": "data",
-            "data_received": "data component",
-            "request_received": "message addr protocol",
-            "check_complete": "pair",
-        },
-        (ice_module, "StunProtocol"): {
-            "__init__": "receiver",
-            "connection_made": "transport",
-            "connection_lost": "exc",
-            "datagram_received": "data addr",
-            "send_stun": "message addr",
-        },
-        (dtls_module, "RTCDtlsTransport"): {
-            "start": "remoteParameters",
-            "stop": "",
-            "_setup_srtp": "",
-            "_set_role": "role",
-            "_set_state": "state",
-            "_validate_peer_identity": "remoteParameters",
-        },
-    }
-    for (module, owner), signatures in methods.items():
+    methods: list[tuple[ModuleType, str, dict[str, str]]] = [
+        (
+            ice_module,
+            "Connection",
+            {
+                "connect": "",
+                "close": "",
+                "recv": "",
+                "send": "data",
+                "data_received": "data component",
+                "request_received": "message addr protocol",
+                "check_complete": "pair",
+            },
+        ),
+        (
+            ice_module,
+            "StunProtocol",
+            {
+                "__init__": "receiver",
+                "connection_made": "transport",
+                "connection_lost": "exc",
+                "datagram_received": "data addr",
+                "send_stun": "message addr",
+            },
+        ),
+        (
+            dtls_module,
+            "RTCDtlsTransport",
+            {
+                "start": "remoteParameters",
+                "stop": "",
+                "_setup_srtp": "",
+                "_set_role": "role",
+                "_set_state": "state",
+                "_validate_peer_identity": "remoteParameters",
+            },
+        ),
+    ]
+    for module, owner, signatures in methods:
         for name, expected in signatures.items():
             method = getattr(getattr(module, owner, None), name, None)
             if method is None or list(inspect.signature(method).parameters) != ["self", *expected.split()]:
@@ -307,6 +319,8 @@ def usable(candidate: ice.Candidate) -> aioice.Candidate | None:
     if isinstance(address, ipaddress.IPv6Address) and (
         address.is_link_local or address.ipv4_mapped is not None or address.scope_id is not None
     ):
+        return None
+    if isinstance(address, ipaddress.IPv4Address) and address.is_reserved:  # the broadcast address among them
         return None
     if address.is_multicast or address.is_unspecified or candidate.port == 0:
         return None

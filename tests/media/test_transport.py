@@ -1,0 +1,280 @@
+"""The adapter's own rules; that it carries real ICE and DTLS is shown by test_leg.py."""
+
+import asyncio
+import subprocess
+import sys
+import types
+from datetime import UTC, datetime, timedelta
+
+import aioice.ice
+import aioice.stun
+import aiortc.rtcdtlstransport
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from focus.media import transport
+from focus.media.transport import (
+    Identity,
+    PlaneConnection,
+    check_libraries,
+    fingerprint_of,
+    local_candidates,
+    usable,
+    verifiable,
+)
+from focus.wire import dtls, ice
+
+GOOD = {"aioice": "0.13.0", "aiortc": "1.16.0"}
+
+
+def candidate(**changes: object) -> ice.Candidate:
+    values = {
+        "component": 1,
+        "foundation": "1",
+        "ip": "192.0.2.1",
+        "port": 4000,
+        "priority": 1,
+        "protocol": "udp",
+        "type": "host",
+    }
+    return ice.Candidate(**(values | changes))
+
+
+class Wire:
+    """A path that leads nowhere and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, transport.Address, bytes]] = []
+        self.allowed: list[tuple[int, transport.Address]] = []
+        self.remote: list[tuple[int, transport.Address]] = []
+
+    def send(self, local: int, address: transport.Address, data: bytes) -> None:
+        self.sent.append((local, address, data))
+
+    def allow(self, local: int, address: transport.Address) -> None:
+        self.allowed.append((local, address))
+
+    def set_remote(self, local: int, address: transport.Address) -> None:
+        self.remote.append((local, address))
+
+
+def request(
+    agent: PlaneConnection, *, password: str | None = None, ufrag: str | None = None, **attributes: object
+) -> bytes:
+    """A connectivity check as a peer would send it."""
+    message = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST)
+    message.attributes = {"USERNAME": f"{ufrag or agent.local_username}:them", "PRIORITY": 1} | attributes
+    message.add_message_integrity((password or agent.local_password).encode())
+    return bytes(message)
+
+
+# --- what is taken for granted ---
+
+
+def test_the_installed_libraries_are_accepted() -> None:
+    check_libraries(aioice.ice, aiortc.rtcdtlstransport, GOOD)
+
+
+@pytest.mark.parametrize(
+    "versions", [{"aioice": "0.14.0", "aiortc": "1.16.0"}, {"aioice": "0.13.0", "aiortc": "1.160.0"}]
+)
+def test_another_version_is_refused_by_name(versions: dict[str, str]) -> None:
+    with pytest.raises(ImportError, match=r"found aioice 0\.1\d\.0, aiortc 1\.16") as refusal:
+        check_libraries(aioice.ice, aiortc.rtcdtlstransport, versions)
+    assert "is not" in str(refusal.value)
+
+
+def test_a_method_with_other_parameters_is_refused() -> None:
+    class Connection(aioice.ice.Connection):
+        def check_complete(self, pair: object, when: float) -> None: ...  # type: ignore[override]
+
+    changed = types.SimpleNamespace(Connection=Connection, StunProtocol=aioice.ice.StunProtocol)
+    with pytest.raises(ImportError, match=r"Connection\.check_complete is not \(pair\)"):
+        check_libraries(changed, aiortc.rtcdtlstransport, GOOD)  # type: ignore[arg-type]
+
+
+def test_a_missing_class_is_refused() -> None:
+    changed = types.SimpleNamespace(Connection=aioice.ice.Connection)
+    with pytest.raises(ImportError, match=r"StunProtocol\.send_stun"):
+        check_libraries(changed, aiortc.rtcdtlstransport, GOOD)  # type: ignore[arg-type]
+
+
+def test_importing_with_a_changed_library_says_what_changed() -> None:
+    script = "import aioice.ice; del aioice.ice.Connection.check_complete; import focus.media.transport"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "ImportError: focus.media is made for aioice 0.13.x, aiortc 1.16.x and found aioice 0.13" in run.stderr
+    assert "Connection.check_complete" in run.stderr
+
+
+def test_a_missing_attribute_is_refused() -> None:
+    class Connection(aioice.ice.Connection):
+        def __init__(self, **arguments: bool) -> None:
+            super().__init__(**arguments)
+            del self._nominated
+
+    changed = types.SimpleNamespace(Connection=Connection, StunProtocol=aioice.ice.StunProtocol)
+    with pytest.raises(ImportError, match=r"Connection\._nominated is gone"):
+        check_libraries(changed, aiortc.rtcdtlstransport, GOOD)  # type: ignore[arg-type]
+
+
+# --- candidates ---
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"component": 2},
+        {"protocol": "tcp", "tcptype": "active"},
+        {"ip": "fe80::1"},
+        {"ip": "fe80::1%eth0"},
+        {"ip": "2001:db8::1%eth0"},
+        {"ip": "::ffff:192.0.2.1"},
+        {"ip": "0c5ce9a2-1a0e-4a2c-b1d3-9b2f1c1f5ac7.local"},
+        {"ip": "example.org"},
+        {"ip": "192.0.2.256"},
+        {"ip": ""},
+        {"ip": "0.0.0.0"},
+        {"ip": "::"},
+        {"ip": "224.0.0.1"},
+        {"ip": "255.255.255.255"},
+        {"port": 0},
+        {"type": "prflx"},
+    ],
+)
+def test_a_candidate_that_cannot_be_used_is_ignored(changes: dict[str, object]) -> None:
+    assert usable(candidate(**changes)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "host"),
+    [
+        ({}, "192.0.2.1"),
+        ({"protocol": "UDP"}, "192.0.2.1"),
+        ({"ip": "2001:DB8:0::1", "type": "relay"}, "2001:db8::1"),
+        ({"ip": "127.0.0.1"}, "127.0.0.1"),
+    ],
+)
+def test_a_usable_candidate_is_taken_in_canonical_form(changes: dict[str, object], host: str) -> None:
+    taken = usable(candidate(**changes))
+    assert taken is not None
+    assert (taken.host, taken.port, taken.transport) == (host, 4000, "udp")
+
+
+def test_every_address_becomes_a_host_candidate_that_real_clients_take() -> None:
+    offered = local_candidates([("192.0.2.1", 10000), ("2001:db8::1", 10000)], ["203.0.113.7", "192.0.2.1"])
+    assert [(c.ip, c.port, c.type) for c in offered] == [
+        ("192.0.2.1", 10000, "host"),
+        ("2001:db8::1", 10000, "host"),
+        ("203.0.113.7", 10000, "host"),
+    ]
+    assert all(c.component == 1 and c.protocol == "udp" and c.generation == 0 and c.network == 0 for c in offered)
+    assert all(1 <= len(c.foundation) <= 32 for c in offered)
+    assert len({c.foundation for c in offered}) == len({c.id for c in offered}) == 3
+    assert [c.priority for c in offered] == sorted((c.priority for c in offered), reverse=True)
+
+
+def test_a_public_address_of_a_family_without_socket_is_not_offered() -> None:
+    assert [c.ip for c in local_candidates([("192.0.2.1", 10000)], ["2001:db8::7"])] == ["192.0.2.1"]
+
+
+async def test_a_flood_of_candidates_is_cut() -> None:
+    agent = PlaneConnection(Wire(), [("192.0.2.1", 10000)], ufrag="abcdefgh", controlling=False)
+    await agent.add_candidates(candidate(port=port) for port in range(1, 1000))
+    assert len(agent.remote_candidates) == transport.MAX_REMOTE_CANDIDATES
+    await agent.close()
+
+
+# --- STUN ---
+
+
+async def test_only_an_address_whose_check_had_the_right_password_is_allowed() -> None:
+    wire = Wire()
+    agent = PlaneConnection(wire, [("192.0.2.1", 10000), ("192.0.2.2", 10000)], ufrag="abcdefgh", controlling=False)
+    agent.stun_received(0, ("192.0.2.9", 1), request(agent, password="x" * 24))
+    agent.stun_received(0, ("192.0.2.9", 2), request(agent, ufrag="abcdefgX"))
+    assert wire.allowed == []
+    assert [aioice.stun.parse_message(data).error_code for _, _, data in wire.sent] == [401, 401]
+    agent.stun_received(1, ("192.0.2.9", 3), request(agent))
+    agent.stun_received(1, ("192.0.2.9", 3), request(agent))
+    assert wire.allowed == [(1, ("192.0.2.9", 3))]
+    await agent.close()
+
+
+async def test_a_check_without_priority_is_ignored() -> None:
+    wire = Wire()
+    agent = PlaneConnection(wire, [("192.0.2.1", 10000)], ufrag="abcdefgh", controlling=False)
+    message = aioice.stun.Message(
+        aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST, attributes={"USERNAME": "abcdefgh:them"}
+    )
+    message.add_message_integrity(agent.local_password.encode())
+    agent.stun_received(0, ("192.0.2.9", 1), bytes(message))
+    assert (wire.sent, wire.allowed) == ([], [])
+    await agent.close()
+
+
+async def test_a_peer_that_checks_from_everywhere_is_allowed_only_so_many_addresses() -> None:
+    wire = Wire()
+    agent = PlaneConnection(wire, [("192.0.2.1", 10000)], ufrag="abcdefgh", controlling=False)
+    for port in range(1, 1000):
+        agent.stun_received(0, ("192.0.2.9", port), request(agent))
+    assert len(wire.allowed) == transport.MAX_REMOTE_CANDIDATES
+    await agent.close()
+
+
+@given(data=st.data())
+def test_no_stun_datagram_breaks_the_agent(data: st.DataObject) -> None:
+    """Attributes of any type and length, with or without a good signature."""
+
+    async def receive() -> None:
+        wire = Wire()
+        agent = PlaneConnection(wire, [("192.0.2.1", 10000)], ufrag="abcdefgh", controlling=data.draw(st.booleans()))
+        agent.remote_username, agent.remote_password = "them", "p" * 24
+        kinds = st.sampled_from([kind for kind, *_ in aioice.stun.ATTRIBUTES]) | st.integers(0, 0xFFFF)
+        body = b""
+        for kind, value in data.draw(st.lists(st.tuples(kinds, st.binary(max_size=24)), max_size=4)):
+            body += kind.to_bytes(2, "big") + len(value).to_bytes(2, "big") + value + bytes(-len(value) % 4)
+        header = data.draw(st.sampled_from([b"\x00\x01", b"\x01\x01", b"\x01\x11", b"\x00\x11", b"\x00\x03"]))
+        packet = header + len(body).to_bytes(2, "big") + b"\x21\x12\xa4\x42" + bytes(12) + body
+        agent.stun_received(0, ("192.0.2.9", 1), packet)
+        agent.stun_received(0, ("192.0.2.9", 1), data.draw(st.binary(max_size=60)))
+        assert wire.allowed == []
+        await agent.close()
+
+    asyncio.run(receive())
+
+
+# --- DTLS ---
+
+
+async def test_what_is_no_dtls_is_dropped_and_so_is_a_flood() -> None:
+    agent = PlaneConnection(Wire(), [("192.0.2.1", 10000)], ufrag="abcdefgh", controlling=False)
+    for data in (b"", b"\x80rtp", b"\x00stun"):
+        agent.data_received(data)
+    assert agent._queue.qsize() == 0
+    for _ in range(1000):
+        agent.data_received(b"\x16dtls")
+    assert agent._queue.qsize() == transport.MAX_PENDING_DATAGRAMS
+    await agent.close()
+
+
+def test_fingerprints_of_unknown_kind_cannot_be_verified() -> None:
+    known = dtls.Fingerprint(hash="SHA-256", value=":".join(["AB"] * 32))
+    unknown = dtls.Fingerprint(hash="md5", value=":".join(["AB"] * 16))
+    assert verifiable([unknown, known]) == [known]
+
+
+def test_one_certificate_serves_until_it_is_about_to_expire() -> None:
+    now = datetime.now(UTC)
+    clock = iter([now + timedelta(days=20), now + timedelta(days=25)])
+    identity = Identity(now=lambda: next(clock))
+    first = identity.certificate()
+    assert identity.certificate() is first
+    assert identity.certificate() is not first
+
+
+def test_the_fingerprint_is_sha_256_and_leaves_the_role_open() -> None:
+    certificate = Identity().certificate()
+    fingerprint = fingerprint_of(certificate)
+    assert (fingerprint.hash, fingerprint.setup, len(fingerprint.value)) == ("sha-256", None, 95)
