@@ -19,14 +19,14 @@ class Listener:
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen, port 0 being any free one; the address as bound. Raises OSError if that cannot be."""
-        runner = web.AppRunner(self.application, access_log=None, handle_signals=False)
+        runner = web.AppRunner(self.application, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
         await runner.setup()
         # The socket is our own, as a name may have two addresses: port 0 would become a port for each.
         bound = None
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             bound = socket.create_server((host, port), family=family, backlog=128, reuse_port=False)
-            await web.SockSite(runner, bound, shutdown_timeout=SHUTDOWN_TIMEOUT).start()
+            await web.SockSite(runner, bound).start()
         except BaseException:
             if bound is not None:
                 bound.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from focus.service.ready import ServiceError
 
 LIFETIME = datetime.timedelta(days=397)
 RENEW_BEFORE = datetime.timedelta(days=30)
@@ -47,3 +50,22 @@ def still_good(certificate: Path, names: Sequence[str], now: datetime.datetime) 
         return False
     covered = set(alternatives.get_values_for_type(x509.DNSName))
     return covered.issuperset(names) and now < loaded.not_valid_after_utc - RENEW_BEFORE
+
+
+def read_pair(certificate: Path, key: Path) -> tuple[bytes, bytes]:
+    """The content of both files. Raises ServiceError if one cannot be read or they do not belong together."""
+    contents = []
+    for file in (certificate, key):
+        try:
+            contents.append(file.read_bytes())
+        except OSError as error:
+            raise ServiceError(f"{file} cannot be read: {error.strerror}") from error
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        raise ServiceError(f"{certificate} and {key} are no certificate and its key in PEM: {error}") from error
+    return contents[0], contents[1]
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password")

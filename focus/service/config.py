@@ -80,13 +80,15 @@ def _address(value: object) -> object:
     return Address.parse(value) if isinstance(value, str) else value
 
 
-def _domain(value: str) -> str:
+def domain_name(value: str) -> str:
+    """The domain in lower case. Raises ValueError."""
     if not re.fullmatch(r"[^\s@/\"'<>&]+", value) or len(value.encode()) > 1023:
         raise ValueError("must be a domain, such as focus.example.org")
     return value.lower()
 
 
-def _bare_jid(value: str) -> str:
+def bare_jid(value: str) -> str:
+    """The JID in lower case. Raises ValueError if it is none, or has a resource."""
     try:
         jid = JID.parse(value)
     except ValueError:
@@ -129,8 +131,8 @@ def _origin(value: str) -> str:
     return value.rstrip("/").lower()
 
 
-Domain = Annotated[str, AfterValidator(_domain)]
-BareJID = Annotated[str, AfterValidator(_bare_jid)]
+Domain = Annotated[str, AfterValidator(domain_name)]
+BareJID = Annotated[str, AfterValidator(bare_jid)]
 Listen = Annotated[Address, BeforeValidator(_address)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_listed)]
 

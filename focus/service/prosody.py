@@ -20,7 +20,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from focus.service.certificates import self_signed, still_good
+from focus.service.certificates import read_pair, self_signed, still_good
 from focus.service.lua import quoted
 from focus.service.ready import ServiceError
 
@@ -28,8 +28,10 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT = 20.0
-STOP_TIMEOUT = 1.5
+STOP_TIMEOUT = 1.0
 PORT_ATTEMPTS = 5
+RESTART_DELAY = 0.25
+RESTART_LIMIT = 15.0
 
 # Below Linux' range for outgoing connections, so that nobody gets one of these by accident between our look and
 # Prosody's bind.
@@ -375,9 +377,9 @@ class Prosody:
     def _make_certificate(self) -> None:
         certificate, key = self._certificate
         if self._given_certificate is not None:
-            given_certificate, given_key = self._given_certificate
-            self._write(certificate, given_certificate.read_bytes())
-            self._write(key, given_key.read_bytes())
+            content, key_content = read_pair(*self._given_certificate)
+            self._write(certificate, content)
+            self._write(key, key_content)
             return
         names = (self.domain, self.guests, self.rooms, self.focus)
         now = datetime.datetime.now(datetime.UTC)
@@ -417,3 +419,23 @@ class Prosody:
                 secret=quoted(self.secret),
             ).encode(),
         )
+
+
+async def keep_running(server: Prosody) -> None:
+    """Start the server again whenever it ends, at first soon, then ever later; for ever."""
+    delay = RESTART_DELAY
+    loop = asyncio.get_running_loop()
+    while True:
+        since = loop.time()
+        code = await server.wait()
+        if loop.time() - since > RESTART_LIMIT:
+            delay = RESTART_DELAY
+        log.error("Prosody has ended with code %d and is started again", code)
+        while server.pid is None:
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RESTART_LIMIT)
+            try:
+                await server.restart()
+            except ServiceError as error:
+                log.error("%s", error.message)
+        log.info("Prosody is back")

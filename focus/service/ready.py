@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 
 class ExitCode(IntEnum):
@@ -32,3 +35,10 @@ class ServiceError(Exception):
         super().__init__(message)
         self.message = message
         self.exit_code = int(exit_code)
+
+
+class Runnable(Protocol):
+    """The service, as the command line sees it."""
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[ServiceReady], None]) -> None:
+        """Run until `stop` is set; call `ready` once when calls can be taken. Raises ServiceError."""
