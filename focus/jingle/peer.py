@@ -17,23 +17,22 @@ from xml.etree import ElementTree as ET
 
 from focus.jingle import checks, invitation, negotiation
 from focus.jingle.invitation import Invitation
+from focus.jingle.leg_driver import IceRestart, LegDriver
 from focus.jingle.negotiation import Codec, Local, NegotiationError, Settled
+from focus.jingle.serial import Serial
 from focus.jingle.session import Party, Session, State
 from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver
 from focus.wire.coin import FocusMark
 from focus.wire.conditions import OutOfOrder, StanzaError, UnknownSession
-from focus.wire.ice import Candidate, Transport
+from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
 from focus.wire.jingle_message import Dialect, JingleMessage, Propose
-from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Senders, Unhold, Unmute
+from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Unhold, Unmute
 
 __all__ = ["Leg", "LegFactory", "LegObserver", "Outbox", "PeerObserver", "PeerSession", "Timeouts"]
 
 logger = logging.getLogger(__name__)
-
-#: Candidates of one peer that are kept or passed on; more is a flood.
-MAX_CANDIDATES = 256
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,11 @@ _REFUSALS = {
 }
 
 
-class PeerSession:
+class PeerSession(Serial):
     """A session with one peer, from the first propose or session-initiate to the last goodbye.
 
     `local` is our full JID; `peer` theirs, bare until a device of theirs has answered. `leg` is there from the moment
-    that media is negotiated, `settled` from the moment that it is agreed on; both stay after the end.
+    that media is negotiated, and stays after the end.
     """
 
     def __init__(
@@ -96,24 +95,25 @@ class PeerSession:
         legs: LegFactory,
         observer: PeerObserver,
         isfocus: bool,
-        codecs: Sequence[Codec],
-        timeouts: Timeouts,
+        codecs: Sequence[Codec] | None,
+        timeouts: Timeouts | None,
         tasks: asyncio.TaskGroup | None,
     ) -> None:
+        timeouts = timeouts or Timeouts()
+        super().__init__(f"session {sid} with {peer}", step=timeouts.step, tasks=tasks)
         self.role = role
         self.local = local
         self.peer = peer
         self.sid = sid
         self.isfocus = isfocus
         self.leg: Leg | None = None
-        self.settled: Settled | None = None
         self._outbox = outbox
         self._legs = legs
         self._observer = observer
-        self._codecs = tuple(codecs)
+        self._codecs = tuple(codecs or (negotiation.opus(),))
         self._timeouts = timeouts
-        self._tasks = tasks
         self._session = Session()
+        self._driver = LegDriver(role)
         self._invitation: Invitation | None = None
         self._cname = secrets.token_hex(8)  # RFC 7022: unguessable, for this session only
         self._began = False  # whether a Jingle session was initiated
@@ -122,18 +122,7 @@ class PeerSession:
         self._foreign: frozenset[str] = frozenset()
         self._offered: tuple[Content, ...] = ()  # ours
         self._names: set[str] = set()  # of contents that were ever spoken of
-        self._trickled: list[tuple[str, Transport]] = []
-        self._candidates = 0
-        self._remote = Transport()  # theirs, as far as it is known
-        self._connecting = False
-        self._senders: Senders = "both"
-        self._held = False
         self._ending: _Ending | None = None
-        self._told = False
-        self._effects: asyncio.Queue[Callable[[], Awaitable[None]] | None] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._requests: set[asyncio.Task[None]] = set()
 
     @classmethod
     def incoming(
@@ -159,7 +148,7 @@ class PeerSession:
         sid = first.id if isinstance(first, Propose) else first.sid
         session = cls(
             role=Party.RESPONDER, local=local, peer=peer, sid=sid, outbox=outbox, legs=legs, observer=observer,
-            isfocus=isfocus, codecs=codecs or (negotiation.opus(),), timeouts=timeouts or Timeouts(), tasks=tasks,
+            isfocus=isfocus, codecs=codecs, timeouts=timeouts, tasks=tasks,
         )  # fmt: skip
         if isinstance(first, Propose):
             session._invitation = Invitation.received(peer, first)
@@ -169,7 +158,7 @@ class PeerSession:
             raise UnknownSession(f"no session {sid}")
         else:
             session.receive(peer, first, tree if tree is not None else first.to_element())
-        session._start_task()
+        session._start()
         return session
 
     @classmethod
@@ -196,8 +185,7 @@ class PeerSession:
             raise ValueError(f"{to} can only be called by a propose")
         session = cls(
             role=Party.INITIATOR, local=local, peer=to, sid=sid or str(uuid.uuid4()), outbox=outbox, legs=legs,
-            observer=observer, isfocus=isfocus, codecs=codecs or (negotiation.opus(),),
-            timeouts=timeouts or Timeouts(), tasks=tasks,
+            observer=observer, isfocus=isfocus, codecs=codecs, timeouts=timeouts, tasks=tasks,
         )  # fmt: skip
         if dialect is not None:
             session._invitation = Invitation.outgoing(to, session.sid, dialect)
@@ -209,8 +197,8 @@ class PeerSession:
         """Outgoing only: call."""
         if self._ending is not None:
             return
-        self._start_task()
-        self._arm(self._timeouts.answer, "timeout", "nobody answered")
+        self._start()
+        self._end_after(self._timeouts.answer, "timeout", "nobody answered")
         if self._invitation is not None:
             self._say([self._invitation.propose()])
         else:
@@ -236,7 +224,7 @@ class PeerSession:
             self._do(self._answer)
         elif self._invitation is not None:
             self._say([self._invitation.take()])
-            self._arm(self._timeouts.initiate, "timeout", "no session-initiate came")
+            self._end_after(self._timeouts.initiate, "timeout", "no session-initiate came")
 
     def reject(self, reason: Reason) -> None:
         """Incoming only: do not take the call."""
@@ -264,8 +252,12 @@ class PeerSession:
 
     async def closed(self) -> None:
         """Until everything was said and all tasks are done."""
-        if self._task is not None:
-            await asyncio.wait({self._task})
+        await self._closed()
+
+    @property
+    def settled(self) -> Settled | None:
+        """What was agreed on; stays after the end."""
+        return self._driver.settled
 
     @property
     def ended(self) -> bool:
@@ -328,7 +320,7 @@ class PeerSession:
 
     def leg_closed(self) -> None:
         """The peer has closed its media; its session-terminate is probably on the way."""
-        self._arm(self._timeouts.closing, "success", "the media was closed", by_peer=True)
+        self._end_after(self._timeouts.closing, "success", "the media was closed", by_peer=True)
 
     def leg_speaking(self, speaking: bool) -> None:
         async def tell() -> None:
@@ -403,35 +395,16 @@ class PeerSession:
         await self._settle(self.leg, settled)
 
     async def _settle(self, leg: Leg, settled: Settled) -> None:
-        self.settled = settled
-        self._remote, self._senders = settled.remote, settled.senders
-        if settled.source is not None:
-            leg.prefer_source_id(settled.source)
-        leg.set_codec(settled.payload, level_extension=settled.level_extension)
-        self._update_sending()
-        self._arm(self._timeouts.connect, "connectivity-error", "no media connection came about")
-        await self._transport_news(leg, settled)
+        self._end_after(self._timeouts.connect, "connectivity-error", "no media connection came about")
+        try:
+            await self._driver.settle(leg, settled)
+        except IceRestart:
+            self._no_restart()
         if self._ending is None:
             self._observer.peer_accepted()
 
-    async def _transport_news(self, leg: Leg, settled: Settled) -> None:
-        """Connect the leg as soon as the credentials are known, and give it the candidates that came apart."""
-        trickled, self._trickled = self._trickled, []
-        candidates: list[Candidate] = []
-        for name, update in trickled:
-            if name not in settled.contents:
-                continue
-            if negotiation.restarts_ice(self._remote, update):
-                self._end(Reason.of("connectivity-error", "ICE cannot be restarted here"), by_peer=False)
-                return
-            credentials = {"ufrag": self._remote.ufrag or update.ufrag, "pwd": self._remote.pwd or update.pwd}
-            self._remote = self._remote.model_copy(update=credentials)
-            candidates.extend(update.candidates)
-        if not self._connecting and self._remote.ufrag and self._remote.pwd:
-            self._connecting = True
-            await leg.connect(self._remote, dtls_role=settled.dtls_role)
-        if candidates:
-            await leg.add_remote_candidates(candidates)
+    def _no_restart(self) -> None:
+        self._end(Reason.of("connectivity-error", "ICE cannot be restarted here"), by_peer=False)
 
     async def _connected(self) -> None:
         self._disarm()
@@ -445,18 +418,10 @@ class PeerSession:
         self._observer.peer_ringing()
 
     async def _transport_info(self, jingle: Jingle) -> None:
-        for content in jingle.contents:
-            if content.transport is None:
-                continue
-            room = MAX_CANDIDATES - self._candidates
-            kept = content.transport.candidates[:room]
-            self._candidates += len(kept)
-            if len(kept) < len(content.transport.candidates):
-                logger.info("%s %s: more than %d candidates", self.peer, self.sid, MAX_CANDIDATES)
-            if len(self._trickled) < MAX_CANDIDATES:
-                self._trickled.append((content.name, content.transport.model_copy(update={"candidates": kept})))
-        if self.leg is not None and self.settled is not None:
-            await self._transport_news(self.leg, self.settled)
+        try:
+            await self._driver.trickle(jingle.contents)
+        except IceRestart:
+            self._no_restart()
 
     async def _transport_replace(self, jingle: Jingle) -> None:
         """There is no other transport to fall back to (XEP-0176 section 6)."""
@@ -479,10 +444,9 @@ class PeerSession:
             case Mute(name=name) | Unmute(name=name) if name and self.settled and name != self.settled.name:
                 return
             case Hold():
-                self._held = True
+                self._driver.hold(True)
             case Unhold() | Active():
-                self._held = False
-        self._update_sending()
+                self._driver.hold(False)
         self._observer.peer_info(jingle.info)
 
     async def _content_add(self, jingle: Jingle) -> None:
@@ -493,16 +457,17 @@ class PeerSession:
         self._send(Jingle(action=Action.CONTENT_REJECT, sid=self.sid, contents=contents, reason=reason))
 
     async def _content_modify(self, jingle: Jingle) -> None:
-        senders = {content.name: content.senders for content in jingle.contents}
-        if self.settled is not None:
-            self._senders = senders.get(self.settled.name, self._senders)
-            self._update_sending()
-        elif self._offer is not None:
-            contents = (
-                each.model_copy(update={"senders": senders.get(each.name, each.senders)})
-                for each in self._offer.contents
+        if self.settled is None and self._offer is not None:
+            senders = {content.name: content.senders for content in jingle.contents}
+            self._offer = self._offer.model_copy(
+                update={
+                    "contents": tuple(
+                        each.model_copy(update={"senders": senders.get(each.name, each.senders)})
+                        for each in self._offer.contents
+                    )
+                }
             )
-            self._offer = self._offer.model_copy(update={"contents": tuple(contents)})
+        self._driver.modify(jingle.contents)
 
     async def _content_remove(self, jingle: Jingle) -> None:
         """A session without contents is void (XEP-0166 section 7.2.5)."""
@@ -526,10 +491,6 @@ class PeerSession:
     def _local(self, leg: Leg) -> Local:
         return Local(transport=leg.local_transport, ssrc=leg.ssrc, cname=self._cname, codecs=self._codecs)
 
-    def _update_sending(self) -> None:
-        if self.leg is not None:
-            self.leg.set_send(negotiation.sends(self.role, self._senders) and not self._held)
-
     def _unexplained(self) -> Reason:
         """What a session-terminate without a reason means."""
         if self.settled is not None:
@@ -548,42 +509,27 @@ class PeerSession:
             try:
                 await self._outbox.iq_set(self.local, self.peer, jingle)
             except TimeoutError:
-                logger.info("%s %s: %s was not acknowledged", self.peer, self.sid, jingle.action)
+                logger.info("%s: %s was not acknowledged", self._name, jingle.action)
             except StanzaError as error:
-                logger.info("%s %s: %s was refused: %s", self.peer, self.sid, jingle.action, error)
+                logger.info("%s: %s was refused: %s", self._name, jingle.action, error)
                 if refused is not None:
                     refused(error)
             except Exception:
-                logger.exception("%s %s: %s could not be sent", self.peer, self.sid, jingle.action)
-                self._end(Reason.of("general-error"), by_peer=False)
+                logger.exception("%s: %s could not be sent", self._name, jingle.action)
+                self._crashed()
 
-        request = asyncio.create_task(ask(), name=f"{jingle.action} {self.sid}")
-        self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
+        self._send_off(ask())
 
     def _fail(self, error: NegotiationError) -> None:
-        logger.info("%s %s: %s: %s", self.peer, self.sid, error.condition, error.text)
+        logger.info("%s: %s: %s", self._name, error.condition, error.text)
         self._end(Reason.of(error.condition, error.text), by_peer=False)
 
-    # The task
+    # The end
 
-    def _arm(self, seconds: float, condition: str, text: str, *, by_peer: bool = False) -> None:
-        """End unless something happens in time; replaces what was armed before."""
-        self._disarm()
-        if self._ending is None:
-            reason = Reason.of(condition, text)
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(seconds, lambda: self._end(reason, by_peer=by_peer))
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _do(self, effect: Callable[[], Awaitable[None]]) -> None:
-        if self._ending is None:
-            self._effects.put_nowait(effect)
-            self._start_task()
+    def _end_after(self, seconds: float, condition: str, text: str, *, by_peer: bool = False) -> None:
+        """End unless something happens in time; replaces the last such wait."""
+        reason = Reason.of(condition, text)
+        self._arm(seconds, lambda: self._end(reason, by_peer=by_peer))
 
     def _end(
         self,
@@ -597,81 +543,54 @@ class PeerSession:
         """From here on the session is over; what is to be said about it is said in its task."""
         if self._ending is not None:
             return
-        self._disarm()
         alive = self._session.state in (State.PENDING, State.ACTIVE)
         if alive:
             self._session.act(Action.SESSION_TERMINATE, self.role)
         self._ending = _Ending(reason, by_peer, alive and terminate, tie_break, migrated_to)
-        self._effects.put_nowait(None)
-        self._start_task()
+        self._finish()
 
-    def _start_task(self) -> None:
-        if self._task is None:
-            create = self._tasks.create_task if self._tasks is not None else asyncio.create_task
-            self._task = create(self._run(), name=f"session {self.sid} with {self.peer}")
-            self._task.add_done_callback(lambda _: self._tell_end())
+    def _crashed(self) -> None:
+        self._end(Reason.of("general-error"), by_peer=False)
 
-    async def _run(self) -> None:
-        try:
-            while (effect := await self._effects.get()) is not None and self._ending is None:
-                async with asyncio.timeout(self._timeouts.step):
-                    await effect()
-        except Exception:
-            logger.exception("%s %s: the session crashed", self.peer, self.sid)
-            self._end(Reason.of("general-error"), by_peer=False)
-        finally:
-            # Cancelled: the owner goes, and the session with it.
-            self._end(Reason.of("gone"), by_peer=False)
-            await self._say_goodbye()
+    def _cancelled(self) -> None:
+        self._end(Reason.of("gone"), by_peer=False)
 
-    async def _say_goodbye(self) -> None:
+    async def _goodbye(self) -> None:
         assert self._ending is not None
         ending = self._ending
         terminate: asyncio.Task[None] | None = None
+        if ending.terminate:
+            terminate = self._send_off(self._terminate(ending.reason))
+            await asyncio.sleep(0)
+        elif self._invitation is not None and not self._began:
+            self._say(self._invitation.withdraw(ending.reason, tie_break=ending.tie_break))
+        if self.leg is not None:
+            await self._close(self.leg)
+        if terminate is not None:
+            await asyncio.wait({terminate}, timeout=self._timeouts.goodbye)
+        if self._invitation is not None:
+            self._say(self._invitation.finish(ending.reason, migrated_to=ending.migrated_to))
+
+    def _over(self) -> None:
+        ending = self._ending or _Ending(Reason.of("gone"), by_peer=False, terminate=False)
         try:
-            if ending.terminate:
-                terminate = asyncio.create_task(self._terminate(ending.reason))
-                await asyncio.sleep(0)
-            elif self._invitation is not None and not self._began:
-                self._say(self._invitation.withdraw(ending.reason, tie_break=ending.tie_break))
-            if self.leg is not None:
-                await self._close(self.leg)
-            if terminate is not None:
-                await asyncio.wait({terminate}, timeout=self._timeouts.goodbye)
-            if self._invitation is not None:
-                self._say(self._invitation.finish(ending.reason, migrated_to=ending.migrated_to))
+            self._observer.peer_ended(ending.reason, ending.by_peer)
         except Exception:
-            logger.exception("%s %s: the goodbye failed", self.peer, self.sid)
-        finally:
-            leftover = self._requests | ({terminate} if terminate is not None else set())
-            for request in leftover:
-                request.cancel()
-            await asyncio.gather(*leftover, return_exceptions=True)
-            self._tell_end()
+            logger.exception("%s: the owner failed at the end", self._name)
 
     async def _terminate(self, reason: Reason) -> None:
         jingle = Jingle(action=Action.SESSION_TERMINATE, sid=self.sid, reason=reason)
         try:
             await self._outbox.iq_set(self.local, self.peer, jingle)
         except (StanzaError, TimeoutError) as error:
-            logger.info("%s %s: session-terminate: %s", self.peer, self.sid, error or "not acknowledged")
+            logger.info("%s: session-terminate: %s", self._name, error or "not acknowledged")
 
     async def _close(self, leg: Leg) -> None:
         try:
             async with asyncio.timeout(self._timeouts.step):
                 await leg.close()
         except Exception:
-            logger.exception("%s %s: the leg did not close", self.peer, self.sid)
-
-    def _tell_end(self) -> None:
-        """Also where the task was cancelled before it ran."""
-        if not self._told:
-            self._told = True
-            ending = self._ending or _Ending(Reason.of("gone"), False, False)
-            try:
-                self._observer.peer_ended(ending.reason, ending.by_peer)
-            except Exception:
-                logger.exception("%s %s: the owner failed at the end", self.peer, self.sid)
+            logger.exception("%s: the leg did not close", self._name)
 
 
 def _bare(transport: Transport) -> Transport:
