@@ -1,0 +1,29 @@
+"""The media plane: sockets, SRTP, Opus, jitter buffers, the N-1 mix and its thread.
+
+It knows nothing of XMPP, ICE or DTLS.
+"""
+
+from mixer_ext.codec import Opus
+from mixer_ext.events import Clock, Event
+from mixer_ext.graph import JoinGraph
+from mixer_ext.mix import level, mix_minus
+from mixer_ext.plane import Plane
+from mixer_ext.rtp import RtpPacket, rtp_audio_level, rtp_build, rtp_parse
+from mixer_ext.srtp import Srtp
+from mixer_ext.stream import JitterBuffer
+
+__all__ = [
+    "Clock",
+    "Event",
+    "JitterBuffer",
+    "JoinGraph",
+    "Opus",
+    "Plane",
+    "RtpPacket",
+    "Srtp",
+    "level",
+    "mix_minus",
+    "rtp_audio_level",
+    "rtp_build",
+    "rtp_parse",
+]

@@ -1,0 +1,9 @@
+import numpy as np
+import numpy.typing as npt
+
+class Opus:
+    """An encoder and a decoder, mono at 48 kHz, 20 ms."""
+
+    def __init__(self, bitrate: int = 32000, fec: bool = False, dtx: bool = False) -> None: ...
+    def encode(self, frame: npt.NDArray[np.int16]) -> bytes: ...
+    def decode(self, payload: bytes) -> bytes: ...

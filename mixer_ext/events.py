@@ -1,0 +1,16 @@
+"""What a plane is given (a clock) and gives (events)."""
+
+from typing import Literal, Protocol
+
+
+class Clock(Protocol):
+    """Somebody else's time: the plane then has no thread and is ticked by hand."""
+
+    def now_ns(self) -> int: ...
+
+
+Event = (
+    tuple[Literal["stun", "dtls"], int, int, tuple[str, int], bytes]  # leg, local address, from where, datagram
+    | tuple[Literal["speaking"], int, bool]  # leg
+    | tuple[Literal["ssrc"], int, int]  # leg; first SSRC that is received from it, or another
+)

@@ -1,0 +1,63 @@
+# The join graph and its mix.
+from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
+
+from mixer_ext.ring cimport SampleRing
+
+cdef enum:
+    HEARD = 16          # one more than the CSRCs of a packet: the listener is left out
+
+cdef struct Tap:
+    Tap* next
+    SampleRing* ring
+    Node* node          # NULL: its node is gone
+
+cdef struct Edge:
+    Node* peer
+    bint hears          # peer to this node
+    bint feeds          # this node to peer
+
+cdef struct Node:
+    int64_t id
+    bint is_mixer
+    void* owner         # a leg's Leg
+    int index           # in Graph.nodes
+    Edge* edges
+    int count
+    int room
+    SampleRing* play
+    Tap* taps
+    # a leg
+    uint32_t csrc
+    bint audible        # named in the mixes that it is in
+    bint sounds         # there is something in frame
+    int16_t* frame      # what it says in this tick
+    # a mixer
+    Node* parent
+    bint from_parent    # parent to this mixer
+    bint to_parent
+    bint visited
+    bint sounds_up      # there is something in up
+    bint played         # there is something in local play
+    int32_t* up         # all but what comes from the parent
+    int32_t* total
+    Node** heard        # HEARD legs
+    int heard_count
+
+cdef struct Graph:
+    Node** nodes
+    int count
+    int room
+    Node** order        # mixers, parents before children
+    int mixers
+    bint dirty
+
+cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil
+cdef void node_free(Node* node) noexcept nogil
+cdef bint graph_add(Graph* graph, Node* node) noexcept nogil
+cdef void graph_remove(Graph* graph, Node* node) noexcept nogil
+cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) noexcept nogil
+cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil
+cdef void graph_mix(Graph* graph) noexcept nogil
+cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil
+cdef int graph_sources(Node* leg, uint32_t* csrcs, int room) noexcept nogil
+cdef void graph_free(Graph* graph) noexcept nogil

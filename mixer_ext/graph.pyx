@@ -1,0 +1,342 @@
+"""The join graph (Rayo's joins) and what each leg hears in it.
+
+Nodes are legs and mixers, edges are joins with a direction. A leg passes nothing on; a mixer passes to each neighbour its total without what came from
+there, so mixers are a forest, which whoever joins them has to see to. Sums are 32 bits wide and saturated by the listener only. Two passes over the
+mixers, children to parents and back, make every total, however mixers are joined.
+"""
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
+
+from mixer_ext.codec cimport FRAME
+from mixer_ext.mix cimport (
+    mix_add,
+    mix_add_total,
+    mix_clear,
+    mix_saturate,
+    mix_subtract,
+    mix_subtract_total,
+)
+from mixer_ext.ring cimport ring_read
+
+import numpy
+
+
+cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil:
+    cdef Node* node = <Node*>calloc(1, sizeof(Node))
+    if node == NULL:
+        return NULL
+    node.id = id
+    node.is_mixer = is_mixer
+    if is_mixer:
+        node.up = <int32_t*>calloc(FRAME, sizeof(int32_t))
+        node.total = <int32_t*>calloc(FRAME, sizeof(int32_t))
+        node.heard = <Node**>calloc(HEARD, sizeof(Node*))
+    else:
+        node.frame = <int16_t*>calloc(FRAME, sizeof(int16_t))
+    if (is_mixer and (node.up == NULL or node.total == NULL or node.heard == NULL)) or (not is_mixer and node.frame == NULL):
+        node_free(node)
+        return NULL
+    return node
+
+
+cdef void node_free(Node* node) noexcept nogil:
+    if node != NULL:
+        free(node.edges)
+        free(node.up)
+        free(node.total)
+        free(node.heard)
+        free(node.frame)
+        free(node)
+
+
+cdef Edge* _edge(Node* node, Node* peer) noexcept nogil:
+    cdef int i
+    for i in range(node.count):
+        if node.edges[i].peer == peer:
+            return &node.edges[i]
+    return NULL
+
+
+cdef Edge* _edge_made(Node* node, Node* peer) noexcept nogil:
+    cdef Edge* edge = _edge(node, peer)
+    cdef Edge* grown
+    if edge != NULL:
+        return edge
+    if node.count == node.room:
+        grown = <Edge*>realloc(node.edges, (node.room * 2 + 4) * sizeof(Edge))
+        if grown == NULL:
+            return NULL
+        node.edges = grown
+        node.room = node.room * 2 + 4
+    edge = &node.edges[node.count]
+    node.count += 1
+    edge.peer = peer
+    edge.hears = edge.feeds = False
+    return edge
+
+
+cdef void _edge_gone(Node* node, Node* peer) noexcept nogil:
+    cdef Edge* edge = _edge(node, peer)
+    if edge != NULL:
+        node.count -= 1
+        edge[0] = node.edges[node.count]
+
+
+cdef bint graph_add(Graph* graph, Node* node) noexcept nogil:
+    """False when there is no memory."""
+    cdef Node** grown
+    if graph.count == graph.room:
+        grown = <Node**>realloc(graph.nodes, (graph.room * 2 + 16) * sizeof(Node*))
+        if grown == NULL:
+            return False
+        graph.nodes = grown
+        grown = <Node**>realloc(graph.order, (graph.room * 2 + 16) * sizeof(Node*))
+        if grown == NULL:
+            return False
+        graph.order = grown
+        graph.room = graph.room * 2 + 16
+    node.index = graph.count
+    graph.nodes[graph.count] = node
+    graph.count += 1
+    graph.dirty = True
+    return True
+
+
+cdef void graph_remove(Graph* graph, Node* node) noexcept nogil:
+    """Take the node out with all its joins; it is not freed."""
+    cdef int i
+    for i in range(node.count):
+        _edge_gone(node.edges[i].peer, node)
+    node.count = 0
+    graph.count -= 1
+    graph.nodes[node.index] = graph.nodes[graph.count]
+    graph.nodes[node.index].index = node.index
+    graph.dirty = True
+
+
+cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) noexcept nogil:
+    """Join, or change the direction of a join. False when there is no memory."""
+    cdef Edge* there = _edge_made(a, b)
+    cdef Edge* back = _edge_made(b, a)
+    graph.dirty = True
+    if there == NULL or back == NULL:
+        _edge_gone(a, b)
+        _edge_gone(b, a)
+        return False
+    there.feeds = back.hears = a_to_b
+    there.hears = back.feeds = b_to_a
+    return True
+
+
+cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil:
+    _edge_gone(a, b)
+    _edge_gone(b, a)
+    graph.dirty = True
+
+
+cdef void _arrange(Graph* graph) noexcept nogil:
+    """Order the mixers so that parents come before children; which of a tree is its root does not matter."""
+    cdef int i, k
+    cdef int done = 0
+    cdef Node* node
+    cdef Node* child
+    graph.mixers = 0
+    for i in range(graph.count):
+        graph.nodes[i].visited = False
+    for i in range(graph.count):
+        node = graph.nodes[i]
+        if not node.is_mixer or node.visited:
+            continue
+        node.visited = True
+        node.parent = NULL
+        node.from_parent = node.to_parent = False
+        graph.order[graph.mixers] = node
+        graph.mixers += 1
+        while done < graph.mixers:
+            node = graph.order[done]
+            done += 1
+            for k in range(node.count):
+                child = node.edges[k].peer
+                if child.is_mixer and not child.visited:
+                    child.visited = True
+                    child.parent = node
+                    child.from_parent = node.edges[k].feeds
+                    child.to_parent = node.edges[k].hears
+                    graph.order[graph.mixers] = child
+                    graph.mixers += 1
+    graph.dirty = False
+
+
+cdef void _gather(Node* mixer) noexcept nogil:
+    """What a mixer has of its own: what is played into it and the legs that it hears."""
+    cdef int i, got
+    cdef Edge* edge
+    cdef int16_t samples[FRAME]
+    mix_clear(mixer.up)
+    mixer.sounds_up = False
+    mixer.heard_count = 0
+    if mixer.play != NULL:
+        got = ring_read(mixer.play, samples, FRAME)
+        if got:
+            memset(samples + got, 0, (FRAME - got) * sizeof(int16_t))
+            mix_add(mixer.up, samples)
+            mixer.sounds_up = True
+    for i in range(mixer.count):
+        edge = &mixer.edges[i]
+        if edge.hears and not edge.peer.is_mixer and edge.peer.sounds:
+            mix_add(mixer.up, edge.peer.frame)
+            mixer.sounds_up = True
+
+
+cdef void _announce(Node* mixer, Node* leg, Node* came_from) noexcept nogil:
+    """Note that this leg is heard in this mixer and, by way of it, in those that it feeds. Trees of mixers are shallow: it recurs."""
+    cdef int i
+    if mixer.heard_count < HEARD:
+        mixer.heard[mixer.heard_count] = leg
+        mixer.heard_count += 1
+    for i in range(mixer.count):
+        if mixer.edges[i].feeds and mixer.edges[i].peer.is_mixer and mixer.edges[i].peer != came_from:
+            _announce(mixer.edges[i].peer, leg, mixer)
+
+
+cdef void graph_mix(Graph* graph) noexcept nogil:
+    """Make every mixer's total of this tick, and who is heard in it, from the legs' frames."""
+    cdef int i, k
+    cdef Node* node
+    if graph.dirty:
+        _arrange(graph)
+    for i in range(graph.mixers):
+        _gather(graph.order[i])
+    for i in range(graph.mixers - 1, -1, -1):
+        node = graph.order[i]
+        if node.to_parent and node.sounds_up:
+            mix_add_total(node.parent.up, node.up)
+            node.parent.sounds_up = True
+    for i in range(graph.mixers):
+        node = graph.order[i]
+        memcpy(node.total, node.up, FRAME * sizeof(int32_t))
+        if node.from_parent:
+            mix_add_total(node.total, node.parent.total)
+            if node.to_parent:
+                mix_subtract_total(node.total, node.up)
+    for i in range(graph.count):
+        node = graph.nodes[i]
+        if not node.is_mixer and node.audible:
+            for k in range(node.count):
+                if node.edges[k].feeds and node.edges[k].peer.is_mixer:
+                    _announce(node.edges[k].peer, node, NULL)
+
+
+cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil:
+    """The sum of what is joined towards a leg, without what it says itself; whether any of it may sound. After graph_mix."""
+    cdef int i
+    cdef Edge* edge
+    cdef bint sounds = False
+    mix_clear(total)
+    for i in range(leg.count):
+        edge = &leg.edges[i]
+        if not edge.hears:
+            continue
+        if edge.peer.is_mixer:
+            mix_add_total(total, edge.peer.total)
+            if edge.feeds and leg.sounds:
+                mix_subtract(total, leg.frame)
+            sounds = True
+        elif edge.peer.sounds:
+            mix_add(total, edge.peer.frame)
+            sounds = True
+    return sounds
+
+
+cdef int _named(Node* source, Node* leg, uint32_t* csrcs, int count, int room) noexcept nogil:
+    cdef int i
+    if source == leg or count == room:
+        return count
+    for i in range(count):
+        if csrcs[i] == source.csrc:
+            return count
+    csrcs[count] = source.csrc
+    return count + 1
+
+
+cdef int graph_sources(Node* leg, uint32_t* csrcs, int room) noexcept nogil:
+    """The CSRCs of who is audible to a leg, each once; how many. After graph_mix."""
+    cdef int i, k
+    cdef int count = 0
+    cdef Node* peer
+    for i in range(leg.count):
+        peer = leg.edges[i].peer
+        if not leg.edges[i].hears:
+            continue
+        if peer.is_mixer:
+            for k in range(peer.heard_count):
+                count = _named(peer.heard[k], leg, csrcs, count, room)
+        elif peer.audible:
+            count = _named(peer, leg, csrcs, count, room)
+    return count
+
+
+cdef void graph_free(Graph* graph) noexcept nogil:
+    free(graph.nodes)
+    free(graph.order)
+    memset(graph, 0, sizeof(Graph))
+
+
+cdef class JoinGraph:
+    """The graph alone, for tests: say what each leg says in a tick, and see what each hears. It does not look for loops."""
+
+    cdef Graph graph
+    cdef dict nodes
+
+    def __cinit__(self):
+        self.nodes = {}
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.graph.count):
+            node_free(self.graph.nodes[i])
+        graph_free(&self.graph)
+
+    cdef Node* _node(self, int id) except NULL:
+        return self.graph.nodes[self.nodes[id]]
+
+    def add(self, bint mixer, uint32_t csrc=0):
+        """Add a mixer or a leg; its id."""
+        cdef int id = len(self.nodes)
+        cdef Node* node = node_new(id, mixer)
+        if node == NULL or not graph_add(&self.graph, node):
+            node_free(node)
+            raise MemoryError
+        node.csrc = csrc
+        self.nodes[id] = node.index
+        return id
+
+    def join(self, int a, int b, bint a_to_b=True, bint b_to_a=True):
+        graph_join(&self.graph, self._node(a), self._node(b), a_to_b, b_to_a)
+
+    def unjoin(self, int a, int b):
+        graph_unjoin(&self.graph, self._node(a), self._node(b))
+
+    def tick(self, frames):
+        """frames: for each leg's id 960 samples of int16. Returns for each the 960 it hears, saturated, and the CSRCs in it."""
+        cdef const int16_t[::1] view
+        cdef int16_t[::1] out
+        cdef int32_t total[FRAME]
+        cdef uint32_t csrcs[HEARD]
+        cdef Node* node
+        for id, samples in frames.items():
+            view = samples
+            node = self._node(id)
+            memcpy(node.frame, &view[0], FRAME * sizeof(int16_t))
+            node.sounds = node.audible = bool(samples.any())
+        graph_mix(&self.graph)
+        result = {}
+        for id in frames:
+            node = self._node(id)
+            heard = numpy.empty(FRAME, numpy.int16)
+            out = heard
+            graph_hear(node, total)
+            mix_saturate(total, &out[0])
+            count = graph_sources(node, csrcs, HEARD - 1)
+            result[id] = (heard, {csrcs[i] for i in range(count)})
+        return result

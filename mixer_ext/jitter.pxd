@@ -1,0 +1,55 @@
+# The jitter buffer: which packet, or what in its place, comes next.
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    SLOTS = 64
+
+cdef enum Pushed:
+    PUSH_STORED
+    PUSH_LATE           # its time is over
+    PUSH_DUPLICATE
+    PUSH_STRAY          # far from the sequence; the next one decides
+
+cdef enum Step:
+    STEP_PLAY           # decode the slot
+    STEP_DISCARD        # decode the slot and blend over it: there is too much delay
+    STEP_RECOVER        # lost, but the slot may carry it as FEC
+    STEP_CONCEAL        # lost
+    STEP_STARVED        # nothing has come; it may be lost, or late, or a pause
+    STEP_WAIT           # the slot's time has not come: the sender made a pause, or playout begins
+
+cdef struct Slot:
+    uint8_t* data       # owned; NULL: free
+    int length
+    int samples
+    uint16_t sequence
+    uint32_t timestamp
+    uint8_t level       # of RFC 6464, NO_LEVEL: none
+
+cdef struct Jitter:
+    Slot slots[SLOTS]
+    int target          # samples to hold when a packet is played, itself included
+    bint started
+    bint played         # something has been played since the start
+    int count           # slots in use
+    int packet          # samples of the last packet played
+    uint16_t sequence   # comes next
+    uint32_t position   # timestamp of the next sample to play
+    uint32_t end        # timestamp behind the newest packet held
+    uint16_t stray      # would continue a stray or a late packet
+    int strays          # how many did in a row
+    int slack           # least samples behind a played packet since the last look
+    int since           # samples played since the last look
+    uint64_t late
+    uint64_t duplicates
+    uint64_t resets
+    uint64_t dropped    # packets given up, or blended over, to lower the delay
+    uint64_t missing    # packets that were not there in time
+
+cdef void jitter_init(Jitter* jitter, int target) noexcept nogil
+cdef void jitter_reset(Jitter* jitter) noexcept nogil
+cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, int samples, uint8_t level,
+                        const uint8_t* data, int length) noexcept nogil
+cdef Step jitter_next(Jitter* jitter, bint quiet, Slot** slot, int* samples) noexcept nogil
+cdef void jitter_release(Jitter* jitter, Slot* slot) noexcept nogil
+cdef int jitter_depth(Jitter* jitter) noexcept nogil

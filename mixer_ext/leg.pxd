@@ -1,0 +1,88 @@
+# One peer's media: its packets in, its frame, what it hears, its packets out.
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from mixer_ext.codec cimport Codec
+from mixer_ext.graph cimport Node
+from mixer_ext.net cimport Address, Outbox
+from mixer_ext.ring cimport EventRing
+from mixer_ext.rtcp cimport CNAME
+from mixer_ext.rtp cimport Reception
+from mixer_ext.srtp cimport Secure
+from mixer_ext.stream cimport Stream
+
+# What set_codec says.
+cdef struct Format:
+    Codec* codec
+    int payload_type
+    bint dtx
+    int level_extension
+
+cdef struct Speech:
+    double floor        # dBov, of the background
+    int above           # frames above the threshold, lately
+    int speaking        # frames that it goes on being taken for speech
+    int audible         # frames that it goes on being named in mixes
+
+cdef struct Leg:
+    Node* node
+    int64_t id
+    Format format
+    Secure* inbound
+    Secure* outbound
+    bint plain          # no SRTP
+    bint expects        # only this SSRC is taken
+    uint32_t expected
+    int fd              # of the socket that it is sent from, -1: none
+    int local
+    Address remote
+    bint muted
+    bint sends
+    int seen            # addresses that sent STUN requests and are not allowed yet
+    # from it
+    bint heard_of       # ssrc is known
+    uint32_t ssrc
+    uint32_t rival      # another SSRC that has been coming
+    int rivals
+    double budget       # packets that it may still send
+    int64_t budget_at
+    Stream stream
+    Reception reception
+    Speech speech
+    double level
+    uint32_t report_ntp     # middle of the NTP time in its last SR
+    int64_t report_at
+    # to it
+    uint32_t own_ssrc
+    uint16_t sequence
+    uint32_t timestamp
+    bint talking        # the last packet was no comfort
+    int silence         # frames of digital silence in a row
+    bint restart        # the encoder has not seen what the peer was sent last
+    int64_t rtcp_due
+    int64_t sent_at_report
+    bint reported
+    char cname[CNAME]
+    # statistics
+    double rtt
+    double remote_jitter
+    int64_t remote_lost
+    double remote_fraction
+    uint64_t sent
+    uint64_t bytes_sent
+    uint64_t octets_sent
+    uint64_t received
+    uint64_t bytes_received
+    uint64_t dropped_unknown
+    uint64_t dropped_auth
+    uint64_t dropped_replay
+    uint64_t dropped_malformed
+    uint64_t dropped_payload_type
+    uint64_t dropped_flood
+
+cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, uint32_t timestamp) noexcept nogil
+cdef void leg_free(Leg* leg) noexcept nogil
+cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp, EventRing* events) noexcept nogil
+cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, int64_t wall) noexcept nogil
+cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil
+cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil
+cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, int64_t wall, double random, bint bye) noexcept nogil

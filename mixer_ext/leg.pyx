@@ -1,0 +1,378 @@
+"""One peer's media.
+
+In: packet, SRTP, checks, jitter buffer; once a tick a frame, its level, whether it is speech. Out: once a tick what the peer hears, encoded, with the CSRCs
+of who is in it (RFC 3550 section 7.1), and now and then a report.
+"""
+from libc.math cimport fabs
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from mixer_ext.codec cimport (
+    FRAME,
+    RATE,
+    codec_encode,
+    codec_free,
+    codec_restart,
+    codec_samples,
+)
+from mixer_ext.graph cimport (
+    Tap,
+    graph_hear,
+    graph_sources,
+    node_free,
+    node_new,
+)
+from mixer_ext.jitter cimport jitter_push
+from mixer_ext.mix cimport mix_add, mix_level, mix_saturate
+from mixer_ext.net cimport DATAGRAM, SLACK, outbox_put, outbox_room
+from mixer_ext.ring cimport (
+    EVENT_SPEAKING,
+    EVENT_SSRC,
+    Event,
+    events_put,
+    ring_free,
+    ring_read,
+    ring_write,
+)
+from mixer_ext.rtcp cimport Report, Sender, rtcp_read, rtcp_write
+from mixer_ext.rtp cimport (
+    MAX_CSRC,
+    NO_LEVEL,
+    RTP_OK,
+    Rtp,
+    reception_update,
+    rtp_level,
+    rtp_read,
+    rtp_write,
+)
+from mixer_ext.srtp cimport (
+    SRTP_REPLAYED,
+    secure_free,
+    secure_protect,
+    secure_unprotect,
+)
+from mixer_ext.stream cimport stream_free, stream_init, stream_reset, stream_take
+
+cdef enum:
+    PACKETS_A_SECOND = 500      # of one leg; ten-millisecond packets are 100
+    BURST = 300
+    RIVAL = 3                   # packets in a row of another SSRC make it the leg's
+    ENCODED_SILENCE = 10        # frames of silence that are encoded before comfort frames follow: the codec's tail
+    COMFORT_EVERY = 20          # frames between comfort frames with DTX
+    SPEECH_AFTER = 3            # frames
+    SPEECH_HANGOVER = 25
+    AUDIBLE_HANGOVER = 25
+    ROOM = DATAGRAM - SLACK
+
+# 20 ms of nothing in Opus: CELT, full band, mono.
+cdef uint8_t[3] COMFORT = [0xF8, 0xFF, 0xFE]
+
+
+cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, uint32_t timestamp) noexcept nogil:
+    cdef Leg* leg = <Leg*>calloc(1, sizeof(Leg))
+    if leg == NULL:
+        return NULL
+    leg.node = node_new(id, False)
+    if leg.node == NULL:
+        free(leg)
+        return NULL
+    leg.node.owner = leg
+    leg.node.csrc = csrc
+    leg.id = id
+    leg.fd = -1
+    leg.own_ssrc = ssrc
+    leg.sequence = sequence
+    leg.timestamp = timestamp
+    leg.sends = True
+    leg.level = -127.0
+    leg.rtt = -1.0
+    leg.speech.floor = -80.0
+    leg.budget = BURST
+    stream_init(&leg.stream)
+    return leg
+
+
+cdef void leg_free(Leg* leg) noexcept nogil:
+    if leg != NULL:
+        stream_free(&leg.stream)
+        codec_free(leg.format.codec)
+        secure_free(leg.inbound)
+        secure_free(leg.outbound)
+        ring_free(leg.node.play)
+        node_free(leg.node)
+        free(leg)
+
+
+cdef bint _affords(Leg* leg, int64_t now) noexcept nogil:
+    leg.budget = min(<double>BURST, leg.budget + (now - leg.budget_at) * 1e-9 * PACKETS_A_SECOND)
+    leg.budget_at = now
+    if leg.budget < 1:
+        leg.dropped_flood += 1
+        return False
+    leg.budget -= 1
+    return True
+
+
+cdef int _opened(Leg* leg, uint8_t* data, int length, uint32_t ssrc, bint rtcp) noexcept nogil:
+    """Decrypt in place; the length, 0 for what must be dropped, and is counted."""
+    if leg.plain:
+        return length
+    if leg.inbound == NULL:     # before the keys
+        leg.dropped_unknown += 1
+        return 0
+    length = secure_unprotect(leg.inbound, data, length, ssrc, rtcp)
+    if length == SRTP_REPLAYED:
+        leg.dropped_replay += 1
+    elif length < 0:
+        leg.dropped_auth += 1
+    return max(0, length)
+
+
+cdef bint _of_this_source(Leg* leg, uint32_t ssrc, EventRing* events) noexcept nogil:
+    """A leg has one source at a time. Another takes over when it alone has been coming for a few packets."""
+    cdef Event event
+    if leg.heard_of and ssrc == leg.ssrc:
+        leg.rivals = 0
+        return True
+    if leg.heard_of:
+        leg.rivals = leg.rivals + 1 if ssrc == leg.rival else 1
+        leg.rival = ssrc
+        if leg.rivals < RIVAL:
+            leg.dropped_unknown += 1
+            return False
+        stream_reset(&leg.stream, leg.format.codec)
+        memset(&leg.reception, 0, sizeof(leg.reception))
+    leg.heard_of = True
+    leg.ssrc = ssrc
+    leg.rivals = 0
+    leg.report_at = 0
+    memset(&event, 0, sizeof(event))
+    event.kind = EVENT_SSRC
+    event.leg = leg.id
+    event.value = ssrc
+    events_put(events, &event, NULL)
+    return True
+
+
+cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp, EventRing* events) noexcept nogil:
+    """Take an RTP packet from an address that is allowed. data is changed. stamp: when it arrived, ns of any clock that does not jump."""
+    cdef Rtp rtp
+    cdef bint voice = False
+    cdef int samples
+    cdef int size = length
+    if not _affords(leg, now):
+        return
+    if rtp_read(data, length, &rtp, not leg.plain) != RTP_OK:
+        leg.dropped_malformed += 1
+        return
+    if leg.expects and rtp.ssrc != leg.expected:
+        leg.dropped_unknown += 1
+        return
+    if not leg.plain:
+        length = _opened(leg, data, length, rtp.ssrc, False)
+        if length == 0:
+            return
+        if rtp_read(data, length, &rtp, False) != RTP_OK:
+            leg.dropped_malformed += 1
+            return
+    if leg.format.codec == NULL or rtp.payload_type != leg.format.payload_type:
+        leg.dropped_payload_type += 1
+        return
+    samples = codec_samples(data + rtp.payload_offset, rtp.payload_length)
+    if samples == 0:
+        leg.dropped_malformed += 1
+        return
+    if not _of_this_source(leg, rtp.ssrc, events):
+        return
+    leg.received += 1
+    leg.bytes_received += size
+    leg.stream.ended = False
+    reception_update(&leg.reception, rtp.sequence, rtp.timestamp, stamp, RATE)
+    jitter_push(&leg.stream.jitter, rtp.sequence, rtp.timestamp, samples, rtp_level(data, &rtp, leg.format.level_extension, &voice),
+                data + rtp.payload_offset, rtp.payload_length)
+
+
+cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, int64_t wall) noexcept nogil:
+    """Take an RTCP packet: what the peer says of what we send, and of itself. wall: NTP time in 2^-32 s."""
+    cdef Report report
+    cdef int32_t round_trip
+    cdef uint32_t ssrc
+    if not _affords(leg, now):
+        return
+    if length < 8 or data[0] >> 6 != 2:
+        leg.dropped_malformed += 1
+        return
+    ssrc = (<uint32_t>data[4] << 24) | (<uint32_t>data[5] << 16) | (<uint32_t>data[6] << 8) | data[7]
+    length = _opened(leg, data, length, ssrc, True)
+    if length == 0:
+        return
+    if not rtcp_read(data, length, leg.own_ssrc, leg.ssrc, &report):
+        leg.dropped_malformed += 1
+        return
+    if report.has_sender and report.sender == leg.ssrc:
+        leg.report_ntp = <uint32_t>(report.ntp >> 16)
+        leg.report_at = now
+    if report.has_block:
+        leg.remote_fraction = report.fraction / 256.0
+        leg.remote_lost = report.lost
+        leg.remote_jitter = report.jitter * 1000.0 / RATE
+        if report.last_report:
+            round_trip = <int32_t>(<uint32_t>(<uint64_t>wall >> 16) - report.last_report - report.delay)
+            if 0 <= round_trip < 60 * 65536:
+                leg.rtt = round_trip * 1000.0 / 65536
+    if report.bye and leg.heard_of:
+        leg.stream.ended = True
+
+
+cdef void _judge(Leg* leg, EventRing* events) noexcept nogil:
+    """Whether this frame is speech: some frames well above the background start it, a pause of half a second ends it."""
+    cdef Speech* speech = &leg.speech
+    cdef double level = leg.level
+    cdef double threshold = max(-55.0, min(-40.0, speech.floor + 10.0))
+    cdef bint was = speech.speaking > 0
+    cdef Event event
+    if level < speech.floor:
+        speech.floor = max(-90.0, speech.floor + 0.2 * (level - speech.floor))
+    else:
+        speech.floor = min(-50.0, speech.floor + 0.05)
+    if level > threshold:
+        speech.above = min(speech.above + 1, SPEECH_AFTER)
+        if speech.above == SPEECH_AFTER or was:
+            speech.speaking = SPEECH_HANGOVER
+    else:
+        speech.above = max(speech.above - 1, 0)
+        speech.speaking = max(speech.speaking - 1, 0)
+    speech.audible = AUDIBLE_HANGOVER if level > -60.0 else max(speech.audible - 1, 0)
+    leg.node.audible = speech.audible > 0
+    if was != (speech.speaking > 0):
+        memset(&event, 0, sizeof(event))
+        event.kind = EVENT_SPEAKING
+        event.leg = leg.id
+        event.value = speech.speaking > 0
+        events_put(events, &event, NULL)
+
+
+cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil:
+    """Once a tick: make node.frame what the peer says now."""
+    cdef Node* node = leg.node
+    cdef Tap* tap = node.taps
+    node.sounds = False
+    if leg.format.codec != NULL and leg.heard_of:
+        node.sounds = stream_take(&leg.stream, leg.format.codec, node.frame)
+    if leg.muted and node.sounds:
+        node.sounds = False
+    if not node.sounds:
+        memset(node.frame, 0, FRAME * sizeof(int16_t))
+        leg.level = -127.0
+    elif leg.stream.level != NO_LEVEL:
+        leg.level = -<double>leg.stream.level
+    else:
+        leg.level = mix_level(node.frame, FRAME)
+    _judge(leg, events)
+    while tap != NULL:
+        ring_write(tap.ring, node.frame, FRAME)
+        tap = tap.next
+
+
+cdef int _payload(Leg* leg, int16_t* frame, bint sounds, uint8_t* payload) noexcept nogil:
+    """What is sent for this frame; 0 for nothing. Silence is a few encoded frames and then one that costs nothing."""
+    cdef int length
+    leg.silence = 0 if sounds else leg.silence + 1
+    if leg.silence > ENCODED_SILENCE:
+        leg.restart = True
+        if leg.format.dtx and leg.silence % COMFORT_EVERY:
+            return 0
+        memcpy(payload, COMFORT, sizeof(COMFORT))
+        return sizeof(COMFORT)
+    if leg.restart:
+        # The peer's decoder begins anew after CELT, so must the encoder.
+        codec_restart(leg.format.codec)
+        leg.restart = False
+    length = codec_encode(leg.format.codec, frame, payload, 1200)
+    return 0 if leg.format.dtx and length <= 2 else max(0, length)
+
+
+cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil:
+    """Once a tick, after graph_mix: send what this leg hears. skipped: ticks that have been left out before this one."""
+    cdef int32_t total[FRAME]
+    cdef int16_t frame[FRAME]
+    cdef uint32_t csrcs[MAX_CSRC]
+    cdef Rtp rtp
+    cdef uint8_t* packet
+    cdef bint sounds
+    cdef int got = 0
+    cdef int header, length, level
+    leg.timestamp += FRAME * (skipped + 1)
+    if leg.node.play != NULL:
+        # Time passes for what is played whether it can be sent or not.
+        got = ring_read(leg.node.play, frame, FRAME)
+    if leg.fd < 0 or not leg.sends or leg.format.codec == NULL or not (leg.plain or leg.outbound != NULL):
+        leg.talking = False
+        return
+    sounds = graph_hear(leg.node, total)
+    if got:
+        memset(frame + got, 0, (FRAME - got) * sizeof(int16_t))
+        mix_add(total, frame)
+    sounds = (sounds or got > 0) and mix_saturate(total, frame)
+    if not sounds:
+        memset(frame, 0, sizeof(frame))
+    packet = outbox_room(outbox)
+    memset(&rtp, 0, sizeof(rtp))
+    rtp.csrc_count = graph_sources(leg.node, csrcs, MAX_CSRC) if sounds else 0
+    rtp.payload_type = leg.format.payload_type
+    rtp.marker = sounds and not leg.talking
+    rtp.sequence = leg.sequence
+    rtp.timestamp = leg.timestamp
+    rtp.ssrc = leg.own_ssrc
+    level = <int>min(127.0, fabs(mix_level(frame, FRAME))) if leg.format.level_extension else 127
+    header = rtp_write(packet, &rtp, csrcs, leg.format.level_extension, level, level < 50)
+    length = _payload(leg, frame, sounds, packet + header)
+    leg.talking = sounds
+    if length == 0:
+        return
+    leg.sequence += 1
+    leg.octets_sent += length
+    length += header
+    if not leg.plain:
+        length = secure_protect(leg.outbound, packet, length, False)
+        if length < 0:
+            return
+    leg.sent += 1
+    leg.bytes_sent += length
+    outbox_put(outbox, leg.fd, &leg.remote, length)
+
+
+cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, int64_t wall, double random, bint bye) noexcept nogil:
+    """Send an RTCP report when one is due (RFC 3550 section 6.2: about 2.5 s, times 0.5 to 1.5 at random, the first in half of it), or the last one."""
+    cdef Sender sender
+    cdef uint8_t* packet
+    cdef int length
+    if leg.fd < 0 or not (leg.plain or leg.outbound != NULL) or (bye and not leg.reported and leg.sent == 0):
+        return
+    if not bye:
+        if leg.rtcp_due == 0:
+            leg.rtcp_due = now + <int64_t>((0.5 + random) * 1.25e9)
+        if now < leg.rtcp_due:
+            return
+        leg.rtcp_due = now + <int64_t>((0.5 + random) * 2.5e9)
+    memset(&sender, 0, sizeof(sender))
+    sender.ssrc = leg.own_ssrc
+    sender.sending = leg.sent > <uint64_t>leg.sent_at_report
+    sender.ntp = wall
+    sender.timestamp = leg.timestamp
+    sender.packets = <uint32_t>leg.sent
+    sender.octets = <uint32_t>leg.octets_sent
+    memcpy(sender.cname, leg.cname, CNAME)
+    sender.peer = leg.ssrc
+    if leg.report_at:
+        sender.last_report = leg.report_ntp
+        sender.delay = <uint32_t>((now - leg.report_at) * 65536 // 1000000000)
+    packet = outbox_room(outbox)
+    length = rtcp_write(packet, &sender, &leg.reception, bye)
+    leg.sent_at_report = leg.sent
+    leg.reported = True
+    if not leg.plain:
+        length = secure_protect(leg.outbound, packet, length, True)
+        if length < 0:
+            return
+    outbox_put(outbox, leg.fd, &leg.remote, length)

@@ -1,0 +1,676 @@
+"""The plane as Python sees it: it checks what it is given, keeps the books, and hands commands to the thread that owns the media."""
+import os
+import socket
+import threading
+
+
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+from posix.unistd cimport read
+
+from mixer_ext.codec cimport codec_free, codec_new
+from mixer_ext.core cimport (
+    ADD_NODE,
+    ALLOW,
+    CLOSE_TAP,
+    EXPECT_RESPONSE,
+    JOIN,
+    OPEN_TAP,
+    REMOVE_NODE,
+    SET_FORMAT,
+    SET_KEYS,
+    SET_MUTE,
+    SET_PLAIN,
+    SET_PLAY,
+    SET_REMOTE,
+    SET_SEND,
+    UNJOIN,
+    Command,
+    Core,
+    core_apply,
+    core_drain,
+    core_free,
+    core_goodbye,
+    core_init,
+    core_notify,
+    core_now,
+    core_push,
+    core_run,
+    core_tick,
+    core_wake,
+)
+from mixer_ext.graph cimport Node, Tap, node_free, node_new
+from mixer_ext.jitter cimport jitter_depth
+from mixer_ext.leg cimport Leg, leg_free, leg_new
+from mixer_ext.net cimport (
+    Address,
+    address_from,
+    address_to,
+    send_now,
+)
+from mixer_ext.ring cimport (
+    EVENT_DTLS,
+    EVENT_SPEAKING,
+    EVENT_STUN,
+    Event,
+    events_drop,
+    events_payload,
+    SampleRing,
+    events_peek,
+    exchange_pointer,
+    ring_free,
+    ring_new,
+    ring_pending,
+    ring_read,
+    ring_write,
+    store,
+)
+from mixer_ext.route cimport KEY, STUN_REQUEST, stun_read, stun_split
+from mixer_ext.rtcp cimport CNAME
+from mixer_ext.rtp cimport reception_expected
+from mixer_ext.srtp cimport Secure, secure_free, secure_new
+
+import numpy
+
+cdef enum:
+    RING_SAMPLES = 10 * 48000
+    RECEIVE_BUFFER = 8 << 20
+
+cdef int SO_RCVBUFFORCE = 33
+
+
+cdef class _Handle:
+    """What Python keeps of a node: its place in memory, its joins."""
+
+    cdef Node* node
+    cdef Leg* leg           # NULL: a mixer
+    cdef int64_t id
+    cdef bytes ufrag
+    cdef dict joined        # id: _Handle
+    cdef SampleRing* ring   # of play(), NULL: nothing was played yet
+
+
+cdef class _Tap:
+    cdef Tap* tap
+
+
+def _open(str host, int port):
+    """A bound non-blocking UDP socket with a receive buffer for what comes in a tick."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:
+            pass        # then it is as large as the system's limit allows
+        opened.setsockopt(socket.SOL_SOCKET, 35, 1)     # SO_TIMESTAMPNS
+        opened.setblocking(False)
+        opened.bind((host, port))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+cdef class Plane:
+    """The media plane: sockets, legs, mixers, and the thread that moves the sound.
+
+    bind: (ip, port) of each UDP socket, port 0 for any free one; OSError when one cannot be had. Without clock, start() runs a thread that ticks
+    every 20 ms; with one (an object with now_ns() -> int) there is no thread and tick() is called by hand.
+
+    Nodes are ints, never used twice. ValueError for an unknown node, an unknown local address, or a value out of range. What is changed takes effect
+    between two ticks, in the order of the calls. Sound is mono int16 at 48 kHz, 960 samples a tick.
+    """
+
+    cdef Core core
+    cdef readonly tuple addresses
+    cdef object clock
+    cdef object thread
+    cdef bint stopped
+    cdef list sockets
+    cdef dict nodes         # id: _Handle
+    cdef dict ufrags        # bytes: _Handle
+    cdef dict taps          # id: _Tap
+    cdef int64_t next_id
+    cdef uint64_t tap_overruns
+
+    def __cinit__(self, bind, *, clock=None):
+        cdef int i
+        self.core.event_fd = self.core.wake_fd = -1
+        self.nodes = {}
+        self.ufrags = {}
+        self.taps = {}
+        self.sockets = []
+        self.next_id = 1
+        self.clock = clock
+        if not bind:
+            raise ValueError("a plane needs an address")
+        try:
+            for host, port in bind:
+                self.sockets.append(_open(host, port))
+            if not core_init(&self.core, len(self.sockets), int.from_bytes(os.urandom(8), "little")):
+                raise MemoryError
+            for i in range(len(self.sockets)):
+                self.core.fds[i] = self.sockets[i].fileno()
+                address_from(self.sockets[i].getsockname()[:2], &self.core.bound[i])
+        except BaseException:
+            self._close()
+            raise
+        self.addresses = tuple([address_to(&self.core.bound[i]) for i in range(len(self.sockets))])
+        if clock is not None:
+            self.core.manual = True
+            self.core.wall_offset = 0
+
+    def __dealloc__(self):
+        cdef int i
+        cdef _Handle handle
+        cdef _Tap tap
+        if self.nodes is not None:
+            for handle in self.nodes.values():
+                self._free_node(handle.node, handle.leg)
+        if self.taps is not None:
+            for tap in self.taps.values():
+                ring_free(tap.tap.ring)
+                free(tap.tap)
+        self._reap()
+        core_free(&self.core)
+
+    def _close(self):
+        for opened in self.sockets:
+            opened.close()
+
+    # commands
+
+    cdef Command* _command(self, int kind) except NULL:
+        cdef Command* command = <Command*>calloc(1, sizeof(Command))
+        if command == NULL:
+            raise MemoryError
+        command.kind = kind
+        return command
+
+    cdef void _commit(self, Command* command):
+        """Hand a command over. Where no thread runs it is applied here and now."""
+        core_push(&self.core, command)
+        if self.thread is None:
+            core_apply(&self.core, self._now())
+            core_notify(&self.core)
+        self._reap()
+
+    cdef void _free_node(self, Node* node, Leg* leg):
+        if leg != NULL:
+            leg_free(leg)
+        else:
+            ring_free(node.play)
+            node_free(node)
+
+    cdef void _reap(self):
+        """Free the commands that have been applied and what they carry away."""
+        cdef Command* command = <Command*>exchange_pointer(&self.core.done, NULL)
+        cdef Command* following
+        while command != NULL:
+            following = command.next
+            codec_free(command.format.codec)
+            secure_free(command.inbound)
+            secure_free(command.outbound)
+            if command.kind == REMOVE_NODE:
+                self._free_node(command.a, command.leg)
+            elif command.kind == CLOSE_TAP:
+                ring_free(command.tap.ring)
+                free(command.tap)
+            free(command)
+            command = following
+
+    cdef int64_t _now(self):
+        return core_now() if self.clock is None else self.clock.now_ns()
+
+    cdef _Handle _node(self, int64_t id):
+        handle = self.nodes.get(id)
+        if handle is None:
+            raise ValueError(f"no such node: {id}")
+        return handle
+
+    cdef _Handle _leg(self, int64_t id):
+        cdef _Handle handle = self._node(id)
+        if handle.leg == NULL:
+            raise ValueError(f"not a leg: {id}")
+        return handle
+
+    cdef int _local(self, int local) except -1:
+        if not 0 <= local < len(self.sockets):
+            raise ValueError(f"no such local address: {local}")
+        return local
+
+    cdef int _remote(self, int local, object pair, Address* address) except -1:
+        address_from(pair, address)
+        if address.family != self.core.bound[self._local(local)].family:
+            raise ValueError(f"{pair} cannot be reached from {self.addresses[local]}")
+        return 0
+
+    # life
+
+    def start(self):
+        """Begin to tick. Idempotent; RuntimeError after stop()."""
+        if self.stopped:
+            raise RuntimeError("the plane has been stopped")
+        if self.clock is None and self.thread is None:
+            self.thread = threading.Thread(target=self._run, name="mixer-plane", daemon=True)
+            self.thread.start()
+
+    def _run(self):
+        with nogil:
+            core_run(&self.core)
+
+    def stop(self):
+        """End: every peer is told goodbye, the thread is joined, the sockets are closed. Idempotent."""
+        if self.stopped:
+            return
+        self.stopped = True
+        store(&self.core.stopping, 1)
+        if self.thread is not None:
+            core_wake(&self.core)
+            self.thread.join()
+            self.thread = None
+        core_apply(&self.core, self._now())
+        core_goodbye(&self.core, self._now())
+        core_notify(&self.core)
+        self._close()
+
+    def fileno(self):
+        """Readable when poll() has something; valid for as long as the plane exists."""
+        return self.core.event_fd
+
+    def poll(self):
+        """All events since the last call: ("stun" or "dtls", leg, local, (ip, port), bytes), ("speaking", leg, bool), ("ssrc", leg, int)."""
+        cdef Event event
+        cdef uint64_t count
+        cdef bytes data
+        self._reap()
+        read(self.core.event_fd, &count, sizeof(count))
+        result = []
+        while events_peek(&self.core.events, &event):
+            if event.leg in self.nodes:     # news of a leg that has been removed is no news
+                if event.kind == EVENT_STUN or event.kind == EVENT_DTLS:
+                    data = bytes(event.length)
+                    events_payload(&self.core.events, &event, <uint8_t*><char*>data)
+                    name = "stun" if event.kind == EVENT_STUN else "dtls"
+                    result.append((name, event.leg, event.local, address_to(&event.address), data))
+                elif event.kind == EVENT_SPEAKING:
+                    result.append(("speaking", event.leg, bool(event.value)))
+                else:
+                    result.append(("ssrc", event.leg, event.value))
+            events_drop(&self.core.events, &event)
+        return result
+
+    def tick(self):
+        """One tick at the clock's time: take what the sockets hold, then 20 ms of sound. RuntimeError without a clock of one's own."""
+        if self.clock is None:
+            raise RuntimeError("the plane ticks by itself")
+        if self.stopped:
+            raise RuntimeError("the plane has been stopped")
+        cdef int64_t now = self.clock.now_ns()
+        core_apply(&self.core, now)
+        core_drain(&self.core, now)
+        core_tick(&self.core, now, 0)
+        core_notify(&self.core)
+
+    # graph
+
+    cdef int64_t _add(self, Command* command, Node* node, Leg* leg, bytes ufrag):
+        cdef _Handle handle = _Handle.__new__(_Handle)
+        handle.node = command.a = node
+        handle.leg = command.leg = leg
+        handle.id = node.id
+        handle.ufrag = ufrag
+        handle.joined = {}
+        self.nodes[node.id] = handle
+        if leg != NULL:
+            self.ufrags[ufrag] = handle
+        self.next_id += 1
+        self._commit(command)
+        return handle.id
+
+    cdef void _remove(self, _Handle handle):
+        cdef _Handle other
+        cdef Command* command = self._command(REMOVE_NODE)
+        command.a = handle.node
+        command.leg = handle.leg
+        for other in handle.joined.values():
+            other.joined.pop(handle.id, None)
+        self.nodes.pop(handle.id, None)
+        self.ufrags.pop(handle.ufrag, None)
+        self._commit(command)
+
+    def add_mixer(self):
+        cdef Node* node = node_new(self.next_id, True)
+        if node == NULL:
+            raise MemoryError
+        return self._add(self._command(ADD_NODE), node, NULL, None)
+
+    def remove_mixer(self, int64_t mixer):
+        """Idempotent; what was joined to it no longer is."""
+        cdef _Handle handle = self.nodes.get(mixer)
+        if handle is not None:
+            if handle.leg != NULL:
+                raise ValueError(f"not a mixer: {mixer}")
+            self._remove(handle)
+
+    def add_leg(self, str ufrag not None, *, uint32_t ssrc, uint32_t csrc):
+        """ufrag: the local ICE user fragment; ssrc: of what we send; csrc: its name in the mixes of others."""
+        cdef bytes name = ufrag.encode()
+        if not 0 < len(name) <= KEY or b":" in name:
+            raise ValueError(f"not an ICE user fragment: {ufrag!r}")
+        if name in self.ufrags:
+            raise ValueError(f"user fragment is taken: {ufrag}")
+        cdef bytes cname = os.urandom(8).hex().encode()
+        cdef bytes noise = os.urandom(8)
+        cdef Leg* leg = leg_new(self.next_id, ssrc, csrc, int.from_bytes(noise[:2], "big") & 0x7FFF, int.from_bytes(noise[2:6], "big"))
+        if leg == NULL:
+            raise MemoryError
+        memcpy(leg.cname, <const char*>cname, min(CNAME - 1, len(cname)))
+        leg.budget_at = self._now()
+        cdef Command* command = self._command(ADD_NODE)
+        command.key_length = len(name)
+        memcpy(command.key, <const char*>name, len(name))
+        return self._add(command, leg.node, leg, name)
+
+    def remove_leg(self, int64_t leg):
+        """Idempotent; its peer is sent an RTCP BYE, what was joined to it no longer is."""
+        cdef _Handle handle = self.nodes.get(leg)
+        if handle is not None:
+            if handle.leg == NULL:
+                raise ValueError(f"not a leg: {leg}")
+            self._remove(handle)
+
+    cdef set _tree(self, _Handle mixer):
+        """The mixers that sound from this one can get to or come from, itself included."""
+        cdef _Handle handle, other
+        found = {mixer.id}
+        pending = [mixer]
+        while pending:
+            handle = pending.pop()
+            for other in handle.joined.values():
+                if other.leg == NULL and other.id not in found:
+                    found.add(other.id)
+                    pending.append(other)
+        return found
+
+    cdef bint _closes_loop(self, _Handle a, _Handle b):
+        """Whether joining a and b would let sound arrive twice, or come back to where it came from. Legs pass nothing on."""
+        cdef _Handle leg, other
+        if a.leg != NULL and b.leg != NULL:
+            return False
+        if a.leg == NULL and b.leg == NULL:
+            left, right = self._tree(a), self._tree(b)
+            if b.id in left:
+                return True
+            legs = {other.id for id in left for other in (<_Handle>self.nodes[id]).joined.values() if other.leg != NULL}
+            return any([other.id in legs for id in right for other in (<_Handle>self.nodes[id]).joined.values() if other.leg != NULL])
+        leg, other = (a, b) if a.leg != NULL else (b, a)
+        return any([id in leg.joined for id in self._tree(other)])
+
+    def join(self, int64_t a, int64_t b, *, bint a_to_b=True, bint b_to_a=True):
+        """Join two nodes, or change the direction of a join. ValueError for a join that closes a loop: mixers are trees, and a leg is in each
+        tree once."""
+        cdef _Handle first = self._node(a)
+        cdef _Handle second = self._node(b)
+        if a == b:
+            raise ValueError("a node cannot be joined to itself")
+        if b not in first.joined and self._closes_loop(first, second):
+            raise ValueError(f"joining {a} and {b} would close a loop")
+        cdef Command* command = self._command(JOIN)
+        command.a, command.b = first.node, second.node
+        command.a_to_b, command.b_to_a = a_to_b, b_to_a
+        first.joined[b] = second
+        second.joined[a] = first
+        self._commit(command)
+
+    def unjoin(self, int64_t a, int64_t b):
+        """Idempotent."""
+        cdef _Handle first = self._node(a)
+        cdef _Handle second = self._node(b)
+        if first.joined.pop(b, None) is None:
+            return
+        second.joined.pop(a, None)
+        cdef Command* command = self._command(UNJOIN)
+        command.a, command.b = first.node, second.node
+        self._commit(command)
+
+    # leg media
+
+    def set_codec(self, int64_t leg, *, int payload_type, str name="opus", int bitrate=32000, bint fec=False, bint dtx=False, int level_extension=0):
+        """What is sent to a leg and taken from it. level_extension: the identifier of RFC 6464 as negotiated, 0 for none."""
+        cdef _Handle handle = self._leg(leg)
+        if name.lower() != "opus":
+            raise ValueError(f"unknown codec: {name}")
+        if not 0 <= payload_type <= 127 or not 0 <= level_extension <= 255 or level_extension == 15:
+            raise ValueError("payload type or extension identifier out of range")
+        cdef Command* command = self._command(SET_FORMAT)
+        try:
+            command.format.codec = codec_new(bitrate, fec, dtx)
+        except BaseException:
+            free(command)
+            raise
+        command.format.payload_type = payload_type
+        command.format.dtx = dtx
+        command.format.level_extension = level_extension
+        command.leg = handle.leg
+        self._commit(command)
+
+    def set_srtp(self, int64_t leg, str profile not None, bytes receive not None, bytes send not None):
+        """Keys, each master key and salt in a row. profile: AEAD_AES_128_GCM, AEAD_AES_256_GCM or AES_CM_128_HMAC_SHA1_80."""
+        cdef _Handle handle = self._leg(leg)
+        cdef Secure* inbound = secure_new(profile, receive, False, 0)
+        cdef Secure* outbound
+        try:
+            outbound = secure_new(profile, send, True, handle.leg.own_ssrc)
+        except BaseException:
+            secure_free(inbound)
+            raise
+        cdef Command* command = self._command(SET_KEYS)
+        command.inbound, command.outbound = inbound, outbound
+        command.leg = handle.leg
+        self._commit(command)
+
+    def set_plain(self, int64_t leg, address, *, receive_ssrc=None):
+        """No ICE, DTLS or SRTP: RTP from and to this address, or, for ("", 0), from wherever receive_ssrc comes first."""
+        cdef _Handle handle = self._leg(leg)
+        cdef Command* command
+        cdef Address where
+        address_from(address, &where)
+        if where.family == 0 and receive_ssrc is None:
+            raise ValueError("neither an address nor an SSRC")
+        if where.family and not any([self.core.bound[i].family == where.family for i in range(self.core.sockets)]):
+            raise ValueError(f"{address} cannot be reached from here")
+        cdef uint32_t ssrc = 0 if receive_ssrc is None else receive_ssrc
+        command = self._command(SET_PLAIN)
+        command.leg = handle.leg
+        command.address = where
+        command.expects = receive_ssrc is not None
+        command.ssrc = ssrc
+        self._commit(command)
+
+    def set_remote(self, int64_t leg, int local, address):
+        """Where media goes, and from which of our addresses."""
+        cdef _Handle handle = self._leg(leg)
+        cdef Address where
+        self._remote(local, address, &where)
+        cdef Command* command = self._command(SET_REMOTE)
+        command.leg = handle.leg
+        command.local = local
+        command.address = where
+        self._commit(command)
+
+    def allow(self, int64_t leg, int local, address):
+        """An address has proved (by a STUN check with integrity) to be this leg's peer: RTP and DTLS from it are taken."""
+        cdef _Handle handle = self._leg(leg)
+        cdef Address where
+        self._remote(local, address, &where)
+        cdef Command* command = self._command(ALLOW)
+        command.leg = handle.leg
+        command.local = local
+        command.address = where
+        self._commit(command)
+
+    def set_mute(self, int64_t leg, bint muted):
+        """Whether what a leg says is left out everywhere."""
+        self._switch(SET_MUTE, leg, muted)
+
+    def set_send(self, int64_t leg, bint enabled):
+        """Whether anything is sent to a leg."""
+        self._switch(SET_SEND, leg, enabled)
+
+    cdef int _switch(self, int kind, int64_t leg, bint value) except -1:
+        cdef _Handle handle = self._leg(leg)
+        cdef Command* command = self._command(kind)
+        command.leg = handle.leg
+        command.a_to_b = value
+        self._commit(command)
+        return 0
+
+    def send(self, int local, address, const uint8_t[::1] data not None):
+        """Send STUN or DTLS. Responses to a STUN request of ours are brought to the leg whose ufrag is in it."""
+        cdef Address where
+        cdef const uint8_t* username
+        cdef int length, colon
+        cdef Command* command
+        cdef _Handle handle
+        self._remote(local, address, &where)
+        if self.stopped or data.shape[0] == 0:
+            return
+        if data.shape[0] > 65000:
+            raise ValueError("longer than a datagram")
+        if stun_read(&data[0], <int>data.shape[0], &username, &length) == STUN_REQUEST:
+            colon = stun_split(username, length)
+            handle = self.ufrags.get((<const char*>username)[colon + 1 : length]) if colon >= 0 else None
+            if handle is not None:
+                command = self._command(EXPECT_RESPONSE)
+                command.leg = handle.leg
+                memcpy(command.key, &data[8], 12)
+                self._commit(command)
+        send_now(self.core.fds[local], &where, &data[0], <int>data.shape[0])
+
+    # sound in and out
+
+    def play(self, int64_t node, const int16_t[::1] samples not None):
+        """Put samples behind those still to be played: to a leg alone, or into a mixer's mix. How many were taken; 10 s fit."""
+        cdef _Handle handle = self._node(node)
+        cdef Command* command
+        if handle.ring == NULL:
+            command = self._command(SET_PLAY)
+            command.a = handle.node
+            command.ring = handle.ring = ring_new(RING_SAMPLES)
+            if command.ring == NULL:
+                free(command)
+                raise MemoryError
+            self._commit(command)
+        if samples.shape[0] == 0:
+            return 0
+        cdef uint32_t room = RING_SAMPLES - ring_pending(handle.ring)
+        return ring_write(handle.ring, &samples[0], <uint32_t>min(samples.shape[0], room))
+
+    def play_pending(self, int64_t node):
+        """Samples that are not yet played."""
+        cdef _Handle handle = self._node(node)
+        return 0 if handle.ring == NULL else ring_pending(handle.ring)
+
+    def tap(self, int64_t node):
+        """Listen: to what a leg says, or to all of a mixer. The tap's id."""
+        cdef _Handle handle = self._node(node)
+        cdef _Tap opened = _Tap.__new__(_Tap)
+        cdef Tap* tap = <Tap*>calloc(1, sizeof(Tap))
+        if tap == NULL:
+            raise MemoryError
+        tap.ring = ring_new(RING_SAMPLES)
+        if tap.ring == NULL:
+            free(tap)
+            raise MemoryError
+        opened.tap = tap
+        id = self.next_id
+        self.next_id += 1
+        self.taps[id] = opened
+        cdef Command* command = self._command(OPEN_TAP)
+        command.a = handle.node
+        command.tap = tap
+        self._commit(command)
+        return id
+
+    def tap_read(self, int64_t tap):
+        """All samples since the last call; of what came while 10 s were waiting nothing is kept, and plane_stats counts it."""
+        cdef _Tap opened = self.taps.get(tap)
+        if opened is None:
+            raise ValueError(f"no such tap: {tap}")
+        cdef uint32_t count = ring_pending(opened.tap.ring)
+        samples = numpy.empty(count, numpy.int16)
+        cdef int16_t[::1] view = samples
+        if count:
+            ring_read(opened.tap.ring, &view[0], count)
+        return samples
+
+    def tap_close(self, int64_t tap):
+        """Idempotent."""
+        cdef _Tap opened = self.taps.pop(tap, None)
+        if opened is None:
+            return
+        cdef Command* command = self._command(CLOSE_TAP)
+        command.tap = opened.tap
+        self.tap_overruns += opened.tap.ring.overruns
+        self._commit(command)
+
+    # statistics
+
+    def stats(self, int64_t leg):
+        """Counters and measures of a leg; packets unless named otherwise. rtt_ms is -1 until it is known."""
+        cdef _Handle handle = self._leg(leg)
+        cdef Leg* it = handle.leg
+        lost = reception_expected(&it.reception) - <int64_t>it.reception.received
+        return {
+            "received": it.received,
+            "lost": max(0, lost),
+            "late": it.stream.jitter.late,
+            "duplicates": it.stream.jitter.duplicates,
+            "concealed": it.stream.concealed,
+            "recovered": it.stream.recovered,
+            "decoded": it.stream.decoded,
+            "undecodable": it.stream.undecodable,
+            "sent": it.sent,
+            "depth_ms": (jitter_depth(&it.stream.jitter) + it.stream.held) / 48.0,
+            "jitter_ms": it.reception.jitter / 48.0,
+            "rtt_ms": it.rtt,
+            "level_dbov": it.level,
+            "remote_lost": it.remote_lost,
+            "remote_fraction_lost": it.remote_fraction,
+            "remote_jitter_ms": it.remote_jitter,
+            "dropped_unknown": it.dropped_unknown,
+            "dropped_auth": it.dropped_auth,
+            "dropped_replay": it.dropped_replay,
+            "dropped_malformed": it.dropped_malformed,
+            "dropped_payload_type": it.dropped_payload_type,
+            "dropped_flood": it.dropped_flood,
+            "bytes_received": it.bytes_received,
+            "bytes_sent": it.bytes_sent,
+        }
+
+    def plane_stats(self):
+        """Counters of the plane; overruns: samples that taps and events that poll() were too slow for."""
+        cdef _Handle handle
+        cdef _Tap tap
+        legs = sum([handle.leg != NULL for handle in self.nodes.values()])
+        return {
+            "ticks": self.core.ticks,
+            "missed_ticks": self.core.missed_ticks,
+            "skipped_ticks": self.core.skipped_ticks,
+            "late_max_us": self.core.late_max / 1000.0,
+            "legs": legs,
+            "mixers": len(self.nodes) - legs,
+            "dropped_unknown": self.core.dropped_unknown,
+            "dropped_malformed": self.core.dropped_malformed,
+            "dropped_stun": self.core.dropped_stun,
+            "dropped_flood": self.core.dropped_flood,
+            "dropped_send": self.core.outbox.failed,
+            "dropped_events": self.core.events.overruns,
+            "overruns": self.tap_overruns + sum([tap.tap.ring.overruns for tap in self.taps.values()]),
+        }

@@ -1,0 +1,116 @@
+"""RTCP (RFC 3550 section 6): compound packets SR or RR, SDES with CNAME, BYE; parsing of the same. Others are stepped over."""
+from libc.string cimport memcpy, memset, strlen
+
+from mixer_ext.rtp cimport reception_expected, reception_fraction, reception_highest
+
+cdef enum:
+    SR = 200
+    RR = 201
+    SDES = 202
+    BYE = 203
+
+
+cdef inline uint32_t get32(const uint8_t* p) noexcept nogil:
+    return (<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | p[3]
+
+
+cdef inline void put32(uint8_t* p, uint32_t value) noexcept nogil:
+    p[0] = value >> 24
+    p[1] = (value >> 16) & 255
+    p[2] = (value >> 8) & 255
+    p[3] = value & 255
+
+
+cdef inline void _header(uint8_t* p, int count, int kind, int length) noexcept nogil:
+    p[0] = 0x80 | count
+    p[1] = kind
+    p[2] = (length // 4 - 1) >> 8
+    p[3] = (length // 4 - 1) & 255
+
+
+cdef bint rtcp_read(const uint8_t* data, int length, uint32_t ours, uint32_t theirs, Report* report) noexcept nogil:
+    """Read a compound or reduced-size packet (RFC 5506) up to its first fault; False when even its first part is none."""
+    cdef int at = 0
+    cdef int size, count, blocks, i
+    cdef int lost
+    cdef const uint8_t* p
+    memset(report, 0, sizeof(Report))
+    while at + 8 <= length:
+        p = data + at
+        size = 4 * ((p[2] << 8 | p[3]) + 1)
+        if p[0] >> 6 != 2 or size < 8 or size > length - at:
+            return at > 0
+        count = p[0] & 31
+        if at == 0:
+            report.sender = get32(p + 4)
+        blocks = 0
+        if p[1] == SR and size >= 28:
+            report.has_sender = True
+            report.ntp = <uint64_t>get32(p + 8) << 32 | get32(p + 12)
+            blocks = 28
+        elif p[1] == RR:
+            blocks = 8
+        elif p[1] == BYE:
+            for i in range(count):
+                if 8 + 4 * i <= size and get32(p + 4 + 4 * i) == theirs:
+                    report.bye = True
+        if blocks:
+            for i in range(count):
+                if blocks + 24 > size:
+                    break
+                if get32(p + blocks) == ours:
+                    report.has_block = True
+                    report.fraction = p[blocks + 4]
+                    lost = p[blocks + 5] << 16 | p[blocks + 6] << 8 | p[blocks + 7]
+                    report.lost = lost - 0x1000000 if lost & 0x800000 else lost
+                    report.jitter = get32(p + blocks + 12)
+                    report.last_report = get32(p + blocks + 16)
+                    report.delay = get32(p + blocks + 20)
+                blocks += 24
+        at += size
+    return at > 0
+
+
+cdef int rtcp_write(uint8_t* data, Sender* sender, Reception* reception, bint bye) noexcept nogil:
+    """Write SR or RR, SDES, and BYE if this is the end; at most 128 bytes. How many."""
+    cdef int at = 8
+    cdef int start, name
+    cdef int64_t lost
+    put32(data + 4, sender.ssrc)
+    if sender.sending:
+        put32(data + 8, <uint32_t>(sender.ntp >> 32))
+        put32(data + 12, <uint32_t>sender.ntp)
+        put32(data + 16, sender.timestamp)
+        put32(data + 20, sender.packets)
+        put32(data + 24, sender.octets)
+        at = 28
+    if reception.started:
+        lost = reception_expected(reception) - <int64_t>reception.received
+        lost = max(-0x800000, min(0x7FFFFF, lost))
+        put32(data + at, sender.peer)
+        put32(data + at + 4, <uint32_t>(lost & 0xFFFFFF))
+        data[at + 4] = reception_fraction(reception)
+        put32(data + at + 8, reception_highest(reception))
+        put32(data + at + 12, <uint32_t>reception.jitter)
+        put32(data + at + 16, sender.last_report)
+        put32(data + at + 20, sender.delay)
+        at += 24
+    _header(data, 1 if reception.started else 0, SR if sender.sending else RR, at)
+    start = at
+    name = <int>strlen(sender.cname)
+    put32(data + at + 4, sender.ssrc)
+    data[at + 8] = 1
+    data[at + 9] = name
+    memcpy(data + at + 10, sender.cname, name)
+    at += 10 + name
+    data[at] = 0        # the end of the items, and padding to a word
+    at += 1
+    while (at - start) & 3:
+        data[at] = 0
+        at += 1
+    _header(data + start, 1, SDES, at - start)
+    if bye:
+        _header(data + at, 1, BYE, 8)
+        put32(data + at + 4, sender.ssrc)
+        at += 8
+    return at

@@ -1,0 +1,31 @@
+# What a peer says: its packets in order, decoded, one frame a tick.
+from libc.stdint cimport int16_t, uint8_t, uint32_t, uint64_t
+
+from mixer_ext.codec cimport Codec
+from mixer_ext.jitter cimport Jitter
+
+cdef enum:
+    HELD = 8 * 960      # a frame that is being filled, and the longest packet on top
+
+cdef struct Stream:
+    Jitter jitter
+    int held            # samples decoded and not yet taken
+    int run             # samples concealed in a row
+    bint sounded        # something has been decoded since the last reset
+    bint pause          # the last packet announced a pause (DTX)
+    bint ended          # the peer said BYE
+    bint quiet
+    int blend           # samples of `over` that are left to blend from
+    uint64_t decoded    # packets
+    uint64_t concealed  # packets' worth of frames
+    uint64_t recovered  # from FEC
+    uint64_t comfort    # frames in the peer's pauses
+    uint64_t undecodable
+    int level           # RFC 6464 level of what was played last, NO_LEVEL: none
+    int16_t samples[HELD]
+    int16_t over[960]
+
+cdef void stream_init(Stream* stream) noexcept nogil
+cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil
+cdef void stream_free(Stream* stream) noexcept nogil
+cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nogil

@@ -1,0 +1,206 @@
+"""From packets of 2.5 to 120 ms to frames of 20 ms: jitter buffer, decoder, FEC, concealment, and a ring of samples between."""
+from libc.stdint cimport int32_t
+from libc.string cimport memcpy, memmove, memset
+
+from mixer_ext.codec cimport (
+    FRAME,
+    LONGEST,
+    codec_conceal,
+    codec_decode,
+    codec_forget,
+    codec_free,
+    codec_has_fec,
+    codec_new,
+    codec_recover,
+    codec_samples,
+)
+from mixer_ext.jitter cimport (
+    PUSH_DUPLICATE,
+    PUSH_LATE,
+    PUSH_STORED,
+    STEP_CONCEAL,
+    STEP_DISCARD,
+    STEP_PLAY,
+    STEP_RECOVER,
+    STEP_STARVED,
+    STEP_WAIT,
+    Pushed,
+    Slot,
+    Step,
+    jitter_depth,
+    jitter_init,
+    jitter_next,
+    jitter_push,
+    jitter_release,
+    jitter_reset,
+)
+from mixer_ext.mix cimport mix_level
+from mixer_ext.rtp cimport NO_LEVEL
+
+import numpy
+
+cdef enum:
+    TARGET = 2 * FRAME
+    CONCEALED = 5 * FRAME       # so long the decoder is asked for what may have been, then it is faded out
+    BLEND = 240                 # 5 ms
+    QUIET = -50                 # dBov
+
+
+cdef void stream_init(Stream* stream) noexcept nogil:
+    memset(stream, 0, sizeof(Stream))
+    jitter_init(&stream.jitter, TARGET)
+    stream.level = NO_LEVEL
+
+
+cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil:
+    """Another source follows, or none."""
+    jitter_reset(&stream.jitter)
+    if codec != NULL:
+        codec_forget(codec)
+    stream.held = stream.run = stream.blend = 0
+    stream.sounded = stream.pause = stream.ended = False
+    stream.level = NO_LEVEL
+
+
+cdef void stream_free(Stream* stream) noexcept nogil:
+    jitter_reset(&stream.jitter)
+
+
+cdef void _append(Stream* stream, const int16_t* samples, int count) noexcept nogil:
+    """Put samples behind those held; blend from what was discarded before them."""
+    cdef int i, weight
+    cdef int16_t* target = stream.samples + stream.held
+    memcpy(target, samples, count * sizeof(int16_t))
+    if stream.blend:
+        for i in range(min(BLEND, count)):
+            weight = i * 256 // BLEND
+            target[i] = <int16_t>((<int32_t>samples[i] * weight + <int32_t>stream.over[i] * (256 - weight)) >> 8)
+        stream.blend = 0
+    stream.held += count
+
+
+cdef void _conceal(Stream* stream, Codec* codec, int count, bint pause) noexcept nogil:
+    """Something in place of count samples: what the decoder thinks, for so long; a fade; then nothing."""
+    cdef int16_t samples[LONGEST]
+    cdef int i, got
+    cdef bint fade = stream.run >= CONCEALED
+    if stream.sounded and not stream.ended and stream.run < CONCEALED + FRAME:
+        got = codec_conceal(codec, samples, count)
+        if got != count:
+            memset(samples, 0, count * sizeof(int16_t))
+        elif fade:
+            for i in range(count):
+                samples[i] = <int16_t>(<int32_t>samples[i] * (count - i) // count)
+        if not pause:
+            stream.concealed += (count + FRAME - 1) // FRAME
+        else:
+            stream.comfort += 1
+    else:
+        memset(samples, 0, count * sizeof(int16_t))
+    stream.run += count if stream.run < CONCEALED + FRAME else 0
+    stream.level = NO_LEVEL
+    _append(stream, samples, count)
+
+
+cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexcept nogil:
+    cdef int16_t samples[LONGEST]
+    cdef int count = codec_decode(codec, slot.data, slot.length, samples)
+    if count <= 0:
+        stream.undecodable += 1
+        _conceal(stream, codec, slot.samples, False)
+        return
+    stream.decoded += 1
+    stream.sounded = True
+    stream.pause = slot.length <= 2
+    stream.level = slot.level
+    if discard and count >= BLEND:
+        memcpy(stream.over, samples, BLEND * sizeof(int16_t))
+        stream.blend = BLEND
+    elif not discard:
+        stream.run = 0
+        _append(stream, samples, count)
+
+
+cdef void _recover(Stream* stream, Codec* codec, Slot* slot, int count) noexcept nogil:
+    cdef int16_t samples[LONGEST]
+    if not stream.sounded or not codec_has_fec(slot.data, slot.length) or codec_recover(codec, slot.data, slot.length, samples, count) != count:
+        _conceal(stream, codec, count, False)
+        return
+    stream.recovered += 1
+    stream.run = 0
+    _append(stream, samples, count)
+
+
+cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nogil:
+    """The frame of this tick; whether anything is in it. It always is a whole frame, whatever the network did."""
+    cdef Slot* slot = NULL
+    cdef int count = 0
+    cdef Step step
+    cdef double level
+    while stream.held < FRAME:
+        step = jitter_next(&stream.jitter, stream.quiet, &slot, &count)
+        if step == STEP_PLAY or step == STEP_DISCARD:
+            _decode(stream, codec, slot, step == STEP_DISCARD)
+            jitter_release(&stream.jitter, slot)
+        elif step == STEP_RECOVER:
+            _recover(stream, codec, slot, count)
+        elif step == STEP_CONCEAL:
+            _conceal(stream, codec, count, False)
+        else:
+            _conceal(stream, codec, count, step == STEP_WAIT or stream.pause)
+    memcpy(frame, stream.samples, FRAME * sizeof(int16_t))
+    stream.held -= FRAME
+    memmove(stream.samples, stream.samples + FRAME, stream.held * sizeof(int16_t))
+    level = mix_level(frame, FRAME)
+    stream.quiet = level < QUIET
+    return level > -127.0
+
+
+cdef class JitterBuffer:
+    """The receiving side of a leg for tests: packets in, one frame of 960 samples out with each pull, in any order, on nobody's clock."""
+
+    cdef Stream stream
+    cdef Codec* codec
+
+    def __cinit__(self):
+        stream_init(&self.stream)
+        self.codec = codec_new(32000, False, False)
+
+    def __dealloc__(self):
+        stream_free(&self.stream)
+        codec_free(self.codec)
+
+    def push(self, int sequence, uint32_t timestamp, bytes payload not None):
+        """Give an Opus packet; "stored", "late", "duplicate" or "stray". ValueError for garbage."""
+        cdef int samples = codec_samples(payload, len(payload))
+        if not samples:
+            raise ValueError("not an Opus packet")
+        cdef Pushed pushed = jitter_push(&self.stream.jitter, sequence & 0xFFFF, timestamp, samples, NO_LEVEL, payload, len(payload))
+        return {PUSH_STORED: "stored", PUSH_LATE: "late", PUSH_DUPLICATE: "duplicate"}.get(pushed, "stray")
+
+    def pull(self):
+        """The next 20 ms as int16."""
+        frame = numpy.empty(FRAME, numpy.int16)
+        cdef int16_t[::1] view = frame
+        stream_take(&self.stream, self.codec, &view[0])
+        return frame
+
+    @property
+    def depth(self):
+        """Samples that are held, decoded or not."""
+        return jitter_depth(&self.stream.jitter) + self.stream.held
+
+    @property
+    def counters(self):
+        return {
+            "decoded": self.stream.decoded,
+            "concealed": self.stream.concealed,
+            "recovered": self.stream.recovered,
+            "comfort": self.stream.comfort,
+            "undecodable": self.stream.undecodable,
+            "late": self.stream.jitter.late,
+            "duplicates": self.stream.jitter.duplicates,
+            "missing": self.stream.jitter.missing,
+            "dropped": self.stream.jitter.dropped,
+            "resets": self.stream.jitter.resets,
+        }
