@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except typer.TyperException as error:
         message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
-        print(message if "\n" in message else f"focus: {message} (see focus --help)", file=sys.stderr)
+        if message:  # nothing, where the help has been printed for want of a command
+            print(f"focus: {message} (see focus --help)", file=sys.stderr)
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT

@@ -361,9 +361,10 @@ def load(file: Path) -> Settings:
     if faults:
         raise ConfigurationError(faults)
     try:
-        return _WithEnvironment.of(document)
+        loaded = _WithEnvironment.of(document)
     except ValidationError as error:
         raise ConfigurationError([_fault(file, details) for details in error.errors()]) from None
+    return Settings(**{section: getattr(loaded, section) for section in Settings.model_fields})
 
 
 def _sections() -> str:

@@ -191,7 +191,7 @@ def _facts(server: Prosody, service: ServiceReady) -> DemoReady:
         rooms=server.rooms,
         guests=server.guests,
         c2s=server.c2s,
-        media=service.media[0],
+        media=_reachable(service.media[0]),
         http=f"http://{_reachable(service.http)}",
         pid=os.getpid(),
     )

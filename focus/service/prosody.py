@@ -359,6 +359,7 @@ class Prosody:
         self._own(path, 0o600)
 
     async def _make_folders(self) -> None:
+        self._command("prosody")  # is there one at all?
         try:
             for folder in (self.state, *(self.state / name for name in ("data", "certificates", "modules"))):
                 folder.mkdir(parents=True, exist_ok=True)

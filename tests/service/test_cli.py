@@ -1,0 +1,84 @@
+"""The command line, run as a command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from focus import __version__
+
+
+def focus(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "focus.service.cli", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_it_has_a_version() -> None:
+    assert focus("--version") == (0, f"focus {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nonsense",), "No such command 'nonsense'"),
+        (("demo", "--nonsense"), "No such option: --nonsense"),
+        (("serve",), "Missing option '--config'"),
+        (("demo", "--http", "8080"), "--http must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080, not '8080'"),
+        (("demo", "--domain", "a b"), "--domain must be a domain, such as focus.example.org, not 'a b'"),
+        (("demo", "--account", "alice"), "--account must be NAME@localhost:PASSWORD, not 'alice'"),
+        (("demo", "--account", "a@example.org:b"), "--account must be NAME@localhost:PASSWORD, not 'a@example.org:b'"),
+        (("demo", "--admin", "a@b/c"), "--admin must be a JID without a resource"),
+        (("demo", "--certificate", "a.crt"), "--certificate and --key belong together"),
+        (("demo", "--log-level", "loud"), "--log-level must be debug, info, warning or error, not 'loud'"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: tuple[str, ...], words: str) -> None:
+    code, output, errors = focus(*arguments)
+    assert (code, output) == (64, "")
+    assert errors.startswith(f"focus: {words}")
+    assert errors.count("\n") == 1
+
+
+def test_no_command_is_help() -> None:
+    code, output, errors = focus()
+    assert (code, errors) == (64, "")
+    for command in ("serve", "demo", "config", "phone"):
+        assert command in output
+
+
+def test_the_example_checks_out(tmp_path: Path) -> None:
+    code, example, _ = focus("config", "example")
+    assert code == 0
+    file = tmp_path / "focus.toml"
+    file.write_text(example)
+    assert focus("config", "check", str(file)) == (0, f"{file}: ok\n", "")
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("serve", "--config"), ("config", "prosody", "--config")])
+def test_a_bad_configuration_is_a_line_for_each_fault(tmp_path: Path, command: tuple[str, ...]) -> None:
+    file = tmp_path / "focus.toml"
+    file.write_text("[xmpp]\njid = 'focus.example.org'\nmuc = 'x y'\nsecret = 's'\n[media]\nport = 70000\n")
+    assert focus(*command, str(file)) == (
+        78,
+        "",
+        f"{file}: [xmpp] muc: must be a domain, such as focus.example.org (got 'x y')\n"
+        f"{file}: [media] port: must be at most 65535 (got 70000)\n",
+    )
+
+
+@pytest.mark.parametrize("server", ["prosody", "ejabberd"])
+def test_a_snippet_has_the_names_and_the_secret_of_the_configuration(tmp_path: Path, server: str) -> None:
+    file = tmp_path / "focus.toml"
+    file.write_text("[xmpp]\njid = 'talk.example.net'\nmuc = 'halls.example.net'\nsecret = 'mellon'\nport = 5999\n")
+    code, snippet, _ = focus("config", server, "--config", str(file))
+    assert code == 0
+    for word in ("talk.example.net", "halls.example.net", "guest.example.net", "mellon", "5999"):
+        assert word in snippet
+    assert "example.org" not in snippet
+    assert focus("config", server)[0] == 0

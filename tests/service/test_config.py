@@ -1,0 +1,180 @@
+"""Configuration: what is read from where, and what is said about what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from focus.service import config_text
+from focus.service.config import Address, ConfigurationError, load
+
+GOOD = """\
+[xmpp]
+jid = "focus.example.org"
+muc = "rooms.example.org"
+secret = "s3cret"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "focus.toml"
+
+
+def faults(file: Path, text: str) -> list[str]:
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as raised:
+        load(file)
+    assert raised.value.exit_code == 78
+    return [fault.removeprefix(f"{file}: ") for fault in raised.value.faults]
+
+
+def test_what_is_not_said_has_a_default(file: Path) -> None:
+    file.write_text(GOOD)
+    settings = load(file)
+    assert settings.xmpp.secret.get_secret_value() == "s3cret"
+    assert (settings.domain, settings.guests) == ("example.org", "guest.example.org")
+    assert settings.http.listen == Address("127.0.0.1", 8080)
+    assert settings.media.addresses == ("auto",)
+    assert not settings.conference.strangers
+
+
+def test_the_environment_wins(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(GOOD + '[media]\nport = 1\npublic_addresses = ["192.0.2.1"]\n')
+    monkeypatch.setenv("FOCUS_MEDIA__PORT", "20000")
+    monkeypatch.setenv("FOCUS_MEDIA__ADDRESSES", "192.0.2.2, 2001:db8::1")
+    monkeypatch.setenv("FOCUS_HTTP__LISTEN", "[::1]:80")
+    monkeypatch.setenv("FOCUS_XMPP__SECRET", "other")
+    settings = load(file)
+    assert settings.media.port == 20000
+    assert settings.media.addresses == ("192.0.2.2", "2001:db8::1")
+    assert settings.media.public_addresses == ("192.0.2.1",)
+    assert settings.http.listen == Address("::1", 80)
+    assert settings.xmpp.secret.get_secret_value() == "other"
+
+
+def test_a_secret_can_lie_in_a_file(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from file\n")
+    file.write_text(GOOD.replace('secret = "s3cret"', f'secret_file = "{tmp_path}/secret"'))
+    assert load(file).xmpp.secret.get_secret_value() == "from file"
+
+
+def test_a_secret_is_never_shown(file: Path) -> None:
+    file.write_text(GOOD)
+    assert "s3cret" not in repr(load(file))
+    assert all("12345" not in fault for fault in faults(file, GOOD.replace('"s3cret"', "12345")))
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "fault"),
+    [
+        ("media", "port = 99999", "[media] port: must be at most 65535 (got 99999)"),
+        ("media", "port = -1", "[media] port: must be at least 0 (got -1)"),
+        ("media", 'port = "many"', "[media] port: must be a whole number (got 'many')"),
+        ("media", "port = 1.5", "[media] port: must be a whole number (got 1.5)"),
+        ("media", "addresses = []", "[media] addresses: must not be empty (got [])"),
+        (
+            "media",
+            'addresses = ["auto", "nowhere"]',
+            "[media] addresses: must be 'auto' or an IP address of this machine (got 'nowhere')",
+        ),
+        ("media", 'public_addresses = ["x"]', "[media] public_addresses: must be an IP address (got 'x')"),
+        ("media", "prot = 1", "[media] prot: is not a known key; is it 'port'?"),
+        (
+            "http",
+            'listen = "8080"',
+            "[http] listen: must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (got '8080')",
+        ),
+        ("http", 'listen = "[x]:1"', "[http] listen: must have an IPv6 address between the brackets (got '[x]:1')"),
+        ("http", 'websocket = "http://x"', "[http] websocket: must be a ws:// or wss:// URL (got 'http://x')"),
+        (
+            "http",
+            'origins = ["example.org"]',
+            "[http] origins: must be '*' or an origin such as https://www.example.org (got 'example.org')",
+        ),
+        ("http", 'guests = "a@b"', "[http] guests: must be a domain, such as focus.example.org (got 'a@b')"),
+        ("conference", 'strangers = "perhaps"', "[conference] strangers: must be true or false (got 'perhaps')"),
+        ("conference", 'linger = "long"', "[conference] linger: must be a number (got 'long')"),
+        (
+            "rayo",
+            'controllers = ["a@b/c"]',
+            "[rayo] controllers: must be a JID without a resource, such as romeo@example.org (got 'a@b/c')",
+        ),
+        ("rayo", "controllers = 7", "[rayo] controllers: must be a list (got 7)"),
+        (
+            "log",
+            'level = "loud"',
+            "[log] level: must be one of 'debug', 'info', 'warning' or 'error' (got 'loud')",
+        ),
+        ("confrence", "", "[confrence]: is not a known section; is it 'conference'?"),
+        ("zzz", "", "[zzz]: is not a known section"),
+    ],
+)
+def test_a_fault_is_one_line_with_its_place(file: Path, section: str, line: str, fault: str) -> None:
+    assert faults(file, f"{GOOD}\n[{section}]\n{line}\n") == [fault]
+
+
+def test_all_faults_are_said_at_once(file: Path) -> None:
+    assert faults(file, "[xmpp]\nhost = ''\n[log]\nlevel = 'x'\n") == [
+        "[xmpp] jid: must be given",
+        "[xmpp] secret: must be given, here or as secret_file",
+        "[xmpp] host: must not be empty (got '')",
+        "[xmpp] muc: must be given",
+        "[log] level: must be one of 'debug', 'info', 'warning' or 'error' (got 'x')",
+    ]
+
+
+def test_faults_of_the_secret_file(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    given = GOOD + f'secret_file = "{tmp_path}/empty"\n'
+    assert faults(file, given) == ["[xmpp] secret: is given twice, here and as secret_file"]
+    only = given.replace('secret = "s3cret"\n', "")
+    assert faults(file, only) == [f"[xmpp] secret: cannot be read from secret_file {tmp_path}/empty: it is empty"]
+    assert faults(file, only.replace("empty", "none")) == [
+        f"[xmpp] secret: cannot be read from secret_file {tmp_path}/none: No such file or directory"
+    ]
+
+
+def test_what_is_no_configuration_at_all(file: Path, tmp_path: Path) -> None:
+    assert faults(file, "") == ["[xmpp]: this section must be given"]
+    assert faults(file, "port = 3\n")[0].startswith("port: is outside of any section; known sections are [xmpp], ")
+    assert faults(file, "[xmpp\n")[0].startswith("is not TOML: ")
+    with pytest.raises(ConfigurationError, match=r"none: cannot be read: No such file"):
+        load(tmp_path / "none")
+
+
+def test_a_fault_of_the_environment_is_called_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOCUS_MEDIA__PORT", "x")
+    monkeypatch.setenv("FOCUS_HTTP__TITEL", "x")
+    assert faults(file, GOOD) == [
+        "environment: FOCUS_MEDIA__PORT: must be a whole number (got 'x')",
+        "environment: FOCUS_HTTP__TITEL: is not a known key; is it 'title'?",
+    ]
+
+
+def test_the_example_is_a_good_configuration_with_the_defaults(file: Path) -> None:
+    file.write_text(config_text.example())
+    settings = load(file)
+    assert settings == config_text.placeholder()
+
+
+def test_the_example_names_and_explains_every_key() -> None:
+    text = config_text.example()
+    placeholder = config_text.placeholder()
+    for section in type(placeholder).model_fields:
+        assert f"[{section}]" in text
+        for key, option in type(getattr(placeholder, section)).model_fields.items():
+            assert f"{key} = " in text
+            assert option.description
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:1", "[::1]:65535", "localhost:0", "meet.example.org:443"])
+def test_an_address_survives_being_written(text: str) -> None:
+    assert str(Address.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", ":1", "a", "a:", "a:b", "a:65536", "::1:80", "[::1]", "[::1]:x", "a b:1"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        Address.parse(text)

@@ -1,0 +1,97 @@
+"""The snippets for servers, given to the real server."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from focus.service import config_text
+from focus.service.config import HttpSettings, Settings, XmppSettings
+from focus.service.prosody import Prosody
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.fixture
+def settings(free_tcp_port: Callable[[], int]) -> Settings:
+    return Settings(
+        xmpp=XmppSettings(
+            jid="focus.example.org", muc="rooms.example.org", secret=SecretStr('quo"ted\\'), port=free_tcp_port()
+        ),
+        http=HttpSettings(websocket=f"ws://127.0.0.1:{free_tcp_port()}/xmpp-websocket"),
+    )
+
+
+class Configured(Prosody):
+    """A Prosody as an operator runs it: a bare configuration of its own that includes the snippet."""
+
+    def __init__(self, state: Path, snippet: str) -> None:
+        super().__init__(state)
+        self._snippet = snippet
+
+    def _write_configuration(self) -> None:
+        self._write(self.state / "focus.cfg.lua", self._snippet.encode())
+        self._write(
+            self.state / "prosody.cfg.lua",
+            "\n".join(
+                [
+                    f'pidfile = "{self.state}/prosody.pid"',
+                    f'data_path = "{self.state}/data"',
+                    f'certificates = "{self.state}/certificates"',
+                    f'plugin_paths = {{ "{self.state}/modules" }}',
+                    'modules_enabled = { "disco", "roster", "saslauth", "tls", "posix", "limits" }',
+                    'modules_disabled = { "s2s" }',
+                    f'c2s_interfaces = {{ "127.0.0.1" }} c2s_ports = {{ {self.c2s[1]} }} c2s_direct_tls_ports = {{ }}',
+                    "https_ports = { }",
+                    'log = { { levels = { min = "info" }, to = "console" } }',
+                    'VirtualHost "example.org"',
+                    f'Include "{self.state}/focus.cfg.lua"',
+                    "",
+                ]
+            ).encode(),
+        )
+
+    async def check(self) -> tuple[int, str]:
+        return await self._run("prosodyctl", "--config", str(self.state / "prosody.cfg.lua"), "check", "config")
+
+
+async def log_in_as_component(settings: Settings) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    xmpp = settings.xmpp
+    reader, writer = await asyncio.open_connection(xmpp.host, xmpp.port)
+    writer.write(
+        f"<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' "
+        f"to='{xmpp.jid}'>".encode()
+    )
+    head = (await reader.readuntil(b"<stream:stream") + await reader.readuntil(b">")).decode()
+    identity = re.search(r"\bid=['\"]([^'\"]+)", head)
+    assert identity is not None
+    digest = hashlib.sha1((identity[1] + xmpp.secret.get_secret_value()).encode()).hexdigest()
+    writer.write(f"<handshake>{digest}</handshake>".encode())
+    assert await asyncio.wait_for(reader.readuntil(b">"), 10) == b"<handshake/>"
+    return reader, writer
+
+
+async def test_prosody_takes_the_snippet(state_dir: Path, settings: Settings) -> None:
+    server = Configured(state_dir / "prosody", config_text.prosody(settings))
+    await server.start()
+    try:
+        code, output = await server.check()
+        assert (code, "All checks passed" in output) == (0, True), output
+        reader, writer = await log_in_as_component(settings)
+        # The occupant's JID makes it the owner of the room, and of every other.
+        writer.write(
+            b"<presence from='focus@focus.example.org/tea' to='tea@rooms.example.org/focus'>"
+            b"<x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        )
+        presence = await asyncio.wait_for(reader.readuntil(b"</presence>"), 10)
+        assert b"affiliation='owner'" in presence or b'affiliation="owner"' in presence
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        await server.stop()

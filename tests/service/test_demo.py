@@ -1,0 +1,306 @@
+"""The demo around a service of our own, which takes no calls: the server, the ports, the files, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.interop
+
+# The real command line in a process of its own; only what `focus.service.wiring` gives is replaced. This service
+# serves nothing but its ports, and says that it is up once the XMPP server has accepted its connection.
+SCRIPT = """
+import asyncio, socket, sys
+from focus.service import cli
+from focus.service.ready import ServiceError, ServiceReady
+
+class Service:
+    def __init__(self, settings):
+        self.settings = settings
+
+    async def run(self, stop, ready):
+        xmpp, http = self.settings.xmpp, self.settings.http
+        reader, writer = await asyncio.open_connection(xmpp.host, xmpp.port)
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), *http.listen)
+        media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        media.bind((self.settings.media.addresses[0].replace("auto", "0.0.0.0"), self.settings.media.port))
+        ready(ServiceReady((media.getsockname(),), server.sockets[0].getsockname(), None))
+        MODE
+        media.close()
+        server.close()
+        writer.close()
+
+cli._load_service = lambda: Service
+sys.exit(cli.main())
+"""
+SERVES = "await stop.wait()"
+REFUSES = "raise ServiceError('the XMPP server refuses the secret', 69)"
+HANGS = "await asyncio.sleep(3600)"
+ENDS = "pass"
+
+ANY = ("--http", "127.0.0.1:0", "--c2s", "127.0.0.1:0", "--media", "127.0.0.1:0")
+
+
+class Demo:
+    """A running `focus demo`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def ready(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = await asyncio.wait_for(self.process.stdout.readline(), 30)
+        facts: dict[str, Any] = json.loads(line)
+        return facts
+
+    async def end(self) -> tuple[int, str, str]:
+        """Exit code, the rest of standard output, standard error."""
+        output, errors = await asyncio.wait_for(self.process.communicate(), 30)
+        assert self.process.returncode is not None
+        return self.process.returncode, output.decode(), errors.decode()
+
+
+@asynccontextmanager
+async def demo(*options: str, mode: str = SERVES, **environment: str) -> AsyncIterator[Demo]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        SCRIPT.replace("MODE", mode),
+        "demo",
+        *options,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
+    )
+    try:
+        yield Demo(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_it_says_where_everything_is(state_dir: Path) -> None:
+    ready_file = state_dir / "ready.json"
+    async with demo(*ANY, "--domain", "Tea.Example", "--ready-file", str(ready_file)) as running:
+        facts = await running.ready()
+        assert list(facts) == ["domain", "focus", "rooms", "guests", "c2s", "media", "http", "pid"]
+        assert facts["domain"] == "tea.example"
+        assert facts["focus"] == "focus.tea.example"
+        assert facts["rooms"] == "rooms.tea.example"
+        assert facts["guests"] == "guest.tea.example"
+        assert facts["pid"] == running.process.pid
+        assert facts["media"][0] == "127.0.0.1"
+        assert facts["media"][1] > 0
+        assert facts["http"].startswith("http://127.0.0.1:")
+        assert json.loads(ready_file.read_text()) == facts
+        _, writer = await asyncio.open_connection(*facts["c2s"])
+        writer.close()
+        await writer.wait_closed()
+        running.process.terminate()
+        assert (await running.end())[:2] == (0, "")
+    assert not ready_file.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("mode", [SERVES, HANGS], ids=["well", "hanging"])
+async def test_a_signal_ends_all_of_it(state_dir: Path, number: signal.Signals, mode: str) -> None:
+    async with demo(*ANY, "--state-dir", str(state_dir / "state"), mode=mode) as running:
+        facts = await running.ready()
+        (server,) = children(facts["pid"])
+        assert alive(server)
+        running.process.send_signal(number)
+        code, _, errors = await running.end()
+        assert code == 0, errors
+        assert "Traceback" not in errors
+        assert not alive(server)
+
+
+async def test_nothing_is_left_of_its_own_folder(state_dir: Path) -> None:
+    async with demo(*ANY, TMPDIR=str(state_dir)) as running:
+        await running.ready()
+        assert [path.name.startswith("focus-demo-") for path in state_dir.iterdir()] == [True]
+        running.process.terminate()
+        assert (await running.end())[0] == 0
+    assert list(state_dir.iterdir()) == []
+
+
+async def test_a_signal_during_the_start_ends_it_too(state_dir: Path) -> None:
+    async with demo(*ANY, "--log-level", "debug", TMPDIR=str(state_dir)) as running:
+        assert running.process.stderr is not None
+        # Prosody's first word: signals are ours by then, and it is not up yet.
+        async for line in running.process.stderr:
+            if b"prosody: Hello" in line:
+                break
+        running.process.terminate()
+        assert (await running.end())[0] == 0
+    assert list(state_dir.iterdir()) == []
+
+
+async def test_prosody_is_started_again_when_it_dies(state_dir: Path) -> None:
+    async with demo(*ANY, "--state-dir", str(state_dir / "state")) as running:
+        facts = await running.ready()
+        (server,) = children(facts["pid"])
+        os.kill(server, signal.SIGKILL)
+        assert running.process.stderr is not None
+        async with asyncio.timeout(20):
+            async for line in running.process.stderr:
+                if b"Prosody is back" in line:
+                    break
+        (again,) = children(facts["pid"])
+        assert again != server
+        _, writer = await asyncio.open_connection(*facts["c2s"])
+        writer.close()
+        await writer.wait_closed()
+        running.process.terminate()
+        assert (await running.end())[0] == 0
+        assert not alive(again)
+
+
+async def test_killing_it_takes_prosody_along(state_dir: Path) -> None:
+    async with demo(*ANY, "--state-dir", str(state_dir / "state")) as running:
+        facts = await running.ready()
+        (server,) = children(facts["pid"])
+        descriptor = os.pidfd_open(server)
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(descriptor, ended.set)
+        running.process.kill()
+        await asyncio.wait_for(ended.wait(), 10)
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+        await running.end()
+
+
+async def test_accounts_can_log_in(state_dir: Path) -> None:
+    accounts = ("--account", "alice@localhost:one", "--account", "bob@localhost:t:wo")
+    async with demo(*ANY, *accounts, "--state-dir", str(state_dir / "state")) as running:
+        facts = await running.ready()
+        made = state_dir / "state" / "prosody" / "data" / "localhost" / "accounts"
+        assert {path.name for path in made.iterdir()} == {"alice.dat", "bob.dat"}
+        running.process.terminate()
+        assert (await running.end())[0] == 0
+        assert facts["domain"] == "localhost"
+
+
+async def refused(*options: str, mode: str = SERVES, **environment: str) -> tuple[int, str]:
+    """Exit code and the one line of a demo that does not come up."""
+    async with demo(*options, mode=mode, **environment) as running:
+        code, output, errors = await running.end()
+    assert output == ""
+    assert errors.count("\n") == 1, errors
+    return code, errors.rstrip()
+
+
+@pytest.mark.parametrize("option", ["--http", "--c2s"])
+async def test_a_taken_port_is_one_line(option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, line = await refused(*ANY, option, address)
+    assert code == 69
+    assert line == (
+        f"focus: cannot listen on {address}: Address already in use; "
+        f"choose another with {option} HOST:PORT (port 0 is any free one)"
+    )
+
+
+async def test_media_comes_in_on_every_address(state_dir: Path) -> None:
+    async with demo(*ANY, "--media", "auto:0") as running:
+        facts = await running.ready()
+        assert facts["media"][0] == "127.0.0.1"
+        assert facts["media"][1] > 0
+        running.process.terminate()
+        assert (await running.end())[0] == 0
+
+
+@pytest.mark.parametrize("host", ["auto", "127.0.0.1"])
+async def test_a_taken_media_port_is_one_line(host: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        code, line = await refused(*ANY, "--media", f"{host}:{taken.getsockname()[1]}")
+    assert code == 69
+    assert "Address already in use; choose another with --media" in line
+
+
+async def test_an_address_that_is_not_ours_is_one_line() -> None:
+    code, line = await refused(*ANY, "--http", "192.0.2.1:0")
+    assert (code, line[:48]) == (69, "focus: cannot listen on 192.0.2.1:0: Cannot assi")
+
+
+async def test_without_prosody_it_says_what_to_install(tmp_path: Path) -> None:
+    code, line = await refused(*ANY, PATH=str(tmp_path))
+    assert code == 69
+    assert line == "focus: prosody is not installed: install Prosody 0.12 or newer (apt-get install prosody)"
+
+
+async def test_an_unusable_state_dir_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, line = await refused(*ANY, "--state-dir", str(tmp_path / "file"))
+    assert code == 69
+    assert line.endswith("file cannot be used: File exists; choose another with --state-dir")
+
+
+async def test_two_demos_do_not_share_a_state_dir(state_dir: Path) -> None:
+    options = (*ANY, "--state-dir", str(state_dir / "state"))
+    async with demo(*options) as running:
+        await running.ready()
+        code, line = await refused(*options)
+        assert (code, line.endswith("is in use by another demo")) == (69, True)
+
+
+async def test_an_unwritable_ready_file_is_one_line(tmp_path: Path) -> None:
+    code, line = await refused(*ANY, "--ready-file", str(tmp_path / "none" / "ready.json"))
+    assert code == 69
+    assert "ready.json cannot be written: No such file or directory" in line
+
+
+async def test_a_certificate_that_does_not_belong_to_its_key_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.crt").write_text("nothing")
+    (tmp_path / "a.key").write_text("nothing")
+    code, line = await refused(*ANY, "--certificate", str(tmp_path / "a.crt"), "--key", str(tmp_path / "a.key"))
+    assert code == 69
+    assert "are no certificate and its key in PEM" in line
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [(REFUSES, "the XMPP server refuses the secret"), (ENDS, "the service has ended by itself")],
+)
+async def test_a_service_that_fails_ends_the_demo(state_dir: Path, mode: str, words: str) -> None:
+    async with demo(*ANY, mode=mode, TMPDIR=str(state_dir)) as running:
+        facts = await running.ready()
+        code, _, errors = await running.end()
+    assert code == 69
+    assert errors.splitlines()[-1] == f"focus: {words}"
+    assert not alive(facts["pid"])
+    assert list(state_dir.iterdir()) == []
+
+
+async def test_friendly_words_go_to_people_and_the_line_to_programs() -> None:
+    async with demo(*ANY, "--friendly") as running:
+        facts = await running.ready()
+        running.process.terminate()
+        code, output, errors = await running.end()
+    assert (code, output) == (0, "")
+    assert facts["http"].replace("127.0.0.1", "localhost") + "/tea" in errors
+    assert "tea@focus.localhost" in errors

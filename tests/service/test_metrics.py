@@ -1,0 +1,75 @@
+"""Metrics, read as Prometheus reads them."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from focus.service.metrics import Metrics
+
+
+class Figures:
+    def __init__(self) -> None:
+        self.people = 3
+        self.statistics: dict[str, float] = {
+            "ticks": 50,
+            "missed_ticks": 1,
+            "legs": 3,
+            "dropped_auth": 7,
+            "dropped_unknown": 2,
+        }
+
+    def participants(self) -> int:
+        return self.people
+
+    def conferences(self) -> int:
+        return 1
+
+    def calls(self) -> int:
+        return 4
+
+    def connected(self) -> bool:
+        return True
+
+    def plane(self) -> dict[str, float]:
+        return self.statistics
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value for family in families for sample in family.samples
+    }
+
+
+def test_figures_are_those_of_now() -> None:
+    figures = Figures()
+    metrics = Metrics(figures)
+    seen = samples(metrics)
+    assert seen["focus_participants", ()] == 3
+    assert seen["focus_conferences", ()] == 1
+    assert seen["focus_calls", ()] == 4
+    assert seen["focus_xmpp_connected", ()] == 1
+    assert seen["focus_plane_ticks_total", ()] == 50
+    assert seen["focus_plane_missed_ticks_total", ()] == 1
+    assert seen["focus_plane_legs", ()] == 3
+    assert seen["focus_plane_dropped_total", ("auth",)] == 7
+    assert seen["focus_plane_dropped_total", ("unknown",)] == 2
+    assert seen["process_resident_memory_bytes", ()] > 0
+    figures.people = 5
+    assert samples(metrics)["focus_participants", ()] == 5
+
+
+def test_errors_are_counted_by_kind() -> None:
+    metrics = Metrics(Figures())
+    metrics.error("bad-request")
+    metrics.error("bad-request")
+    metrics.error("internal")
+    seen = samples(metrics)
+    assert seen["focus_errors_total", ("bad-request",)] == 2
+    assert seen["focus_errors_total", ("internal",)] == 1
+
+
+def test_two_services_in_a_process_do_not_share_figures() -> None:
+    one, other = Metrics(Figures()), Metrics(Figures())
+    one.error("internal")
+    assert ("focus_errors_total", ("internal",)) not in samples(other)
