@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -70,23 +70,25 @@ class MucRoom:
         """The full JID that our occupant's presence comes from."""
         return self._us
 
+    @property
+    def seat(self) -> JID:
+        """Our occupant, or the one that we last tried to be."""
+        return self.jid.with_resource(self.nick or self._entering_as)
+
     # --- entering -----------------------------------------------------------------------------------------------------
 
     async def enter(self) -> None:
         """One attempt to be inside, with other nicks where ours is taken. Raises `RoomError`."""
-        names = self._nicks()
-        while True:
+        for attempt in range(1, NICK_ATTEMPTS + 1):
             try:
-                is_new = await self._enter_as(next(names))
-                break
+                is_new = await self._enter_as(self._rooms.nick_of(attempt))
             except RoomError as error:
-                if error.condition != "conflict" or self._entering_as == self._rooms.nick_of(NICK_ATTEMPTS):
+                if error.condition != "conflict" or attempt == NICK_ATTEMPTS:
                     raise
-        if is_new:
-            await self._configure()
-
-    def _nicks(self) -> Iterator[str]:
-        return (self._rooms.nick_of(attempt) for attempt in range(1, NICK_ATTEMPTS + 1))
+            else:
+                if is_new:
+                    await self._configure()
+                return
 
     async def _enter_as(self, nick: str) -> bool:
         """Whether the room has been created by this. Raises `RoomError`."""
@@ -179,6 +181,16 @@ class MucRoom:
             if not self._left.done():
                 self._left.set_result(None)
 
+    @property
+    def is_leaving(self) -> bool:
+        return self._left is not None
+
+    def abandon(self) -> None:
+        """Give up what never became a room that somebody has."""
+        if self._inside_since is not None:
+            self._send(self.nick, "unavailable")
+        self._over()
+
     def _over(self) -> None:
         self._is_over = True
         self._rooms.forget(self)
@@ -226,7 +238,8 @@ class MucRoom:
             log.info("the room %s reports %s: %s", self.jid, error.condition, error.text)
 
     def _present(self, nick: str, extension: ET.Element, codes: set[str]) -> None:
-        occupant = self._read(nick, _child(extension, f"{{{MUC_USER}}}item"), self._arrived.get(nick))
+        known = self.occupants.get(nick) if self._inside_since is not None else None
+        occupant = self._read(nick, _child(extension, f"{{{MUC_USER}}}item"), known)
         if self._entering is not None and not self._entering.done():
             if "110" in codes or nick == self._entering_as:
                 self._inside(nick, occupant, codes)
@@ -368,22 +381,16 @@ class MucRooms:
         """See `conference.room.Rooms`; RoomError `conflict` also where we are in that room already."""
         jid = room.bare
         if (present := self._rooms.get(jid)) is not None:
-            if present._left is None:
+            if not present.is_leaving:
                 raise RoomError(jid, "conflict", "we are in this room already")
             await present.leave()
         joined = self._rooms[jid] = MucRoom(self, jid, self.occupant_jid(jid), observer)
         try:
             await joined.enter()
         except BaseException:
-            await self._abandon(joined)
+            joined.abandon()
             raise
         return joined
-
-    async def _abandon(self, room: MucRoom) -> None:
-        room._is_over = True
-        if room._inside_since is not None:
-            room._send(room.nick, "unavailable")
-        self.forget(room)
 
     def occupant_jid(self, room: JID) -> JID:
         """Our full JID behind the occupant of `room`; rooms of other services are escaped (XEP-0106)."""
@@ -401,8 +408,8 @@ class MucRooms:
     def forget(self, room: MucRoom) -> None:
         if self._rooms.get(room.jid) is room:
             del self._rooms[room.jid]
-        if not self.connection.connected and room.nick:
-            self._not_left.add((room.us, room.jid.with_resource(room.nick)))
+        if not self.connection.connected:
+            self._not_left.add((room.us, room.seat))
 
     # --- the connection -----------------------------------------------------------------------------------------------
 

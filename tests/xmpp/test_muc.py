@@ -1,0 +1,414 @@
+"""The focus in rooms of a real Prosody, with ordinary clients beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from focus.conference.room import Departure, Occupant, RoomError
+from focus.wire.jid import JID
+from focus.xmpp.connection import Connection
+from focus.xmpp.muc import MucRooms
+from focus.xmpp.stanzas import presence
+
+from .conftest import Inbox, Party
+
+ROOM = JID.parse("tea@rooms.localhost")
+MUC = "http://jabber.org/protocol/muc"
+US = JID.parse("focus@focus.localhost")
+
+
+class Observer:
+    """Keeps what it is told: (method, arguments...)."""
+
+    def __init__(self) -> None:
+        self.told = Inbox()
+
+    def occupant_joined(self, occupant: Occupant) -> None:
+        self.told.put(("joined", occupant))
+
+    def occupant_changed(self, occupant: Occupant) -> None:
+        self.told.put(("changed", occupant))
+
+    def occupant_renamed(self, old_nick: str, occupant: Occupant) -> None:
+        self.told.put(("renamed", old_nick, occupant))
+
+    def occupant_left(self, occupant: Occupant, departure: Departure) -> None:
+        self.told.put(("left", occupant, departure))
+
+    def subject_changed(self, subject: str) -> None:
+        self.told.put(("subject", subject))
+
+    def anonymity_changed(self, real_jids_are_public: bool) -> None:
+        self.told.put(("public", real_jids_are_public))
+
+    def room_lost(self, departure: Departure, reason: str) -> None:
+        self.told.put(("lost", departure, reason))
+
+    def room_rejoined(self) -> None:
+        self.told.put(("rejoined",))
+
+    async def hears(self, what: str) -> tuple:
+        return await self.told.get(lambda item: item[0] == what)
+
+
+@pytest.fixture
+def observer() -> Observer:
+    return Observer()
+
+
+@pytest.fixture
+async def rooms(component: Connection, party: Party) -> MucRooms:
+    rooms = MucRooms(component, US, "rooms.localhost")
+    party.on_presence, party.on_message = rooms.handle_presence, rooms.handle_message
+    party.on_connected, party.on_disconnected = rooms.connected, rooms.disconnected
+    return rooms
+
+
+async def enter(client, nick: str, room: JID = ROOM) -> None:
+    """Join as any client does, and wait for one's own presence."""
+    client.say(f"<presence to='{room}/{nick}'><x xmlns='{MUC}'/></presence>")
+    await client.hears("presence", f"{room}/{nick}", "available")
+
+
+async def set_in_room(client, item: str, room: JID = ROOM, namespace: str = f"{MUC}#admin", id: str = "admin") -> None:
+    answer = await client.asks(str(room), f"<query xmlns='{namespace}'>{item}</query>", "set", id)
+    assert answer.get("type") == "result", ET.tostring(answer)
+
+
+@pytest.fixture
+def prosody_admins() -> tuple[str, ...]:
+    return ()
+
+
+async def make_owner(component: Connection, who: str, room: JID = ROOM, affiliation: str = "owner") -> None:
+    query = ET.fromstring(f"<query xmlns='{MUC}#admin'><item affiliation='{affiliation}' jid='{who}'/></query>")
+    await component.iq(US.with_resource(room.local), room, "set", query)
+
+
+async def test_a_room_that_does_not_exist_is_made_and_others_can_enter_it(rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    assert (room.jid, room.nick, room.occupants) == (ROOM, "focus", {})
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    _, occupant = await observer.hears("joined")
+    assert occupant == Occupant("Alice", ROOM.with_resource("Alice"), alice.jid, "none", "participant")
+    assert room.occupants == {"Alice": occupant}
+
+
+async def test_who_is_in_the_room_already_is_known_when_join_returns(rooms, observer, login):
+    first = await rooms.join(ROOM, observer)
+    alice, guest = await login("alice"), await login()
+    await enter(alice, "Alice")
+    await enter(guest, "Guest")
+    await first.leave()
+    late = Observer()
+    room = await rooms.join(ROOM, late)
+    assert {item[1].nick: item[1].real_jid for item in late.told.items if item[0] == "joined"} == {
+        "Alice": alice.jid,
+        "Guest": guest.jid,
+    }
+    assert set(room.occupants) == {"Alice", "Guest"}
+
+
+async def test_the_focus_sees_real_jids_where_others_do_not(rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    alice, bob = await login("alice"), await login("bob")
+    await enter(alice, "Alice")
+    await enter(bob, "Bob")
+    seen = await alice.hears("presence", f"{ROOM}/Bob", "available")
+    assert seen.find(f".//{{{MUC}#user}}item").get("jid") is None
+    await observer.hears("joined")
+    assert (await observer.hears("joined"))[1].real_jid == bob.jid
+    assert not room.real_jids_are_public
+
+
+async def test_leaving_is_seen(rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    _, occupant = await observer.hears("joined")
+    alice.say(f"<presence type='unavailable' to='{ROOM}/Alice'/>")
+    assert await observer.hears("left") == ("left", occupant, Departure.LEFT)
+    assert room.occupants == {}
+
+
+async def test_a_new_nick_is_a_rename_and_neither_a_departure_nor_an_arrival(rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    await observer.hears("joined")
+    alice.say(f"<presence to='{ROOM}/Alicia'/>")
+    _, old, occupant = await observer.hears("renamed")
+    assert (old, occupant) == (
+        "Alice",
+        Occupant("Alicia", ROOM.with_resource("Alicia"), alice.jid, "none", "participant"),
+    )
+    alice.say(f"<presence type='unavailable' to='{ROOM}/Alicia'/>")
+    assert (await observer.hears("left"))[1] == occupant
+    assert not [item for item in observer.told.items if item[0] in ("joined", "left")]
+    assert room.occupants == {}
+
+
+async def test_kick_ban_and_removal_are_told_apart(component, rooms, observer, login):
+    await rooms.join(ROOM, observer)
+    owner = await login("owner")
+    await make_owner(component, "owner@localhost")
+    await enter(owner, "Owner")
+    for name in ("Alice", "Bob", "Carol"):
+        await enter(await login(name.lower()), name)
+    await set_in_room(owner, "<item nick='Alice' role='none'/>", id="kick")
+    _, occupant, departure = await observer.hears("left")
+    assert (occupant.nick, departure) == ("Alice", Departure.KICKED)
+    await set_in_room(owner, "<item jid='bob@localhost' affiliation='outcast'/>", id="ban")
+    _, occupant, departure = await observer.hears("left")
+    assert (occupant.nick, departure) == ("Bob", Departure.BANNED)
+    await set_in_room(owner, "<item jid='carol@localhost' affiliation='member'/>", id="member")
+    await configure(owner, **{"muc#roomconfig_membersonly": "1"})
+    await set_in_room(owner, "<item jid='carol@localhost' affiliation='none'/>", id="remove")
+    _, occupant, departure = await observer.hears("left")
+    assert (occupant.nick, departure) == ("Carol", Departure.REMOVED)
+
+
+async def configure(owner, **fields: str) -> None:
+    form = "".join(f"<field var='{name}'><value>{value}</value></field>" for name, value in fields.items())
+    kind = "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>"
+    await set_in_room(
+        owner, f"<x xmlns='jabber:x:data' type='submit'>{kind}{form}</x>", namespace=f"{MUC}#owner", id="config"
+    )
+
+
+async def test_roles_and_affiliations_are_followed(component, rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    await observer.hears("joined")
+    await make_owner(component, "alice@localhost", affiliation="admin")
+    _, occupant = await observer.hears("changed")
+    assert (occupant.affiliation, occupant.role, occupant.real_jid) == ("admin", "moderator", alice.jid)
+    assert room.occupants["Alice"] == occupant
+
+
+async def test_the_subject_is_followed(rooms, observer, login, component):
+    room = await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await make_owner(component, "alice@localhost")
+    await enter(alice, "Alice")
+    alice.say(f"<message type='groupchat' to='{ROOM}'><subject>Tea at five</subject></message>")
+    assert await observer.hears("subject") == ("subject", "Tea at five")
+    alice.say(f"<message type='groupchat' to='{ROOM}'><subject>not this</subject><body>text</body></message>")
+    alice.say(f"<message type='groupchat' to='{ROOM}'><subject/></message>")
+    assert await observer.hears("subject") == ("subject", "")
+    assert room.subject == ""
+    late = Observer()
+    alice.say(f"<message type='groupchat' to='{ROOM}'><subject>Coffee</subject></message>")
+    await observer.hears("subject")
+    await room.leave()
+    await rooms.join(ROOM, late)
+    assert await late.hears("subject") == ("subject", "Coffee")
+
+
+async def test_it_is_known_whether_real_jids_are_public(component, rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    owner = await login("owner")
+    await make_owner(component, "owner@localhost")
+    await enter(owner, "Owner")
+    await configure(owner, **{"muc#roomconfig_whois": "anyone"})
+    assert await observer.hears("public") == ("public", True)
+    assert room.real_jids_are_public
+    await room.leave()
+    late = Observer()
+    again = await rooms.join(ROOM, late)
+    assert again.real_jids_are_public
+    assert await late.hears("public") == ("public", True)
+    await configure(owner, **{"muc#roomconfig_whois": "moderators"})
+    assert await late.hears("public") == ("public", False)
+
+
+async def test_a_destroyed_room_is_lost_with_its_reason(component, rooms, observer, login):
+    await rooms.join(ROOM, observer)
+    owner = await login("owner")
+    await make_owner(component, "owner@localhost")
+    await enter(owner, "Owner")
+    await set_in_room(owner, "<destroy><reason>closing time</reason></destroy>", namespace=f"{MUC}#owner")
+    assert await observer.hears("lost") == ("lost", Departure.REMOVED, "closing time")
+    again = await rooms.join(ROOM, Observer())
+    assert again.occupants == {}
+
+
+async def test_a_taken_nick_gets_a_number(rooms, observer, login):
+    first = await rooms.join(ROOM, Observer())
+    await enter(await login("bob"), "Bob")
+    await first.leave()
+    await enter(await login("alice"), "focus")
+    room = await rooms.join(ROOM, observer)
+    assert room.nick == "focus-2"
+    assert set(room.occupants) == {"focus", "Bob"}
+
+
+async def test_a_room_that_cannot_be_entered_says_why(prosody, component, observer, party):
+    """From an address that the service does not know as its admin: rooms are made by admins alone."""
+    stranger = MucRooms(component, JID.parse("nobody@focus.localhost"), "rooms.localhost")
+    party.on_presence = stranger.handle_presence
+    with pytest.raises(RoomError) as refused:
+        await stranger.join(ROOM, observer)
+    assert refused.value.condition == "not-allowed"
+    with pytest.raises(RoomError) as refused:
+        await stranger.join(JID.parse("tea@nowhere.example"), observer)
+    assert refused.value.condition in ("remote-server-not-found", "service-unavailable", "not-allowed")
+
+
+async def test_a_service_that_does_not_answer_is_a_timeout(component, observer, party, login):
+    silent = await login("silent")
+    rooms = MucRooms(component, US, "rooms.localhost", timeout=0.3)
+    party.on_presence = rooms.handle_presence
+    with pytest.raises(RoomError) as refused:
+        await rooms.join(silent.jid.bare, observer)
+    assert refused.value.condition == "timeout"
+
+
+async def test_a_room_of_another_service_is_escaped_in_our_occupants_address(rooms):
+    assert str(rooms.occupant_jid(ROOM)) == "focus@focus.localhost/tea"
+    assert str(rooms.occupant_jid(JID.parse("tea@muc.example.org"))) == "focus@focus.localhost/tea\\40muc.example.org"
+
+
+async def test_a_room_is_joined_once(rooms, observer):
+    await rooms.join(ROOM, observer)
+    with pytest.raises(RoomError) as refused:
+        await rooms.join(ROOM, Observer())
+    assert refused.value.condition == "conflict"
+
+
+async def test_others_see_the_focus_come_and_go(component, observer, party, login):
+    extension = ET.Element("{urn:example}caps")
+    rooms = MucRooms(component, US, "rooms.localhost", extensions=lambda: (extension,))
+    party.on_presence, party.on_message = rooms.handle_presence, rooms.handle_message
+    room = await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    seen = await alice.hears("presence", f"{ROOM}/focus", "available")
+    assert seen.find("{urn:example}caps") is not None
+    await room.leave()
+    await alice.hears("presence", f"{ROOM}/focus", "unavailable")
+    await room.leave()
+
+
+async def test_after_the_server_came_back_the_room_is_there_again_and_those_missing_are_reported(
+    prosody, rooms, observer, login
+):
+    room = await rooms.join(ROOM, observer)
+    await enter(await login("alice"), "Alice")
+    await observer.hears("joined")
+    prosody.kill()
+    await prosody.wait()
+    await prosody.start()
+    await observer.hears("rejoined")
+    _, occupant, departure = await observer.hears("left")
+    assert (occupant.nick, departure) == ("Alice", Departure.LOST)
+    assert room.occupants == {}
+    bob = await login("bob")
+    await enter(bob, "Bob")
+    assert (await observer.hears("joined"))[1].real_jid == bob.jid
+
+
+async def test_after_our_connection_came_back_only_differences_are_reported(component, rooms, observer, party, login):
+    room = await rooms.join(ROOM, observer)
+    alice, bob = await login("alice"), await login("bob")
+    await enter(alice, "Alice")
+    await enter(bob, "Bob")
+    for _ in "ab":
+        await observer.hears("joined")
+    drop_connection(component)
+    await party.states.get(lambda state: state == "disconnected")
+    await observer.hears("rejoined")
+    assert [item for item in observer.told.items if item[0] in ("joined", "left", "changed")] == []
+    assert set(room.occupants) == {"Alice", "Bob"}
+    alice.say(f"<presence type='unavailable' to='{ROOM}/Alice'/>")
+    assert (await observer.hears("left"))[2] == Departure.LEFT
+
+
+def drop_connection(component: Connection) -> None:
+    """As the network does it."""
+    component._stream.transport.abort()
+
+
+async def test_a_room_left_without_a_connection_is_left_when_there_is_one(component, rooms, observer, party, login):
+    room = await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    await alice.hears("presence", f"{ROOM}/focus", "available")
+    drop_connection(component)
+    await party.states.get(lambda state: state == "disconnected")
+    await room.leave()
+    await alice.hears("presence", f"{ROOM}/focus", "unavailable")
+    assert not [item for item in observer.told.items if item[0] == "rejoined"]
+
+
+async def test_a_join_fails_when_the_connection_does(component, observer, party, login):
+    silent = await login("silent")
+    rooms = MucRooms(component, US, "rooms.localhost")
+    party.on_presence, party.on_disconnected = rooms.handle_presence, rooms.disconnected
+    joining = asyncio.create_task(rooms.join(silent.jid.bare, observer))
+    await silent.hears("presence", type="available")
+    drop_connection(component)
+    with pytest.raises(RoomError) as refused:
+        await joining
+    assert refused.value.condition == "remote-server-timeout"
+
+
+async def test_a_kicked_focus_comes_back_and_a_banned_one_does_not(component, rooms, observer, login):
+    await rooms.join(ROOM, observer)
+    owner = await login("owner")
+    await make_owner(component, "owner@localhost")
+    await enter(owner, "Owner")
+    await observer.hears("joined")
+    await set_in_room(owner, "<item nick='focus' role='none'/>", id="kick")
+    await owner.hears("presence", f"{ROOM}/focus", "unavailable")
+    await observer.hears("rejoined")
+    assert not [item for item in observer.told.items if item[0] in ("joined", "left")]
+
+
+async def test_an_error_that_kicked_us_out_does_not_keep_us_out(component, rooms, observer, login):
+    """XEP-0045 section 18.1: an occupant whose stanzas come back as errors is removed with status 333."""
+    await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    bounce = presence(US.with_resource("tea"), ROOM.with_resource("Alice"), "error")
+    bounce.append(
+        ET.fromstring(
+            "<error xmlns='jabber:client' type='cancel'>"
+            "<recipient-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+        )
+    )
+    component.send(bounce)
+    await observer.hears("rejoined")
+    await alice.hears("presence", f"{ROOM}/focus", "unavailable")
+
+
+async def test_what_is_said_in_private_is_left_to_others(rooms, observer, party, login):
+    await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    alice.say(f"<message type='groupchat' to='{ROOM}'><body>to all</body></message>")
+    alice.say(f"<message type='chat' to='{ROOM}/focus'><body>to you</body></message>")
+    private = await party.messages.get(lambda tree: True)
+    assert private.findtext("{jabber:client}body") == "to you"
+    assert private.get("from") == f"{ROOM}/Alice"
+
+
+async def test_an_observer_that_crashes_does_not_confuse_the_room(rooms, login, caplog):
+    class Crashing(Observer):
+        def occupant_joined(self, occupant: Occupant) -> None:
+            super().occupant_joined(occupant)
+            raise RuntimeError("on purpose")
+
+    crashing = Crashing()
+    room = await rooms.join(ROOM, crashing)
+    await enter(await login("alice"), "Alice")
+    await enter(await login("bob"), "Bob")
+    await crashing.hears("joined")
+    await crashing.hears("joined")
+    assert set(room.occupants) == {"Alice", "Bob"}
+    assert "on purpose" in caplog.text
