@@ -31,8 +31,8 @@ if TYPE_CHECKING:  # a leg is given its plane; focus.media.plane is the one plac
 
 logger = logging.getLogger(__name__)
 
-#: Bits per second that are sent to a peer which has no wish of its own, and how far a wish is followed.
-BITRATE, LEAST_BITRATE, MOST_BITRATE = 32000, 8000, 64000
+#: Bits per second sent to a peer, and the fewest for one that wants less.
+BITRATE, LEAST_BITRATE = 32000, 8000
 
 
 class LegObserver(Protocol):
@@ -117,7 +117,7 @@ class Leg:
 
     `node` is the leg in the plane, `ssrc` what we send to the peer, `source_id` the CSRC by which the others hear it,
     `local_transport` what to signal: credentials, all candidates, and a fingerprint whose `setup` is left to who
-    negotiates.
+    negotiates. Once closed, what concerns its node raises ValueError.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class Leg:
         self._legs = legs
         self._task: asyncio.Task[None] | None = None
         self._close_task: asyncio.Task[None] | None = None
+        self._ended = False  # the observer knows
 
         certificate = IDENTITY.certificate()
         self._ice = PlaneConnection(_Path(plane, self), plane.addresses, ufrag=new_ufrag(), controlling=controlling)
@@ -173,8 +174,8 @@ class Leg:
 
         Before `connect` and before the leg is joined: `node` changes.
         """
-        if self._task is not None:
-            raise RuntimeError("the leg is already connecting")
+        if self._task is not None or self.closing:
+            raise RuntimeError("the leg is connecting already, or closed")
         if not self._sources.claim(ssrc):
             return
         self._sources.release(self.source_id)
@@ -261,37 +262,39 @@ class Leg:
     # --- life ---
 
     async def _run(self, role: DtlsRole, fingerprints: Sequence[dtls.Fingerprint]) -> None:
-        waiting_for = "ICE found no path to the peer"
+        reason = None
+        try:
+            await self._key(role, fingerprints)
+            self._tell(self._observer.leg_connected)
+            await self._dtls.over()
+            if self._ice.lost:
+                reason = "the peer stopped answering"
+        except TransportError as error:
+            reason = str(error)
+        except Exception:
+            logger.exception("leg %s broke", self.node)
+            reason = "internal error"
+        self._plane.set_send(self.node, False)  # RFC 7675 section 5.1: without consent nothing is sent
+        if reason is None:
+            self._tell(self._observer.leg_closed)
+        else:
+            self._tell(self._observer.leg_failed, reason)
+        self._ended = True
+
+    async def _key(self, role: DtlsRole, fingerprints: Sequence[dtls.Fingerprint]) -> None:
+        """Find the peer, shake hands, and give the keys to the plane. Raises `TransportError`."""
+        late = "ICE found no path to the peer"
         try:
             async with asyncio.timeout(self._connect_timeout):
                 await self._ice.connect()
-                waiting_for = "the peer did not complete the DTLS handshake"
+                late = "the peer did not complete the DTLS handshake"
                 keys = await self._dtls.handshake(role, fingerprints)
         except TimeoutError:
-            self._fail(f"{waiting_for} in {self._connect_timeout:g} s")
-            return
-        except TransportError as error:
-            self._fail(str(error))
-            return
-        except Exception:
-            logger.exception("leg %s: connecting broke", self.node)
-            self._fail("internal error")
-            return
+            raise TransportError(f"{late} in {self._connect_timeout:g} s") from None
         self._plane.set_srtp(self.node, keys.profile, keys.receive, keys.send)
-        self._tell(self._observer.leg_connected)
-        await self._dtls.over()
-        if self._ice.lost:
-            self._fail("the peer stopped answering")  # RFC 7675: and so we stop sending
-        else:
-            self._plane.set_send(self.node, False)
-            self._tell(self._observer.leg_closed)
-
-    def _fail(self, reason: str) -> None:
-        self._plane.set_send(self.node, False)
-        self._tell(self._observer.leg_failed, reason)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
-        if self.closing:
+        if self.closing or self._ended:
             return
         try:
             callback(*arguments)

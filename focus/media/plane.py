@@ -7,6 +7,7 @@ One plane has one UDP port on each of its addresses, and all legs of all calls a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -123,8 +124,9 @@ class MediaPlane:
         self._plane.join(a, b, a_to_b=direction is not Direction.RECV, b_to_a=direction is not Direction.SEND)
 
     def unjoin(self, a: int, b: int) -> None:
-        """End what `join` began."""
-        self._plane.unjoin(a, b)
+        """End what `join` began. Idempotent; a node that is gone has no joins."""
+        with contextlib.suppress(ValueError):
+            self._plane.unjoin(a, b)
 
     def play(self, node: int, samples: NDArray[np.int16]) -> int:
         """Queue `samples` (int16 mono, 48 kHz): to a leg's peer, or into a mix. Returns how many fitted (10 s do)."""
@@ -175,7 +177,7 @@ def machine_addresses() -> list[str]:
             address = ipaddress.ip_address(entry.ip if isinstance(entry.ip, str) else entry.ip[0].partition("%")[0])
             if not (address.is_link_local or address.is_multicast or address.is_unspecified) and _bindable(address):
                 found.append(address)
-    return [str(address) for address in sorted(found, key=lambda address: address.is_loopback)]
+    return [str(address) for address in sorted(dict.fromkeys(found), key=lambda address: address.is_loopback)]
 
 
 def _bindable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -1,0 +1,296 @@
+"""The other ends that the media tests talk to, and ears for what they hear."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fractions
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+import av
+import numpy as np
+from aiortc import (
+    MediaStreamTrack,
+    RTCCertificate,
+    RTCConfiguration,
+    RTCDtlsFingerprint,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    RTCIceCandidate,
+    RTCIceGatherer,
+    RTCIceParameters,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.rtp import RtpPacket
+from aiortc.sdp import SessionDescription, candidate_to_sdp
+
+from focus.media.leg import Leg
+from focus.media.tones import SAMPLE_RATE, Tone
+from focus.wire import dtls, ice, rtp
+
+OPUS = rtp.PayloadType(
+    id=96,
+    name="opus",
+    clockrate=48000,
+    channels=2,
+    parameters=(rtp.Parameter(name="useinbandfec", value="1"),),
+)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when `condition` holds, TimeoutError if it does not within 15 s."""
+    async with asyncio.timeout(15):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in other threads and in other libraries
+            await asyncio.sleep(0.02)
+
+
+class Observer:
+    """Writes down what a leg tells."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.speaking: list[bool] = []
+
+    def leg_connected(self) -> None:
+        self.events.append("connected")
+
+    def leg_failed(self, reason: str) -> None:
+        self.events.append(f"failed: {reason}")
+
+    def leg_closed(self) -> None:
+        self.events.append("closed")
+
+    def leg_speaking(self, speaking: bool) -> None:
+        self.speaking.append(speaking)
+
+    async def connected(self) -> None:
+        await until(lambda: bool(self.events))
+        assert self.events == ["connected"]
+
+    async def last(self, count: int) -> str:
+        """The event number `count`, which has to be the last."""
+        await until(lambda: len(self.events) >= count)
+        assert len(self.events) == count
+        return self.events[-1]
+
+
+# --- ears ---
+
+
+def level(samples: np.ndarray, frequency: float) -> float:
+    """How loud `frequency` is in `samples`, in dB below a full-scale sine."""
+    window = np.blackman(len(samples))
+    spectrum = np.abs(np.fft.rfft(samples * window)) / (window.sum() / 2 * 32767)
+    at = round(frequency * len(samples) / SAMPLE_RATE)
+    return float(20 * np.log10(spectrum[max(0, at - 4) : at + 5].max() + 1e-9))
+
+
+class Ear:
+    """Collects what `read` gives, called again and again."""
+
+    def __init__(self, read: Callable[[], np.ndarray]) -> None:
+        self._read = read
+        self._heard: list[np.ndarray] = []
+
+    async def next(self, seconds: float) -> np.ndarray:
+        """The next `seconds` of it, from now on."""
+        self._read()
+        heard: list[np.ndarray] = []
+        await until(lambda: heard.append(self._read()) or sum(map(len, heard)) >= seconds * SAMPLE_RATE)  # type: ignore[func-returns-value]
+        return np.concatenate(heard)[: int(seconds * SAMPLE_RATE)]
+
+    async def until_heard(self, *frequencies: float) -> None:
+        """Return when all of `frequencies` are there."""
+        async with asyncio.timeout(20):
+            while not all(level(heard, f) > -40 for heard in [await self.next(0.2)] for f in frequencies):
+                pass
+
+
+# --- an aiortc peer with media ---
+
+
+class ToneTrack(MediaStreamTrack):
+    kind = "audio"
+
+    def __init__(self, frequency: float) -> None:
+        super().__init__()
+        self._tone = Tone(frequency)
+        self._sent = 0
+        self._start: float | None = None
+
+    async def recv(self) -> av.AudioFrame:
+        loop = asyncio.get_running_loop()
+        self._start = self._start or loop.time()
+        await asyncio.sleep(self._start + self._sent / SAMPLE_RATE - loop.time())
+        frame = av.AudioFrame.from_ndarray(self._tone.samples(960)[np.newaxis], format="s16", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE, fractions.Fraction(1, SAMPLE_RATE), self._sent
+        self._sent += 960
+        return frame
+
+
+class PeerConnection:
+    """A plain aiortc RTCPeerConnection that plays a tone, and hears."""
+
+    def __init__(self, frequency: float) -> None:
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._connection.addTrack(ToneTrack(frequency))
+        self._connection.on("track", self._listen)
+        self._heard: list[np.ndarray] = []
+        self._task: asyncio.Task[None] | None = None
+        self.ear = Ear(self._take)
+        self.contributing: set[int] = set()  # the CSRCs of the last packet
+
+    def _listen(self, track: MediaStreamTrack) -> None:
+        self._watch_sources()
+        self._task = asyncio.create_task(self._hear(track))
+
+    async def _hear(self, track: MediaStreamTrack) -> None:
+        while True:
+            frame = await track.recv()
+            self._heard.append(frame.to_ndarray()[0][::2])  # left
+
+    def _take(self) -> np.ndarray:
+        heard, self._heard = self._heard, []
+        return np.concatenate([np.zeros(0, np.int16), *heard])
+
+    async def offer(self) -> tuple[ice.Transport, rtp.PayloadType, int]:
+        """Our side: transport, Opus, and the number of the level extension."""
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        return self._described()
+
+    async def answer(self, leg: Leg) -> tuple[ice.Transport, rtp.PayloadType, int]:
+        await self._connection.setRemoteDescription(RTCSessionDescription(sdp(leg, 96, 1, "actpass"), "offer"))
+        await self._connection.setLocalDescription(await self._connection.createAnswer())
+        return self._described()
+
+    async def accept(self, leg: Leg, payload: rtp.PayloadType, extension: int, setup: str) -> None:
+        await self._connection.setRemoteDescription(
+            RTCSessionDescription(sdp(leg, payload.id, extension, setup), "answer")
+        )
+
+    def _described(self) -> tuple[ice.Transport, rtp.PayloadType, int]:
+        media = SessionDescription.parse(self._connection.localDescription.sdp).media[0]
+        opus = next(codec for codec in media.rtp.codecs if codec.name == "opus")
+        extension = next(e.id for e in media.rtp.headerExtensions if e.uri == rtp.AUDIO_LEVEL)
+        transport = wire_transport(media.ice, media.dtls, media.ice_candidates)
+        return transport, OPUS.model_copy(update={"id": opus.payloadType}), extension
+
+    def _watch_sources(self) -> None:
+        """Remember the CSRCs, which aiortc reads and drops."""
+        receiver = self._connection.getReceivers()[0]
+        handle = receiver._handle_rtp_packet
+
+        async def watch(packet: RtpPacket, arrival_time_ms: int) -> None:
+            self.contributing = set(packet.csrc)
+            await handle(packet, arrival_time_ms)
+
+        receiver._handle_rtp_packet = watch  # type: ignore[method-assign]
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._connection.close()
+
+
+def sdp(leg: Leg, payload: int, extension: int, setup: str) -> str:
+    """What `leg` signals, as SDP."""
+    transport = leg.local_transport
+    lines = [
+        "v=0",
+        "o=- 1 1 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "a=msid-semantic:WMS *",
+        f"m=audio 9 UDP/TLS/RTP/SAVPF {payload}",
+        "c=IN IP4 0.0.0.0",
+        "a=mid:0",
+        "a=sendrecv",
+        "a=rtcp-mux",
+        f"a=rtpmap:{payload} opus/48000/2",
+        f"a=extmap:{extension} {rtp.AUDIO_LEVEL}",
+        f"a=ssrc:{leg.ssrc} cname:focus",
+        f"a=ice-ufrag:{transport.ufrag}",
+        f"a=ice-pwd:{transport.pwd}",
+        *(f"a=fingerprint:{f.hash} {f.value}" for f in transport.fingerprints),
+        f"a=setup:{setup}",
+        *(f"a=candidate:{candidate_to_sdp(c)}" for c in aiortc_candidates(transport.candidates)),
+        "a=end-of-candidates",
+    ]
+    return "".join(f"{line}\r\n" for line in lines)
+
+
+def aiortc_candidates(candidates: Iterable[ice.Candidate]) -> list[RTCIceCandidate]:
+    return [
+        RTCIceCandidate(c.component, c.foundation, c.ip, c.port, c.priority, c.protocol, c.type) for c in candidates
+    ]
+
+
+def wire_transport(
+    credentials: RTCIceParameters, identity: RTCDtlsParameters, candidates: Iterable[RTCIceCandidate]
+) -> ice.Transport:
+    return ice.Transport(
+        ufrag=credentials.usernameFragment,
+        pwd=credentials.password,
+        fingerprints=tuple(dtls.Fingerprint(hash=f.algorithm, value=f.value) for f in identity.fingerprints),
+        candidates=tuple(
+            ice.Candidate(
+                component=c.component,
+                foundation=c.foundation[:30],
+                ip=c.ip,
+                port=c.port,
+                priority=c.priority,
+                protocol=c.protocol,
+                type=c.type,
+            )
+            for c in candidates
+        ),
+    )
+
+
+# --- an aiortc peer without media ---
+
+
+class OrtcPeer:
+    """The ICE and DTLS of aiortc with sockets of its own, and nothing above them."""
+
+    def __init__(self, *, controlling: bool, client: bool = True) -> None:
+        self.gatherer = RTCIceGatherer(iceServers=[])
+        self.ice = RTCIceTransport(self.gatherer)
+        self.connection = self.ice._connection
+        self.connection.ice_controlling = controlling
+        self.dtls = RTCDtlsTransport(self.ice, [RTCCertificate.generateCertificate()])
+        self.dtls._set_role("client" if client else "server")
+
+    async def transport(self) -> ice.Transport:
+        await self.gatherer.gather()
+        return wire_transport(
+            self.gatherer.getLocalParameters(), self.dtls.getLocalParameters(), self.gatherer.getLocalCandidates()
+        )
+
+    async def connect(self, remote: ice.Transport, *, candidates: bool = True) -> None:
+        if candidates:
+            for candidate in aiortc_candidates(remote.candidates):
+                await self.ice.addRemoteCandidate(candidate)
+            await self.ice.addRemoteCandidate(None)
+        await self.ice.start(RTCIceParameters(remote.ufrag, remote.pwd))
+        if self.ice.state == "completed":
+            await self.dtls.start(RTCDtlsParameters([RTCDtlsFingerprint(f.hash, f.value) for f in remote.fingerprints]))
+
+    async def close(self) -> None:
+        await self.dtls.stop()
+        await self.ice.stop()
+
+
+@contextlib.asynccontextmanager
+async def closing(*things: OrtcPeer | PeerConnection | Leg) -> AsyncIterator[None]:
+    """Close `things` at the end, whatever happens."""
+    try:
+        yield
+    finally:
+        closers: list[Awaitable[None]] = [thing.close() for thing in things]
+        await asyncio.gather(*closers)

@@ -1,0 +1,515 @@
+"""Legs on real planes against real peers: other legs, aiortc's RTCPeerConnection, and aiortc's bare ICE and DTLS."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import aioice.ice
+import numpy as np
+import pytest
+
+from focus.media.leg import Leg
+from focus.media.plane import MediaPlane, machine_addresses
+from focus.media.tones import SAMPLE_RATE, Tone
+from focus.wire import dtls, ice, rtp
+
+from .conftest import PlaneFactory
+from .peers import OPUS, Ear, Observer, OrtcPeer, PeerConnection, closing, level, until
+
+SECOND = SAMPLE_RATE
+
+
+async def connected(
+    a: MediaPlane, b: MediaPlane, *, controlling: tuple[bool, bool] = (True, False), a_role: str = "active"
+) -> tuple[Leg, Leg, Observer, Observer]:
+    """Two legs, one in each plane, that have found each other."""
+    observers = Observer(), Observer()
+    legs = [
+        plane.create_leg(controlling=role, observer=observer)
+        for plane, role, observer in zip((a, b), controlling, observers, strict=True)
+    ]
+    for leg in legs:
+        leg.set_codec(OPUS, level_extension=1)
+    await legs[0].connect(legs[1].local_transport, dtls_role="active" if a_role == "active" else "passive")
+    await legs[1].connect(legs[0].local_transport, dtls_role="passive" if a_role == "active" else "active")
+    for observer in observers:
+        await observer.connected()
+    return legs[0], legs[1], *observers
+
+
+def stray(**changes: object) -> ice.Candidate:
+    values = {"component": 1, "foundation": "x", "port": 9, "priority": 1, "protocol": "udp", "type": "host"}
+    return ice.Candidate(**(values | {"ip": "127.0.0.1"} | changes))
+
+
+JUNK = (
+    stray(component=2),
+    stray(protocol="tcp", tcptype="active"),
+    stray(ip="fe80::1"),
+    stray(ip="6a4b6d0e-6d0c-4d43-a3c4-3a4b33e7d9d2.local"),
+    stray(ip="not an address"),
+    stray(port=0),
+)
+
+
+# --- audio ---
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("role", ["active", "passive"])
+async def test_two_legs_hear_each_other(start_plane: PlaneFactory, host: str, role: str) -> None:
+    if host not in machine_addresses():
+        pytest.skip(f"this machine has no {host}")
+    here, there, _, _ = await connected(await start_plane([host]), await start_plane([host]), a_role=role)
+    here.play(Tone(440).samples(8 * SECOND))
+    there.play(Tone(660).samples(8 * SECOND))
+    for leg, other, own in ((here, 660, 440), (there, 440, 660)):
+        tap = leg.tap()
+        ear = Ear(tap.read)
+        await ear.until_heard(other)
+        heard = await ear.next(0.5)
+        assert level(heard, other) > -30
+        assert level(heard, own) < level(heard, other) - 40
+        tap.close()
+    stats = here.stats()
+    assert stats["received"] > 0
+    assert stats["dropped_auth"] == 0
+
+
+async def test_three_peer_connections_hear_exactly_the_other_two(plane: MediaPlane) -> None:
+    """In one mixer, two having called us and one called by us."""
+    tones = (300, 440, 660)
+    peers = [PeerConnection(tone) for tone in tones]
+    observers = [Observer() for _ in tones]
+    mixer = plane.create_mixer()
+    legs = []
+    async with closing(*peers):
+        for peer, observer, called in zip(peers, observers, (False, False, True), strict=True):
+            leg = plane.create_leg(controlling=called, observer=observer)
+            if called:
+                remote, opus, extension = await peer.answer(leg)
+                leg.set_codec(opus, level_extension=extension)
+                await leg.connect(remote, dtls_role="passive")  # aiortc answers "active"
+            else:
+                remote, opus, extension = await peer.offer()
+                leg.set_codec(opus, level_extension=extension)
+                await leg.connect(remote, dtls_role="active")
+                await peer.accept(leg, opus, extension, "active")
+            plane.join(leg.node, mixer)
+            legs.append(leg)
+        for observer in observers:
+            await observer.connected()
+        for peer, own in zip(peers, tones, strict=True):
+            await peer.ear.until_heard(*(tone for tone in tones if tone != own))
+        for peer, own in zip(peers, tones, strict=True):
+            heard = await peer.ear.next(1)
+            levels = {tone: level(heard, tone) for tone in tones}
+            others = [levels[tone] for tone in tones if tone != own]
+            assert min(others) > -30, levels
+            assert levels[own] < min(others) - 40, levels
+        for peer, leg in zip(peers, legs, strict=True):
+            assert peer.contributing == {other.source_id for other in legs if other is not leg}
+
+
+async def test_a_peer_that_speaks_is_noticed(start_plane: PlaneFactory) -> None:
+    here, _, _, there = await connected(await start_plane(), await start_plane())
+    here.play(Tone(440).samples(SECOND))
+    await until(lambda: there.speaking == [True, False])
+
+
+async def test_a_muted_peer_is_not_heard_and_a_leg_on_hold_hears_nothing(start_plane: PlaneFactory) -> None:
+    here, there, _, _ = await connected(await start_plane(), await start_plane())
+    tap = there.tap()
+    ear = Ear(tap.read)
+    here.play(Tone(440).samples(10 * SECOND))
+    await ear.until_heard(440)
+    there.set_mute(True)
+    await until(lambda: not tap.read()[-960:].any())
+    assert not (await ear.next(0.3)).any()
+    there.set_mute(False)
+    await ear.until_heard(440)
+    here.set_send(False)
+    before = there.stats()["received"]
+    await until(lambda: level(np.concatenate([np.ones(9600), tap.read()])[-9600:], 440) < -60)
+    sent = here.stats()["sent"]
+    await ear.next(0.3)
+    assert here.stats()["sent"] == sent
+    assert there.stats()["received"] <= before + 5
+
+
+# --- finding each other ---
+
+
+async def test_a_peer_is_found_by_candidates_trickled_before_and_after(plane: MediaPlane) -> None:
+    for late in (False, True):
+        peer, observer = OrtcPeer(controlling=False), Observer()
+        leg = plane.create_leg(controlling=True, observer=observer)
+        async with closing(peer, leg):
+            remote = await peer.transport()
+            bare = remote.model_copy(update={"candidates": ()})
+            if not late:
+                await leg.add_remote_candidates(JUNK)
+                await leg.add_remote_candidates(remote.candidates)
+            await leg.connect(bare, dtls_role="passive")
+            # without our candidates the peer waits for our checks
+            answer = asyncio.create_task(peer.connect(leg.local_transport, candidates=False))
+            if late:
+                for candidate in (*JUNK, *remote.candidates):
+                    await leg.add_remote_candidates([candidate])
+            await observer.connected()
+            await answer
+            assert peer.dtls.state == "connected"
+
+
+@pytest.mark.parametrize("candidates", [(), JUNK])
+async def test_a_peer_that_signals_no_usable_candidate_is_learned_from_its_checks(
+    plane: MediaPlane, candidates: tuple[ice.Candidate, ...]
+) -> None:
+    peer, observer = OrtcPeer(controlling=True, client=False), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        remote = (await peer.transport()).model_copy(update={"candidates": candidates})
+        await leg.connect(remote, dtls_role="active")
+        await peer.connect(leg.local_transport)
+        await observer.connected()
+        assert peer.dtls.state == "connected"
+
+
+async def test_checks_that_come_before_the_answer_count(plane: MediaPlane) -> None:
+    """We offered; the peer's checks overtake its session-accept."""
+    peer, observer = OrtcPeer(controlling=False), Observer()
+    leg = plane.create_leg(controlling=True, observer=observer)
+    async with closing(peer, leg):
+        remote = await peer.transport()
+        answer = asyncio.create_task(peer.connect(leg.local_transport))
+        await until(lambda: bool(leg._ice._early_checks))
+        await leg.connect(remote.model_copy(update={"candidates": ()}), dtls_role="passive")
+        await observer.connected()
+        await answer
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+async def test_a_role_conflict_is_settled(start_plane: PlaneFactory, controlling: bool) -> None:
+    await connected(await start_plane(), await start_plane(), controlling=(controlling, controlling))
+
+
+async def test_a_plane_with_several_addresses_is_reached_at_any(start_plane: PlaneFactory) -> None:
+    plane = await start_plane(["127.0.0.2", "127.0.0.3", *({"::1"} & set(machine_addresses()))])
+    assert {port for _, port in plane.addresses} == {plane.port}
+    for index in range(len(plane.addresses)):
+        observer, other = Observer(), Observer()
+        host = plane.addresses[index][0]
+        leg = plane.create_leg(controlling=False, observer=observer)
+        caller = (await start_plane([host if ":" in host else "127.0.0.1"])).create_leg(
+            controlling=True, observer=other
+        )
+        only = leg.local_transport.model_copy(update={"candidates": leg.local_transport.candidates[index : index + 1]})
+        await leg.connect(caller.local_transport.model_copy(update={"candidates": ()}), dtls_role="active")
+        await caller.connect(only, dtls_role="passive")
+        await observer.connected()
+        await other.connected()
+
+
+async def test_media_follows_the_pair_that_the_peer_nominates(
+    plane: MediaPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1", "127.0.0.2"])
+    peer, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        remote = await peer.transport()
+        leg.set_codec(OPUS, level_extension=None)
+        leg.play(Tone(440).samples(10 * SECOND))
+        await leg.connect(remote, dtls_role="passive")
+        await peer.connect(leg.local_transport)
+        await observer.connected()
+
+        agent = peer.connection
+        arrived = dict.fromkeys(agent._protocols, 0)
+        for protocol in agent._protocols:
+
+            def count(data: bytes, address: tuple[str, int], protocol: aioice.ice.StunProtocol = protocol) -> None:
+                arrived[protocol] += data[0] >> 6 == 2  # RTP
+                type(protocol).datagram_received(protocol, data, address)
+
+            monkeypatch.setattr(protocol, "datagram_received", count)
+        for _ in range(2):  # there and back again
+            old = agent._nominated[1]
+            await until(lambda old=old: arrived[old.protocol] > 0)  # type: ignore[misc]
+            new_protocol = next(protocol for protocol in agent._protocols if protocol is not old.protocol)
+            new = agent._find_pair(new_protocol, old.remote_candidate)
+            if new is None:
+                new = aioice.ice.CandidatePair(new_protocol, old.remote_candidate)
+                agent._check_list.append(new)
+            # the first check makes the pair known to the other side, the second finds it valid there
+            for _ in range(2):
+                await agent.check_start(new)
+            arrived[new_protocol] = 0
+            await until(lambda: arrived[new_protocol] > 3)  # noqa: B023
+            stopped = arrived[old.protocol]
+            await until(lambda: arrived[new_protocol] > 20)  # noqa: B023
+            assert arrived[old.protocol] <= stopped + 1
+
+
+async def test_twenty_legs_share_one_port(plane: MediaPlane, start_plane: PlaneFactory) -> None:
+    """Half of them against aiortc's own sockets, half against other planes, one of which speaks."""
+    mixer = plane.create_mixer()
+    peers = [OrtcPeer(controlling=True) for _ in range(10)]
+    others = [await start_plane() for _ in range(10)]
+    observers = [Observer() for _ in range(20)]
+    legs = [plane.create_leg(controlling=False, observer=observer) for observer in observers]
+    far_observers = [Observer() for _ in others]
+    far = [
+        other.create_leg(controlling=True, observer=observer)
+        for other, observer in zip(others, far_observers, strict=True)
+    ]
+    async with closing(*peers):
+        for leg in (*legs, *far):
+            leg.set_codec(OPUS, level_extension=1)
+        for leg, peer in zip(legs[:10], peers, strict=True):
+            plane.join(leg.node, mixer)
+            await leg.connect(await peer.transport(), dtls_role="passive")
+        for leg, caller in zip(legs[10:], far, strict=True):
+            plane.join(leg.node, mixer)
+            await leg.connect(caller.local_transport, dtls_role="passive")
+            await caller.connect(leg.local_transport, dtls_role="active")
+        await asyncio.gather(*(peer.connect(leg.local_transport) for peer, leg in zip(peers, legs[:10], strict=True)))
+        for observer in (*observers, *far_observers):
+            await observer.connected()
+        far[0].play(Tone(440).samples(10 * SECOND))
+        for leg in far[1:]:
+            tap = leg.tap()
+            await Ear(tap.read).until_heard(440)
+            tap.close()
+        assert plane.snapshot()["legs"] == 20
+
+
+# --- names ---
+
+
+async def test_no_two_sources_of_a_plane_have_the_same_name(plane: MediaPlane) -> None:
+    a, b = (plane.create_leg(controlling=True, observer=Observer()) for _ in range(2))
+    a.prefer_source_id(4711)
+    assert a.source_id == 4711
+    taken = b.source_id
+    for ssrc in (4711, a.ssrc, b.ssrc, 0):
+        b.prefer_source_id(ssrc)
+        assert b.source_id == taken
+    await a.close()
+    b.prefer_source_id(4711)
+    assert b.source_id == 4711
+
+
+async def test_a_preferred_name_does_not_cost_the_connection(plane: MediaPlane) -> None:
+    peer, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        leg.prefer_source_id(4711)
+        await leg.connect(await peer.transport(), dtls_role="passive")
+        await peer.connect(leg.local_transport)
+        await observer.connected()
+        with pytest.raises(RuntimeError):
+            leg.prefer_source_id(4712)
+
+
+async def test_what_is_signalled_is_complete(start_plane: PlaneFactory) -> None:
+    plane = await start_plane(["127.0.0.1"], public_addresses=["203.0.113.7"])
+    leg = plane.create_leg(controlling=True, observer=Observer())
+    transport = leg.local_transport
+    assert transport.ufrag is not None
+    assert len(transport.ufrag) >= 8
+    assert transport.pwd is not None
+    assert len(transport.pwd) >= 22
+    assert [(f.hash, f.setup) for f in transport.fingerprints] == [("sha-256", None)]
+    assert [(c.ip, c.port) for c in transport.candidates] == [("127.0.0.1", plane.port), ("203.0.113.7", plane.port)]
+    assert ice.Transport.parse(transport.to_element()) == transport
+
+
+# --- refusals ---
+
+
+async def test_a_peer_with_another_certificate_is_refused(plane: MediaPlane) -> None:
+    peer, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        remote = await peer.transport()
+        wrong = dtls.Fingerprint(hash="sha-256", value=":".join(["AB"] * 32))
+        await leg.connect(remote.model_copy(update={"fingerprints": (wrong,)}), dtls_role="passive")
+        await peer.connect(leg.local_transport)
+        assert await observer.last(1) == "failed: the certificate of the peer is not the one it announced"
+
+
+async def test_a_stranger_without_the_password_never_gets_in(start_plane: PlaneFactory) -> None:
+    plane = await start_plane(connect_timeout=1.5)
+    stranger, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(stranger, leg):
+        remote = (await stranger.transport()).model_copy(update={"candidates": ()})
+        await leg.connect(remote, dtls_role="passive")
+        guess = leg.local_transport.model_copy(update={"pwd": "x" * 24})
+        attempt = asyncio.create_task(stranger.connect(guess))
+        assert await observer.last(1) == "failed: ICE found no path to the peer in 1.5 s"
+        assert leg._ice._passed == set()
+        before = plane.snapshot()["dropped_unknown"]
+        for protocol in stranger.connection._protocols:
+            protocol.transport.sendto(b"\x16\xfe\xff" + bytes(20), plane.addresses[0])
+            protocol.transport.sendto(b"\x80\x60" + bytes(40), plane.addresses[0])
+        await until(lambda: plane.snapshot()["dropped_unknown"] > before)
+        assert leg._ice._queue.empty()
+        attempt.cancel()
+
+
+async def test_nobody_answers(start_plane: PlaneFactory) -> None:
+    plane = await start_plane(connect_timeout=0.3)
+    observer = Observer()
+    leg = plane.create_leg(controlling=True, observer=observer)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        remote = plane.create_leg(controlling=False, observer=Observer()).local_transport
+        candidates = (stray(port=silent.getsockname()[1]),)
+        await leg.connect(remote.model_copy(update={"candidates": candidates}), dtls_role="active")
+        assert await observer.last(1) == "failed: ICE found no path to the peer in 0.3 s"
+
+
+async def test_a_peer_that_never_shakes_hands_fails_the_leg(start_plane: PlaneFactory) -> None:
+    plane = await start_plane(connect_timeout=1)
+    peer, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        await leg.connect(await peer.transport(), dtls_role="passive")
+        remote = leg.local_transport
+        peer.connection.remote_username, peer.connection.remote_password = remote.ufrag, remote.pwd
+        for candidate in remote.candidates:
+            await peer.connection.add_remote_candidate(
+                aioice.Candidate(
+                    candidate.foundation, 1, "udp", candidate.priority, candidate.ip, candidate.port, "host"
+                )
+            )
+        await peer.connection.connect()
+        assert await observer.last(1) == "failed: the peer did not complete the DTLS handshake in 1 s"
+
+
+@pytest.mark.parametrize("missing", ["ufrag", "pwd", "fingerprints"])
+async def test_a_transport_without_the_essentials_is_refused(plane: MediaPlane, missing: str) -> None:
+    leg, other = (plane.create_leg(controlling=True, observer=Observer()) for _ in range(2))
+    remote = other.local_transport.model_copy(update={missing: () if missing == "fingerprints" else None})
+    with pytest.raises(ValueError, match="without"):
+        await leg.connect(remote, dtls_role="active")
+
+
+async def test_a_leg_connects_once(plane: MediaPlane) -> None:
+    leg, other = (plane.create_leg(controlling=True, observer=Observer()) for _ in range(2))
+    await leg.connect(other.local_transport, dtls_role="active")
+    with pytest.raises(RuntimeError):
+        await leg.connect(other.local_transport, dtls_role="active")
+    await other.close()
+    with pytest.raises(RuntimeError):
+        await other.connect(leg.local_transport, dtls_role="active")
+
+
+async def test_an_unknown_codec_is_refused(plane: MediaPlane) -> None:
+    leg = plane.create_leg(controlling=True, observer=Observer())
+    with pytest.raises(ValueError, match="speex"):
+        leg.set_codec(rtp.PayloadType(id=97, name="speex", clockrate=16000), level_extension=None)
+
+
+# --- the end ---
+
+
+async def test_the_goodbye_of_a_peer_is_told(plane: MediaPlane) -> None:
+    peer, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(leg):
+        await leg.connect(await peer.transport(), dtls_role="passive")
+        await peer.connect(leg.local_transport)
+        await observer.connected()
+        await peer.close()
+        assert await observer.last(2) == "closed"
+
+
+async def test_nothing_is_told_after_the_end(start_plane: PlaneFactory) -> None:
+    """A peer that goes in the middle of a word has stopped speaking, but that is no news."""
+    here, there, _, observer = await connected(await start_plane(), await start_plane())
+    tap = there.tap()
+    here.play(Tone(440).samples(10 * SECOND))
+    await until(lambda: observer.speaking == [True])
+    await here.close()
+    assert await observer.last(2) == "closed"
+    await until(lambda: there.stats()["level_dbov"] == -127)
+    await Ear(tap.read).next(1)
+    assert observer.speaking == [True]
+
+
+async def test_a_closed_leg_says_goodbye_and_leaves_nothing(plane: MediaPlane) -> None:
+    before = asyncio.all_tasks()
+    peer, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    await leg.connect(await peer.transport(), dtls_role="passive")
+    await peer.connect(leg.local_transport)
+    await observer.connected()
+    assert plane.snapshot()["legs"] == 1
+    await asyncio.gather(leg.close(), leg.close())
+    await leg.close()
+    await until(lambda: peer.dtls.state == "closed")
+    await peer.close()
+    assert observer.events == ["connected"]
+    await until(lambda: plane.snapshot()["legs"] == 0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_leg_closed_while_connecting_tells_nothing(plane: MediaPlane) -> None:
+    before = asyncio.all_tasks()
+    peer = OrtcPeer(controlling=True)
+    remote = await peer.transport()
+    for steps in range(0, 40, 3):
+        observer = Observer()
+        leg = plane.create_leg(controlling=False, observer=observer)
+        await leg.connect(remote, dtls_role="passive")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await leg.close()
+        assert observer.events == []
+    await peer.close()
+    assert asyncio.all_tasks() == before
+    await until(lambda: plane.snapshot()["legs"] == 0)
+
+
+async def test_a_peer_that_falls_silent_fails_the_leg(plane: MediaPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 7675, with the waiting made short."""
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
+    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.1)
+    peer, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        await leg.connect(await peer.transport(), dtls_role="passive")
+        await peer.connect(leg.local_transport)
+        await observer.connected()
+        for protocol in peer.connection._protocols:
+            protocol.transport.abort()
+        assert await observer.last(2) == "failed: the peer stopped answering"
+
+
+async def test_a_plane_that_stops_closes_its_legs(start_plane: PlaneFactory) -> None:
+    a, b = await start_plane(), await start_plane()
+    _, _, _, there = await connected(a, b)
+    await a.stop()
+    await a.stop()
+    assert await there.last(2) == "closed"
+
+
+async def test_an_observer_that_breaks_breaks_nothing_else(plane: MediaPlane, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Observer):
+        def leg_connected(self) -> None:
+            super().leg_connected()
+            raise ZeroDivisionError
+
+    peer, observer = OrtcPeer(controlling=True), Broken()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(leg):
+        await leg.connect(await peer.transport(), dtls_role="passive")
+        await peer.connect(leg.local_transport)
+        await observer.connected()
+        await peer.close()
+        assert await observer.last(2) == "closed"
+    assert "its observer broke" in caplog.text

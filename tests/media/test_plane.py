@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+
+import numpy as np
+import pytest
+
+from focus.media.plane import Direction, MediaPlane, machine_addresses
+from focus.media.tones import SAMPLE_RATE, Tone
+
+from .conftest import PlaneFactory
+from .peers import Ear, Observer, level, until
+from .test_leg import connected
+
+
+def test_the_machine_is_reached_at_its_addresses_loopback_last() -> None:
+    addresses = [ipaddress.ip_address(address) for address in machine_addresses()]
+    assert ipaddress.ip_address("127.0.0.1") in addresses
+    assert not any(address.is_link_local for address in addresses)
+    assert [address.is_loopback for address in addresses] == sorted(address.is_loopback for address in addresses)
+    for address in addresses:
+        with socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+
+
+async def test_the_unspecified_address_means_all_of_them_on_one_port() -> None:
+    plane = MediaPlane([("0.0.0.0", 0), ("::", 0)])
+    await plane.start()
+    assert sorted(host for host, _ in plane.addresses) == sorted(machine_addresses())
+    assert {port for _, port in plane.addresses} == {plane.port}
+    assert plane.port != 0
+    await plane.stop()
+
+
+async def test_a_port_in_use_is_refused(plane: MediaPlane) -> None:
+    other = MediaPlane([("127.0.0.1", plane.port)])
+    with pytest.raises(OSError, match=r".") as refusal:
+        await other.start()
+    assert refusal.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.parametrize("addresses", [[], [("localhost", 0)], [("127.0.0.256", 0)]])
+def test_what_is_no_address_is_refused(addresses: list[tuple[str, int]]) -> None:
+    with pytest.raises(ValueError, match=r"address"):
+        MediaPlane(addresses)
+
+
+def test_a_public_address_must_be_one() -> None:
+    with pytest.raises(ValueError, match=r"example\.org"):
+        MediaPlane([("127.0.0.1", 0)], public_addresses=["example.org"])
+
+
+async def test_a_plane_that_does_not_run_makes_no_legs() -> None:
+    with pytest.raises(RuntimeError, match="not running"):
+        MediaPlane([("127.0.0.1", 0)]).create_leg(controlling=True, observer=Observer())
+
+
+async def test_the_port_is_free_again_after_stopping() -> None:
+    first = MediaPlane([("127.0.0.1", 0)])
+    await first.start()
+    port = first.port
+    await first.stop()
+    second = MediaPlane([("127.0.0.1", port)])
+    await second.start()
+    assert second.port == port
+    await second.stop()
+
+
+@pytest.mark.parametrize(
+    ("direction", "first_is_heard", "first_hears"),
+    [(Direction.DUPLEX, True, True), (Direction.SEND, True, False), (Direction.RECV, False, True)],
+)
+async def test_a_join_goes_the_way_it_says(
+    start_plane: PlaneFactory, direction: Direction, first_is_heard: bool, first_hears: bool
+) -> None:
+    plane = await start_plane()
+    leg, far, _, _ = await connected(plane, await start_plane())
+    mixer = plane.create_mixer()
+    plane.join(leg.node, mixer, direction)
+    far.play(Tone(440).samples(10 * SAMPLE_RATE))
+    plane.play(mixer, Tone(660).samples(10 * SAMPLE_RATE))
+    assert plane.play_pending(mixer) > 0
+    said, mixed, reached = leg.tap(), plane.tap(mixer), far.tap()
+    await Ear(said.read).until_heard(440)
+    await Ear(mixed.read).until_heard(660, *([440] if first_is_heard else []))
+    if first_hears:
+        await Ear(reached.read).until_heard(660)
+    assert (level(await Ear(mixed.read).next(0.3), 440) > -40) is first_is_heard
+    assert (level(await Ear(reached.read).next(0.3), 660) > -40) is first_hears
+    plane.unjoin(leg.node, mixer)
+    if first_is_heard:
+        await until(lambda: level(np.concatenate([np.ones(9600), mixed.read()])[-9600:], 440) < -60)
+    plane.remove_mixer(mixer)
+    plane.unjoin(leg.node, mixer)
+    for tap in (said, mixed, reached):
+        tap.close()
+        tap.close()
+        assert not len(tap.read())
+
+
+async def test_a_loop_and_an_unknown_node_are_refused(plane: MediaPlane) -> None:
+    a, b, c = (plane.create_mixer() for _ in range(3))
+    plane.join(a, b)
+    plane.join(b, c)
+    with pytest.raises(ValueError, match=r"."):
+        plane.join(c, a)
+    with pytest.raises(ValueError, match=r"."):
+        plane.join(a, 1_000_000)
