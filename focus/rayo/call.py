@@ -258,6 +258,7 @@ class Call(Joinable):
             return
         self.stage = Stage.ENDED
         self.peer_speaking(False)
+        self.node = None  # the leg is closed, and the plane has dropped its joins with it
         self.unjoin_all()
         condition = reason.condition
         name = "hangup-command" if self._commanded_end and not by_peer else _END.get(condition, "error")
@@ -265,7 +266,6 @@ class Call(Joinable):
         end = End.of(name, platform_code=condition)
         for listener in dict.fromkeys([*self.audience(), *sorted(self._watchers, key=str)]):
             self._emitter.emit(self.address, listener, end)
-        self.node = None
         self.ended.set()
         self.close()
         self._calls.call_ended(self)

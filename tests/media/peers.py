@@ -23,6 +23,7 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
+from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtpPacket
 from aiortc.sdp import SessionDescription, candidate_to_sdp
 
@@ -147,9 +148,10 @@ class PeerConnection:
         self._task = asyncio.create_task(self._hear(track))
 
     async def _hear(self, track: MediaStreamTrack) -> None:
-        while True:
-            frame = await track.recv()
-            self._heard.append(frame.to_ndarray()[0][::2])  # left
+        with contextlib.suppress(MediaStreamError):  # the other end has hung up
+            while True:
+                frame = await track.recv()
+                self._heard.append(frame.to_ndarray()[0][::2])  # left
 
     def _take(self) -> np.ndarray:
         heard, self._heard = self._heard, []

@@ -1,0 +1,112 @@
+"""A caller that shares no code with the focus: a plain RTCPeerConnection of aiortc, signalled with written stanzas."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from uuid import uuid4
+from xml.etree import ElementTree as ET
+
+from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
+from focus.wire.ice import Transport
+from focus.wire.jid import JID
+from focus.wire.jingle import JINGLE, Jingle
+from focus.wire.rtp import AUDIO_LEVEL
+from tests.interop.conftest import StanzaClient
+from tests.media.peers import PeerConnection
+
+JMI = "urn:xmpp:jingle-message:{dialect}"
+DISCO_INFO = "http://jabber.org/protocol/disco#info"
+
+
+class AiortcCaller:
+    """Calls a room in one of the dialects of XEP-0353, or straight away; reads conference documents if `coin`."""
+
+    def __init__(self, client: StanzaClient, frequency: float, *, coin: bool = True) -> None:
+        self.client = client
+        self.connection = PeerConnection(frequency)
+        self.sid = str(uuid4())
+        self.focus: JID | None = None
+        features = "<feature var='urn:xmpp:jingle:1'/>" + ("<feature var='urn:xmpp:coin:1'/>" if coin else "")
+        client.answers[f"{{{DISCO_INFO}}}query"] = lambda _: ET.fromstring(
+            f"<query xmlns='{DISCO_INFO}'>{features}</query>"
+        )
+
+    async def call(self, room: JID, *, dialect: int | None = 0, trickle: bool = False) -> Jingle:
+        """Until the session-accept, which is returned."""
+        device = room.with_resource("focus")
+        if dialect is not None:
+            namespace = JMI.format(dialect=dialect)
+            self.client.send(
+                f"<message type='chat' to='{room}'><propose xmlns='{namespace}' id='{self.sid}'>"
+                "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose>"
+                "<store xmlns='urn:xmpp:hints'/></message>"
+            )
+            await self.client.expect_child(f"{{{namespace}}}ringing", id=self.sid)
+            taken = await self.client.expect_child(
+                f"{{{namespace}}}{'proceed' if dialect == 0 else 'accept'}", id=self.sid
+            )
+            device = JID.parse(taken.get("from", ""))
+        self.focus = device
+        transport, payload, extension = await self.connection.offer()
+        first = transport.model_copy(update={"candidates": ()}) if trickle else transport
+        await self.jingle(
+            "session-initiate",
+            "<content creator='initiator' name='a0' senders='both'>"
+            "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>"
+            f"{payload.to_string()}<rtcp-mux/>"
+            f"<rtp-hdrext xmlns='urn:xmpp:jingle:apps:rtp:rtp-hdrext:0' id='{extension}' uri='{AUDIO_LEVEL}'/>"
+            f"</description>{_with_setup(first, 'actpass')}</content>",
+        )
+        if trickle:
+            for candidate in transport.candidates:
+                one = Transport(ufrag=transport.ufrag, pwd=transport.pwd, candidates=(candidate,))
+                await self.jingle(
+                    "transport-info", f"<content creator='initiator' name='a0'>{one.to_string()}</content>"
+                )
+        accepted = await self.client.expect_child(f"{{{JINGLE}}}jingle", action="session-accept", sid=self.sid)
+        accept = Jingle.parse(accepted[0])
+        (content,) = accept.contents
+        assert content.transport is not None
+        assert content.description is not None
+        setup = content.transport.fingerprints[0].setup
+        remote = SimpleNamespace(local_transport=content.transport, ssrc=content.description.sources[0].ssrc)
+        await self.connection.accept(remote, payload, extension, str(setup))  # type: ignore[arg-type]
+        return accept
+
+    async def jingle(self, action: str, content: str) -> None:
+        """Send an action of this session; returns when it was acknowledged, raises its `StanzaError`."""
+        assert self.focus is not None
+        await self.client.ask(
+            self.focus,
+            "set",
+            f"<jingle xmlns='{JINGLE}' action='{action}' initiator='{self.client.jid}' sid='{self.sid}'>"
+            f"{content}</jingle>",
+        )
+
+    async def hang_up(self) -> None:
+        await self.jingle("session-terminate", "<reason><success/></reason>")
+
+    async def document(self) -> ConferenceInfo:
+        """The next conference document."""
+        stanza = await self.client.expect_child(f"{{{CONFERENCE_INFO}}}conference-info", sid=self.sid)
+        return ConferenceInfo.parse(stanza[0])
+
+    async def document_of(self, *names: str) -> ConferenceInfo:
+        """The next conference document that lists just these people."""
+        while True:
+            document = await self.document()
+            if listed(document) == sorted(names):
+                return document
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+
+def listed(document: ConferenceInfo) -> list[str]:
+    """The people in a document, by name."""
+    return sorted(user.display_text or "" for user in document.users.users) if document.users else []
+
+
+def _with_setup(transport: Transport, setup: str) -> str:
+    fingerprints = tuple(one.model_copy(update={"setup": setup}) for one in transport.fingerprints[:1])
+    return transport.model_copy(update={"fingerprints": fingerprints}).to_string()
