@@ -14,7 +14,6 @@ import logging
 import socket
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
 
 import ifaddr
 import numpy as np
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from focus.media.leg import Leg, LegObserver, SourceIds, Tap
 from focus.media.transport import Address
-from mixer_ext import Plane
+from mixer_ext import Event, Plane
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +152,7 @@ class MediaPlane:
             except Exception:  # what one peer sends must not cost another its events
                 logger.exception("event %s of leg %s broke", event[0], event[1])
 
-    def _dispatch(self, event: tuple[Any, ...]) -> None:
+    def _dispatch(self, event: Event) -> None:
         leg = self._legs.get(event[1])
         if leg is None:
             return  # it was closed after the plane had written this down
