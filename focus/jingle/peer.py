@@ -309,6 +309,8 @@ class PeerSession(Serial):
                 await effect(self, jingle)
 
             self._do(act)
+        if action is Action.SESSION_INITIATE and self._accepting:
+            self._do(self._answer)
 
     # What the leg tells
 
@@ -357,9 +359,6 @@ class PeerSession(Serial):
             negotiation.consider(jingle, self._codecs, self._foreign)
         except NegotiationError as error:
             self._fail(error)
-            return
-        if self._accepting:
-            await self._answer()
 
     async def _answer(self) -> None:
         if self._session.state is not State.PENDING or self._offer is None:
