@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two documents to a peer that does not answer them.
 SILENT_INTERVAL = 1.0
+#: Seconds between two attempts to reach a peer that is offline, at most.
+LONGEST_DELAY = 8.0
 #: Seconds that an answer is waited for.
 ANSWER_TIMEOUT = 10.0
 
@@ -55,6 +57,8 @@ class Notification:
         self._version = 0
         self._changed = asyncio.Event()
         self._last: ConferenceInfo | None = None
+        self._silent = False
+        self._acknowledged = False
 
     def changed(self, *, force: bool = False) -> None:
         """The conference has changed; with `force` a document is sent even if it says the same as the last."""
@@ -66,30 +70,40 @@ class Notification:
         """Send until cancelled, or until the peer says that it wants none."""
         if not COIN_FEATURES & await self._features(self._peer):
             return
-        silent = False
+        delay = self._coalesce
         while True:
             await self._changed.wait()
-            await asyncio.sleep(SILENT_INTERVAL if silent else self._coalesce)
+            await asyncio.sleep(delay)
             self._changed.clear()
             document = self._document()
             if document == self._last:
                 continue
             try:
-                async with asyncio.timeout(SILENT_INTERVAL if silent else ANSWER_TIMEOUT):
+                async with asyncio.timeout(SILENT_INTERVAL if self._silent else ANSWER_TIMEOUT):
                     await self._outbox.iq_set(self._local, self._peer, self._next(document))
-            except (ServiceUnavailable, FeatureNotImplemented):
-                log.info("%s does not take conference documents", self._peer)
-                return
+            except (ServiceUnavailable, FeatureNotImplemented) as error:
+                if not self._acknowledged or isinstance(error, FeatureNotImplemented):
+                    log.info("%s does not take conference documents", self._peer)
+                    return
+                delay = self._try_again(delay)  # it has taken some: it is offline, and may come back
+                continue
             except StanzaError as error:
                 log.info("%s refused a conference document: %s", self._peer, error)
             except TimeoutError:
-                silent = True
+                self._silent = True
             except ConnectionError:
-                self._version -= 1  # it has not left; the reconnection forces a new one
+                self._version -= 1  # it has not left
+                delay = self._try_again(delay)
                 continue
             else:
-                silent = False
+                self._silent, self._acknowledged = False, True
             self._last = document
+            delay = SILENT_INTERVAL if self._silent else self._coalesce
+
+    def _try_again(self, delay: float) -> float:
+        """What could not be delivered is sent again, after twice the time."""
+        self._changed.set()
+        return min(max(2 * delay, 0.5), LONGEST_DELAY)
 
     def full(self) -> ConferenceInfo:
         """The document now, for a peer that asks for it."""

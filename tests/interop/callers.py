@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from uuid import uuid4
 from xml.etree import ElementTree as ET
@@ -11,8 +13,8 @@ from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle
 from focus.wire.rtp import AUDIO_LEVEL
-from tests.interop.conftest import StanzaClient
-from tests.media.peers import PeerConnection
+from tests.interop.running import PATIENCE, StanzaClient
+from tests.media.peers import PeerConnection, level
 
 JMI = "urn:xmpp:jingle-message:{dialect}"
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
@@ -110,3 +112,22 @@ def listed(document: ConferenceInfo) -> list[str]:
 def _with_setup(transport: Transport, setup: str) -> str:
     fingerprints = tuple(one.model_copy(update={"setup": setup}) for one in transport.fingerprints[:1])
     return transport.model_copy(update={"fingerprints": fingerprints}).to_string()
+
+
+CallerFactory = Callable[[str, float], Awaitable[AiortcCaller]]
+
+
+async def assert_hears(one: AiortcCaller, others: list[float], own: float) -> None:
+    """It hears all of the others, and not itself: its own tone is at least 40 dB below each of theirs."""
+    await one.connection.ear.until_heard(*others)
+    heard = await one.connection.ear.next(1.0)
+    levels = [level(heard, frequency) for frequency in others]
+    assert min(levels) > -25, f"not heard: {dict(zip(others, levels, strict=True))}"
+    assert level(heard, own) < min(levels) - 40
+
+
+async def until_gone(one: AiortcCaller, frequency: float) -> None:
+    """Return when the tone is no longer heard."""
+    async with asyncio.timeout(PATIENCE):
+        while level(await one.connection.ear.next(0.2), frequency) > -60:
+            pass

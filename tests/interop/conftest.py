@@ -1,196 +1,23 @@
-"""A real Prosody, the whole service beside it, and clients that speak plain stanzas to it."""
+"""A real Prosody, the whole service beside it, and clients and callers."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
-from xml.etree import ElementTree as ET
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
-from pydantic import SecretStr
 
-from focus.client.connection import Account, Connection
-from focus.service.config import (
-    Address,
-    ConferenceSettings,
-    HttpSettings,
-    MediaSettings,
-    MetricsSettings,
-    RayoSettings,
-    Settings,
-    XmppSettings,
-)
+from focus.client.connection import Account
 from focus.service.prosody import Prosody
-from focus.service.ready import ServiceReady
-from focus.service.wiring import Service
-from focus.wire.base import serialize
 from focus.wire.jid import JID
-
-PASSWORD = "secret"
-#: Seconds for anything to happen; only a failing test waits so long.
-PATIENCE = 20.0
-
-
-@dataclass
-class RunningFocus:
-    """The service, and where it listens."""
-
-    service: Service
-    ready: ServiceReady
-    prosody: Prosody
-
-    @property
-    def http(self) -> str:
-        assert self.ready.http is not None
-        return f"http://{self.ready.http[0]}:{self.ready.http[1]}"
-
-    @property
-    def health(self) -> str:
-        assert self.ready.metrics is not None
-        return f"http://{self.ready.metrics[0]}:{self.ready.metrics[1]}"
-
-    def mixer(self, room: str) -> JID:
-        return JID(room, self.prosody.focus)
-
-    def room(self, room: str) -> JID:
-        return JID(room, self.prosody.rooms)
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until `condition` holds, which nothing tells us of; fails where it never does."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():  # noqa: ASYNC110 - there is no event to wait for
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError("it never became so") from None
-
-
-def settings_for(prosody: Prosody, **conference: Any) -> Settings:
-    """The configuration of a focus beside `prosody`, on loopback, on free ports."""
-    return Settings(
-        xmpp=XmppSettings(
-            jid=prosody.focus,
-            secret=SecretStr(prosody.secret),
-            host=prosody.component[0],
-            port=prosody.component[1],
-            muc=prosody.rooms,
-        ),
-        media=MediaSettings(addresses=("127.0.0.1",), port=0),
-        http=HttpSettings(
-            listen=Address("127.0.0.1", 0), domain=prosody.domain, guests=prosody.guests, websocket=prosody.websocket
-        ),
-        metrics=MetricsSettings(listen=Address("127.0.0.1", 0)),
-        conference=ConferenceSettings(**{"strangers": True, **conference}),
-        rayo=RayoSettings(controllers=(f"controller@{prosody.domain}",)),
-    )
-
-
-@asynccontextmanager
-async def serve(prosody: Prosody, settings: Settings) -> AsyncIterator[RunningFocus]:
-    """The service while it runs; what it raises comes out here."""
-    stop = asyncio.Event()
-    up: asyncio.Future[ServiceReady] = asyncio.get_running_loop().create_future()
-    service = Service(settings)
-    running = asyncio.create_task(service.run(stop, up.set_result))
-    try:
-        await asyncio.wait({running, up}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            running.result()
-        yield RunningFocus(service, await up, prosody)
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, PATIENCE)
+from tests.interop.callers import AiortcCaller, CallerFactory
+from tests.interop.running import PASSWORD, ClientFactory, RunningFocus, StanzaClient, serve, settings_for
 
 
 @pytest.fixture
 async def focus(prosody: Prosody) -> AsyncIterator[RunningFocus]:
     async with serve(prosody, settings_for(prosody)) as running:
         yield running
-
-
-@dataclass
-class StanzaClient:
-    """An XMPP client that sends what it is told, and keeps all that comes until somebody expects it.
-
-    `answers` gives the results of requests by the tag of their child; others are answered with an empty result.
-    """
-
-    connection: Connection = field(init=False)
-    received: list[ET.Element] = field(default_factory=list)
-    answers: dict[str, Callable[[ET.Element], ET.Element | None]] = field(default_factory=dict)
-    arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    @property
-    def jid(self) -> JID:
-        return self.connection.jid
-
-    def message(self, stanza: ET.Element) -> None:
-        self._take(stanza)
-
-    def presence(self, stanza: ET.Element) -> None:
-        self._take(stanza)
-
-    def iq(self, stanza: ET.Element) -> ET.Element | None:
-        self._take(stanza)
-        answer = self.answers.get(stanza[0].tag)
-        return answer(stanza) if answer is not None else None
-
-    def disconnected(self, reason: str) -> None:
-        pass
-
-    def send(self, text: str) -> None:
-        """Send the stanza written in `text`, in `jabber:client` if it says nothing else."""
-        tree = ET.fromstring(text.replace(" ", " xmlns='jabber:client' ", 1))
-        self.connection.send(tree)
-
-    async def ask(self, to: JID, type: str, child: str) -> ET.Element:
-        """The result stanza; raises the `StanzaError` that comes instead."""
-        assert type in ("get", "set")
-        return await self.connection.iq(to, type, ET.fromstring(child))  # type: ignore[arg-type]
-
-    async def expect(self, what: str, matches: Callable[[ET.Element], bool]) -> ET.Element:
-        """The first stanza that matches, also among those that have come already; it is taken out."""
-        async with self.arrived:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    while True:
-                        for stanza in self.received:
-                            if matches(stanza):
-                                self.received.remove(stanza)
-                                return stanza
-                        await self.arrived.wait()
-            except TimeoutError:
-                seen = "\n".join(serialize(stanza, "jabber:client") for stanza in self.received)
-                raise AssertionError(f"no {what}; there came:\n{seen}") from None
-
-    async def expect_child(self, tag: str, **attributes: str) -> ET.Element:
-        """The next stanza with a child `tag` that has `attributes`."""
-
-        def matches(stanza: ET.Element) -> bool:
-            return any(
-                child.tag == tag and all(child.get(name) == value for name, value in attributes.items())
-                for child in stanza
-            )
-
-        return await self.expect(f"{tag} {attributes}", matches)
-
-    def _take(self, stanza: ET.Element) -> None:
-        async def put() -> None:
-            async with self.arrived:
-                self.received.append(stanza)
-                self.arrived.notify_all()
-
-        task = asyncio.get_running_loop().create_task(put())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-ClientFactory = Callable[[str], Awaitable[StanzaClient]]
 
 
 @pytest.fixture
@@ -204,12 +31,24 @@ async def client(prosody: Prosody) -> AsyncIterator[ClientFactory]:
             if local not in known:
                 await prosody.add_user(f"{local}@{prosody.domain}", PASSWORD)
                 known.add(local)
-            made = StanzaClient()
             jid = JID(local, prosody.domain, resource or "test")
-            made.connection = Connection(Account(jid, PASSWORD, prosody.c2s, insecure=True), made)
-            await made.connection.connect()
-            closing.push_async_callback(made.connection.close)
-            made.connection.send(ET.fromstring("<presence xmlns='jabber:client'/>"))
+            made = StanzaClient(Account(jid, PASSWORD, prosody.c2s, insecure=True))
+            await made.connect()
+            closing.push_async_callback(made.close)
             return made
 
         yield connect
+
+
+@pytest.fixture
+async def caller(client: ClientFactory, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CallerFactory]:
+    """Makes callers with accounts of their own. aiortc offers no loopback addresses by itself."""
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+    async with AsyncExitStack() as closing:
+
+        async def make(name: str, frequency: float) -> AiortcCaller:
+            made = AiortcCaller(await client(name), frequency)
+            closing.push_async_callback(made.close)
+            return made
+
+        yield make

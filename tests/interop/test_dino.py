@@ -16,7 +16,7 @@ from focus.wire.conference_info import CONFERENCE_INFO
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle
 from focus.wire.jingle_message import JMI_0
-from tests.interop.conftest import ClientFactory, RunningFocus, StanzaClient, eventually
+from tests.interop.running import ClientFactory, RunningFocus, StanzaClient, eventually
 
 pytestmark = pytest.mark.interop
 
