@@ -31,7 +31,8 @@ class PresenceResponder:
         self._connection = connection
         self._caps = caps
         self._resource = resource
-        self._watchers: OrderedDict[tuple[JID, JID], None] = OrderedDict()
+        # Who has been shown which address, and whether it has asked for the watcher's presence in turn.
+        self._watchers: OrderedDict[tuple[JID, JID], bool] = OrderedDict()
 
     def handle_presence(self, stanza: ET.Element) -> bool:
         """Whether the presence was about a subscription, or a probe."""
@@ -44,11 +45,10 @@ class PresenceResponder:
             log.info("presence of type %s: %s", kind, error)
             return True
         if kind == "subscribe":
-            self._connection.send(presence(watched, watcher.bare, "subscribed"))
-            self._connection.send(presence(watched, watcher.bare, "subscribe"))
-            self._show(watched, watcher.bare)
+            self._subscribed(watched, watcher.bare)
         elif kind == "probe":
-            self._show(watched, watcher)
+            self._remember(watched, watcher.bare)
+            self._available(watched, watcher)
         elif kind == "unsubscribe":
             self._watchers.pop((watched, watcher.bare), None)
             self._connection.send(presence(watched, watcher.bare, "unsubscribe"))
@@ -65,12 +65,19 @@ class PresenceResponder:
             self._connection.send(presence(watched.with_resource(self._resource), watcher, "unavailable"))
         self._watchers.clear()
 
-    def _show(self, watched: JID, watcher: JID) -> None:
-        self._watchers[watched, watcher.bare] = None
-        self._watchers.move_to_end((watched, watcher.bare))
+    def _subscribed(self, watched: JID, watcher: JID) -> None:
+        self._connection.send(presence(watched, watcher, "subscribed"))
+        if not self._watchers.get((watched, watcher)):
+            # Once: with another program that does the same as we do, this would never end.
+            self._connection.send(presence(watched, watcher, "subscribe"))
+        self._remember(watched, watcher, asked=True)
+        self._available(watched, watcher)
+
+    def _remember(self, watched: JID, watcher: JID, asked: bool = False) -> None:
+        self._watchers[watched, watcher] = asked or self._watchers.get((watched, watcher), False)
+        self._watchers.move_to_end((watched, watcher))
         if len(self._watchers) > MAX_WATCHERS:
             self._watchers.popitem(last=False)
-        self._available(watched, watcher)
 
     def _available(self, watched: JID, watcher: JID) -> None:
         self._connection.send(presence(watched.with_resource(self._resource), watcher, None, self._caps()))

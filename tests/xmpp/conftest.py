@@ -184,6 +184,8 @@ async def login(prosody: Prosody) -> AsyncIterator[Callable[..., Awaitable[Clien
         clients.append(client)
         client.connect(*prosody.c2s)
         await client.wait_until("session_start", 10)
+        await client.get_roster()  # a server tells about subscriptions only those who have asked for the roster
+        await client.plugin["xep_0115"].update_caps(broadcast=False)
         client.send_presence()
         return client
 

@@ -1,0 +1,266 @@
+"""Service discovery as clients and servers see it, and what we learn about them."""
+
+from __future__ import annotations
+
+import asyncio
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from slixmpp import ComponentXMPP
+from slixmpp.plugins.xep_0030.stanza import DiscoInfo
+
+from focus.wire.conditions import FeatureNotImplemented, ItemNotFound
+from focus.wire.jid import JID
+from focus.xmpp.connection import Connection
+from focus.xmpp.discovery import CAPS, DISCO_INFO, FEATURES, INFO_QUERY, Discovery, verification_string
+
+from .conftest import Party
+
+ROOMS = ((JID.parse("tea@focus.localhost"), "Tea"), (JID.parse("coffee@focus.localhost"), "Coffee"))
+ADDRESSES = ["focus.localhost", "tea@focus.localhost", "tea@focus.localhost/focus", "focus@focus.localhost/tea"]
+STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
+
+# What Conversations, Dino, Monal and Movim look for before they show a call button.
+CALLABLE = {
+    "urn:xmpp:jingle:1",
+    "urn:xmpp:jingle:transports:ice-udp:1",
+    "urn:xmpp:jingle:apps:rtp:1",
+    "urn:xmpp:jingle:apps:rtp:audio",
+    "urn:xmpp:jingle:apps:dtls:0",
+    "urn:xmpp:jingle-message:0",
+}
+
+
+@pytest.fixture
+def discovery(component: Connection, party: Party) -> Discovery:
+    """Behind a binding that does no more than this."""
+    discovery = Discovery(component, lambda: ROOMS)
+
+    async def answer(stanza: ET.Element) -> ET.Element | None:
+        if discovery.answers(stanza[0]):
+            return discovery.answer(stanza)
+        raise FeatureNotImplemented
+
+    def observe(stanza: ET.Element) -> bool:
+        discovery.observe(stanza)
+        return False
+
+    party.on_iq, party.on_presence = answer, observe
+    return discovery
+
+
+def features_of(answer: ET.Element) -> set[str]:
+    return {feature.get("var") for feature in answer.iter(f"{{{DISCO_INFO}}}feature")}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+async def test_every_address_says_that_it_can_be_called(discovery, login, address):
+    alice = await login("alice")
+    caps = discovery.caps_element()
+    for number, node in enumerate(("", f" node='{caps.get('node')}#{caps.get('ver')}'")):
+        answer = await alice.asks(address, f"<query xmlns='{DISCO_INFO}'{node}/>", id=f"d{number}")
+        assert answer.get("type") == "result"
+        assert features_of(answer) == set(FEATURES) >= CALLABLE
+        identity = answer.find(f".//{{{DISCO_INFO}}}identity")
+        assert (identity.get("category"), identity.get("type")) == ("conference", "audio-focus")
+        assert verification_string(answer.find(INFO_QUERY), "sha-1") == caps.get("ver")
+        assert answer.find(INFO_QUERY).get("node") == (f"{caps.get('node')}#{caps.get('ver')}" if node else None)
+
+
+def test_no_video_is_offered():
+    """It would show a video button that nobody answers."""
+    assert "urn:xmpp:jingle:apps:rtp:video" not in FEATURES
+
+
+async def test_an_unknown_node_is_not_found(discovery, login):
+    alice = await login("alice")
+    for number, namespace in enumerate((DISCO_INFO, "http://jabber.org/protocol/disco#items")):
+        answer = await alice.asks("tea@focus.localhost", f"<query xmlns='{namespace}' node='x'/>", id=f"d{number}")
+        assert answer.find(f".//{STANZAS}item-not-found") is not None
+
+
+async def test_discovery_cannot_be_set(discovery, login):
+    answer = await (await login("alice")).asks("tea@focus.localhost", f"<query xmlns='{DISCO_INFO}'/>", "set")
+    assert answer.find(f".//{STANZAS}feature-not-implemented") is not None
+
+
+async def test_the_domain_lists_the_rooms_and_a_room_lists_nothing(discovery, login):
+    alice = await login("alice")
+    query = "<query xmlns='http://jabber.org/protocol/disco#items'/>"
+    items = (await alice.asks("focus.localhost", query, id="i1")).findall(".//{*}item")
+    assert [(item.get("jid"), item.get("name")) for item in items] == [(str(jid), name) for jid, name in ROOMS]
+    assert (await alice.asks("tea@focus.localhost", query, id="i2")).findall(".//{*}item") == []
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+async def test_a_ping_is_answered(discovery, login, address):
+    answer = await (await login("alice")).asks(address, "<ping xmlns='urn:xmpp:ping'/>")
+    assert (answer.get("type"), len(answer)) == ("result", 0)
+
+
+# --- others -----------------------------------------------------------------------------------------------------------
+
+
+def questions(client) -> list[str]:
+    """By which addresses of ours the client has been asked; its server asks, too."""
+    asked = [tree for tree in client.inbox.items if tree.tag == "{jabber:client}iq" and tree.get("type") == "get"]
+    return [tree.get("from") for tree in asked if JID.parse(tree.get("from")).domain == "focus.localhost"]
+
+
+async def test_a_client_is_asked_once_by_all_who_want_to_know(discovery, login):
+    alice = await login("alice", features=("urn:xmpp:coin:1",))
+    answers = await asyncio.gather(*(discovery.features(alice.jid) for _ in range(5)))
+    assert all("urn:xmpp:coin:1" in features for features in answers)
+    assert "urn:xmpp:coin:1" in await discovery.features(alice.jid)
+    assert questions(alice) == ["focus.localhost"]
+
+
+async def test_the_question_comes_from_whom_it_concerns(discovery, login):
+    alice = await login("alice")
+    await discovery.features(alice.jid, sender=JID.parse("tea@focus.localhost"))
+    assert questions(alice) == ["tea@focus.localhost"]
+
+
+async def test_whoever_has_the_same_software_is_not_asked_again(discovery, party, login):
+    alice, bob = await login("alice", features=("urn:xmpp:coin:1",)), await login("bob", features=("urn:xmpp:coin:1",))
+    seen = []
+    for client in (alice, bob):
+        client.send_presence(pto="tea@focus.localhost")
+        seen.append(await party.presences.get(lambda tree: True))
+    assert seen[0].find(f"{{{CAPS}}}c").attrib == seen[1].find(f"{{{CAPS}}}c").attrib
+    assert "urn:xmpp:coin:1" in await discovery.features(alice.jid)
+    bob.ignore_requests()
+    assert "urn:xmpp:coin:1" in await discovery.features(bob.jid)
+    assert "urn:xmpp:coin:1" in await discovery.features(
+        JID.parse("carol@elsewhere.example/x"), seen[0].find(f"{{{CAPS}}}c")
+    )
+    assert questions(bob) == []
+
+
+async def test_a_false_verification_string_misleads_nobody(discovery, login, party):
+    """Mallory says that her software is Alice's; only she is taken for it."""
+    alice, mallory = await login("alice", features=("urn:xmpp:coin:1",)), await login("mallory")
+    alice.send_presence(pto="tea@focus.localhost")
+    caps = (await party.presences.get(lambda tree: True)).find(f"{{{CAPS}}}c")
+    mallory.say(f"<presence to='tea@focus.localhost'>{ET.tostring(caps, 'unicode')}</presence>")
+    await party.presences.get(lambda tree: tree.get("from") == str(mallory.jid))
+    mallory.ignore_requests()
+    asking = asyncio.create_task(discovery.features(mallory.jid))
+    asked = await mallory.hears("iq", "focus.localhost")
+    mallory.say(
+        f"<iq type='result' to='focus.localhost' id='{asked.get('id')}'>"
+        f"<query xmlns='{DISCO_INFO}' node='{asked[0].get('node')}'><feature var='urn:evil'/></query></iq>"
+    )
+    assert await asking == {"urn:evil"}
+    assert "urn:xmpp:coin:1" in await discovery.features(alice.jid)
+
+
+async def test_a_peer_that_refuses_or_is_gone_has_no_features(discovery, login):
+    assert await discovery.features(JID.parse("nobody@localhost/x")) == frozenset()
+    assert await discovery.features(JID.parse("alice@unreachable.example/x")) == frozenset()
+
+
+async def test_without_a_session_nobody_is_asked(prosody, party):
+    connection = Connection("focus.localhost", "x", "127.0.0.1", 1, party)
+    assert await Discovery(connection, tuple).features(JID.parse("alice@localhost/x")) == frozenset()
+
+
+async def test_caps_that_a_room_shows_are_known_under_the_real_jid_and_forgotten_with_it(discovery, login, party):
+    alice = await login("alice", features=("urn:xmpp:coin:1",))
+    alice.send_presence(pto="tea@focus.localhost")
+    caps = (await party.presences.get(lambda tree: True)).find(f"{{{CAPS}}}c")
+    await discovery.features(alice.jid)
+    user = "<x xmlns='http://jabber.org/protocol/muc#user'><item jid='bob@localhost/phone'/></x>"
+    shown = ET.fromstring(f"<presence xmlns='jabber:client' from='tea@rooms.localhost/Bob'>{user}</presence>")
+    shown.append(caps)
+    discovery.observe(shown)
+    for jid in ("bob@localhost/phone", "tea@rooms.localhost/Bob"):
+        assert "urn:xmpp:coin:1" in await discovery.features(JID.parse(jid))
+    discovery.observe(
+        ET.fromstring(
+            f"<presence xmlns='jabber:client' type='unavailable' from='tea@rooms.localhost/Bob'>{user}</presence>"
+        )
+    )
+    assert await discovery.features(JID.parse("bob@localhost/phone")) == frozenset()
+
+
+# --- verification strings ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def caps_of_slixmpp():
+    """slixmpp's own computation, as an oracle."""
+    stream = ComponentXMPP("focus.localhost", "x")
+    stream.register_plugin("xep_0115")
+    return lambda query: stream.plugin["xep_0115"].generate_verstring(DiscoInfo(xml=query), "sha-1")
+
+
+def test_a_simple_string_is_that_of_the_specification():
+    query = ET.fromstring(
+        f"<query xmlns='{DISCO_INFO}'><identity category='client' name='Exodus 0.9.1' type='pc'/>"
+        "<feature var='http://jabber.org/protocol/caps'/><feature var='http://jabber.org/protocol/disco#info'/>"
+        "<feature var='http://jabber.org/protocol/disco#items'/><feature var='http://jabber.org/protocol/muc'/></query>"
+    )
+    assert verification_string(query, "sha-1") == "QgayPKawpkPSDYmwT/WM94uAlu0="
+
+
+FORM = """
+<x xmlns='jabber:x:data' type='result'>
+  <field var='FORM_TYPE' type='hidden'><value>urn:xmpp:dataforms:softwareinfo</value></field>
+  <field var='ip_version' type='text-multi'><value>ipv6</value><value>ipv4</value></field>
+  <field var='os'><value>Mac</value></field><field var='os_version'><value>10.5.1</value></field>
+  <field var='software'><value>Psi</value></field><field var='software_version'><value>0.11</value></field>
+</x>
+"""
+
+
+def test_a_string_with_forms_and_languages_is_that_of_the_specification():
+    query = ET.fromstring(
+        f"<query xmlns='{DISCO_INFO}'><identity xml:lang='en' category='client' name='Psi 0.11' type='pc'/>"
+        "<identity xml:lang='el' category='client' name='Ψ 0.11' type='pc'/>"
+        "<feature var='http://jabber.org/protocol/caps'/><feature var='http://jabber.org/protocol/disco#info'/>"
+        f"<feature var='http://jabber.org/protocol/disco#items'/><feature var='http://jabber.org/protocol/muc'/>{FORM}"
+        "</query>"
+    )
+    assert verification_string(query, "sha-1") == "q07IKJEyjvHSyhy//CH0CxmKi8w="
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        "<identity category='client' type='pc'/><identity category='client' type='pc'/>",
+        "<feature var='a'/><feature var='a'/>",
+        FORM + FORM,
+    ],
+    ids=["identity", "feature", "form"],
+)
+def test_what_is_there_twice_makes_an_answer_ill_formed(twice):
+    assert verification_string(ET.fromstring(f"<query xmlns='{DISCO_INFO}'>{twice}</query>"), "sha-1") == ""
+
+
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"), max_size=8
+)
+
+
+@given(
+    identities=st.sets(st.tuples(WORDS.filter(bool), WORDS.filter(bool), WORDS), min_size=1, max_size=3),
+    features=st.sets(WORDS.filter(bool), min_size=1, max_size=6),
+)
+def test_any_string_is_the_one_that_slixmpp_makes(caps_of_slixmpp, identities, features):
+    query = ET.Element(INFO_QUERY)
+    for category, kind, name in identities:
+        ET.SubElement(query, f"{{{DISCO_INFO}}}identity", {"category": category, "type": kind, "name": name})
+    for feature in features:
+        ET.SubElement(query, f"{{{DISCO_INFO}}}feature", {"var": feature})
+    assert verification_string(query, "sha-1") == caps_of_slixmpp(query)
+
+
+async def test_the_errors_of_answer_carry_their_conditions(component):
+    discovery = Discovery(component, tuple)
+    with pytest.raises(ItemNotFound):
+        discovery.answer(
+            ET.fromstring(f"<iq xmlns='jabber:client' type='get'><query xmlns='{DISCO_INFO}' node='x'/></iq>")
+        )

@@ -1,0 +1,123 @@
+"""Presence and subscriptions as an ordinary client and its server see them: what shows the call button."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from focus.xmpp.discovery import CAPS, DISCO_INFO, Discovery
+from focus.xmpp.presence import PresenceResponder
+
+ROOM = "tea@focus.localhost"
+ROSTER = "<query xmlns='jabber:iq:roster'/>"
+
+
+@pytest.fixture
+def responder(component, party) -> PresenceResponder:
+    discovery = Discovery(component, tuple)
+    responder = PresenceResponder(component, discovery.caps_element)
+
+    async def answer(stanza: ET.Element) -> ET.Element | None:
+        return discovery.answer(stanza)
+
+    party.on_iq, party.on_presence, party.on_connected = answer, responder.handle_presence, responder.connected
+    return responder
+
+
+async def subscription(client, id: str) -> str | None:
+    roster = await client.asks(str(client.jid.bare), ROSTER, id=id)
+    return next(
+        (item.get("subscription") for item in roster.iter("{jabber:iq:roster}item") if item.get("jid") == ROOM), None
+    )
+
+
+async def add(client) -> ET.Element:
+    """As the dialogue "add contact" does it; returns the first available presence."""
+    client.say(f"<iq type='set' id='add'><query xmlns='jabber:iq:roster'><item jid='{ROOM}' name='Tea'/></query></iq>")
+    client.say(f"<presence type='subscribe' to='{ROOM}'/>")
+    await client.hears("presence", ROOM, "subscribed")
+    await client.hears("presence", ROOM, "subscribe")
+    client.say(f"<presence type='subscribed' to='{ROOM}'/>")
+    return await client.hears("presence", f"{ROOM}/focus", "available")
+
+
+async def test_a_contact_that_is_added_is_online_with_capabilities_and_in_both_directions(responder, login):
+    alice = await login("alice")
+    presence = await add(alice)
+    caps = presence.find(f"{{{CAPS}}}c")
+    assert await subscription(alice, "r1") == "both"
+    node = f"{caps.get('node')}#{caps.get('ver')}"
+    answer = await alice.asks(presence.get("from"), f"<query xmlns='{DISCO_INFO}' node='{node}'/>", id="info")
+    assert "urn:xmpp:jingle:apps:rtp:audio" in {one.get("var") for one in answer.iter(f"{{{DISCO_INFO}}}feature")}
+
+
+async def test_the_contact_is_online_again_at_the_next_login_and_stays_in_the_roster(responder, login):
+    await add(await login("alice"))
+    tablet = await login("alice", "tablet")
+    assert (await tablet.hears("presence", f"{ROOM}/focus", "available")).find(f"{{{CAPS}}}c") is not None
+    assert await subscription(tablet, "r2") == "both"
+
+
+async def test_the_probe_of_a_stranger_is_answered_with_presence_and_never_with_unsubscribed(responder, login):
+    alice = await login("alice")
+    alice.say(f"<presence type='probe' to='{ROOM}'/>")
+    assert (await alice.hears("presence", f"{ROOM}/focus", "available")).find(f"{{{CAPS}}}c") is not None
+    assert not [tree for tree in alice.inbox.items if tree.get("type") in ("unsubscribed", "unavailable")]
+
+
+async def test_a_contact_that_is_removed_lets_go_too(responder, login, party):
+    alice = await login("alice")
+    await add(alice)
+    alice.say(f"<presence type='unsubscribe' to='{ROOM}'/>")
+    await alice.hears("presence", ROOM, "unsubscribe")
+    assert not [tree for tree in alice.inbox.items if tree.get("type") in ("unsubscribed", "unavailable")]
+
+
+def test_somebody_who_subscribes_again_is_not_asked_again():
+    """Two programs that subscribe to whoever subscribes would never end; here the second is played by hand."""
+    sent: list[tuple[str | None, str | None]] = []
+    echo = PresenceResponder(Recording(sent), lambda: ET.Element(f"{{{CAPS}}}c"))
+    subscribe = ET.fromstring(f"<presence xmlns='jabber:client' type='subscribe' from='a@b.example' to='{ROOM}'/>")
+    for _ in range(2):
+        assert echo.handle_presence(subscribe)
+    assert sent == [
+        ("subscribed", ROOM),
+        ("subscribe", ROOM),
+        (None, f"{ROOM}/focus"),
+        ("subscribed", ROOM),
+        (None, f"{ROOM}/focus"),
+    ]
+
+
+class Recording:
+    """A connection as far as the responder uses one."""
+
+    def __init__(self, sent: list) -> None:
+        self.sent = sent
+
+    def send(self, tree: ET.Element) -> None:
+        self.sent.append((tree.get("type"), tree.get("from")))
+
+
+async def test_those_who_saw_us_are_told_again_when_our_connection_is_back(responder, component, party, login):
+    alice = await login("alice")
+    await add(alice)
+    component._stream.transport.abort()
+    await party.states.get(lambda state: state == "disconnected")
+    assert (await alice.hears("presence", f"{ROOM}/focus", "available")).find(f"{{{CAPS}}}c") is not None
+
+
+async def test_only_on_withdrawal_are_we_gone(responder, login):
+    alice = await login("alice")
+    await add(alice)
+    responder.withdraw()
+    await alice.hears("presence", f"{ROOM}/focus", "unavailable")
+
+
+async def test_other_presence_is_left_to_others(responder, party, login):
+    alice = await login("alice")
+    alice.say(f"<presence to='{ROOM}'/>")
+    assert (await party.presences.get(lambda tree: True)).get("type") is None
+    alice.say(f"<presence type='unavailable' to='{ROOM}'/>")
+    assert (await party.presences.get(lambda tree: True)).get("type") == "unavailable"
