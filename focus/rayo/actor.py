@@ -19,6 +19,7 @@ Outcome = Element | None
 A = TypeVar("A", bound="Actor")
 C = TypeVar("C", bound=Command)
 Method = Callable[[A, JID, C], Awaitable[Outcome]]
+_Letter = tuple[JID, Command, asyncio.Future[Outcome]]
 
 
 def on(kind: type[C]) -> Callable[[Method[A, C]], Method[A, C]]:
@@ -51,7 +52,7 @@ class Actor:
 
     def __init__(self, address: JID) -> None:
         self.address = address
-        self._mailbox: asyncio.Queue[tuple[JID, Command, asyncio.Future[Outcome]] | None] = asyncio.Queue()
+        self._mailbox: asyncio.Queue[_Letter | None] = asyncio.Queue()
         self._closed = False
 
     def submit(self, sender: JID, command: Command) -> asyncio.Future[Outcome]:
@@ -68,21 +69,30 @@ class Actor:
 
     async def run(self) -> None:
         """Work through the mailbox until `close`."""
-        while (letter := await self._mailbox.get()) is not None:
-            sender, command, answer = letter
-            try:
-                outcome = await self.carry_out(sender, command)
-            except StanzaError as refusal:
-                if not answer.cancelled():
-                    answer.set_exception(refusal)
-            except Exception:
-                log.exception("%s crashed on <%s/> from %s", self.address, type(command).__xml_tag__, sender)
-                if not answer.cancelled():
-                    answer.set_exception(InternalServerError())
-            else:
-                if not answer.cancelled():
-                    answer.set_result(outcome)
-        self._refuse_the_rest()
+        try:
+            while (letter := await self._mailbox.get()) is not None and not self._closed:
+                await self._answer(*letter)
+            _refuse(self, letter)
+        finally:
+            self.abandon()
+
+    async def _answer(self, sender: JID, command: Command, answer: asyncio.Future[Outcome]) -> None:
+        try:
+            outcome = await self.carry_out(sender, command)
+        except StanzaError as refusal:
+            error: StanzaError = refusal
+        except Exception:
+            log.exception("%s crashed on <%s/> from %s", self.address, type(command).__xml_tag__, sender)
+            error = InternalServerError()
+        except asyncio.CancelledError:
+            _refuse(self, (sender, command, answer))
+            raise
+        else:
+            if not answer.cancelled():
+                answer.set_result(outcome)
+            return
+        if not answer.cancelled():
+            answer.set_exception(error)
 
     async def carry_out(self, sender: JID, command: Command) -> Outcome:
         """Do what `command` asks. Raises `StanzaError` to refuse it."""
@@ -96,15 +106,21 @@ class Actor:
         """Raises `StanzaError` where `sender` may not command this actor."""
 
     def close(self) -> None:
-        """Take no further commands; those that wait are refused."""
+        """Take no further commands; those that wait are refused, not carried out."""
         if not self._closed:
             self._closed = True
             self._mailbox.put_nowait(None)
 
-    def _refuse_the_rest(self) -> None:
+    def abandon(self) -> None:
+        """Close where nothing runs the mailbox, or ever will: nobody may wait for an answer that cannot come."""
+        self.close()
         while not self._mailbox.empty():
-            if (letter := self._mailbox.get_nowait()) is not None and not letter[2].cancelled():
-                letter[2].set_exception(ItemNotFound(f"{self.address} is gone"))
+            _refuse(self, self._mailbox.get_nowait())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address}>"
+
+
+def _refuse(actor: Actor, letter: _Letter | None) -> None:
+    if letter is not None and not letter[2].done():
+        letter[2].set_exception(ItemNotFound(f"{actor.address} is gone"))

@@ -1,0 +1,80 @@
+"""A Rayo server on an honest plane and on the real one, and callers on a wire."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from focus.jingle.peer import Timeouts
+from focus.media.plane import MediaPlane
+from tests.jingle.pair import End
+
+from .scene import DOMAIN, Client, FakePlane, Focus, Net
+
+QUICK = Timeouts(answer=5, initiate=5, connect=5, closing=0.05, goodbye=0.2)
+ADMIN = "admin@example.org"
+
+
+@pytest.fixture(params=["honest fakes", "the media plane"])
+async def plane(request: pytest.FixtureRequest) -> AsyncIterator[FakePlane | MediaPlane]:
+    if request.param == "honest fakes":
+        yield FakePlane()
+        return
+    plane = MediaPlane([("127.0.0.1", 0)])
+    await plane.start()
+    yield plane
+    await plane.stop()
+
+
+@pytest.fixture
+async def net() -> AsyncIterator[Net]:
+    net = Net()
+    yield net
+    await asyncio.gather(*(end.close() for end in net.ends.values()))
+    await net.cut()
+
+
+@pytest.fixture
+async def focus(net: Net, plane: FakePlane) -> AsyncIterator[Focus]:
+    """After each test the server ends by itself and leaves nothing: no call, no mixer, no leg, no task."""
+    from focus.wire.jid import JID
+
+    before = asyncio.all_tasks()
+    focus = Focus(net, plane, controllers=frozenset({JID.parse(ADMIN)}))
+    await focus.start()
+    yield focus
+    await focus.stop()
+    await asyncio.gather(*(end.close() for end in net.ends.values()))
+    if isinstance(plane, FakePlane):
+        assert plane.snapshot() == {"legs": 0, "mixers": 0}
+    left = {task for task in asyncio.all_tasks() - before if "rayo" in task.get_name()}
+    assert not left
+
+
+@pytest.fixture
+def admin(focus: Focus) -> Client:
+    """A configured controller, outside."""
+    return focus.client(f"{ADMIN}/rayo")
+
+
+@pytest.fixture
+def owner(focus: Focus) -> Client:
+    """The potential controlling party of all inbound calls, outside."""
+    client = focus.client("juliet@example.org/balcony")
+    focus.takers.parties = [client.jid]
+    return client
+
+
+@pytest.fixture
+def alice(net: Net, plane: FakePlane) -> End:
+    return End(net, "alice@example.org/desk", plane.create_leg, timeouts=QUICK)
+
+
+@pytest.fixture
+def bob(net: Net, plane: FakePlane) -> End:
+    return End(net, "bob@example.org/phone", plane.create_leg, timeouts=QUICK)
+
+
+@pytest.fixture
+def room() -> str:
+    return f"tea@{DOMAIN}"
