@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import struct
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -90,7 +90,7 @@ class Espeak:
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, language: str | None = None
-    ) -> AsyncIterator[Samples]:
+    ) -> AsyncGenerator[Samples, None]:
         """See `Synthesizer.synthesize`. The process lives no longer than the iteration."""
         if len(text) > MAX_TEXT:
             raise SynthesisError(f"the text has {len(text)} characters, {MAX_TEXT} is the most")

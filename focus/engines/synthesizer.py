@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import numpy as np
@@ -29,7 +29,9 @@ class EngineMissing(SynthesisError):
 class Synthesizer(Protocol):
     """Turns text into speech."""
 
-    def synthesize(self, text: str, *, voice: str | None = None, language: str | None = None) -> AsyncIterator[Samples]:
+    def synthesize(
+        self, text: str, *, voice: str | None = None, language: str | None = None
+    ) -> AsyncGenerator[Samples, None]:
         """Speak `text`, as blocks of int16 mono samples at 48 kHz, the first one as soon as there is one.
 
         `voice` is a name of the engine, `language` a BCP 47 tag that counts where no voice is named. Raises

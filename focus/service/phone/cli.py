@@ -1,0 +1,266 @@
+"""`focus phone`: call somebody, or take calls, from the terminal.
+
+One line for each event, for people, or as JSON. What a call came to is the exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from focus.client.connection import Account
+from focus.engines.espeak import Espeak
+from focus.engines.synthesizer import SynthesisError
+from focus.jingle.peer import Timeouts
+from focus.media.files import AudioFileError
+from focus.service.config import Address
+from focus.service.phone.call import Sound
+from focus.service.phone.desk import FAILED, NOT_TAKEN, Desk, run
+from focus.service.phone.phone import Answering, Phone, Settings
+from focus.service.phone.sound import Source, file, speech, tone
+from focus.service.ready import ExitCode
+from focus.wire.jid import JID
+from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
+
+DIALECTS: dict[str, Dialect | None] = {"0": JMI_0, "1": JMI_1, "none": None}
+
+EXIT_CODES = (
+    f"Exit codes: 0 the call was made and ended, {ExitCode.USAGE} wrong usage, {ExitCode.UNAVAILABLE} the server is "
+    f"unreachable or refuses us, {NOT_TAKEN} the call was not taken (busy, declined, nobody there), "
+    f"{FAILED} the call failed."
+)
+
+app = typer.Typer(
+    name="phone",
+    help="A Jingle phone for the terminal: call a room or a person, or take calls.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AccountOption = Annotated[
+    str,
+    typer.Option(
+        envvar="FOCUS_PHONE_ACCOUNT", metavar="JID", help="Who to be. A domain alone (guest.example.org) is a guest."
+    ),
+]
+PasswordOption = Annotated[str | None, typer.Option(envvar="FOCUS_PHONE_PASSWORD", help="The account's password.")]
+PasswordFileOption = Annotated[Path | None, typer.Option(help="Read the password from this file.")]
+ServerOption = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The XMPP server, if DNS does not tell.")]
+CaFileOption = Annotated[Path | None, typer.Option(help="Trust the certificates in this file (PEM).")]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Trust any server. A server on this machine is trusted anyway.")
+]
+PlayOption = Annotated[
+    str | None, typer.Option(metavar="tone:HZ|speech:TEXT|FILE", help="What to say; silence by default.")
+]
+LoopOption = Annotated[bool, typer.Option("--loop/--no-loop", help="Say it again and again, or once.")]
+VoiceOption = Annotated[str | None, typer.Option(help="The voice of espeak-ng that speaks the text.")]
+LanguageOption = Annotated[str | None, typer.Option(help="The language of the text, if no voice is named.")]
+RecordOption = Annotated[Path | None, typer.Option(metavar="FILE.wav", help="Write down what is heard.")]
+SecondsOption = Annotated[float | None, typer.Option(min=0, help="Hang up so long after the call has connected.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object for each event, a line each.")]
+CoinOption = Annotated[bool, typer.Option("--coin/--no-coin", help="Say that we read who is in a conference.")]
+JoinOption = Annotated[
+    str | None, typer.Option(metavar="ROOM/NICK", help="Be in this multi-user chat room, too (ROOM is its JID).")
+]
+TrickleOption = Annotated[bool, typer.Option("--trickle", help="Send candidates one by one.")]
+MediaOption = Annotated[
+    list[str] | None, typer.Option(metavar="IP", help="Have audio come to this address; by default to all.")
+]
+MuteOption = Annotated[bool, typer.Option("--mute", help="Be muted, and say so.")]
+LogOption = Annotated[str, typer.Option(help="Log to standard error: debug, info, warning, error or critical.")]
+
+
+@app.command(epilog=EXIT_CODES)
+def call(
+    jid: Annotated[str, typer.Argument(metavar="JID", help="Whom to call, for example ROOM@focus.example.org.")],
+    account: AccountOption,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    server: ServerOption = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
+    play: PlayOption = None,
+    loop: LoopOption = True,
+    voice: VoiceOption = None,
+    language: LanguageOption = None,
+    record: RecordOption = None,
+    seconds: SecondsOption = None,
+    json: JsonOption = False,
+    dialect: Annotated[
+        str,
+        typer.Option(metavar="0|1|none", help="The invitation to send (XEP-0353); none calls a full JID without one."),
+    ] = "0",
+    coin: CoinOption = True,
+    join: JoinOption = None,
+    trickle: TrickleOption = False,
+    media: MediaOption = None,
+    mute: MuteOption = False,
+    answer_timeout: Annotated[float, typer.Option(min=1, help="Seconds to let it ring.")] = 60.0,
+    log_level: LogOption = "critical",
+) -> int:
+    """Call JID; hang up after --seconds, at ctrl-C, or when the other side does."""
+    _log_to_stderr(log_level)
+    settings = Settings(
+        account=_account(account, password, password_file, server, ca_file, insecure),
+        sound=Sound(_source(play, loop, voice, language), _recording(record)),
+        media=_addresses(media),
+        coin=coin,
+        trickle=trickle,
+        join=_occupant(join),
+        muted=mute,
+        timeouts=Timeouts(answer=answer_timeout),
+    )
+    target = _jid("JID", jid)
+    if dialect not in DIALECTS:
+        raise typer.BadParameter(f"--dialect must be 0, 1 or none, not {dialect!r}")
+    if DIALECTS[dialect] is None and target.local and not target.resource:
+        raise typer.BadParameter(f"without an invitation a full JID must be called: {target}/RESOURCE")
+
+    async def make(phone: Phone) -> None:
+        await phone.call(target, dialect=DIALECTS[dialect])
+
+    return asyncio.run(run(settings, make, Desk(seconds, json=json, once=True)))
+
+
+@app.command(epilog=EXIT_CODES)
+def listen(
+    account: AccountOption,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    server: ServerOption = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
+    play: PlayOption = None,
+    loop: LoopOption = True,
+    voice: VoiceOption = None,
+    language: LanguageOption = None,
+    record: RecordOption = None,
+    seconds: SecondsOption = None,
+    json: JsonOption = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Decline every call.")] = False,
+    busy: Annotated[bool, typer.Option("--busy", help="Be busy, whoever calls.")] = False,
+    answer_delay: Annotated[float, typer.Option(min=0, help="Seconds to ring before that, or before it is taken.")] = 0,
+    once: Annotated[bool, typer.Option("--once", help="Take one call, and let it be the exit code.")] = False,
+    coin: CoinOption = True,
+    join: JoinOption = None,
+    trickle: TrickleOption = False,
+    media: MediaOption = None,
+    mute: MuteOption = False,
+    log_level: LogOption = "critical",
+) -> int:
+    """Take calls, one at a time, until ctrl-C."""
+    _log_to_stderr(log_level)
+    if reject and busy:
+        raise typer.BadParameter("--reject and --busy exclude each other")
+    settings = Settings(
+        account=_account(account, password, password_file, server, ca_file, insecure),
+        sound=Sound(_source(play, loop, voice, language), _recording(record)),
+        media=_addresses(media),
+        coin=coin,
+        trickle=trickle,
+        join=_occupant(join),
+        muted=mute,
+    )
+    answering = Answering("busy" if busy else "decline" if reject else None, answer_delay)
+
+    async def take(phone: Phone) -> None:
+        phone.listen(answering)
+
+    return asyncio.run(run(settings, take, Desk(seconds, json=json, once=once)))
+
+
+# --- what the options mean --------------------------------------------------------------------------------------------
+
+
+def _log_to_stderr(level: str) -> None:
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise typer.BadParameter(f"--log-level must be debug, info, warning, error or critical, not {level!r}")
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def _jid(option: str, text: str) -> JID:
+    try:
+        return JID.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {error}") from None
+
+
+def _account(
+    account: str,
+    password: str | None,
+    password_file: Path | None,
+    server: str | None,
+    ca_file: Path | None,
+    insecure: bool,
+) -> Account:
+    jid = _jid("--account", account)
+    if password_file is not None:
+        try:
+            password = password_file.read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(f"--password-file {password_file}: {error}") from None
+    if jid.local and not password:
+        raise typer.BadParameter(f"--account {jid} needs --password, --password-file or FOCUS_PHONE_PASSWORD")
+    address = None
+    if server is not None:
+        try:
+            address = Address.parse(server)
+        except ValueError as error:
+            raise typer.BadParameter(f"--server {error}, not {server!r}") from None
+    trusted = insecure or (address is not None and ca_file is None and _is_this_machine(address.host))
+    return Account(jid, password, address, ca_file, trusted)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether nobody can be between us and `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _source(play: str | None, loop: bool, voice: str | None, language: str | None) -> Source | None:
+    if play is None:
+        return None
+    kind, colon, what = play.partition(":")
+    try:
+        if colon and kind == "tone":
+            return tone(*(float(frequency) for frequency in what.split("+")))
+        if colon and kind == "speech":
+            asyncio.run(Espeak().choose(voice, language))
+            return speech(what, loop=loop, voice=voice, language=language)
+        return file(Path(play), loop=loop)
+    except (ValueError, AudioFileError, SynthesisError) as error:
+        raise typer.BadParameter(f"--play {error}") from None
+
+
+def _recording(path: Path | None) -> Path | None:
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise typer.BadParameter(f"--record {path} is not a file that can be written")
+    return path
+
+
+def _addresses(media: list[str] | None) -> list[str]:
+    for address in media or ():
+        try:
+            ipaddress.ip_address(address)
+        except ValueError as error:
+            raise typer.BadParameter(f"--media {error}") from None
+    return media or list(Settings.media)
+
+
+def _occupant(join: str | None) -> JID | None:
+    if join is None:
+        return None
+    occupant = _jid("--join", join)
+    if not occupant.local or not occupant.resource:
+        raise typer.BadParameter(f"--join must be ROOM@SERVICE/NICK, not {join!r}")
+    return occupant
