@@ -1,93 +1,10 @@
-# The plane without Python: its state, its commands, its thread.
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+# The plane without Python: its life, its tick, its thread.
+from libc.stdint cimport int64_t, uint64_t
 
-from mixer_ext.graph cimport Graph, Node, Tap
-from mixer_ext.leg cimport Format, Leg
-from mixer_ext.net cimport Address, Inbox, Outbox
-from mixer_ext.ring cimport EventRing, SampleRing
-from mixer_ext.route cimport KEY, RouteTable, Sources, Transactions
-from mixer_ext.srtp cimport Secure
-
-cdef enum:
-    TICK = 20000000     # ns
-    CAUGHT_UP = 5       # missed ticks that are made up
-
-cdef enum CommandKind:
-    ADD_NODE
-    REMOVE_NODE
-    JOIN
-    UNJOIN
-    SET_FORMAT
-    SET_KEYS
-    SET_PLAIN
-    SET_REMOTE
-    ALLOW
-    SET_MUTE
-    SET_SEND
-    SET_PLAY
-    OPEN_TAP
-    CLOSE_TAP
-    EXPECT_RESPONSE
-
-# What a command puts in place it brings; what it replaces or removes it carries away, to be freed by Python.
-cdef struct Command:
-    Command* next
-    int kind
-    Node* a
-    Node* b
-    bint a_to_b         # and the value of switches
-    bint b_to_a
-    Leg* leg
-    int local
-    Address address
-    bint expects
-    uint32_t ssrc
-    Format format
-    Secure* inbound
-    Secure* outbound
-    SampleRing* ring
-    Tap* tap
-    int key_length
-    uint8_t key[KEY]
-
-cdef struct Core:
-    void* commands      # stack of those to be applied
-    void* done          # stack of those that have been
-    EventRing events
-    uint64_t notified   # events.head that Python has been told of
-    int event_fd
-    int wake_fd
-    int* fds
-    Address* bound
-    int sockets
-    Inbox* inbox
-    Outbox* outbox
-    RouteTable addresses
-    RouteTable ufrags
-    RouteTable ssrcs
-    Transactions* transactions
-    Sources* sources
-    Graph graph
-    uint64_t stopping
-    uint64_t random
-    int64_t wall_offset # of CLOCK_REALTIME to the clock of the ticks
-    bint manual         # somebody else's clock: the kernel's stamps mean nothing
-    int unkeyed         # legs that wait for their keys: STUN and DTLS are urgent
-    uint64_t ticks
-    uint64_t missed_ticks
-    uint64_t skipped_ticks
-    int64_t late_max
-    uint64_t dropped_unknown
-    uint64_t dropped_malformed
-    uint64_t dropped_stun
-    uint64_t dropped_flood
+from mixer_ext.state cimport Core
 
 cdef bint core_init(Core* core, int sockets, uint64_t random) noexcept nogil
 cdef void core_free(Core* core) noexcept nogil
-cdef void core_push(Core* core, Command* command) noexcept nogil
-cdef void core_wake(Core* core) noexcept nogil
-cdef void core_apply(Core* core, int64_t now) noexcept nogil
-cdef void core_drain(Core* core, int64_t now) noexcept nogil
 cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil
 cdef void core_notify(Core* core) noexcept nogil
 cdef void core_run(Core* core) noexcept nogil

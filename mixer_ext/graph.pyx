@@ -20,6 +20,9 @@ from mixer_ext.ring cimport ring_read
 
 import numpy
 
+cdef enum:
+    DEEPEST = 64        # mixers in a row that a name travels
+
 
 cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil:
     cdef Node* node = <Node*>calloc(1, sizeof(Node))
@@ -188,15 +191,15 @@ cdef void _gather(Node* mixer) noexcept nogil:
             mixer.sounds_up = True
 
 
-cdef void _announce(Node* mixer, Node* leg, Node* came_from) noexcept nogil:
-    """Note that this leg is heard in this mixer and, by way of it, in those that it feeds. Trees of mixers are shallow: it recurs."""
+cdef void _announce(Node* mixer, Node* leg, Node* came_from, int depth) noexcept nogil:
+    """Note that this leg is heard in this mixer and, by way of it, in those that it feeds, DEEPEST at most: it recurs."""
     cdef int i
     if mixer.heard_count < HEARD:
         mixer.heard[mixer.heard_count] = leg
         mixer.heard_count += 1
     for i in range(mixer.count):
-        if mixer.edges[i].feeds and mixer.edges[i].peer.is_mixer and mixer.edges[i].peer != came_from:
-            _announce(mixer.edges[i].peer, leg, mixer)
+        if depth < DEEPEST and mixer.edges[i].feeds and mixer.edges[i].peer.is_mixer and mixer.edges[i].peer != came_from:
+            _announce(mixer.edges[i].peer, leg, mixer, depth + 1)
 
 
 cdef void graph_mix(Graph* graph) noexcept nogil:
@@ -224,7 +227,7 @@ cdef void graph_mix(Graph* graph) noexcept nogil:
         if not node.is_mixer and node.audible:
             for k in range(node.count):
                 if node.edges[k].feeds and node.edges[k].peer.is_mixer:
-                    _announce(node.edges[k].peer, node, NULL)
+                    _announce(node.edges[k].peer, node, NULL, 0)
 
 
 cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil:

@@ -48,7 +48,6 @@ cdef void _begin(Jitter* jitter, uint16_t sequence, uint32_t timestamp) noexcept
     jitter.played = False
     jitter.sequence = sequence
     jitter.position = timestamp - <uint32_t>max(0, jitter.target - FRAME)
-    jitter.end = timestamp
     jitter.slack = LIMIT
     jitter.since = 0
     jitter.strays = 0
@@ -65,7 +64,6 @@ cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, i
     if ahead < 0 and not jitter.played and ahead > -8:
         # the first packets of all came in disorder
         jitter.sequence = sequence
-        jitter.position -= jitter.end - timestamp if jitter.count == 0 else 0
         ahead = 0
     if ahead < 0 or ahead >= SLOTS:
         jitter.strays = jitter.strays + 1 if sequence == jitter.stray else 1
@@ -93,15 +91,13 @@ cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, i
     slot.sequence = sequence
     slot.timestamp = timestamp
     slot.level = level
-    if jitter.count == 0 or <int32_t>(timestamp + samples - jitter.end) > 0:
-        jitter.end = timestamp + samples
     jitter.count += 1
     return PUSH_STORED
 
 
 cdef int jitter_depth(Jitter* jitter) noexcept nogil:
-    """Samples between the next one to play and the newest held."""
-    return max(0, min(<int32_t>(jitter.end - jitter.position), SLOTS * LONGEST)) if jitter.count else 0
+    """Samples in the packets held. Counted, not taken from their timestamps: those may jump."""
+    return jitter.count * jitter.packet
 
 
 cdef Slot* _first(Jitter* jitter, int* missing) noexcept nogil:
@@ -126,7 +122,7 @@ cdef Step _play(Jitter* jitter, Slot* slot, bint quiet) noexcept nogil:
     jitter.position = slot.timestamp + slot.samples
     jitter.packet = slot.samples
     jitter.played = True
-    slack = max(0, <int32_t>(jitter.end - jitter.position))
+    slack = (jitter.count - 1) * slot.samples
     enough = max(jitter.target, slot.samples + FRAME)
     jitter.slack = min(jitter.slack, slack)
     jitter.since += slot.samples

@@ -22,6 +22,7 @@ cdef struct Speech:
     int above           # frames above the threshold, lately
     int speaking        # frames that it goes on being taken for speech
     int audible         # frames that it goes on being named in mixes
+    bint reported       # as speaking
 
 cdef struct Leg:
     Node* node
@@ -40,6 +41,7 @@ cdef struct Leg:
     int seen            # addresses that sent STUN requests and are not allowed yet
     # from it
     bint heard_of       # ssrc is known
+    bint announced      # and Python has been told
     uint32_t ssrc
     uint32_t rival      # another SSRC that has been coming
     int rivals
@@ -80,9 +82,10 @@ cdef struct Leg:
     uint64_t dropped_flood
 
 cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, uint32_t timestamp) noexcept nogil
+cdef dict leg_statistics(Leg* leg)
 cdef void leg_free(Leg* leg) noexcept nogil
-cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp, EventRing* events) noexcept nogil
-cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, int64_t wall) noexcept nogil
+cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil
+cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil
 cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil
 cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil
-cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, int64_t wall, double random, bint bye) noexcept nogil
+cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil

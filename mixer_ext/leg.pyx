@@ -22,13 +22,14 @@ from mixer_ext.graph cimport (
     node_free,
     node_new,
 )
-from mixer_ext.jitter cimport jitter_push
+from mixer_ext.jitter cimport jitter_depth, jitter_push
 from mixer_ext.mix cimport mix_add, mix_level, mix_saturate
 from mixer_ext.net cimport DATAGRAM, SLACK, outbox_put, outbox_room
 from mixer_ext.ring cimport (
     EVENT_SPEAKING,
     EVENT_SSRC,
     Event,
+    EventKind,
     events_put,
     ring_free,
     ring_read,
@@ -40,6 +41,7 @@ from mixer_ext.rtp cimport (
     NO_LEVEL,
     RTP_OK,
     Rtp,
+    reception_expected,
     reception_update,
     rtp_level,
     rtp_read,
@@ -128,9 +130,8 @@ cdef int _opened(Leg* leg, uint8_t* data, int length, uint32_t ssrc, bint rtcp) 
     return max(0, length)
 
 
-cdef bint _of_this_source(Leg* leg, uint32_t ssrc, EventRing* events) noexcept nogil:
+cdef bint _of_this_source(Leg* leg, uint32_t ssrc) noexcept nogil:
     """A leg has one source at a time. Another takes over when it alone has been coming for a few packets."""
-    cdef Event event
     if leg.heard_of and ssrc == leg.ssrc:
         leg.rivals = 0
         return True
@@ -146,15 +147,11 @@ cdef bint _of_this_source(Leg* leg, uint32_t ssrc, EventRing* events) noexcept n
     leg.ssrc = ssrc
     leg.rivals = 0
     leg.report_at = 0
-    memset(&event, 0, sizeof(event))
-    event.kind = EVENT_SSRC
-    event.leg = leg.id
-    event.value = ssrc
-    events_put(events, &event, NULL)
+    leg.announced = False
     return True
 
 
-cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp, EventRing* events) noexcept nogil:
+cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil:
     """Take an RTP packet from an address that is allowed. data is changed. stamp: when it arrived, ns of any clock that does not jump."""
     cdef Rtp rtp
     cdef bint voice = False
@@ -182,7 +179,7 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
     if samples == 0:
         leg.dropped_malformed += 1
         return
-    if not _of_this_source(leg, rtp.ssrc, events):
+    if not _of_this_source(leg, rtp.ssrc):
         return
     leg.received += 1
     leg.bytes_received += size
@@ -192,8 +189,8 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
                 data + rtp.payload_offset, rtp.payload_length)
 
 
-cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, int64_t wall) noexcept nogil:
-    """Take an RTCP packet: what the peer says of what we send, and of itself. wall: NTP time in 2^-32 s."""
+cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil:
+    """Take an RTCP packet: what the peer says of what we send, and of itself. ntp: the time in 2^-32 s."""
     cdef Report report
     cdef int32_t round_trip
     cdef uint32_t ssrc
@@ -217,20 +214,19 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, int
         leg.remote_lost = report.lost
         leg.remote_jitter = report.jitter * 1000.0 / RATE
         if report.last_report:
-            round_trip = <int32_t>(<uint32_t>(<uint64_t>wall >> 16) - report.last_report - report.delay)
+            round_trip = <int32_t>(<uint32_t>(ntp >> 16) - report.last_report - report.delay)
             if 0 <= round_trip < 60 * 65536:
                 leg.rtt = round_trip * 1000.0 / 65536
     if report.bye and leg.heard_of:
         leg.stream.ended = True
 
 
-cdef void _judge(Leg* leg, EventRing* events) noexcept nogil:
+cdef void _judge(Leg* leg) noexcept nogil:
     """Whether this frame is speech: some frames well above the background start it, a pause of half a second ends it."""
     cdef Speech* speech = &leg.speech
     cdef double level = leg.level
     cdef double threshold = max(-55.0, min(-40.0, speech.floor + 10.0))
     cdef bint was = speech.speaking > 0
-    cdef Event event
     if level < speech.floor:
         speech.floor = max(-90.0, speech.floor + 0.2 * (level - speech.floor))
     else:
@@ -244,12 +240,24 @@ cdef void _judge(Leg* leg, EventRing* events) noexcept nogil:
         speech.speaking = max(speech.speaking - 1, 0)
     speech.audible = AUDIBLE_HANGOVER if level > -60.0 else max(speech.audible - 1, 0)
     leg.node.audible = speech.audible > 0
-    if was != (speech.speaking > 0):
-        memset(&event, 0, sizeof(event))
-        event.kind = EVENT_SPEAKING
-        event.leg = leg.id
-        event.value = speech.speaking > 0
-        events_put(events, &event, NULL)
+
+
+cdef bint _tell(Leg* leg, EventRing* events, EventKind kind, int64_t value) noexcept nogil:
+    cdef Event event
+    memset(&event, 0, sizeof(event))
+    event.kind = kind
+    event.leg = leg.id
+    event.value = value
+    return events_put(events, &event, NULL)
+
+
+cdef void _tell_news(Leg* leg, EventRing* events) noexcept nogil:
+    """What Python should know and does not; if there is no room, in the next tick."""
+    cdef bint speaking = leg.speech.speaking > 0
+    if leg.heard_of and not leg.announced:
+        leg.announced = _tell(leg, events, EVENT_SSRC, leg.ssrc)
+    if speaking != leg.speech.reported and _tell(leg, events, EVENT_SPEAKING, speaking):
+        leg.speech.reported = speaking
 
 
 cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil:
@@ -268,7 +276,8 @@ cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil:
         leg.level = -<double>leg.stream.level
     else:
         leg.level = mix_level(node.frame, FRAME)
-    _judge(leg, events)
+    _judge(leg)
+    _tell_news(leg, events)
     while tap != NULL:
         ring_write(tap.ring, node.frame, FRAME)
         tap = tap.next
@@ -342,7 +351,7 @@ cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil:
     outbox_put(outbox, leg.fd, &leg.remote, length)
 
 
-cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, int64_t wall, double random, bint bye) noexcept nogil:
+cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil:
     """Send an RTCP report when one is due (RFC 3550 section 6.2: about 2.5 s, times 0.5 to 1.5 at random, the first in half of it), or the last one."""
     cdef Sender sender
     cdef uint8_t* packet
@@ -358,7 +367,7 @@ cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, int64_t wall, double
     memset(&sender, 0, sizeof(sender))
     sender.ssrc = leg.own_ssrc
     sender.sending = leg.sent > <uint64_t>leg.sent_at_report
-    sender.ntp = wall
+    sender.ntp = ntp
     sender.timestamp = leg.timestamp
     sender.packets = <uint32_t>leg.sent
     sender.octets = <uint32_t>leg.octets_sent
@@ -376,3 +385,33 @@ cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, int64_t wall, double
         if length < 0:
             return
     outbox_put(outbox, leg.fd, &leg.remote, length)
+
+
+cdef dict leg_statistics(Leg* leg):
+    """Counters and measures, read while the thread goes on: each is right, together they may be a packet apart."""
+    return {
+        "received": leg.received,
+        "lost": max(0, reception_expected(&leg.reception) - <int64_t>leg.reception.received),
+        "late": leg.stream.jitter.late,
+        "duplicates": leg.stream.jitter.duplicates,
+        "concealed": leg.stream.concealed,
+        "recovered": leg.stream.recovered,
+        "decoded": leg.stream.decoded,
+        "undecodable": leg.stream.undecodable,
+        "sent": leg.sent,
+        "depth_ms": (jitter_depth(&leg.stream.jitter) + leg.stream.held) / 48.0,
+        "jitter_ms": leg.reception.jitter / 48.0,
+        "rtt_ms": leg.rtt,
+        "level_dbov": leg.level,
+        "remote_lost": leg.remote_lost,
+        "remote_fraction_lost": leg.remote_fraction,
+        "remote_jitter_ms": leg.remote_jitter,
+        "dropped_unknown": leg.dropped_unknown,
+        "dropped_auth": leg.dropped_auth,
+        "dropped_replay": leg.dropped_replay,
+        "dropped_malformed": leg.dropped_malformed,
+        "dropped_payload_type": leg.dropped_payload_type,
+        "dropped_flood": leg.dropped_flood,
+        "bytes_received": leg.bytes_received,
+        "bytes_sent": leg.bytes_sent,
+    }

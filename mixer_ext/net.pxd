@@ -28,6 +28,7 @@ cdef struct Outbox:
     uint64_t failed     # packets that the kernel refused
     Packets* packets
 
+cdef object open_socket(str host, int port)
 cdef int address_from(object pair, Address* address) except -1
 cdef tuple address_to(Address* address)
 

@@ -56,6 +56,8 @@ cdef extern from "<netinet/in.h>" nogil:
 
 cdef enum:
     CONTROL = 64
+    RECEIVE_BUFFER = 8 << 20
+    SO_RCVBUFFORCE = 33         # Linux's; the socket module does not name it
 
 cdef struct Inbox:
     mmsghdr headers[BATCH]
@@ -69,6 +71,27 @@ cdef struct Packets:
     iovec vectors[BATCH]
     sockaddr_storage names[BATCH]
     uint8_t data[BATCH * DATAGRAM]
+
+
+cdef object open_socket(str host, int port):
+    """A bound non-blocking UDP socket with a receive buffer for what comes in a tick."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        except PermissionError:
+            pass        # then it is as large as the system's limit allows
+        opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        opened.setblocking(False)
+        opened.bind((host, port))
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 cdef int address_from(object pair, Address* address) except -1:

@@ -1,8 +1,6 @@
 """The plane as Python sees it: it checks what it is given, keeps the books, and hands commands to the thread that owns the media."""
 import os
-import socket
 import threading
-
 
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -10,7 +8,7 @@ from libc.string cimport memcpy, memset
 from posix.unistd cimport read
 
 from mixer_ext.codec cimport codec_free, codec_new
-from mixer_ext.core cimport (
+from mixer_ext.command cimport (
     ADD_NODE,
     ALLOW,
     CLOSE_TAP,
@@ -28,25 +26,28 @@ from mixer_ext.core cimport (
     UNJOIN,
     Command,
     Core,
-    core_apply,
-    core_drain,
+    command_push,
+    commands_apply,
+    wake,
+)
+from mixer_ext.core cimport (
     core_free,
     core_goodbye,
     core_init,
     core_notify,
     core_now,
-    core_push,
     core_run,
     core_tick,
-    core_wake,
 )
+from mixer_ext.demux cimport demux_drain
 from mixer_ext.graph cimport Node, Tap, node_free, node_new
-from mixer_ext.jitter cimport jitter_depth
-from mixer_ext.leg cimport Leg, leg_free, leg_new
+from mixer_ext.handle cimport Handle, closes_loop
+from mixer_ext.leg cimport Leg, leg_free, leg_new, leg_statistics
 from mixer_ext.net cimport (
     Address,
     address_from,
     address_to,
+    open_socket,
     send_now,
 )
 from mixer_ext.ring cimport (
@@ -68,52 +69,16 @@ from mixer_ext.ring cimport (
 )
 from mixer_ext.route cimport KEY, STUN_REQUEST, stun_read, stun_split
 from mixer_ext.rtcp cimport CNAME
-from mixer_ext.rtp cimport reception_expected
 from mixer_ext.srtp cimport Secure, secure_free, secure_new
 
 import numpy
 
 cdef enum:
     RING_SAMPLES = 10 * 48000
-    RECEIVE_BUFFER = 8 << 20
-
-cdef int SO_RCVBUFFORCE = 33
-
-
-cdef class _Handle:
-    """What Python keeps of a node: its place in memory, its joins."""
-
-    cdef Node* node
-    cdef Leg* leg           # NULL: a mixer
-    cdef int64_t id
-    cdef bytes ufrag
-    cdef dict joined        # id: _Handle
-    cdef SampleRing* ring   # of play(), NULL: nothing was played yet
 
 
 cdef class _Tap:
     cdef Tap* tap
-
-
-def _open(str host, int port):
-    """A bound non-blocking UDP socket with a receive buffer for what comes in a tick."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        except PermissionError:
-            pass        # then it is as large as the system's limit allows
-        opened.setsockopt(socket.SOL_SOCKET, 35, 1)     # SO_TIMESTAMPNS
-        opened.setblocking(False)
-        opened.bind((host, port))
-    except BaseException:
-        opened.close()
-        raise
-    return opened
 
 
 cdef class Plane:
@@ -132,8 +97,8 @@ cdef class Plane:
     cdef object thread
     cdef bint stopped
     cdef list sockets
-    cdef dict nodes         # id: _Handle
-    cdef dict ufrags        # bytes: _Handle
+    cdef dict nodes         # id: Handle
+    cdef dict ufrags        # bytes: Handle
     cdef dict taps          # id: _Tap
     cdef int64_t next_id
     cdef uint64_t tap_overruns
@@ -151,7 +116,7 @@ cdef class Plane:
             raise ValueError("a plane needs an address")
         try:
             for host, port in bind:
-                self.sockets.append(_open(host, port))
+                self.sockets.append(open_socket(host, port))
             if not core_init(&self.core, len(self.sockets), int.from_bytes(os.urandom(8), "little")):
                 raise MemoryError
             for i in range(len(self.sockets)):
@@ -167,7 +132,7 @@ cdef class Plane:
 
     def __dealloc__(self):
         cdef int i
-        cdef _Handle handle
+        cdef Handle handle
         cdef _Tap tap
         if self.nodes is not None:
             for handle in self.nodes.values():
@@ -194,9 +159,9 @@ cdef class Plane:
 
     cdef void _commit(self, Command* command):
         """Hand a command over. Where no thread runs it is applied here and now."""
-        core_push(&self.core, command)
+        command_push(&self.core, command)
         if self.thread is None:
-            core_apply(&self.core, self._now())
+            commands_apply(&self.core, self._now())
             core_notify(&self.core)
         self._reap()
 
@@ -227,14 +192,14 @@ cdef class Plane:
     cdef int64_t _now(self):
         return core_now() if self.clock is None else self.clock.now_ns()
 
-    cdef _Handle _node(self, int64_t id):
+    cdef Handle _node(self, int64_t id):
         handle = self.nodes.get(id)
         if handle is None:
             raise ValueError(f"no such node: {id}")
         return handle
 
-    cdef _Handle _leg(self, int64_t id):
-        cdef _Handle handle = self._node(id)
+    cdef Handle _leg(self, int64_t id):
+        cdef Handle handle = self._node(id)
         if handle.leg == NULL:
             raise ValueError(f"not a leg: {id}")
         return handle
@@ -271,10 +236,10 @@ cdef class Plane:
         self.stopped = True
         store(&self.core.stopping, 1)
         if self.thread is not None:
-            core_wake(&self.core)
+            wake(&self.core)
             self.thread.join()
             self.thread = None
-        core_apply(&self.core, self._now())
+        commands_apply(&self.core, self._now())
         core_goodbye(&self.core, self._now())
         core_notify(&self.core)
         self._close()
@@ -312,15 +277,15 @@ cdef class Plane:
         if self.stopped:
             raise RuntimeError("the plane has been stopped")
         cdef int64_t now = self.clock.now_ns()
-        core_apply(&self.core, now)
-        core_drain(&self.core, now)
+        commands_apply(&self.core, now)
+        demux_drain(&self.core, now)
         core_tick(&self.core, now, 0)
         core_notify(&self.core)
 
     # graph
 
     cdef int64_t _add(self, Command* command, Node* node, Leg* leg, bytes ufrag):
-        cdef _Handle handle = _Handle.__new__(_Handle)
+        cdef Handle handle = Handle.__new__(Handle)
         handle.node = command.a = node
         handle.leg = command.leg = leg
         handle.id = node.id
@@ -333,8 +298,8 @@ cdef class Plane:
         self._commit(command)
         return handle.id
 
-    cdef void _remove(self, _Handle handle):
-        cdef _Handle other
+    cdef void _remove(self, Handle handle):
+        cdef Handle other
         cdef Command* command = self._command(REMOVE_NODE)
         command.a = handle.node
         command.leg = handle.leg
@@ -352,7 +317,7 @@ cdef class Plane:
 
     def remove_mixer(self, int64_t mixer):
         """Idempotent; what was joined to it no longer is."""
-        cdef _Handle handle = self.nodes.get(mixer)
+        cdef Handle handle = self.nodes.get(mixer)
         if handle is not None:
             if handle.leg != NULL:
                 raise ValueError(f"not a mixer: {mixer}")
@@ -379,47 +344,20 @@ cdef class Plane:
 
     def remove_leg(self, int64_t leg):
         """Idempotent; its peer is sent an RTCP BYE, what was joined to it no longer is."""
-        cdef _Handle handle = self.nodes.get(leg)
+        cdef Handle handle = self.nodes.get(leg)
         if handle is not None:
             if handle.leg == NULL:
                 raise ValueError(f"not a leg: {leg}")
             self._remove(handle)
 
-    cdef set _tree(self, _Handle mixer):
-        """The mixers that sound from this one can get to or come from, itself included."""
-        cdef _Handle handle, other
-        found = {mixer.id}
-        pending = [mixer]
-        while pending:
-            handle = pending.pop()
-            for other in handle.joined.values():
-                if other.leg == NULL and other.id not in found:
-                    found.add(other.id)
-                    pending.append(other)
-        return found
-
-    cdef bint _closes_loop(self, _Handle a, _Handle b):
-        """Whether joining a and b would let sound arrive twice, or come back to where it came from. Legs pass nothing on."""
-        cdef _Handle leg, other
-        if a.leg != NULL and b.leg != NULL:
-            return False
-        if a.leg == NULL and b.leg == NULL:
-            left, right = self._tree(a), self._tree(b)
-            if b.id in left:
-                return True
-            legs = {other.id for id in left for other in (<_Handle>self.nodes[id]).joined.values() if other.leg != NULL}
-            return any([other.id in legs for id in right for other in (<_Handle>self.nodes[id]).joined.values() if other.leg != NULL])
-        leg, other = (a, b) if a.leg != NULL else (b, a)
-        return any([id in leg.joined for id in self._tree(other)])
-
     def join(self, int64_t a, int64_t b, *, bint a_to_b=True, bint b_to_a=True):
         """Join two nodes, or change the direction of a join. ValueError for a join that closes a loop: mixers are trees, and a leg is in each
         tree once."""
-        cdef _Handle first = self._node(a)
-        cdef _Handle second = self._node(b)
+        cdef Handle first = self._node(a)
+        cdef Handle second = self._node(b)
         if a == b:
             raise ValueError("a node cannot be joined to itself")
-        if b not in first.joined and self._closes_loop(first, second):
+        if b not in first.joined and closes_loop(first, second):
             raise ValueError(f"joining {a} and {b} would close a loop")
         cdef Command* command = self._command(JOIN)
         command.a, command.b = first.node, second.node
@@ -430,8 +368,8 @@ cdef class Plane:
 
     def unjoin(self, int64_t a, int64_t b):
         """Idempotent."""
-        cdef _Handle first = self._node(a)
-        cdef _Handle second = self._node(b)
+        cdef Handle first = self._node(a)
+        cdef Handle second = self._node(b)
         if first.joined.pop(b, None) is None:
             return
         second.joined.pop(a, None)
@@ -443,7 +381,7 @@ cdef class Plane:
 
     def set_codec(self, int64_t leg, *, int payload_type, str name="opus", int bitrate=32000, bint fec=False, bint dtx=False, int level_extension=0):
         """What is sent to a leg and taken from it. level_extension: the identifier of RFC 6464 as negotiated, 0 for none."""
-        cdef _Handle handle = self._leg(leg)
+        cdef Handle handle = self._leg(leg)
         if name.lower() != "opus":
             raise ValueError(f"unknown codec: {name}")
         if not 0 <= payload_type <= 127 or not 0 <= level_extension <= 255 or level_extension == 15:
@@ -462,7 +400,7 @@ cdef class Plane:
 
     def set_srtp(self, int64_t leg, str profile not None, bytes receive not None, bytes send not None):
         """Keys, each master key and salt in a row. profile: AEAD_AES_128_GCM, AEAD_AES_256_GCM or AES_CM_128_HMAC_SHA1_80."""
-        cdef _Handle handle = self._leg(leg)
+        cdef Handle handle = self._leg(leg)
         cdef Secure* inbound = secure_new(profile, receive, False, 0)
         cdef Secure* outbound
         try:
@@ -477,7 +415,7 @@ cdef class Plane:
 
     def set_plain(self, int64_t leg, address, *, receive_ssrc=None):
         """No ICE, DTLS or SRTP: RTP from and to this address, or, for ("", 0), from wherever receive_ssrc comes first."""
-        cdef _Handle handle = self._leg(leg)
+        cdef Handle handle = self._leg(leg)
         cdef Command* command
         cdef Address where
         address_from(address, &where)
@@ -495,7 +433,7 @@ cdef class Plane:
 
     def set_remote(self, int64_t leg, int local, address):
         """Where media goes, and from which of our addresses."""
-        cdef _Handle handle = self._leg(leg)
+        cdef Handle handle = self._leg(leg)
         cdef Address where
         self._remote(local, address, &where)
         cdef Command* command = self._command(SET_REMOTE)
@@ -506,7 +444,7 @@ cdef class Plane:
 
     def allow(self, int64_t leg, int local, address):
         """An address has proved (by a STUN check with integrity) to be this leg's peer: RTP and DTLS from it are taken."""
-        cdef _Handle handle = self._leg(leg)
+        cdef Handle handle = self._leg(leg)
         cdef Address where
         self._remote(local, address, &where)
         cdef Command* command = self._command(ALLOW)
@@ -524,7 +462,7 @@ cdef class Plane:
         self._switch(SET_SEND, leg, enabled)
 
     cdef int _switch(self, int kind, int64_t leg, bint value) except -1:
-        cdef _Handle handle = self._leg(leg)
+        cdef Handle handle = self._leg(leg)
         cdef Command* command = self._command(kind)
         command.leg = handle.leg
         command.a_to_b = value
@@ -537,7 +475,7 @@ cdef class Plane:
         cdef const uint8_t* username
         cdef int length, colon
         cdef Command* command
-        cdef _Handle handle
+        cdef Handle handle
         self._remote(local, address, &where)
         if self.stopped or data.shape[0] == 0:
             return
@@ -557,7 +495,7 @@ cdef class Plane:
 
     def play(self, int64_t node, const int16_t[::1] samples not None):
         """Put samples behind those still to be played: to a leg alone, or into a mixer's mix. How many were taken; 10 s fit."""
-        cdef _Handle handle = self._node(node)
+        cdef Handle handle = self._node(node)
         cdef Command* command
         if handle.ring == NULL:
             command = self._command(SET_PLAY)
@@ -574,12 +512,12 @@ cdef class Plane:
 
     def play_pending(self, int64_t node):
         """Samples that are not yet played."""
-        cdef _Handle handle = self._node(node)
+        cdef Handle handle = self._node(node)
         return 0 if handle.ring == NULL else ring_pending(handle.ring)
 
     def tap(self, int64_t node):
         """Listen: to what a leg says, or to all of a mixer. The tap's id."""
-        cdef _Handle handle = self._node(node)
+        cdef Handle handle = self._node(node)
         cdef _Tap opened = _Tap.__new__(_Tap)
         cdef Tap* tap = <Tap*>calloc(1, sizeof(Tap))
         if tap == NULL:
@@ -624,39 +562,12 @@ cdef class Plane:
 
     def stats(self, int64_t leg):
         """Counters and measures of a leg; packets unless named otherwise. rtt_ms is -1 until it is known."""
-        cdef _Handle handle = self._leg(leg)
-        cdef Leg* it = handle.leg
-        lost = reception_expected(&it.reception) - <int64_t>it.reception.received
-        return {
-            "received": it.received,
-            "lost": max(0, lost),
-            "late": it.stream.jitter.late,
-            "duplicates": it.stream.jitter.duplicates,
-            "concealed": it.stream.concealed,
-            "recovered": it.stream.recovered,
-            "decoded": it.stream.decoded,
-            "undecodable": it.stream.undecodable,
-            "sent": it.sent,
-            "depth_ms": (jitter_depth(&it.stream.jitter) + it.stream.held) / 48.0,
-            "jitter_ms": it.reception.jitter / 48.0,
-            "rtt_ms": it.rtt,
-            "level_dbov": it.level,
-            "remote_lost": it.remote_lost,
-            "remote_fraction_lost": it.remote_fraction,
-            "remote_jitter_ms": it.remote_jitter,
-            "dropped_unknown": it.dropped_unknown,
-            "dropped_auth": it.dropped_auth,
-            "dropped_replay": it.dropped_replay,
-            "dropped_malformed": it.dropped_malformed,
-            "dropped_payload_type": it.dropped_payload_type,
-            "dropped_flood": it.dropped_flood,
-            "bytes_received": it.bytes_received,
-            "bytes_sent": it.bytes_sent,
-        }
+        cdef Handle handle = self._leg(leg)
+        return leg_statistics(handle.leg)
 
     def plane_stats(self):
         """Counters of the plane; overruns: samples that taps and events that poll() were too slow for."""
-        cdef _Handle handle
+        cdef Handle handle
         cdef _Tap tap
         legs = sum([handle.leg != NULL for handle in self.nodes.values()])
         return {

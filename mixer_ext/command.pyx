@@ -1,0 +1,202 @@
+"""Commands: changes that Python asks for and the plane makes between two ticks, in order.
+
+They are handed over on a lock-free stack, and come back on another carrying what they replaced, for Python to free; neither side ever waits.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+from posix.unistd cimport write
+
+from mixer_ext.graph cimport graph_add, graph_join, graph_remove, graph_unjoin
+from mixer_ext.leg cimport leg_report
+from mixer_ext.net cimport outbox_flush
+from mixer_ext.ring cimport EVENT_DTLS, exchange_pointer, load_pointer, replace_pointer
+from mixer_ext.route cimport (
+    AddressKey,
+    Pending,
+    Route,
+    pending_free,
+    table_find,
+    table_forget,
+    table_put,
+    transaction_forget,
+    transaction_put,
+)
+from mixer_ext.state cimport hand_up, wall
+
+
+cdef void _stack(void** stack, Command* command) noexcept nogil:
+    cdef void* head = load_pointer(stack)
+    while True:
+        command.next = <Command*>head
+        if replace_pointer(stack, &head, command):
+            return
+
+
+cdef void command_push(Core* core, Command* command) noexcept nogil:
+    """Give a command to the plane; it is applied before the next datagram or tick."""
+    _stack(&core.commands, command)
+    wake(core)
+
+
+cdef void wake(Core* core) noexcept nogil:
+    cdef uint64_t one = 1
+    write(core.wake_fd, &one, sizeof(one))
+
+
+cdef void _add(Core* core, Command* command) noexcept nogil:
+    if not graph_add(&core.graph, command.a):
+        return      # out of memory: the node exists for Python and does nothing
+    if command.leg != NULL:
+        table_put(&core.ufrags, command.key, command.key_length, command.leg)
+        core.unkeyed += 1
+
+
+cdef bint _keyed(Leg* leg) noexcept nogil:
+    return leg.plain or leg.inbound != NULL
+
+
+cdef void _remove(Core* core, Command* command, int64_t now) noexcept nogil:
+    cdef Tap* tap = command.a.taps
+    cdef Leg* leg = command.leg
+    if leg != NULL:
+        leg_report(leg, core.outbox, now, wall(core, now), 0.0, True)
+        outbox_flush(core.outbox)
+        core.unkeyed -= 0 if _keyed(leg) else 1
+        table_forget(&core.addresses, leg)
+        table_forget(&core.ufrags, leg)
+        table_forget(&core.ssrcs, leg)
+        transaction_forget(core.transactions, leg)
+    while tap != NULL:
+        tap.node = NULL
+        tap = tap.next
+    command.a.taps = NULL
+    if command.a.index < core.graph.count and core.graph.nodes[command.a.index] == command.a:
+        graph_remove(&core.graph, command.a)
+
+
+cdef void _set_format(Command* command) noexcept nogil:
+    cdef Format old = command.leg.format
+    command.leg.format = command.format
+    command.leg.restart = False
+    command.format = old
+
+
+cdef void _set_keys(Core* core, Command* command) noexcept nogil:
+    cdef Leg* leg = command.leg
+    cdef Secure* inbound = leg.inbound
+    cdef Secure* outbound = leg.outbound
+    core.unkeyed -= 0 if _keyed(leg) else 1
+    leg.inbound = command.inbound
+    leg.outbound = command.outbound
+    leg.plain = False
+    command.inbound = inbound
+    command.outbound = outbound
+
+
+cdef Route* allow(Core* core, Leg* leg, int local, Address* address) noexcept nogil:
+    cdef AddressKey key
+    cdef Route* route
+    key.local = local
+    key.address = address[0]
+    route = table_find(&core.addresses, &key, sizeof(key))
+    if route != NULL and route.leg != leg:
+        pending_free(route)     # it was for somebody else
+    route = table_put(&core.addresses, &key, sizeof(key), leg)
+    if route != NULL:
+        route.allowed = True
+    return route
+
+
+cdef void _allow_and_release(Core* core, Command* command) noexcept nogil:
+    cdef Route* route = allow(core, command.leg, command.local, &command.address)
+    cdef Pending* pending
+    if route != NULL:
+        pending = route.pending
+        while pending != NULL:
+            hand_up(core, EVENT_DTLS, command.leg, command.local, &command.address, pending.data, pending.length)
+            pending = pending.next
+        pending_free(route)
+
+
+cdef void set_remote(Core* core, Leg* leg, int local, Address* address) noexcept nogil:
+    leg.local = local
+    leg.remote = address[0]
+    leg.fd = core.fds[local]
+
+
+cdef void _set_plain(Core* core, Command* command) noexcept nogil:
+    cdef Leg* leg = command.leg
+    cdef int i
+    core.unkeyed -= 0 if _keyed(leg) else 1
+    leg.plain = True
+    leg.expects = command.expects
+    leg.expected = command.ssrc
+    if command.expects:
+        table_put(&core.ssrcs, &command.ssrc, sizeof(uint32_t), leg)
+    if command.address.family:
+        for i in range(core.sockets - 1, -1, -1):
+            if core.bound[i].family == command.address.family:
+                allow(core, leg, i, &command.address)
+                set_remote(core, leg, i, &command.address)
+
+
+cdef void _close_tap(Command* command) noexcept nogil:
+    cdef Tap** link
+    if command.tap.node != NULL:
+        link = &command.tap.node.taps
+        while link[0] != NULL and link[0] != command.tap:
+            link = &link[0].next
+        if link[0] != NULL:
+            link[0] = command.tap.next
+
+
+cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
+    cdef int kind = command.kind
+    if kind == ADD_NODE:
+        _add(core, command)
+    elif kind == REMOVE_NODE:
+        _remove(core, command, now)
+    elif kind == JOIN:
+        graph_join(&core.graph, command.a, command.b, command.a_to_b, command.b_to_a)
+    elif kind == UNJOIN:
+        graph_unjoin(&core.graph, command.a, command.b)
+    elif kind == SET_FORMAT:
+        _set_format(command)
+    elif kind == SET_KEYS:
+        _set_keys(core, command)
+    elif kind == SET_PLAIN:
+        _set_plain(core, command)
+    elif kind == SET_REMOTE:
+        set_remote(core, command.leg, command.local, &command.address)
+    elif kind == ALLOW:
+        _allow_and_release(core, command)
+    elif kind == SET_MUTE:
+        command.leg.muted = command.a_to_b
+    elif kind == SET_SEND:
+        command.leg.sends = command.a_to_b
+    elif kind == SET_PLAY:
+        command.a.play = command.ring
+    elif kind == OPEN_TAP:
+        command.tap.node = command.a
+        command.tap.next = command.a.taps
+        command.a.taps = command.tap
+    elif kind == CLOSE_TAP:
+        _close_tap(command)
+    elif kind == EXPECT_RESPONSE:
+        transaction_put(core.transactions, command.key, command.leg)
+
+
+cdef void commands_apply(Core* core, int64_t now) noexcept nogil:
+    """Apply what has been pushed, in order."""
+    cdef Command* command = <Command*>exchange_pointer(&core.commands, NULL)
+    cdef Command* ordered = NULL
+    cdef Command* following
+    while command != NULL:
+        following = command.next
+        command.next = ordered
+        ordered = command
+        command = following
+    while ordered != NULL:
+        following = ordered.next
+        _apply(core, ordered, now)
+        _stack(&core.done, ordered)
+        ordered = following

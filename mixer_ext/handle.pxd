@@ -1,0 +1,16 @@
+# What Python keeps of a node.
+from libc.stdint cimport int64_t
+
+from mixer_ext.graph cimport Node
+from mixer_ext.leg cimport Leg
+from mixer_ext.ring cimport SampleRing
+
+cdef class Handle:
+    cdef Node* node
+    cdef Leg* leg           # NULL: a mixer
+    cdef int64_t id
+    cdef bytes ufrag
+    cdef dict joined        # id: Handle
+    cdef SampleRing* ring   # of play(), NULL: nothing was played yet
+
+cdef bint closes_loop(Handle a, Handle b)

@@ -1,0 +1,101 @@
+# The plane's state, and the commands that change it between ticks.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from mixer_ext.graph cimport Graph, Node, Tap
+from mixer_ext.leg cimport Format, Leg
+from mixer_ext.net cimport Address, Inbox, Outbox
+from mixer_ext.ring cimport Event, EventKind, EventRing, SampleRing, events_put
+from mixer_ext.route cimport KEY, RouteTable, Sources, Transactions
+from mixer_ext.srtp cimport Secure
+
+cdef enum:
+    TO_NTP = 2208988800         # seconds from 1900 to 1970
+
+cdef enum CommandKind:
+    ADD_NODE
+    REMOVE_NODE
+    JOIN
+    UNJOIN
+    SET_FORMAT
+    SET_KEYS
+    SET_PLAIN
+    SET_REMOTE
+    ALLOW
+    SET_MUTE
+    SET_SEND
+    SET_PLAY
+    OPEN_TAP
+    CLOSE_TAP
+    EXPECT_RESPONSE
+
+# What a command puts in place it brings; what it replaces or removes it carries away, to be freed by Python.
+cdef struct Command:
+    Command* next
+    int kind
+    Node* a
+    Node* b
+    bint a_to_b         # and the value of switches
+    bint b_to_a
+    Leg* leg
+    int local
+    Address address
+    bint expects
+    uint32_t ssrc
+    Format format
+    Secure* inbound
+    Secure* outbound
+    SampleRing* ring
+    Tap* tap
+    int key_length
+    uint8_t key[KEY]
+
+cdef struct Core:
+    void* commands      # stack of those to be applied
+    void* done          # stack of those that have been
+    EventRing events
+    uint64_t notified   # events.head that Python has been told of
+    int event_fd
+    int wake_fd
+    int* fds
+    Address* bound
+    int sockets
+    Inbox* inbox
+    Outbox* outbox
+    RouteTable addresses
+    RouteTable ufrags
+    RouteTable ssrcs
+    Transactions* transactions
+    Sources* sources
+    Graph graph
+    uint64_t stopping
+    uint64_t random
+    int64_t wall_offset # of CLOCK_REALTIME to the clock of the ticks
+    bint manual         # somebody else's clock: the kernel's stamps mean nothing
+    int unkeyed         # legs that wait for their keys: STUN and DTLS are urgent
+    uint64_t ticks
+    uint64_t missed_ticks
+    uint64_t skipped_ticks
+    int64_t late_max
+    uint64_t dropped_unknown
+    uint64_t dropped_malformed
+    uint64_t dropped_stun
+    uint64_t dropped_flood
+
+cdef inline uint64_t wall(Core* core, int64_t now) noexcept nogil:
+    """NTP time in 2^-32 s."""
+    cdef int64_t utc = now + core.wall_offset
+    cdef uint64_t seconds = <uint64_t>(utc // 1000000000 + TO_NTP)
+    return (seconds << 32) | ((<uint64_t>(utc % 1000000000) << 32) // 1000000000)
+
+
+cdef inline void hand_up(Core* core, EventKind kind, Leg* leg, int local, Address* address, const uint8_t* data, int length) noexcept nogil:
+    """Give a datagram to Python."""
+    cdef Event event
+    memset(&event, 0, sizeof(event))
+    event.kind = kind
+    event.leg = leg.id
+    event.local = local
+    event.address = address[0]
+    event.length = length
+    events_put(&core.events, &event, data)
