@@ -361,8 +361,7 @@ class PeerSession(Serial):
             self._fail(error)
 
     async def _answer(self) -> None:
-        if self._session.state is not State.PENDING or self._offer is None:
-            return
+        assert self._offer is not None
         leg = self.leg = self._legs(controlling=False, observer=self)
         try:
             answer = negotiation.answer(self._offer, self._local(leg), self._foreign)

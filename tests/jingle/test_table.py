@@ -1,0 +1,95 @@
+"""Which session a stanza belongs to."""
+
+import pytest
+
+from focus.jingle.peer import PeerSession
+from focus.jingle.table import SessionTable
+from focus.wire.jid import JID
+from focus.wire.jingle import Reason
+from focus.wire.jingle_message import JMI_0, Dialect, Proceed, Propose
+from focus.wire.rtp import Description
+
+from .pair import Air, End, Owner, Wire
+
+ROOM = JID.parse("room@focus.example.org")
+DESK, PHONE = JID.parse("alice@example.org/desk"), JID.parse("alice@example.org/phone")
+
+
+@pytest.fixture
+def focus(wire: Wire, air: Air) -> End:
+    return End(wire, str(ROOM.with_resource("focus")), air.leg)
+
+
+def called(end: End, peer: JID, sid: str) -> PeerSession:
+    propose = Propose(id=sid, descriptions=(Description(media="audio"),))
+    session = PeerSession.incoming(
+        local=end.jid, peer=peer, first=propose, outbox=end, legs=end.legs, observer=Owner(), isfocus=True
+    )
+    end.sessions.append(session)
+    return session
+
+
+def calling(end: End, to: JID, sid: str, dialect: Dialect | None = JMI_0) -> PeerSession:
+    session, _ = end.call(to, dialect, sid=sid)
+    return session
+
+
+async def test_a_session_is_known_by_our_address_the_peers_full_jid_and_the_sid(focus: End) -> None:
+    table, session = SessionTable(), called(focus, DESK, "s")
+    table.add(session)
+    assert table.for_jingle(ROOM, DESK, "s") is session
+    assert table.for_jingle(ROOM.with_resource("focus"), DESK, "s") is session
+    assert table.for_jingle(ROOM, PHONE, "s") is None
+    assert table.for_jingle(ROOM, DESK.bare, "s") is None
+    assert table.for_jingle(ROOM, DESK, "t") is None
+    assert table.for_jingle(JID.parse("other@focus.example.org"), DESK, "s") is None
+
+
+async def test_two_devices_with_the_same_sid_are_two_sessions(focus: End) -> None:
+    table, first, second = SessionTable(), called(focus, DESK, "s"), called(focus, PHONE, "s")
+    table.add(first)
+    table.add(second)
+    assert len(table) == 2
+    assert table.for_jingle(ROOM, DESK, "s") is table.for_message(ROOM, DESK, "s") is first
+    assert table.for_jingle(ROOM, PHONE, "s") is table.for_message(ROOM, PHONE, "s") is second
+    table.discard(first)
+    table.discard(first)
+    assert list(table) == [second]
+    table.discard(second)
+    assert list(table) == []
+
+
+async def test_any_device_may_answer_a_call_to_a_bare_jid_until_one_has(focus: End) -> None:
+    session = calling(focus, DESK.bare, "s")
+    table = focus.table
+    assert table.for_message(ROOM, PHONE, "s") is session
+    assert table.for_message(ROOM, DESK, "s") is session
+    assert table.for_jingle(ROOM, DESK, "s") is None
+    await session.start()
+    session.receive_message(DESK, Proceed(id="s"))
+    assert table.for_jingle(ROOM, DESK, "s") is session
+    assert table.for_message(ROOM, DESK, "s") is session
+    assert table.for_message(ROOM, PHONE, "s") is None
+    assert table.for_message(ROOM, DESK.bare, "s") is session
+    table.discard(session)
+    assert len(table) == 0
+
+
+async def test_calls_at_once_are_contested_by_sid(focus: End) -> None:
+    session = calling(focus, DESK.bare, "m")
+    assert focus.table.contest(ROOM, JID.parse("bob@example.org/x"), "z")
+    assert not focus.table.contest(ROOM, PHONE, "z")
+    assert not session.ended
+    assert focus.table.contest(ROOM, PHONE, "a")
+    assert session.ended
+    assert focus.table.contest(ROOM, PHONE, "z")
+
+
+async def test_a_call_that_was_answered_is_no_rival(focus: End, alice: End) -> None:
+    session, owner = focus.call(alice.jid.bare, JMI_0, sid="m")
+    await session.start()
+    await owner.until("connected")
+    assert focus.table.contest(ROOM, alice.jid, "a")
+    assert focus.table.contest(ROOM, alice.jid, "z")
+    assert not session.ended
+    session.hangup(Reason.of("success"))
