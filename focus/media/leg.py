@@ -182,6 +182,7 @@ class Leg:
         self.source_id = ssrc
         self._leave()
         self.node = self._enter()
+        self._ice.repeat_passed()  # their checks may have overtaken their answer
 
     async def connect(self, remote: ice.Transport, *, dtls_role: DtlsRole) -> None:
         """Start ICE and DTLS with the peer of `remote`; the observer hears how it went.

@@ -231,6 +231,11 @@ class PlaneConnection(aioice.ice.Connection):
             self._passed.add((local, address))
             self._path.allow(local, address)
 
+    def repeat_passed(self) -> None:
+        """Say again what `passed` has said so far."""
+        for local, address in self._passed:
+            self._path.allow(local, address)
+
     def check_complete(self, pair: aioice.ice.CandidatePair) -> None:
         super().check_complete(pair)
         if pair.state is aioice.ice.CandidatePair.State.SUCCEEDED:
