@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from focus.engines.synthesizer import SynthesisError
+from focus.jingle.negotiation import Codec
 from focus.jingle.peer import LegObserver, PeerSession
 from focus.media.files import AudioFileError
 from focus.media.leg import Leg
@@ -19,9 +20,11 @@ from focus.service.phone.participants import Participants
 from focus.service.phone.sound import Ear, Player, Source
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jingle import Reason
-from focus.wire.rtp import Info, Mute, Unmute
+from focus.wire.rtp import Info, Mute, PayloadType, Unmute
 
 log = logging.getLogger(__name__)
+
+Described = TypeVar("Described", Codec, PayloadType)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Call:
         *,
         incoming: bool,
         muted: bool,
+        dtx: bool,
         accepted: Callable[[], None],
     ) -> None:
         self.incoming = incoming
@@ -59,6 +63,7 @@ class Call:
         self.ear = Ear(sound.keep, sound.record)
         self._events = events
         self._plane = plane
+        self._dtx = dtx
         self._on_accepted = accepted
         self._player = Player(sound.play) if sound.play is not None else None
         self._participants = Participants()
@@ -132,9 +137,10 @@ class Call:
         self._events.add("ringing", peer=str(self.session.peer))
 
     def peer_accepted(self) -> None:
-        settled = self.session.settled
+        settled, leg = self.session.settled, self._leg
         codec = settled.payload.name if settled is not None else None
-        leg = self._leg
+        if settled is not None and leg is not None and not self._dtx:
+            leg.set_codec(without_dtx(settled.payload), level_extension=settled.level_extension)
         self._events.add(
             "accepted", peer=str(self.session.peer), codec=codec, ssrc=leg and leg.ssrc, source=leg and leg.source_id
         )
@@ -198,6 +204,14 @@ class Call:
         except Exception as error:
             log.exception("in a call with %s", self.session.peer)
             self.fail(str(error))
+
+
+def without_dtx(codec: Described) -> Described:
+    """`codec` with sound sent all the time: to DTX, a steady tone is noise that need not be sent."""
+    parameters = tuple(parameter for parameter in codec.parameters if parameter.name != "usedtx")
+    if isinstance(codec, Codec):
+        return replace(codec, parameters=parameters)
+    return codec.model_copy(update={"parameters": parameters})
 
 
 class Refused:

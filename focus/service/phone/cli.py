@@ -71,6 +71,7 @@ JoinOption = Annotated[
     str | None, typer.Option(metavar="ROOM/NICK", help="Be in this multi-user chat room, too (ROOM is its JID).")
 ]
 TrickleOption = Annotated[bool, typer.Option("--trickle", help="Send candidates one by one.")]
+DtxOption = Annotated[bool, typer.Option("--dtx", help="Send nothing in silence. Steady tones count as silence.")]
 MediaOption = Annotated[
     list[str] | None, typer.Option(metavar="IP", help="Have audio come to this address; by default to all.")
 ]
@@ -101,6 +102,7 @@ def call(
     coin: CoinOption = True,
     join: JoinOption = None,
     trickle: TrickleOption = False,
+    dtx: DtxOption = False,
     media: MediaOption = None,
     mute: MuteOption = False,
     answer_timeout: Annotated[float, typer.Option(min=1, help="Seconds to let it ring.")] = 60.0,
@@ -114,6 +116,7 @@ def call(
         media=_addresses(media),
         coin=coin,
         trickle=trickle,
+        dtx=dtx,
         join=_occupant(join),
         muted=mute,
         timeouts=Timeouts(answer=answer_timeout),
@@ -152,6 +155,7 @@ def listen(
     coin: CoinOption = True,
     join: JoinOption = None,
     trickle: TrickleOption = False,
+    dtx: DtxOption = False,
     media: MediaOption = None,
     mute: MuteOption = False,
     log_level: LogOption = "critical",
@@ -166,6 +170,7 @@ def listen(
         media=_addresses(media),
         coin=coin,
         trickle=trickle,
+        dtx=dtx,
         join=_occupant(join),
         muted=mute,
     )

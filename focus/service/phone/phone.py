@@ -18,10 +18,11 @@ from xml.etree import ElementTree as ET
 from focus.client.connection import Account, Connection, ConnectionFailed
 from focus.client.stanzas import PRESENCE, Disconnected, read_error, stanza
 from focus.jingle import invitation
+from focus.jingle.negotiation import opus
 from focus.jingle.peer import PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import MediaPlane
-from focus.service.phone.call import Call, Refused, Sound
+from focus.service.phone.call import Call, Refused, Sound, without_dtx
 from focus.service.phone.events import Event, Events
 from focus.service.phone.outbox import PhoneOutbox
 from focus.service.phone.sound import Samples
@@ -78,8 +79,9 @@ class Settings:
     """What a phone is.
 
     `media`: addresses to bind for audio. `coin`: say that we read conference documents. `trickle`: send candidates
-    one by one. `join`: the occupant JID to be in a room with, as soon as that room lets us. `muted`: begin muted.
-    `reconnect`: keep calls, and come back, when the server goes away.
+    one by one. `dtx`: send nothing while nothing is said, and ask for the same. `join`: the occupant JID to be in a
+    room with, as soon as that room lets us. `muted`: begin muted. `reconnect`: keep calls, and come back, when the
+    server goes away.
     """
 
     account: Account
@@ -87,6 +89,7 @@ class Settings:
     media: Sequence[str] = ("0.0.0.0", "::")
     coin: bool = True
     trickle: bool = False
+    dtx: bool = False
     join: JID | None = None
     muted: bool = False
     reconnect: bool = True
@@ -110,6 +113,7 @@ class Phone:
         self.jid = settings.account.jid
         self._connection: Connection | None = None
         self._plane = MediaPlane([(host, 0) for host in settings.media])
+        self._codecs = (opus() if settings.dtx else without_dtx(opus()),)
         self._sessions = SessionTable()
         self._call: Call | None = None
         self._calls = 0
@@ -177,6 +181,7 @@ class Phone:
             observer=call,
             isfocus=False,
             dialect=dialect,
+            codecs=self._codecs,
             timeouts=self.settings.timeouts,
         )
         self._sessions.add(call.session)
@@ -305,6 +310,7 @@ class Phone:
             self.events,
             incoming=incoming,
             muted=self.settings.muted,
+            dtx=self.settings.dtx,
             accepted=self._accepted,
         )
 
@@ -340,6 +346,7 @@ class Phone:
             legs=call.leg,
             observer=Refused() if busy else call,
             isfocus=False,
+            codecs=self._codecs,
             timeouts=self.settings.timeouts,
         )
         self._sessions.add(session)
