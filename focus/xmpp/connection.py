@@ -49,6 +49,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 STOP_TIMEOUT = 1.0
+TOO_LATE = "no answer in time"
 #: IQs of one sender to one of our addresses that wait for an earlier one of the two.
 MAX_WAITING = 200
 #: Bytes of a stanza that we send. Prosody ends the stream of a component beyond 512 KiB.
@@ -115,6 +116,16 @@ class _Stream(ComponentXMPP):
     def send(self, data: StanzaBase | str, use_filters: bool = True) -> None:
         text = data if isinstance(data, str) else tostring(data.xml, xmlns=self.default_ns, stream=self, top_level=True)
         self.send_raw(text)
+
+    def disconnect(
+        self, wait: float = 2.0, reason: str | None = None, ignore_send_queue: bool = False
+    ) -> asyncio.Future[None]:
+        """slixmpp's way out of XML that it cannot read: there is nothing to wait for then."""
+        log.error("what the XMPP server sends cannot be read")
+        self.abort()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
     def recv_stanza(self, stanza: StanzaBase) -> None:
         self._owner._received(stanza.xml)
@@ -201,9 +212,11 @@ class Connection:
     async def _stay_connected(self) -> None:
         loop = asyncio.get_running_loop()
         give_up: float | None = loop.time() + self._first_timeout
+        why = ""
         while not self._stopping.is_set():
             self._stream_error = None
-            had_session, why = await self._session(give_up)
+            had_session, ended = await self._session(give_up)
+            why = why if ended == TOO_LATE and why else ended  # a reason that the server gave says more
             if self._stopping.is_set():
                 return
             if self._stream_error is not None:
@@ -237,7 +250,7 @@ class Connection:
         try:
             await asyncio.wait((opening, stopping), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if not opening.done():
-                return False, "no answer in time"
+                return False, TOO_LATE
             if (error := opening.exception()) is not None:
                 if isinstance(error, OSError):
                     return False, error.strerror or str(error)

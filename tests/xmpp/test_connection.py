@@ -13,7 +13,7 @@ from focus.service.prosody import free_port
 from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, ServiceUnavailable, UnknownSession
 from focus.wire.jid import JID
 from focus.xmpp.connection import MAX_STANZA, MAX_WAITING, Backoff, Connection, ConnectionRefused
-from focus.xmpp.stanzas import ERROR, Disconnected, presence
+from focus.xmpp.stanzas import ERROR, MESSAGE, Disconnected, presence, read_error, stanza
 
 from .conftest import Party, running
 
@@ -45,7 +45,7 @@ async def test_an_unreachable_server_is_given_up_after_the_first_timeout(party):
 
 
 async def test_a_second_component_of_the_same_name_hears_of_the_conflict(prosody, component):
-    second = connection_to(prosody, Party(), first_timeout=0.3)
+    second = connection_to(prosody, Party(), first_timeout=2)
     with pytest.raises(ConnectionRefused, match=r"conflict \(Component already connected\)"):
         await second.run()
     assert component.connected
@@ -53,7 +53,7 @@ async def test_a_second_component_of_the_same_name_hears_of_the_conflict(prosody
 
 async def test_a_domain_that_the_server_does_not_have_is_named(prosody, party):
     host, port = prosody.component
-    connection = Connection("other.localhost", "x", host, port, party, first_timeout=0.3)
+    connection = Connection("other.localhost", "x", host, port, party, first_timeout=2)
     with pytest.raises(ConnectionRefused, match="host-unknown"):
         await connection.run()
 
@@ -227,14 +227,14 @@ async def test_nothing_but_a_request_is_ever_answered(component, party, login):
     alice = await login("alice")
     alice.inbox.items.clear()
     gone = f"<error type='cancel'><gone xmlns='{STANZAS[1:-1]}'/></error>"
-    for stanza in (
+    for text in (
         f"<iq type='result' to='{ROOM}' id='r1'/>",
         f"<iq type='error' to='{ROOM}' id='r2'>{gone}</iq>",
         f"<message type='error' to='{ROOM}' id='r3'>{gone}</message>",
         f"<message to='{ROOM}' id='r4'>" + "<b>" * 150 + "</b>" * 150 + "</message>",
         f"<presence type='error' to='{ROOM}' id='r5'/>",
     ):
-        alice.say(stanza)
+        alice.say(text)
     await alice.asks(str(ROOM), "<x xmlns='urn:example'/>", "set", "last")
     assert [tree for tree in alice.inbox.items if tree.get("from") == str(ROOM)] == []
 
@@ -292,6 +292,16 @@ async def test_tasks_end_with_the_connection(prosody, party):
     assert task.cancelled()
     with pytest.raises(RuntimeError):
         connection.spawn(asyncio.Event().wait(), "too late")
+
+
+async def test_what_was_sent_before_stop_arrives(prosody, party, login):
+    alice = await login("alice")
+    connection = connection_to(prosody, party)
+    async with running(connection, party):
+        for number in range(50):
+            connection.send(stanza(MESSAGE, ROOM, alice.jid, "chat", id=f"m{number}"))
+        connection.stop()
+    await alice.hears("message", id="m49")
 
 
 class RudeServer:
@@ -361,8 +371,6 @@ def test_the_waiting_time_grows_within_its_bounds_and_begins_anew_after_a_reset(
 
 
 def test_an_error_without_a_class_of_its_own_keeps_its_condition():
-    from focus.xmpp.stanzas import read_error
-
     tree = ET.fromstring(
         f"<iq xmlns='jabber:client' type='error'><error type='auth'><subscription-required xmlns='{STANZAS[1:-1]}'/>"
         f"<text xmlns='{STANZAS[1:-1]}'>no</text></error></iq>"

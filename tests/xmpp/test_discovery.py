@@ -192,9 +192,13 @@ async def test_caps_that_a_room_shows_are_known_under_the_real_jid_and_forgotten
 @pytest.fixture(scope="module")
 def caps_of_slixmpp():
     """slixmpp's own computation, as an oracle."""
+    loop = asyncio.new_event_loop()  # a stream makes one for itself where there is none, and leaves it open
+    asyncio.set_event_loop(loop)
     stream = ComponentXMPP("focus.localhost", "x")
     stream.register_plugin("xep_0115")
-    return lambda query: stream.plugin["xep_0115"].generate_verstring(DiscoInfo(xml=query), "sha-1")
+    yield lambda query: stream.plugin["xep_0115"].generate_verstring(DiscoInfo(xml=query), "sha-1")
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def test_a_simple_string_is_that_of_the_specification():

@@ -10,7 +10,7 @@ import pytest
 from focus.conference.room import Departure, Occupant, RoomError
 from focus.wire.jid import JID
 from focus.xmpp.connection import Connection
-from focus.xmpp.muc import MucRooms
+from focus.xmpp.muc import MucRoom, MucRooms
 from focus.xmpp.stanzas import presence
 
 from .conftest import Inbox, Party
@@ -358,7 +358,7 @@ async def test_a_join_fails_when_the_connection_does(component, observer, party,
     assert refused.value.condition == "remote-server-timeout"
 
 
-async def test_a_kicked_focus_comes_back_and_a_banned_one_does_not(component, rooms, observer, login):
+async def test_a_kicked_focus_comes_back(component, rooms, observer, login):
     await rooms.join(ROOM, observer)
     owner = await login("owner")
     await make_owner(component, "owner@localhost")
@@ -368,6 +368,96 @@ async def test_a_kicked_focus_comes_back_and_a_banned_one_does_not(component, ro
     await owner.hears("presence", f"{ROOM}/focus", "unavailable")
     await observer.hears("rejoined")
     assert not [item for item in observer.told.items if item[0] in ("joined", "left")]
+
+
+@pytest.fixture
+async def ordinary(component, rooms, party, login):
+    """A room, its owner's client, and our occupant in it as one of those who can be sent away."""
+    await rooms.join(ROOM, Observer())
+    owner = await login("owner")
+    await make_owner(component, "owner@localhost")
+    await enter(owner, "Owner")
+    others = MucRooms(component, JID.parse("other@focus.localhost"), "rooms.localhost", nick="other")
+    party.on_presence = lambda stanza: rooms.handle_presence(stanza) or others.handle_presence(stanza)
+    observer = Observer()
+    await others.join(ROOM, observer)
+    await observer.hears("joined")
+    return owner, observer
+
+
+async def test_a_banned_focus_has_lost_the_room(ordinary):
+    owner, observer = ordinary
+    await set_in_room(owner, "<item jid='other@focus.localhost' affiliation='outcast'><reason>enough</reason></item>")
+    assert await observer.hears("lost") == ("lost", Departure.BANNED, "enough")
+
+
+async def test_a_focus_that_is_no_member_of_a_members_room_has_lost_it(ordinary):
+    owner, observer = ordinary
+    await configure(owner, **{"muc#roomconfig_membersonly": "1"})
+    assert await observer.hears("lost") == ("lost", Departure.REMOVED, "")
+
+
+class PlayedRoom:
+    """A room played by a client: what it says to us comes from ROOM/focus."""
+
+    def __init__(self, client, us: JID) -> None:
+        self.client, self.us = client, us
+
+    async def is_entered(self) -> None:
+        asked = await self.client.hears("presence", str(self.us), "available")
+        assert asked.find(f"{{{MUC}}}x/{{{MUC}}}history").get("maxstanzas") == "0"
+
+    def admits(self) -> None:
+        item = "<item affiliation='owner'/><status code='110'/>"
+        self.client.say(f"<presence to='{self.us}'><x xmlns='{MUC}#user'>{item}</x></presence>")
+
+    def refuses(self, condition: str) -> None:
+        error = f"<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+        self.client.say(f"<presence to='{self.us}' type='error'><error type='cancel'>{error}</error></presence>")
+
+    def shuts_down(self) -> None:
+        codes = "<item/><status code='110'/><status code='332'/>"
+        self.client.say(f"<presence to='{self.us}' type='unavailable'><x xmlns='{MUC}#user'>{codes}</x></presence>")
+
+
+@pytest.fixture
+async def played(rooms, login, observer) -> tuple[PlayedRoom, MucRoom]:
+    """We are in a played room that shuts down."""
+    client = await login("player", "focus")
+    played = PlayedRoom(client, rooms.occupant_jid(client.jid.bare))
+    joining = asyncio.create_task(rooms.join(client.jid.bare, observer))
+    await played.is_entered()
+    played.admits()
+    room = await joining
+    played.shuts_down()
+    await played.is_entered()
+    return played, room
+
+
+async def test_a_room_that_is_not_up_yet_is_tried_again(played, observer):
+    played, room = played
+    played.refuses("remote-server-not-found")
+    await played.is_entered()
+    played.admits()
+    await observer.hears("rejoined")
+    assert room.nick == "focus"
+
+
+@pytest.mark.parametrize(
+    ("condition", "departure"),
+    [("forbidden", Departure.BANNED), ("registration-required", Departure.REMOVED), ("gone", Departure.REMOVED)],
+)
+async def test_a_room_that_does_not_let_us_back_is_lost(played, observer, condition, departure):
+    played, _ = played
+    played.refuses(condition)
+    assert (await observer.hears("lost"))[1] == departure
+
+
+async def test_a_room_that_is_left_while_it_is_down_is_not_entered_again(played, observer):
+    played, room = played
+    await room.leave()
+    await played.client.hears("presence", str(played.us), "unavailable")
+    assert [item for item in observer.told.items if item[0] in ("lost", "rejoined")] == []
 
 
 async def test_an_error_that_kicked_us_out_does_not_keep_us_out(component, rooms, observer, login):
