@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import aioice.ice
+import aiortc.rtp
 import pytest
 
 from focus.media.plane import MediaPlane
@@ -15,6 +16,12 @@ PlaneFactory = Callable[..., Awaitable[MediaPlane]]
 def peers_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """aioice never offers loopback addresses by itself; the aiortc peers of these tests have nothing else."""
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+
+
+@pytest.fixture(autouse=True)
+def peers_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiortc's loop in Python over every sample takes most of its time; nobody here looks at the level it gives."""
+    monkeypatch.setattr(aiortc.rtp, "compute_audio_level_dbov", lambda frame: -20)
 
 
 @pytest.fixture
