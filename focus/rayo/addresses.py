@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 
@@ -9,6 +10,12 @@ from focus.wire.jid import JID, unescape_node
 
 #: The resource that calls are answered from: presence comes from it, so that clients show a call button.
 RESOURCE = "focus"
+
+#: The local part that our occupants have, which therefore is no room's.
+OCCUPANT = "focus"
+
+#: What no local part contains (RFC 7622 section 3.3.1).
+_FORBIDDEN = re.compile(r"""[\x00-\x20\x7f"&'/:<>@]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Addresses:
 
     def occupant(self, mixer: str) -> JID:
         """The real JID of our occupant in the room: one bare JID for all rooms."""
-        return JID("focus", self.domain, mixer)
+        return JID(OCCUPANT, self.domain, mixer)
 
     def room(self, mixer: str) -> JID:
         """The MUC room that the mixer `mixer` is bound to."""
@@ -47,9 +54,13 @@ class Addresses:
         return JID(local, domain) if at and local and domain else JID(mixer, self.rooms)
 
     def mixer_of(self, called: JID) -> str | None:
-        """The mixer that `called` stands for: `ROOM@domain`, or our occupant's own JID; None for the domain itself."""
-        if called.domain != self.domain or not called.local:
-            return None
-        if called.local == "focus" and called.resource:
-            return called.resource
-        return called.local
+        """The mixer that `called` stands for: `ROOM@domain`, or our occupant's own JID; None where that is no mixer's
+        address."""
+        name = called.resource if called.local == OCCUPANT else called.local
+        return name if called.domain == self.domain and is_mixer_name(name) else None
+
+
+def is_mixer_name(name: str) -> bool:
+    """Whether a mixer can have `name` as the local part of its address: as it is, without any preparation."""
+    short_enough = 0 < len(name.encode()) <= 1023
+    return short_enough and name not in (OCCUPANT, ".", "..") and name == name.lower() and not _FORBIDDEN.search(name)

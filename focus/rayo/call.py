@@ -15,7 +15,14 @@ from focus.rayo.actor import Outcome, on
 from focus.rayo.joinable import Emitter, Joinable, PartyName
 from focus.rayo.mixer import Mixer
 from focus.wire import rtp
-from focus.wire.conditions import Conflict, NotTheOwner, OptionNotSupported, ServiceUnavailable, WrongState
+from focus.wire.conditions import (
+    BadRequest,
+    NotAllowed,
+    NotTheOwner,
+    OptionNotSupported,
+    ServiceUnavailable,
+    WrongState,
+)
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.rayo import (
@@ -72,6 +79,8 @@ class Calls(Emitter, Protocol):
 
     def open_mixer(self, name: str) -> Mixer: ...
 
+    def mixer_address(self, name: str) -> JID: ...
+
     def call_ended(self, call: Call) -> None: ...
 
     def may_command(self, sender: JID) -> bool: ...
@@ -98,6 +107,7 @@ class Call(Joinable):
         #: Potential controlling parties, until the first command makes one of them the definitive one.
         self.parties: set[JID] = set(parties)
         self.controller: JID | None = None
+        self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
         self._accepted = self._connected = self._muted = self._held = self._speaking = False
         self._commanded_end = False
@@ -120,10 +130,17 @@ class Call(Joinable):
             return
         raise NotTheOwner(f"{self.address} is controlled by somebody else")
 
+    async def carry_out(self, sender: JID, command: Command) -> Outcome:
+        outcome = await super().carry_out(sender, command)
+        self._commanders.add(sender)
+        return outcome
+
     # commands
 
     @on(Watch)
     async def watch(self, sender: JID, command: Watch) -> Outcome:
+        if self.session is None:
+            raise WrongState("there is no session yet")
         self._watchers.add(sender)
         return self.describe()
 
@@ -147,7 +164,7 @@ class Call(Joinable):
     async def reject(self, sender: JID, command: Reject) -> Outcome:
         session = self._inbound(command)
         if self.stage is Stage.ANSWERED:
-            raise WrongState("the call has been answered; hang it up")
+            raise NotAllowed("the call has been answered; hang it up")
         self._commanded_end = True
         session.reject(Reason.of(_REJECT[command.reason]))
         return None
@@ -162,16 +179,15 @@ class Call(Joinable):
     async def join_party(self, sender: JID, command: Join) -> Outcome:
         if command.media == "direct":
             raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
+        if self.session is not None and self.session.ended:
+            raise WrongState("the call is ending")
         direction = Direction(command.direction)
         if command.mixer_name is not None:
             mixer = self._calls.open_mixer(command.mixer_name)
             self.join(mixer, direction)
             return Ref(uri=mixer.address.uri)
         assert command.call_uri is not None
-        other = self._calls.find_call(command.call_uri)
-        if other is self:
-            raise Conflict("a call cannot be joined with itself")
-        self.join(other, direction)
+        self.join(self._calls.find_call(command.call_uri), direction)
         return None
 
     @on(Unjoin)
@@ -179,24 +195,33 @@ class Call(Joinable):
         if command.call_uri is None and command.mixer_name is None:
             self.unjoin_all()
             return None
-        wanted: PartyName = (
-            {"mixer_name": command.mixer_name} if command.mixer_name else {"call_uri": str(command.call_uri)}
-        )
+        if command.mixer_name is not None:
+            wanted = self._calls.mixer_address(command.mixer_name)
+        else:
+            try:
+                wanted = JID.from_uri(str(command.call_uri)).bare
+            except ValueError as error:
+                raise BadRequest(str(error)) from None
         for other in list(self.joins):
-            if other.party == wanted:
+            if other.address == wanted:
                 self.unjoin(other)
                 return None
-        raise ServiceUnavailable(f"{self.address} is not joined with {next(iter(wanted.values()))}")
+        raise ServiceUnavailable(f"{self.address} is not joined with {wanted}")
 
     def _inbound(self, command: Command) -> PeerSession:
         if self._method != "dialed-in" or self.session is None:
             raise WrongState(f"<{type(command).__xml_tag__}/> is for inbound calls")
+        if self.session.ended:
+            raise WrongState("the call is ending")
         return self.session
 
     def end_session(self, reason: Reason) -> None:
-        """End what there is, whatever its state; `peer_ended` follows."""
+        """End in any state: joins first (section 6.6.3), then the session; `peer_ended` follows."""
+        self.unjoin_all()
         if self.session is not None:
             self.session.hangup(reason)
+        else:
+            self.peer_ended(reason, False)
 
     # the peer (`focus.jingle.peer.PeerObserver`)
 
@@ -217,10 +242,7 @@ class Call(Joinable):
             self.stage = Stage.ANSWERED
             self.emit(Answered())
         assert self.leg is not None
-        try:
-            self.connect(self.leg.node)
-        except ServiceUnavailable as error:
-            log.warning("a join that had waited for the answer cannot be made: %s", error)
+        self.connect(self.leg.node)
         self._session_changed()
 
     def peer_connected(self) -> None:
@@ -257,18 +279,24 @@ class Call(Joinable):
         if self.stage is Stage.ENDED:
             return
         self.stage = Stage.ENDED
-        self.peer_speaking(False)
-        self.node = None  # the leg is closed, and the plane has dropped its joins with it
-        self.unjoin_all()
+        try:
+            self.peer_speaking(False)
+            self.node = None  # the leg is closed, and the plane has dropped its joins with it
+            self.unjoin_all()
+            self._tell_the_end(reason, by_peer)
+        finally:
+            self.ended.set()
+            self.close()
+            self._calls.call_ended(self)
+
+    def _tell_the_end(self, reason: Reason, by_peer: bool) -> None:
+        """To all who were offered the call, have commanded it or watch it (section 6.6.4)."""
         condition = reason.condition
         name = "hangup-command" if self._commanded_end and not by_peer else _END.get(condition, "error")
         log.info("ended: %s (%s%s)", name, condition, f", {reason.text}" if reason.text else "")
         end = End.of(name, platform_code=condition)
-        for listener in dict.fromkeys([*self.audience(), *sorted(self._watchers, key=str)]):
-            self._emitter.emit(self.address, listener, end)
-        self.ended.set()
-        self.close()
-        self._calls.call_ended(self)
+        involved = self.parties | self._commanders | self._watchers | set(self.audience())
+        self._tell(sorted(involved, key=str), end)
 
     # what is told of the session
 

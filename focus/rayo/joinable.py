@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Protocol, TypedDict
 
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor
-from focus.wire.conditions import ServiceUnavailable
+from focus.wire.conditions import Conflict, ServiceUnavailable
 from focus.wire.jid import JID
 from focus.wire.rayo import Event, Joined, Unjoined
+
+log = logging.getLogger(__name__)
 
 _OPPOSITE = {Direction.DUPLEX: Direction.DUPLEX, Direction.SEND: Direction.RECV, Direction.RECV: Direction.SEND}
 
@@ -40,7 +44,7 @@ class Joinable(Actor):
         self._emitter = emitter
         self.node: int | None = None
         self.joins: dict[Joinable, Direction] = {}
-        self._linked: set[Joinable] = set()
+        self._announced: set[Joinable] = set()
 
     @property
     @abstractmethod
@@ -53,39 +57,57 @@ class Joinable(Actor):
 
     def emit(self, event: Event) -> None:
         """Tell everybody in the audience."""
-        for listener in self.audience():
-            self._emitter.emit(self.address, listener, event)
+        self._tell(list(self.audience()), event)
 
     def join(self, other: Joinable, direction: Direction) -> None:
         """Join with `other`, or change the direction of the join there is (which announces nothing, section 6.3.4).
 
-        Raises `ServiceUnavailable` where the join would close a loop.
+        Raises `Conflict` where `other` is this, and `ServiceUnavailable` where the join would close a loop.
         """
+        if other is self:
+            raise Conflict(f"{self.address} cannot be joined with itself")
         if self.node is not None and other.node is not None:
-            self._link(other, direction)
+            try:
+                self._link(other, direction)
+            except ServiceUnavailable:
+                other.joins_changed()  # a mixer that was made for this has no use
+                raise
         self.joins[other] = direction
         other.joins[self] = _OPPOSITE[direction]
+        self._announce(other)
         self.joins_changed()
         other.joins_changed()
 
     def connect(self, node: int) -> None:
-        """Our media has come into being as `node` of the plane: make the joins that have waited for it."""
+        """Our media has come into being as `node` of the plane: make the joins that have waited for it.
+
+        Those that cannot be made are given up: nobody waits any more who could be told.
+        """
         self.node = node
         for other, direction in list(self.joins.items()):
-            if other.node is not None and other not in self._linked:
+            if other.node is None:
+                continue
+            try:
                 self._link(other, direction)
+            except ServiceUnavailable as error:
+                log.warning("a join that had waited for media cannot be made: %s", error)
+                self.unjoin(other)
+            else:
+                self._announce(other)
 
     def unjoin(self, other: Joinable) -> None:
         """Undo the join with `other`, which there must be."""
+        listeners, others_listeners = list(self.audience()), list(other.audience())
         del self.joins[other]
         del other.joins[self]
-        if other in self._linked:
-            self._linked.discard(other)
-            other._linked.discard(self)
+        if other in self._announced:
+            self._announced.discard(other)
+            other._announced.discard(self)
             if self.node is not None and other.node is not None:
-                self._plane.unjoin(self.node, other.node)
-            self.emit(Unjoined(**other.party))
-            other.emit(Unjoined(**self.party))
+                with contextlib.suppress(ValueError):  # a leg that has left the plane took its joins along
+                    self._plane.unjoin(self.node, other.node)
+            self._tell(listeners, Unjoined(**other.party))
+            other._tell(others_listeners, Unjoined(**self.party))
         self.joins_changed()
         other.joins_changed()
 
@@ -103,8 +125,15 @@ class Joinable(Actor):
             self._plane.join(self.node, other.node, direction)
         except ValueError as error:
             raise ServiceUnavailable(f"cannot join {self.address} and {other.address}: {error}") from error
-        if other not in self._linked:
-            self._linked.add(other)
-            other._linked.add(self)
+
+    def _announce(self, other: Joinable) -> None:
+        """Once for each join, when audio can flow."""
+        if self.node is not None and other.node is not None and other not in self._announced:
+            self._announced.add(other)
+            other._announced.add(self)
             self.emit(Joined(**other.party))
             other.emit(Joined(**self.party))
+
+    def _tell(self, listeners: Iterable[JID], event: Event) -> None:
+        for listener in listeners:
+            self._emitter.emit(self.address, listener, event)

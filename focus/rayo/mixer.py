@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable
 from focus.media.plane import MediaPlane
 from focus.rayo.joinable import Emitter, Joinable, PartyName
 from focus.wire.jid import JID
+from focus.wire.rayo import Joined
 
 
 class Mixer(Joinable):
     """Lives from its first join (or from being bound to a room) to the end of its last join and binding."""
 
     def __init__(
-        self, address: JID, plane: MediaPlane, emitter: Emitter, *, on_unused: Callable[[Mixer], None]
+        self, address: JID, name: str, plane: MediaPlane, emitter: Emitter, *, on_unused: Callable[[Mixer], None]
     ) -> None:
+        """`name` is how its maker wrote it, which its events repeat; the address has no capitals."""
         super().__init__(address, plane, emitter)
-        self.name = address.local
+        self.name = name
         self.node = plane.create_mixer()
         self.owners: set[JID] = set()
         self._on_unused = on_unused
@@ -33,8 +35,13 @@ class Mixer(Joinable):
         return listeners
 
     def bind(self, owner: JID) -> None:
-        """`owner` hears of everything here and keeps the mixer alive, as a room does."""
+        """`owner` hears of everything here, also of those who are here already, and keeps the mixer alive, as a room
+        does."""
+        knew = owner in self.audience()
         self.owners.add(owner)
+        if not knew:
+            for party in sorted(self._announced, key=lambda one: str(one.address)):
+                self._tell([owner], Joined(**party.party))
 
     def release(self, owner: JID) -> None:
         self.owners.discard(owner)

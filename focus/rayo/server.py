@@ -7,7 +7,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 from xml.etree import ElementTree as ET
 
 from focus.jingle.invitation import refuse_tie
@@ -15,12 +15,13 @@ from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
-from focus.rayo.addresses import Addresses
+from focus.rayo.addresses import Addresses, is_mixer_name
 from focus.rayo.call import Call
 from focus.rayo.directory import Directory
 from focus.rayo.mixer import Mixer
 from focus.wire import context
 from focus.wire.conditions import (
+    AddressTaken,
     BadRequest,
     Conflict,
     ItemNotFound,
@@ -28,6 +29,7 @@ from focus.wire.conditions import (
     OptionNotSupported,
     ResourceConstraint,
     ServiceUnavailable,
+    StanzaError,
     TieBreak,
     UnknownSession,
 )
@@ -95,18 +97,22 @@ class Server(Actor):
         self._limits = limits or Limits()
         self._clients: dict[JID, Client] = {}
         self._sessions = SessionTable()
+        self._placing: dict[Call, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     # life
 
     async def run(self) -> None:
-        """Serve until `close`; then end every call and wait for the goodbyes."""
+        """Serve until `close`; then end every call and wait for the goodbyes. Bound mixers end too."""
         async with asyncio.TaskGroup() as self._tasks:
             await super().run()
-            for call in self.directory.calls():
+            calls = list(self.directory.calls())
+            for call in calls:
                 call.end_session(Reason.of("gone", "the service is shutting down"))
-            for call in list(self.directory.calls()):
+            for call in calls:
                 await call.ended.wait()
+            for mixer in self.directory.mixers():
+                mixer.close()
 
     def register(self, address: JID, client: Client) -> None:
         """Events for `address` go to `client` from now on."""
@@ -128,11 +134,15 @@ class Server(Actor):
         return await actor.submit(sender, command)
 
     def emit(self, sender: JID, to: JID, event: Event) -> None:
+        """Never raises: what a client makes of an event is not the actor's affair."""
         client = self._clients.get(to)
-        if client is not None:
-            client.deliver(sender, event)
-        else:
-            self._events.event(sender, to, event)
+        try:
+            if client is not None:
+                client.deliver(sender, event)
+            elif to.domain != self.addresses.domain:  # an application of ours that is gone hears nothing
+                self._events.event(sender, to, event)
+        except Exception:
+            log.exception("<%s/> for %s was lost", type(event).__xml_tag__, to)
 
     def may_command(self, sender: JID) -> bool:
         """Whether `sender` is one of the configured controllers."""
@@ -156,7 +166,7 @@ class Server(Actor):
         if address.domain != self.addresses.domain or not address.local:
             raise BadRequest(f"uri must be an address at {self.addresses.domain}")
         if address in self.directory:
-            raise Conflict(f"{address} is taken")
+            raise AddressTaken(f"{address} is taken")
         if any(join.media == "direct" for join in command.joins):
             raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
         self._check_room_for_calls()
@@ -166,13 +176,14 @@ class Server(Actor):
             for join in command.joins:
                 party = self.open_mixer(join.mixer_name) if join.mixer_name else self.find_call(str(join.call_uri))
                 call.join(party, Direction(join.direction))
-        except ServiceUnavailable:
+        except StanzaError:
             call.unjoin_all()
             self.directory.discard(call)
             raise
         timeout = command.timeout / 1000 if command.timeout >= 0 else self._limits.dial_timeout
         mixer = next((join.mixer_name for join in command.joins if join.mixer_name), caller.local)
-        self._start(call, self._place(call, to, mixer, timeout))
+        self._start(call, mixer)
+        self._placing[call] = self._spawn(call, mixer, lambda: self._place(call, to, mixer, timeout))
         return Ref(uri=address.uri)
 
     async def _place(self, call: Call, to: JID, mixer: str, answer_within: float) -> None:
@@ -190,39 +201,43 @@ class Server(Actor):
             tasks=self._tasks,
         )
         self._sessions.add(call.session)
+        del self._placing[call]  # from here on the session is ended, not the placing
         await call.session.start()
 
     # what a call asks of its server (`focus.rayo.call.Calls`)
 
     def find_call(self, uri: str) -> Call:
-        """Raises `ServiceUnavailable` where there is no such call (XEP-0327 section 6.3.1)."""
+        """Raises `ServiceUnavailable` where there is no such call, and `BadRequest` where `uri` is none (XEP-0327
+        section 6.3.1)."""
         try:
             call = self.directory.call(JID.from_uri(uri))
-        except ValueError:
-            call = None
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
         if call is None:
             raise ServiceUnavailable(f"there is no call {uri}")
         return call
 
+    def mixer_address(self, name: str) -> JID:
+        """Where the mixer `name` lives, if it lives. Capitals make no difference. Raises `BadRequest`."""
+        local = name.lower()
+        if not is_mixer_name(local):
+            raise BadRequest(f"not a name for a mixer: {name[:80]!r}")
+        return self.addresses.mixer(local)
+
     def open_mixer(self, name: str) -> Mixer:
-        """The mixer `name`, made if need be."""
-        try:
-            address = JID.parse(f"{name}@{self.addresses.domain}")
-        except ValueError as error:
-            raise BadRequest(str(error)) from None
-        if address.local != name or name == "focus":
-            raise BadRequest(f"not a name for a mixer: {name!r}")
+        """The mixer `name`, made if need be. Raises `BadRequest`, and `Conflict` where a call has that address."""
+        address = self.mixer_address(name)
         if (mixer := self.directory.mixer(address)) is not None:
             return mixer
-        mixer = Mixer(address, self._plane, self, on_unused=self._close_mixer)
+        mixer = Mixer(address, name, self._plane, self, on_unused=self._close_mixer)
         try:
             self.directory.add(mixer)
         except Conflict:
             mixer.destroy()
             raise
-        self._start(mixer)
+        self._start(mixer, address.local)
         if self.application is not None:
-            self.application.mixer_opened(name)
+            self.application.mixer_opened(address.local)
         return mixer
 
     def _close_mixer(self, mixer: Mixer) -> None:
@@ -231,6 +246,8 @@ class Server(Actor):
 
     def call_ended(self, call: Call) -> None:
         self.directory.discard(call)
+        if (placing := self._placing.pop(call, None)) is not None:
+            placing.cancel()
         if call.session is not None:
             self._sessions.discard(call.session)
 
@@ -264,7 +281,9 @@ class Server(Actor):
 
     def _take_in(self, sender: JID, to: JID, first: Propose | Jingle, tree: ET.Element | None = None) -> None:
         mixer = self.addresses.mixer_of(to)
-        if mixer is None or self.directory.call(to) is not None:
+        if self._closed:
+            raise ServiceUnavailable("the service is shutting down")
+        if mixer is None or self.directory.call(self.addresses.mixer(mixer)) is not None:
             raise ServiceUnavailable("nobody can be called at this address; call ROOM@" + self.addresses.domain)
         sid = first.id if isinstance(first, Propose) else first.sid
         local = to if to.resource else self.addresses.line(mixer)
@@ -275,27 +294,34 @@ class Server(Actor):
             self._outbox.message(local, refusal.to, refusal.message)
             return
         self._check_room_for_calls()
-        parties = list(self.application.controllers(to, mixer)) if self.application else []
-        call = self._new_call(self.addresses.new_call(), method="dialed-in", parties=parties)
+        call = self._new_call(self.addresses.new_call(), method="dialed-in")
         try:
-            call.session = PeerSession.incoming(
-                local=local,
-                peer=sender,
-                first=first,
-                tree=tree,
-                outbox=self._outbox,
-                legs=call.make_leg,
-                observer=call,
-                isfocus=True,
-                tasks=self._tasks,
+            session = call.session = _scope(call, mixer).run(
+                lambda: PeerSession.incoming(
+                    local=local,
+                    peer=sender,
+                    first=first,
+                    tree=tree,
+                    outbox=self._outbox,
+                    legs=call.make_leg,
+                    observer=call,
+                    isfocus=True,
+                    tasks=self._tasks,
+                )
             )
         except Exception:
             self.directory.discard(call)
             raise
-        self._sessions.add(call.session)
-        self._start(call)
-        if not parties:
-            call.session.reject(Reason.of("decline"))
+        self._sessions.add(session)
+        self._start(call, mixer)
+        if session.ended:
+            return  # there is no audio in it
+        try:
+            call.parties.update(self.application.controllers(to, mixer) if self.application else ())
+        except Exception:
+            log.exception("nobody can be found to take a call to %s", mixer)
+        if not call.parties:
+            session.reject(Reason.of("decline"))
             return
         call.emit(Offer(to=self.addresses.mixer(mixer).uri, from_=sender.uri))
 
@@ -305,34 +331,27 @@ class Server(Actor):
 
     # owning
 
-    def _new_call(self, address: JID, *, method: str, parties: Iterable[JID] = ()) -> Call:
-        call = Call(
-            address,
-            self,
-            self._plane,
-            method="dialed-in" if method == "dialed-in" else "dialed-out",
-            parties=parties,
-        )
+    def _new_call(self, address: JID, *, method: Literal["dialed-in", "dialed-out"]) -> Call:
+        call = Call(address, self, self._plane, method=method)
         self.directory.add(call)
         return call
 
-    def _start(self, actor: Actor, first: Awaitable[None] | None = None) -> None:
-        """Run `actor` in a task of ours: its crash costs the actor, not the service."""
-        assert self._tasks is not None
-        scope = contextvars.copy_context()
-        scope.run(context.call.set, actor.address.local)
-        self._tasks.create_task(self._supervise(actor, first), name=f"rayo {actor.address}", context=scope)
+    def _start(self, actor: Actor, mixer: str) -> None:
+        """Run `actor`, on behalf of the room `mixer`, in a task of ours."""
+        self._spawn(actor, mixer, actor.run)
 
-    async def _supervise(self, actor: Actor, first: Awaitable[None] | None) -> None:
+    def _spawn(self, actor: Actor, mixer: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Do `work` of `actor`: its crash costs the actor, not the service."""
+        assert self._tasks is not None
+        task = self._supervise(actor, work)
+        return self._tasks.create_task(task, name=f"rayo {actor.address}", context=_scope(actor, mixer))
+
+    async def _supervise(self, actor: Actor, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            if first is not None:
-                await first
-            await actor.run()
+            await work()
         except Exception:
             log.exception("%s crashed", actor.address)
             if isinstance(actor, Call):
-                if actor.session is None:
-                    actor.peer_ended(Reason.of("general-error"), False)
                 actor.end_session(Reason.of("general-error"))
 
     # rooms
@@ -350,3 +369,11 @@ class Server(Actor):
         """Whether anything is joined, or about to be, with the mixer `name`."""
         mixer = self.directory.mixer(self.addresses.mixer(name))
         return mixer is not None and bool(mixer.joins)
+
+
+def _scope(actor: Actor, mixer: str) -> contextvars.Context:
+    """For what is done for `actor` in the room `mixer`, so that its log lines name both."""
+    scope = contextvars.copy_context()
+    scope.run(context.call.set, actor.address.local if isinstance(actor, Call) else "")
+    scope.run(context.room.set, mixer)
+    return scope

@@ -2,3 +2,5 @@
 
 Nothing in this package opens a socket, knows a task or imports anything of focus outside itself.
 """
+
+from focus.wire import document_order as document_order

@@ -21,6 +21,8 @@ from focus.wire.conditions import BadRequest, FeatureNotImplemented
 Token = Annotated[str, StringConstraints(max_length=1023)]
 #: An attribute that names something: never empty.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1023)]
+#: A JID, or an `xmpp:` URI of one: each of its three parts may have 1023 bytes (RFC 7622 section 3.1).
+Address = Annotated[str, StringConstraints(min_length=1, max_length=3200)]
 #: Text for people.
 Text = Annotated[str, StringConstraints(max_length=8192)]
 

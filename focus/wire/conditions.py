@@ -47,6 +47,12 @@ class Conflict(StanzaError):
     condition, type = "conflict", "cancel"
 
 
+class AddressTaken(StanzaError):
+    """A call was wanted at an address where something lives already (XEP-0327 section 6.2.1.1)."""
+
+    condition, type = "conflict", "modify"
+
+
 class NotTheOwner(StanzaError):
     """A command from a client that does not control its target (XEP-0327 section 6.2)."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from pydantic_xml import attr, element
 
-from focus.wire.base import Element, Name, Text, Token
+from focus.wire.base import Address, Element, Text, Token
 
 CONFERENCE_INFO: Final = "urn:ietf:params:xml:ns:conference-info"
 
@@ -34,7 +34,7 @@ class _Part(Element, ns="", nsmap={"": CONFERENCE_INFO}):
 
 
 class Uri(_Part, tag="entry", ns="", nsmap={"": CONFERENCE_INFO}):
-    uri: Name = element(tag="uri")
+    uri: Address = element(tag="uri")
     display_text: Text | None = element(tag="display-text", default=None)
     purpose: Token | None = element(tag="purpose", default=None)
 
@@ -82,7 +82,7 @@ class Execution(_Part, tag="execution", ns="", nsmap={"": CONFERENCE_INFO}):
 
     when: Token | None = element(tag="when", default=None)
     reason: Text | None = element(tag="reason", default=None)
-    by: Token | None = element(tag="by", default=None)
+    by: Address | None = element(tag="by", default=None)
 
 
 class Media(_Part, tag="media", ns="", nsmap={"": CONFERENCE_INFO}):
@@ -99,7 +99,7 @@ class Media(_Part, tag="media", ns="", nsmap={"": CONFERENCE_INFO}):
 class Endpoint(_Part, tag="endpoint", ns="", nsmap={"": CONFERENCE_INFO}):
     """One device of a user (section 5.7)."""
 
-    entity: Token | None = attr(default=None)
+    entity: Address | None = attr(default=None)
     state: State | None = attr(default=None)
     display_text: Text | None = element(tag="display-text", default=None)
     status: EndpointStatus | None = element(tag="status", default=None)
@@ -117,12 +117,12 @@ class Roles(_Part, tag="roles", ns="", nsmap={"": CONFERENCE_INFO}):
 class User(_Part, tag="user", ns="", nsmap={"": CONFERENCE_INFO}):
     """One participant (section 5.6)."""
 
-    entity: Token | None = attr(default=None)
+    entity: Address | None = attr(default=None)
     state: State | None = attr(default=None)
     display_text: Text | None = element(tag="display-text", default=None)
     associated_aors: Uris | None = element(tag="associated-aors", default=None)
     roles: Roles | None = None
-    cascaded_focus: Token | None = element(tag="cascaded-focus", default=None)
+    cascaded_focus: Address | None = element(tag="cascaded-focus", default=None)
     endpoints: tuple[Endpoint, ...] = element(tag="endpoint", default=())
 
 
@@ -134,7 +134,7 @@ class Users(_Part, tag="users", ns="", nsmap={"": CONFERENCE_INFO}):
 class ConferenceInfo(_Part, tag="conference-info", ns="", nsmap={"": CONFERENCE_INFO}):
     """The document (section 5.1). `sid` names the Jingle session it belongs to, as Jitsi does: one child in the IQ."""
 
-    entity: Name = attr()
+    entity: Address = attr()
     state: State | None = attr(default=None)
     version: Count | None = attr(default=None)
     sid: Token | None = attr(default=None)

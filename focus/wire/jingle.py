@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from pydantic import Field
 from pydantic_xml import attr, element
 
-from focus.wire.base import Element, Flag, Name, Text, Token, local_name, namespace_of
+from focus.wire.base import Address, Element, Flag, Name, Text, Token, local_name, namespace_of
 from focus.wire.coin import FocusMark
 from focus.wire.ice import ICE_UDP, Transport
 from focus.wire.rtp import RTP, Active, Description, Hold, Info, Mute, Ringing, Senders, Unhold, Unmute
@@ -109,8 +109,8 @@ class Jingle(Element, tag="jingle", ns="", nsmap={"": JINGLE}):
     """One Jingle action."""
 
     action: Action = attr()
-    initiator: Token | None = attr(default=None)
-    responder: Token | None = attr(default=None)
+    initiator: Address | None = attr(default=None)
+    responder: Address | None = attr(default=None)
     sid: Name = attr()
     contents: Annotated[tuple[Content, ...], Field(max_length=16)] = element(tag="content", default=())
     group: Group | None = None

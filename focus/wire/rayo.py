@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_xml import attr, element
 
-from focus.wire.base import Flag, Name, StrictElement, Token
+from focus.wire.base import Address, Flag, Name, StrictElement, Token
 
 RAYO: Final = "urn:xmpp:rayo:1"
 RAYO_CLIENT: Final = "urn:xmpp:rayo:client:1"
@@ -42,7 +42,7 @@ class Event(StrictElement):
 class Ref(StrictElement, tag="ref", ns="", nsmap={"": RAYO}):
     """The address of what a command made (section 7.17)."""
 
-    uri: Name = attr()
+    uri: Address = attr()
 
 
 class Accept(Command, tag="accept", ns="", nsmap={"": RAYO}):
@@ -60,7 +60,7 @@ class Answer(Command, tag="answer", ns="", nsmap={"": RAYO}):
 class Redirect(Command, tag="redirect", ns="", nsmap={"": RAYO}):
     """Send the caller elsewhere (section 7.8)."""
 
-    to: Name = attr()
+    to: Address = attr()
     headers: Headers = element(tag="header", default=())
 
 
@@ -94,7 +94,7 @@ class Join(Command, tag="join", ns="", nsmap={"": RAYO}):
 
     direction: JoinDirection = attr(default="duplex")
     media: JoinMedia = attr(default="bridge")
-    call_uri: Name | None = attr(name="call-uri", default=None)
+    call_uri: Address | None = attr(name="call-uri", default=None)
     mixer_name: Name | None = attr(name="mixer-name", default=None)
 
     @model_validator(mode="after")
@@ -107,7 +107,7 @@ class Join(Command, tag="join", ns="", nsmap={"": RAYO}):
 class Unjoin(Command, tag="unjoin", ns="", nsmap={"": RAYO}):
     """Undo one join, or all of them (section 7.13)."""
 
-    call_uri: Name | None = attr(name="call-uri", default=None)
+    call_uri: Address | None = attr(name="call-uri", default=None)
     mixer_name: Name | None = attr(name="mixer-name", default=None)
 
     @model_validator(mode="after")
@@ -120,10 +120,10 @@ class Unjoin(Command, tag="unjoin", ns="", nsmap={"": RAYO}):
 class Dial(Command, tag="dial", ns="", nsmap={"": RAYO}):
     """Make a call (section 7.11). `timeout` is in milliseconds, -1 for the server's own limit."""
 
-    to: Name = attr()
-    from_: Name | None = attr(name="from", default=None)
-    uri: Name | None = attr(default=None)
-    timeout: Annotated[int, Field(ge=-1)] = attr(default=-1)
+    to: Address = attr()
+    from_: Address | None = attr(name="from", default=None)
+    uri: Address | None = attr(default=None)
+    timeout: Annotated[int, Field(ge=-1, le=2**31 - 1)] = attr(default=-1)
     headers: Headers = element(tag="header", default=())
     joins: Annotated[tuple[Join, ...], Field(max_length=16)] = element(tag="join", default=())
 
@@ -131,8 +131,8 @@ class Dial(Command, tag="dial", ns="", nsmap={"": RAYO}):
 class Offer(Event, tag="offer", ns="", nsmap={"": RAYO}):
     """A call has come in and may be taken (section 7.2)."""
 
-    to: Name = attr()
-    from_: Name | None = attr(name="from", default=None)
+    to: Address = attr()
+    from_: Address | None = attr(name="from", default=None)
     headers: Headers = element(tag="header", default=())
 
 
@@ -179,7 +179,7 @@ class End(Event, tag="end", ns="", nsmap={"": RAYO}):
 
 
 class Party(Event):
-    call_uri: Name | None = attr(name="call-uri", default=None)
+    call_uri: Address | None = attr(name="call-uri", default=None)
     mixer_name: Name | None = attr(name="mixer-name", default=None)
 
 
@@ -192,11 +192,11 @@ class Unjoined(Party, tag="unjoined", ns="", nsmap={"": RAYO}):
 
 
 class StartedSpeaking(Event, tag="started-speaking", ns="", nsmap={"": RAYO}):
-    call_uri: Name = attr(name="call-uri")
+    call_uri: Address = attr(name="call-uri")
 
 
 class StoppedSpeaking(Event, tag="stopped-speaking", ns="", nsmap={"": RAYO}):
-    call_uri: Name = attr(name="call-uri")
+    call_uri: Address = attr(name="call-uri")
 
 
 _COMMANDS: tuple[type[Command], ...] = (Accept, Answer, Redirect, Reject, Hangup, Join, Unjoin, Dial)

@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic_xml import attr
 
-from focus.wire.base import Name
+from focus.wire.base import Address, Name
 from focus.wire.rayo import Command, Event, JoinDirection
 from focus.wire.rtp import Ssrc
 
@@ -30,8 +30,8 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     """
 
     sid: Name = attr()
-    peer: Name = attr()
-    local: Name = attr()
+    peer: Address = attr()
+    local: Address = attr()
     source_id: Ssrc = attr(name="source-id", default=0)
     joining_method: Name = attr(name="joining-method", default="dialed-in")
     ringing: bool = attr(default=False)

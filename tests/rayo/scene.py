@@ -17,8 +17,8 @@ from focus.rayo.server import Limits, Server
 from focus.wire.base import Element
 from focus.wire.conditions import ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
-from focus.wire.jingle import Jingle
-from focus.wire.jingle_message import BY_TAG, JMI_0, Dialect, JingleMessage
+from focus.wire.jingle import Jingle, Reason
+from focus.wire.jingle_message import BY_TAG, JMI_0, Dialect, JingleMessage, Propose, Reject, in_dialect
 from focus.wire.rayo import Command, Event, Offer, Ref
 from tests.jingle.pair import PATIENCE, Air, Diary, End, FakeLeg, Wire
 
@@ -296,7 +296,12 @@ class Focus:
         tree = ET.fromstring(text)
         element = BY_TAG[tree.tag].parse(tree)
         assert isinstance(element, JingleMessage)
-        self.server.message(sender, to, element)
+        try:
+            self.server.message(sender, to, element)
+        except StanzaError:
+            assert isinstance(element, Propose)
+            reject = in_dialect(Reject, element.dialect)
+            self.message(to, sender, reject(id=element.id, reason=Reason.of("general-error")))
 
     def take_iq(self, sender: JID, to: JID, text: str) -> None:
         tree = ET.fromstring(text)
