@@ -35,6 +35,8 @@ cdef struct Jitter:
     int packet          # samples of the last packet played
     uint16_t sequence   # comes next
     uint32_t position   # timestamp of the next sample to play
+    uint32_t expected   # timestamp behind the last packet played
+    bint paused         # the packet just played comes after a pause of the sender
     uint16_t stray      # would continue a stray or a late packet
     int strays          # how many did in a row
     int slack           # least samples behind a played packet since the last look

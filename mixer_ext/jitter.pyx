@@ -47,6 +47,7 @@ cdef void _begin(Jitter* jitter, uint16_t sequence, uint32_t timestamp) noexcept
     jitter.started = True
     jitter.played = False
     jitter.sequence = sequence
+    jitter.expected = timestamp
     jitter.position = timestamp - <uint32_t>max(0, jitter.target - FRAME)
     jitter.slack = LIMIT
     jitter.since = 0
@@ -118,6 +119,8 @@ cdef Step _play(Jitter* jitter, Slot* slot, bint quiet) noexcept nogil:
     """Play this slot now, or discard it where there has been too much behind it for long enough."""
     cdef int slack, enough
     cdef Step step = STEP_PLAY
+    jitter.paused = slot.sequence == jitter.sequence and <int32_t>(slot.timestamp - jitter.expected) > 0
+    jitter.expected = slot.timestamp + slot.samples
     jitter.sequence = slot.sequence + 1
     jitter.position = slot.timestamp + slot.samples
     jitter.packet = slot.samples

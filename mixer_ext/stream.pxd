@@ -11,13 +11,13 @@ cdef struct Stream:
     Jitter jitter
     int held            # samples decoded and not yet taken
     int run             # samples concealed in a row
+    int starved         # frames concealed since a packet came; the next one says whether that was loss
     bint sounded        # something has been decoded since the last reset
-    bint pause          # the last packet announced a pause (DTX)
     bint ended          # the peer said BYE
     bint quiet
     int blend           # samples of `over` that are left to blend from
     uint64_t decoded    # packets
-    uint64_t concealed  # packets' worth of frames
+    uint64_t concealed  # losses: times that the decoder was asked for something else
     uint64_t recovered  # from FEC
     uint64_t comfort    # frames in the peer's pauses
     uint64_t undecodable

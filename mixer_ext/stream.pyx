@@ -57,8 +57,8 @@ cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil:
     jitter_reset(&stream.jitter)
     if codec != NULL:
         codec_forget(codec)
-    stream.held = stream.run = stream.blend = 0
-    stream.sounded = stream.pause = stream.ended = False
+    stream.held = stream.run = stream.blend = stream.starved = 0
+    stream.sounded = stream.ended = False
     stream.level = NO_LEVEL
 
 
@@ -79,11 +79,12 @@ cdef void _append(Stream* stream, const int16_t* samples, int count) noexcept no
     stream.held += count
 
 
-cdef void _conceal(Stream* stream, Codec* codec, int count, bint pause) noexcept nogil:
-    """Something in place of count samples: what the decoder thinks, for so long; a fade; then nothing."""
+cdef bint _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
+    """Something in place of count samples: what the decoder thinks, for so long; a fade; then nothing. Whether it was something."""
     cdef int16_t samples[LONGEST]
     cdef int i, got
     cdef bint fade = stream.run >= CONCEALED
+    cdef bint something = True
     if stream.sounded and not stream.ended and stream.run < CONCEALED + FRAME:
         got = codec_conceal(codec, samples, count)
         if got != count:
@@ -91,15 +92,13 @@ cdef void _conceal(Stream* stream, Codec* codec, int count, bint pause) noexcept
         elif fade:
             for i in range(count):
                 samples[i] = <int16_t>(<int32_t>samples[i] * (count - i) // count)
-        if not pause:
-            stream.concealed += (count + FRAME - 1) // FRAME
-        else:
-            stream.comfort += 1
+        stream.run += count
     else:
         memset(samples, 0, count * sizeof(int16_t))
-    stream.run += count if stream.run < CONCEALED + FRAME else 0
+        something = False
     stream.level = NO_LEVEL
     _append(stream, samples, count)
+    return something
 
 
 cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexcept nogil:
@@ -107,11 +106,10 @@ cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexce
     cdef int count = codec_decode(codec, slot.data, slot.length, samples)
     if count <= 0:
         stream.undecodable += 1
-        _conceal(stream, codec, slot.samples, False)
+        stream.concealed += _conceal(stream, codec, slot.samples)
         return
     stream.decoded += 1
     stream.sounded = True
-    stream.pause = slot.length <= 2
     stream.level = slot.level
     if discard and count >= BLEND:
         memcpy(stream.over, samples, BLEND * sizeof(int16_t))
@@ -124,7 +122,7 @@ cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexce
 cdef void _recover(Stream* stream, Codec* codec, Slot* slot, int count) noexcept nogil:
     cdef int16_t samples[LONGEST]
     if not stream.sounded or not codec_has_fec(slot.data, slot.length) or codec_recover(codec, slot.data, slot.length, samples, count) != count:
-        _conceal(stream, codec, count, False)
+        stream.concealed += _conceal(stream, codec, count)
         return
     stream.recovered += 1
     stream.run = 0
@@ -140,14 +138,21 @@ cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nog
     while stream.held < FRAME:
         step = jitter_next(&stream.jitter, stream.quiet, &slot, &count)
         if step == STEP_PLAY or step == STEP_DISCARD:
+            if stream.jitter.paused:
+                stream.comfort += stream.starved
+            else:
+                stream.concealed += stream.starved
+            stream.starved = 0
             _decode(stream, codec, slot, step == STEP_DISCARD)
             jitter_release(&stream.jitter, slot)
         elif step == STEP_RECOVER:
             _recover(stream, codec, slot, count)
         elif step == STEP_CONCEAL:
-            _conceal(stream, codec, count, False)
+            stream.concealed += _conceal(stream, codec, count)
+        elif step == STEP_WAIT:
+            stream.comfort += _conceal(stream, codec, count)
         else:
-            _conceal(stream, codec, count, step == STEP_WAIT or stream.pause)
+            stream.starved += _conceal(stream, codec, count)
     memcpy(frame, stream.samples, FRAME * sizeof(int16_t))
     stream.held -= FRAME
     memmove(stream.samples, stream.samples + FRAME, stream.held * sizeof(int16_t))

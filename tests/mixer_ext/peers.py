@@ -1,4 +1,4 @@
-"""The other ends of the plane's legs, for tests: real UDP sockets on loopback, real Opus, and time that stands still between ticks."""
+"""The other ends of the plane's legs: real UDP sockets on loopback, real Opus, time that stands still between ticks."""
 
 import os
 import select
@@ -160,8 +160,8 @@ class Stage:
             self.plane.tick()
             self.events += self.plane.poll()
             self.ticks += 1
-        for peer in self.peers.values():
-            peer.receive()
+            for peer in self.peers.values():
+                peer.receive()
 
     def run(self, frames: int, tones: dict[int, float]) -> None:
         """So many frames in which these legs' peers send these tones."""

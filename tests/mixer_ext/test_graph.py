@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 from hypothesis import given, settings
@@ -103,7 +105,7 @@ def test_every_leg_hears_exactly_what_is_joined_towards_it(
 def test_a_hundred_mixers_in_a_row_pass_the_sound_on() -> None:
     graph = JoinGraph()
     mixers = [graph.add(True) for _ in range(100)]
-    for a, b in zip(mixers, mixers[1:], strict=False):
+    for a, b in pairwise(mixers):
         graph.join(a, b)
     first, last = graph.add(False, csrc=1), graph.add(False, csrc=2)
     graph.join(first, mixers[0])

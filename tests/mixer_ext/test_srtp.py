@@ -1,4 +1,4 @@
-"""SRTP and SRTCP against RFC 3711 and RFC 7714 as written down once more here, with the primitives of `cryptography`."""
+"""SRTP and SRTCP against RFC 3711 and RFC 7714 as written down once more here on the primitives of `cryptography`."""
 
 import hmac
 import os
@@ -42,7 +42,9 @@ def gcm_rtcp(key: bytes, salt: bytes, packet: bytes, index: int) -> bytes:
     nonce = bytes(2) + packet[4:8] + bytes(2) + struct.pack("!I", index)
     trailer = struct.pack("!I", 0x80000000 | index)
     session = AESGCM(derive(key, salt, 3, len(key)))
-    return packet[:8] + session.encrypt(xor(nonce, derive(key, salt, 5, 12)), packet[8:], packet[:8] + trailer) + trailer
+    return (
+        packet[:8] + session.encrypt(xor(nonce, derive(key, salt, 5, 12)), packet[8:], packet[:8] + trailer) + trailer
+    )
 
 
 def counter(key: bytes, salt: bytes, packet: bytes, roll_over: int = 0) -> bytes:
@@ -61,7 +63,9 @@ def ends(profile: str) -> tuple[Srtp, Srtp]:
 
 
 def packet(sequence: int) -> bytes:
-    return rtp_build(payload_type=111, sequence=sequence, timestamp=sequence * 960, ssrc=SSRC, payload=b"a little sound")
+    return rtp_build(
+        payload_type=111, sequence=sequence, timestamp=sequence * 960, ssrc=SSRC, payload=b"a little sound"
+    )
 
 
 REPORT = struct.pack("!BBHI", 0x80, 201, 1, SSRC)
@@ -158,7 +162,9 @@ def test_the_sources_of_one_end_are_bounded() -> None:
     assert accepted == 32
 
 
-@pytest.mark.parametrize(("profile", "length"), [("AEAD_AES_128_GCM", 27), ("AES_CM_128_HMAC_SHA1_80", 28), ("NULL", 30)])
+@pytest.mark.parametrize(
+    ("profile", "length"), [("AEAD_AES_128_GCM", 27), ("AES_CM_128_HMAC_SHA1_80", 28), ("NULL", 30)]
+)
 def test_unknown_profiles_and_short_keys_are_refused(profile: str, length: int) -> None:
     with pytest.raises(ValueError, match=r"profile|key and salt"):
         Srtp(profile, bytes(length))

@@ -1,0 +1,154 @@
+"""The plane's own thread: it ticks without Python, and Python never waits for it."""
+
+import ctypes
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from mixer_ext import Plane, rtp_parse
+from tests.mixer_ext.peers import FRAME, OPUS, stun, tone
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def plane() -> Iterator[Plane]:
+    plane = Plane([("127.0.0.1", 0)])
+    plane.start()
+    yield plane
+    plane.stop()
+
+
+@pytest.fixture
+def ear() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        ear.bind(("127.0.0.1", 0))
+        ear.settimeout(PATIENCE)
+        yield ear
+
+
+def listen(plane: Plane, ear: socket.socket) -> int:
+    leg = plane.add_leg("localufrag", ssrc=1, csrc=2)
+    plane.set_codec(leg, payload_type=OPUS)
+    plane.set_plain(leg, ear.getsockname())
+    return leg
+
+
+def waiting(ear: socket.socket) -> int:
+    """How many packets of sound are there, without waiting for any."""
+    ear.setblocking(False)
+    count = 0
+    try:
+        while True:
+            count += not 192 <= ear.recv(4096)[1] <= 223
+    except BlockingIOError:
+        return count
+
+
+def test_it_ticks_while_another_thread_holds_the_gil(plane: Plane, ear: socket.socket) -> None:
+    leg = listen(plane, ear)
+    plane.play(leg, tone(440, 100))
+    ear.recv(4096)
+    waiting(ear)
+    # PyDLL keeps the GIL: for a second no Python runs. Who needed it would send nothing; a slow machine sends some.
+    ctypes.PyDLL(None).usleep(1_000_000)
+    assert waiting(ear) >= 20
+
+
+def test_it_ticks_while_python_is_busy(plane: Plane, ear: socket.socket) -> None:
+    listen(plane, ear)
+    done = threading.Event()
+    spinners = [threading.Thread(target=lambda: [None for _ in iter(done.is_set, True)]) for _ in range(3)]
+    for spinner in spinners:
+        spinner.start()
+    packets = [rtp_parse(data) for data in (ear.recv(4096) for _ in range(50)) if not 192 <= data[1] <= 223]
+    done.set()
+    for spinner in spinners:
+        spinner.join()
+    assert all(
+        (b.sequence - a.sequence) & 0xFFFF == 1 and (b.timestamp - a.timestamp) % FRAME == 0
+        for a, b in pairwise(packets)
+    )
+
+
+def test_an_event_makes_the_descriptor_readable_until_it_is_taken(plane: Plane, ear: socket.socket) -> None:
+    assert select.select([plane.fileno()], [], [], 0)[0] == []
+    leg = plane.add_leg("localufrag", ssrc=1, csrc=2)
+    request = stun("localufrag:theirs")
+    ear.sendto(request, plane.addresses[0])
+    assert select.select([plane.fileno()], [], [], PATIENCE)[0] == [plane.fileno()]
+    assert plane.poll() == [("stun", leg, 0, ear.getsockname(), request)]
+    assert select.select([plane.fileno()], [], [], 0)[0] == []
+    assert plane.poll() == []
+
+
+def test_what_is_sent_leaves_at_once(plane: Plane, ear: socket.socket) -> None:
+    plane.send(0, ear.getsockname(), b"\0\1 a STUN message")
+    assert ear.recvfrom(4096) == (b"\0\1 a STUN message", plane.addresses[0])
+
+
+def test_everything_is_changed_while_it_runs(plane: Plane, ear: socket.socket) -> None:
+    """Many changes from several threads at once, and the plane still sounds."""
+    leg = listen(plane, ear)
+
+    def change(number: int) -> None:
+        for n in range(60):
+            mixer = plane.add_mixer()
+            legs = [plane.add_leg(f"fragment{number}-{n}-{k}", ssrc=k, csrc=k) for k in range(3)]
+            for other in legs:
+                plane.set_codec(other, payload_type=OPUS)
+                plane.set_plain(other, ear.getsockname())
+                plane.join(other, mixer)
+            plane.set_srtp(legs[0], "AEAD_AES_128_GCM", bytes(28), bytes(28))
+            plane.play(mixer, tone(440, 2))
+            tap = plane.tap(mixer)
+            plane.poll()
+            plane.stats(legs[1])
+            plane.join(legs[0], legs[1], b_to_a=False)
+            plane.unjoin(legs[2], mixer)
+            plane.remove_leg(legs[0])
+            plane.remove_mixer(mixer)
+            plane.tap_close(tap)
+            for other in legs[1:]:
+                plane.remove_leg(other)
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stats = plane.plane_stats()
+    assert (stats["legs"], stats["mixers"]) == (1, 0)
+    plane.play(leg, tone(440, 10))
+    while plane.play_pending(leg):
+        ear.recv(4096)
+
+
+def test_a_plane_that_ran_ends_when_it_is_told(ear: socket.socket) -> None:
+    plane = Plane([("127.0.0.1", 0)])
+    address = plane.addresses[0]
+    plane.start()
+    plane.start()
+    listen(plane, ear)
+    ear.recv(4096)
+    plane.stop()
+    plane.stop()
+    assert not any(thread.name == "mixer-plane" for thread in threading.enumerate())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+        again.bind(address)
+    with pytest.raises(RuntimeError):
+        plane.start()
+    with pytest.raises(RuntimeError):
+        plane.tick()
+
+
+def test_a_plane_that_never_ran_can_be_stopped() -> None:
+    plane = Plane([("127.0.0.1", 0)])
+    plane.add_leg("localufrag", ssrc=1, csrc=2)
+    plane.stop()
+    assert plane.poll() == []

@@ -1,0 +1,366 @@
+"""Legs, mixers and what each peer hears, over real sockets on a fake clock."""
+
+import errno
+import socket
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from mixer_ext import Plane, level
+from tests.mixer_ext.peers import FRAME, Peer, Stage, loudness, tone
+
+PRESENT = 120.0  # dB as of loudness() over half a second: a tone of AMPLITUDE is at 147
+
+
+def hears(peer: Peer, frames: int = 25) -> dict[int, bool]:
+    """Of which of the tones there are in the last frames."""
+    sound = np.concatenate(peer.heard[-frames:])
+    return {frequency: loudness(sound, frequency) > PRESENT for frequency in (300, 440, 660)}
+
+
+def three(stage: Stage) -> tuple[int, list[int], list[Peer]]:
+    legs, peers = zip(*(stage.peer() for _ in range(3)), strict=True)
+    mixer = stage.plane.add_mixer()
+    for leg in legs:
+        stage.plane.join(leg, mixer)
+    return mixer, list(legs), list(peers)
+
+
+def test_three_hear_each_exactly_the_other_two(stage: Stage) -> None:
+    _, legs, peers = three(stage)
+    frequencies = (300, 440, 660)
+    stage.run(125, dict(zip(legs, frequencies, strict=True)))
+    for leg, peer, own in zip(legs, peers, frequencies, strict=True):
+        sound = np.concatenate(peer.heard[-50:])
+        levels = {frequency: loudness(sound, frequency) for frequency in frequencies}
+        others = min(value for frequency, value in levels.items() if frequency != own)
+        assert others - levels[own] >= 40
+        assert len(peer.rtp) == 125
+        numbers = [packet.sequence for packet in peer.rtp]
+        assert all((b - a) & 0xFFFF == 1 for a, b in pairwise(numbers))
+        stamps = [packet.timestamp for packet in peer.rtp]
+        assert all((b - a) & 0xFFFFFFFF == FRAME for a, b in pairwise(stamps))
+        assert {packet.ssrc for packet in peer.rtp} == {100 + legs.index(leg) + 1}
+
+
+def test_packets_name_who_is_heard_in_them(stage: Stage) -> None:
+    _, legs, peers = three(stage)
+    stage.run(50, {legs[0]: 300, legs[1]: 440})
+    assert set(peers[0].rtp[-1].csrcs) == {1002}
+    assert set(peers[1].rtp[-1].csrcs) == {1001}
+    assert set(peers[2].rtp[-1].csrcs) == {1001, 1002}
+    stage.run(60, {legs[0]: 300})
+    assert peers[2].rtp[-1].csrcs == (1001,)
+    stage.tick(80)
+    assert peers[2].rtp[-1].csrcs == ()
+
+
+def test_speaking_begins_with_sound_and_ends_after_it(stage: Stage) -> None:
+    leg, _ = stage.peer()
+    floor = np.random.default_rng(1).integers(-3, 4, (40, FRAME)).astype(np.int16)
+    for frame in floor:
+        stage.peers[leg].say(frame, stage.address)
+        stage.tick()
+    assert [event for event in stage.events if event[0] == "speaking"] == []
+    stage.run(200, {leg: 440})
+    assert [event for event in stage.events if event[0] == "speaking"] == [("speaking", leg, True)]
+    stage.tick(60)
+    assert [event for event in stage.events if event[0] == "speaking"][1:] == [("speaking", leg, False)]
+
+
+def test_a_quiet_tone_is_speech_and_a_whisper_of_noise_is_not(stage: Stage) -> None:
+    quiet, _ = stage.peer()
+    noisy, _ = stage.peer()
+    noise = np.random.default_rng(2).normal(0, 25, (100, FRAME)).astype(np.int16)
+    for n in range(100):
+        stage.peers[quiet].say(tone(440, 1, n, amplitude=1000), stage.address)
+        stage.peers[noisy].say(noise[n], stage.address)
+        stage.tick()
+    assert [event for event in stage.events if event[0] == "speaking"] == [("speaking", quiet, True)]
+
+
+def test_the_level_in_a_packet_is_believed_where_it_was_negotiated(stage: Stage) -> None:
+    told, first = stage.peer(level_extension=5)
+    untold, second = stage.peer()
+    long_form, third = stage.peer(level_extension=20)
+    for n in range(20):
+        for peer, identifier in ((first, 5), (second, 5), (third, 20)):
+            peer.say(tone(440, 1, n), stage.address, level_extension=identifier, level=33, voice=True)
+        stage.tick()
+    assert stage.plane.stats(told)["level_dbov"] == stage.plane.stats(long_form)["level_dbov"] == -33
+    assert stage.plane.stats(untold)["level_dbov"] == pytest.approx(level(tone(440, 1)), abs=1)
+
+
+def test_the_muted_are_not_heard_and_do_not_speak(stage: Stage) -> None:
+    _, legs, peers = three(stage)
+    stage.run(50, {legs[0]: 300, legs[1]: 440})
+    stage.plane.set_mute(legs[0], True)
+    stage.run(50, {legs[0]: 300, legs[1]: 440})
+    assert hears(peers[2]) == {300: False, 440: True, 660: False}
+    assert ("speaking", legs[0], False) in stage.events
+    assert peers[2].rtp[-1].csrcs == (1002,)
+    stage.plane.set_mute(legs[0], False)
+    stage.run(50, {legs[0]: 300, legs[1]: 440})
+    assert hears(peers[2]) == {300: True, 440: True, 660: False}
+
+
+def test_nothing_is_sent_to_one_on_hold_and_time_goes_on(stage: Stage) -> None:
+    _, legs, peers = three(stage)
+    stage.run(20, {legs[1]: 440})
+    stage.plane.set_send(legs[0], False)
+    stage.run(20, {legs[1]: 440})
+    assert len(peers[0].rtp) == 20
+    stage.plane.set_send(legs[0], True)
+    stage.run(1, {legs[1]: 440})
+    before, after = peers[0].rtp[-2:]
+    assert (after.sequence - before.sequence) & 0xFFFF == 1
+    assert (after.timestamp - before.timestamp) & 0xFFFFFFFF == 21 * FRAME
+    assert after.marker
+
+
+def test_silence_goes_on_being_sent_cheaply_and_sound_after_it_is_marked(stage: Stage) -> None:
+    _, legs, peers = three(stage)
+    stage.run(30, {legs[0]: 300})
+    assert [packet.marker for packet in peers[1].rtp].count(True) == 1
+    stage.tick(60)
+    assert len(peers[1].rtp) == 90
+    assert all(len(packet.payload) <= 3 and not packet.csrcs for packet in peers[1].rtp[-20:])
+    stage.run(40, {legs[0]: 300})
+    assert [packet.marker for packet in peers[1].rtp[-40:]].count(True) == 1
+    assert hears(peers[1])[300]
+
+
+def test_with_dtx_silence_is_hardly_sent(stage: Stage) -> None:
+    leg, peer = stage.peer(dtx=True)
+    stage.tick(200)
+    assert 5 <= len(peer.rtp) <= 25
+    assert (peer.rtp[-1].timestamp - peer.rtp[0].timestamp) & 0xFFFFFFFF > 150 * FRAME
+    assert stage.plane.stats(leg)["sent"] == len(peer.rtp)
+
+
+def test_directions_of_joins(stage: Stage) -> None:
+    mixer, legs, peers = three(stage)
+    stage.plane.join(legs[0], mixer, a_to_b=True, b_to_a=False)
+    stage.plane.join(mixer, legs[1], a_to_b=True, b_to_a=False)
+    stage.run(50, dict(zip(legs, (300, 440, 660), strict=True)))
+    assert hears(peers[0]) == {300: False, 440: False, 660: False}
+    assert hears(peers[1]) == {300: True, 440: False, 660: True}
+    assert hears(peers[2]) == {300: True, 440: False, 660: False}
+
+
+def test_two_legs_without_a_mixer(stage: Stage) -> None:
+    (a, first), (b, second) = stage.peer(), stage.peer()
+    stage.plane.join(a, b)
+    stage.run(50, {a: 300, b: 440})
+    assert hears(first) == {300: False, 440: True, 660: False}
+    assert hears(second) == {300: True, 440: False, 660: False}
+    assert second.rtp[-1].csrcs == (1001,)
+    stage.plane.unjoin(b, a)
+    stage.run(50, {a: 300, b: 440})
+    assert hears(second) == {300: False, 440: False, 660: False}
+
+
+def test_mixers_pass_on_to_each_other(stage: Stage) -> None:
+    mixers = [stage.plane.add_mixer() for _ in range(3)]
+    legs = [stage.peer()[0] for _ in range(3)]
+    for leg, mixer in zip(legs, mixers, strict=True):
+        stage.plane.join(leg, mixer)
+    stage.plane.join(mixers[0], mixers[1])
+    stage.plane.join(mixers[1], mixers[2], b_to_a=False)
+    stage.run(60, dict(zip(legs, (300, 440, 660), strict=True)))
+    peers = list(stage.peers.values())
+    assert hears(peers[0]) == {300: False, 440: True, 660: False}
+    assert hears(peers[1]) == {300: True, 440: False, 660: False}
+    assert hears(peers[2]) == {300: True, 440: True, 660: False}
+    stage.plane.remove_mixer(mixers[1])
+    stage.plane.remove_mixer(mixers[1])
+    stage.run(60, dict(zip(legs, (300, 440, 660), strict=True)))
+    assert hears(peers[2]) == {300: False, 440: False, 660: False}
+
+
+def test_loops_are_refused(stage: Stage) -> None:
+    plane = stage.plane
+    a, b, c = (plane.add_mixer() for _ in range(3))
+    leg, other = stage.peer()[0], stage.peer()[0]
+    plane.join(a, b)
+    plane.join(b, c)
+    plane.join(leg, a)
+    plane.join(leg, other)
+    for x, y in ((a, c), (c, a), (leg, b), (c, leg), (a, a), (leg, leg)):
+        with pytest.raises(ValueError, match=r"loop|itself"):
+            plane.join(x, y)
+    plane.join(a, b, a_to_b=False)  # another direction is no loop
+    plane.unjoin(a, b)
+    plane.join(a, c)
+    plane.unjoin(a, c)
+    plane.join(leg, b)
+    with pytest.raises(ValueError, match="loop"):
+        plane.join(a, b)  # the leg is in both
+    plane.join(other, b)
+    plane.join(other, a)
+
+
+def test_what_is_played_to_a_leg_is_heard_by_it_alone(stage: Stage) -> None:
+    mixer, legs, peers = three(stage)
+    assert stage.plane.play(legs[0], tone(440, 50)) == 50 * FRAME
+    assert stage.plane.play(mixer, tone(300, 50)) == 50 * FRAME
+    stage.tick(20)
+    assert stage.plane.play_pending(legs[0]) == stage.plane.play_pending(mixer) == 30 * FRAME
+    stage.tick(20)
+    assert hears(peers[0]) == {300: True, 440: True, 660: False}
+    assert hears(peers[1]) == {300: True, 440: False, 660: False}
+    stage.tick(20)
+    assert stage.plane.play_pending(legs[0]) == 0
+
+
+def test_ten_seconds_can_be_played_ahead(stage: Stage) -> None:
+    leg, _ = stage.peer()
+    assert stage.plane.play(leg, tone(440, 400)) == 400 * FRAME
+    assert stage.plane.play(leg, tone(440, 400)) == 100 * FRAME
+    assert stage.plane.play(leg, tone(440, 1)) == 0
+    assert stage.plane.play(leg, np.zeros(0, np.int16)) == 0
+
+
+def test_taps_hear_a_leg_or_all_of_a_mixer(stage: Stage) -> None:
+    mixer, legs, _ = three(stage)
+    one, everything = stage.plane.tap(legs[0]), stage.plane.tap(mixer)
+    stage.plane.play(mixer, tone(660, 60))
+    stage.run(60, {legs[0]: 300, legs[1]: 440})
+    said, mixed = stage.plane.tap_read(one), stage.plane.tap_read(everything)
+    assert len(said) == len(mixed) == 60 * FRAME
+    assert [loudness(said[-24000:], frequency) > PRESENT for frequency in (300, 440, 660)] == [True, False, False]
+    assert [loudness(mixed[-24000:], frequency) > PRESENT for frequency in (300, 440, 660)] == [True, True, True]
+    assert len(stage.plane.tap_read(one)) == 0
+    stage.plane.tap_close(one)
+    stage.plane.tap_close(one)
+    stage.plane.remove_mixer(mixer)
+    stage.tick()
+    assert len(stage.plane.tap_read(everything)) == 0
+    stage.plane.tap_close(everything)
+    with pytest.raises(ValueError, match="tap"):
+        stage.plane.tap_read(everything)
+
+
+def test_a_tap_that_nobody_reads_keeps_ten_seconds_and_counts_the_rest(stage: Stage) -> None:
+    tap = stage.plane.tap(stage.plane.add_mixer())
+    stage.tick(510)
+    assert stage.plane.plane_stats()["overruns"] == 10 * FRAME
+    assert len(stage.plane.tap_read(tap)) == 500 * FRAME
+    stage.plane.tap_close(tap)
+    assert stage.plane.plane_stats()["overruns"] == 10 * FRAME
+
+
+def test_samples_of_a_mixer_are_the_exact_sum(stage: Stage) -> None:
+    """Through the codecs no sample is known; but what each leg says can be tapped, and so can the sum."""
+    mixer, legs, _ = three(stage)
+    taps = [stage.plane.tap(leg) for leg in legs]
+    total = stage.plane.tap(mixer)
+    for n in range(60):
+        for leg, frequency in zip(legs, (300, 440, 660), strict=True):
+            stage.peers[leg].say(tone(frequency, 1, n, amplitude=32000), stage.address)
+        stage.tick()
+    parts = sum(stage.plane.tap_read(tap).astype(int) for tap in taps)
+    assert np.abs(parts).max() > 40000
+    assert np.array_equal(stage.plane.tap_read(total), np.clip(parts, -32768, 32767))
+
+
+def test_legs_that_left_are_neither_heard_nor_sent_to(stage: Stage) -> None:
+    _, legs, peers = three(stage)
+    stage.run(40, {legs[0]: 300, legs[1]: 440})
+    stage.plane.remove_leg(legs[0])
+    stage.plane.remove_leg(legs[0])
+    sent = len(peers[0].rtp)
+    stage.run(60, {legs[0]: 300, legs[1]: 440})
+    assert len(peers[0].rtp) == sent
+    assert hears(peers[2]) == {300: False, 440: True, 660: False}
+    with pytest.raises(ValueError, match="no such node"):
+        stage.plane.stats(legs[0])
+
+
+def test_a_ufrag_is_taken_until_its_leg_is_gone(stage: Stage) -> None:
+    leg = stage.plane.add_leg("abcdefgh", ssrc=1, csrc=1)
+    with pytest.raises(ValueError, match="taken"):
+        stage.plane.add_leg("abcdefgh", ssrc=2, csrc=2)
+    stage.plane.remove_leg(leg)
+    assert stage.plane.add_leg("abcdefgh", ssrc=2, csrc=2) > leg
+
+
+def test_what_makes_no_sense_is_refused(stage: Stage) -> None:
+    plane = stage.plane
+    leg, mixer = stage.peer()[0], plane.add_mixer()
+    wrong = [
+        lambda: plane.join(leg, 999),
+        lambda: plane.unjoin(999, leg),
+        lambda: plane.set_mute(mixer, True),
+        lambda: plane.remove_leg(mixer),
+        lambda: plane.remove_mixer(leg),
+        lambda: plane.stats(999),
+        lambda: plane.add_leg("", ssrc=1, csrc=1),
+        lambda: plane.add_leg("a:b", ssrc=1, csrc=1),
+        lambda: plane.add_leg("x" * 257, ssrc=1, csrc=1),
+        lambda: plane.set_codec(leg, payload_type=128),
+        lambda: plane.set_codec(leg, payload_type=1, name="speex"),
+        lambda: plane.set_codec(leg, payload_type=1, bitrate=1),
+        lambda: plane.set_codec(leg, payload_type=1, level_extension=15),
+        lambda: plane.set_srtp(leg, "AEAD_AES_128_GCM", bytes(28), bytes(27)),
+        lambda: plane.set_srtp(leg, "AEAD_AES_128_GCM", bytes(27), bytes(28)),
+        lambda: plane.set_plain(leg, ("", 0)),
+        lambda: plane.set_plain(leg, ("localhost", 1)),
+        lambda: plane.set_plain(leg, ("::1", 1)),
+        lambda: plane.set_remote(leg, 1, ("127.0.0.1", 1)),
+        lambda: plane.set_remote(leg, -1, ("127.0.0.1", 1)),
+        lambda: plane.set_remote(leg, 0, ("::1", 1)),
+        lambda: plane.allow(leg, 0, ("127.0.0.1", 70000)),
+        lambda: plane.send(0, ("256.0.0.1", 1), b"x"),
+        lambda: plane.play(leg, np.zeros(10, np.float32)),
+        lambda: Plane([]),
+    ]
+    for call in wrong:
+        with pytest.raises(ValueError, match=r"\w"):
+            call()
+    stage.tick()
+
+
+def test_an_address_that_is_taken_is_an_error_with_its_number() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(OSError, match="in use") as raised:
+            Plane([("127.0.0.1", 0), taken.getsockname()])
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+def test_a_stopped_plane_does_nothing_more_and_says_so(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    stage.tick()
+    stage.plane.stop()
+    stage.plane.stop()
+    peer.receive()
+    assert peer.rtcp[-1][-8:-4] == b"\x81\xcb\x00\x01"
+    with pytest.raises(RuntimeError):
+        stage.plane.tick()
+    with pytest.raises(RuntimeError):
+        stage.plane.start()
+    stage.plane.send(0, peer.address, b"\0\1")
+    stage.plane.set_remote(leg, 0, peer.address)
+    stage.plane.remove_leg(leg)
+    assert stage.plane.poll() == []
+
+
+def test_a_plane_of_one_leg_is_a_phone(stage: Stage) -> None:
+    """Two planes call each other."""
+    other = Stage()
+    here = stage.plane.add_leg("hereufrag", ssrc=1, csrc=1)
+    there = other.plane.add_leg("thereufrag", ssrc=2, csrc=2)
+    for plane, leg, address in ((stage.plane, here, other.address), (other.plane, there, stage.address)):
+        plane.set_codec(leg, payload_type=96, fec=True)
+        plane.set_plain(leg, address)
+    taps = stage.plane.tap(here), other.plane.tap(there)
+    stage.plane.play(here, tone(300, 100))
+    other.plane.play(there, tone(440, 100))
+    for _ in range(100):
+        stage.tick()
+        other.tick()
+    assert loudness(stage.plane.tap_read(taps[0])[-24000:], 440) > PRESENT
+    assert loudness(other.plane.tap_read(taps[1])[-24000:], 300) > PRESENT
+    other.close()

@@ -1,0 +1,182 @@
+"""RTCP as the peers of a plane see it: RFC 3550 section 6."""
+
+import struct
+
+import pytest
+
+from mixer_ext import Srtp
+from tests.mixer_ext.peers import OPUS, Peer, Stage, tone
+
+NTP = 2208988800
+
+
+def parts(compound: bytes) -> list[tuple[int, int, bytes]]:
+    """(type, count, body) of each packet in a compound one; AssertionError for a malformed one."""
+    found = []
+    while compound:
+        first, kind, words = struct.unpack_from("!BBH", compound)
+        assert first >> 6 == 2
+        size = 4 * (words + 1)
+        assert size <= len(compound)
+        found.append((kind, first & 31, compound[4:size]))
+        compound = compound[size:]
+    return found
+
+
+def report(ssrc: int, *blocks: bytes, ntp: int | None = None) -> bytes:
+    body = struct.pack("!I", ssrc)
+    if ntp is not None:
+        body += struct.pack("!QIII", ntp, 0, 0, 0)
+    body += b"".join(blocks)
+    return struct.pack("!BBH", 0x80 | len(blocks), 201 if ntp is None else 200, len(body) // 4) + body
+
+
+def block(ssrc: int, fraction: int = 0, lost: int = 0, jitter: int = 0, last: int = 0, delay: int = 0) -> bytes:
+    return struct.pack("!IIIIII", ssrc, fraction << 24 | lost & 0xFFFFFF, 7, jitter, last, delay)
+
+
+def test_reports_come_every_few_seconds_and_are_complete(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    stage.plane.play(leg, tone(440, 400))
+    stage.run(600, {leg: 300})
+    assert 3 <= len(peer.rtcp) <= 10
+    names = set()
+    for compound in peer.rtcp:
+        (kind, count, body), (second, chunks, names_body) = parts(compound)
+        assert (kind, count, second, chunks) == (200, 1, 202, 1)
+        assert struct.unpack_from("!I", body)[0] == struct.unpack_from("!I", names_body)[0] == 101
+        names.add(names_body)
+    assert len(names) == 1
+    body = parts(peer.rtcp[-1])[0][2]
+    _, seconds, _, _, packets, octets, source, loss, highest = struct.unpack_from("!IIIIIIIII", body)
+    assert seconds - NTP == pytest.approx(stage.clock.ns / 1e9, abs=6)
+    assert packets > 400
+    assert octets > packets * 3
+    assert (source, loss) == (1, 0)
+    assert highest & 0xFFFF0000 == 0x10000  # it began just below a wrap
+
+
+def test_loss_and_jitter_are_reported(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    for n in range(400):
+        packet = peer.packet(tone(440, 1, n))
+        if n % 4:
+            peer.send(packet, stage.address)
+        stage.tick()
+    stats = stage.plane.stats(leg)
+    assert stats["received"] == 300
+    assert stats["lost"] == 99
+    body = parts(peer.rtcp[-1])[0][2]
+    at = 24 if parts(peer.rtcp[-1])[0][0] == 200 else 4
+    source, loss, _, _ = struct.unpack_from("!IIII", body, at)
+    assert source == 1
+    assert 55 <= loss >> 24 <= 72  # a quarter of 256
+    assert 20 <= loss & 0xFFFFFF <= 99
+
+
+def test_packets_that_come_unevenly_show_as_jitter(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    for n in range(0, 200, 2):
+        for _ in range(2):  # two at a time, every 40 ms
+            peer.say(tone(440, 1, n), stage.address)
+        stage.tick(2)
+    assert stage.plane.stats(leg)["jitter_ms"] == pytest.approx(20, abs=3)
+    assert stage.plane.stats(leg)["lost"] == 0
+
+
+def test_what_the_peer_reports_is_in_the_statistics(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    stage.tick(300)
+    middle = struct.unpack_from("!Q", parts(peer.rtcp[-1])[0][2], 4)[0] >> 16 & 0xFFFFFFFF
+    sent_at = middle / 65536
+    now = (stage.clock.ns / 1e9 + 0.02 + NTP) % 65536
+    delay = int((now - sent_at - 0.150) * 65536)
+    peer.send(report(1, block(101, fraction=64, lost=12, jitter=480, last=middle, delay=delay)), stage.address)
+    stage.tick()
+    stats = stage.plane.stats(leg)
+    assert stats["rtt_ms"] == pytest.approx(150, abs=1)
+    assert (stats["remote_lost"], stats["remote_fraction_lost"], stats["remote_jitter_ms"]) == (12, 0.25, 10)
+
+
+def test_the_senders_clock_is_given_back(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    peer.say(tone(440, 1), stage.address)
+    stage.tick()
+    peer.send(report(1, ntp=0x0123456789ABCDEF), stage.address)
+    stage.tick(300)
+    body = parts(peer.rtcp[-1])[0][2]
+    last, delay = struct.unpack_from("!II", body, 24 + 16)
+    assert last == 0x456789AB
+    assert 0 < delay / 65536 < 6.1
+    assert stage.plane.stats(leg)["rtt_ms"] == -1
+
+
+def test_a_leg_that_only_receives_sends_receiver_reports(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    stage.plane.set_send(leg, False)
+    stage.run(300, {leg: 440})
+    assert peer.rtp == []
+    assert {parts(compound)[0][:2] for compound in peer.rtcp} == {(201, 1)}
+
+
+def test_goodbye_is_said_and_heard(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    stage.run(50, {leg: 440})
+    peer.send(report(1) + struct.pack("!BBHI", 0x81, 203, 1, 1), stage.address)
+    stage.tick(5)
+    concealed = stage.plane.stats(leg)["concealed"]
+    stage.tick(20)
+    assert stage.plane.stats(leg)["concealed"] == concealed
+    stage.plane.remove_leg(leg)
+    peer.receive()
+    assert [kind for kind, _, _ in parts(peer.rtcp[-1])] == [200, 202, 203]
+    assert parts(peer.rtcp[-1])[-1][2] == struct.pack("!I", 101)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\xc9",
+        b"\x80\xc9\xff\xff\0\0\0\1",
+        b"\x00\xc9\0\1\0\0\0\1",
+        report(1)[:6],
+        report(1, block(101))[:20],
+    ],
+)
+def test_a_broken_report_is_dropped(stage: Stage, data: bytes) -> None:
+    leg, peer = stage.peer()
+    peer.send(data, stage.address)
+    stage.tick()
+    dropped = (
+        stage.plane.stats(leg)["dropped_malformed"]
+        + stage.plane.plane_stats()["dropped_malformed"]
+        + stage.plane.plane_stats()["dropped_unknown"]
+    )
+    assert dropped == 1
+
+
+def test_a_report_that_promises_more_blocks_than_it_has_is_read_as_far_as_it_goes(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    data = bytearray(report(1, block(101, fraction=128)))
+    data[0] |= 31
+    peer.send(bytes(data), stage.address)
+    stage.tick()
+    assert stage.plane.stats(leg)["remote_fraction_lost"] == 0.5
+
+
+def test_reports_are_encrypted_where_media_is(stage: Stage) -> None:
+    key = bytes(range(30))
+    leg = stage.plane.add_leg("localufrag", ssrc=101, csrc=2)
+    peer = Peer(ssrc=1, outbound=Srtp("AES_CM_128_HMAC_SHA1_80", key, 1), inbound=Srtp("AES_CM_128_HMAC_SHA1_80", key))
+    stage.peers[leg] = peer
+    stage.plane.set_codec(leg, payload_type=OPUS)
+    stage.plane.set_srtp(leg, "AES_CM_128_HMAC_SHA1_80", key, key)
+    stage.plane.allow(leg, 0, peer.address)
+    stage.plane.set_remote(leg, 0, peer.address)
+    stage.run(300, {leg: 440})
+    assert peer.outbound is not None
+    peer.send(peer.outbound.protect_rtcp(report(1, block(101, fraction=64))), stage.address)
+    stage.tick()
+    assert len(peer.rtcp) >= 2
+    assert stage.plane.stats(leg)["remote_fraction_lost"] == 0.25
+    assert stage.plane.stats(leg)["dropped_auth"] == 0
