@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
+from focus.service.prosody import Prosody
 from tests.interop.browser import chromium, hears, join, open_page, participant
 from tests.interop.callers import CallerFactory, assert_hears
-from tests.interop.running import RunningFocus, eventually
+from tests.interop.running import RunningFocus, eventually, serve, settings_for
 
 pytestmark = [pytest.mark.interop, pytest.mark.browser]
 
@@ -60,3 +61,69 @@ async def test_two_pages_and_a_caller_meet(focus: RunningFocus, caller: CallerFa
     await anna.screenshot(path=ARTIFACTS / "left.png")
     await carol.hang_up()
     await eventually(lambda: focus.service.calls() == 0)
+
+
+async def test_a_refused_microphone_is_explained(focus: RunningFocus, browser: Browser) -> None:
+    page = await (await browser.new_context(permissions=[])).new_page()
+    await page.goto(f"{focus.http}/tea?name=Anna")
+    await page.get_by_role("button", name="Join").click()
+    await expect(page.get_by_role("heading", name="The microphone is blocked")).to_be_visible()
+    await page.screenshot(path=ARTIFACTS / "microphone.png")
+    assert focus.service.calls() == 0
+
+
+async def test_a_full_room_says_so(prosody: Prosody, browser: Browser) -> None:
+    async with serve(prosody, settings_for(prosody, maximum_participants=1)) as focus:
+        anna = await open_page(browser, f"{focus.http}/tea", 300)
+        await join(anna, "Anna")
+        await eventually(lambda: focus.service.participants() == 1)
+        bert = await open_page(browser, f"{focus.http}/tea", 440)
+        await bert.get_by_label("Your name").fill("Bert")
+        await bert.get_by_role("button", name="Join").click()
+        await expect(bert.get_by_role("heading", name="The room is full")).to_be_visible()
+
+
+async def test_a_taken_name_gets_another_one(focus: RunningFocus, browser: Browser) -> None:
+    pages = []
+    for frequency in (300, 440):
+        page = await open_page(browser, f"{focus.http}/tea", frequency)
+        await join(page, "Anna")
+        pages.append(page)
+    for page in pages:
+        await expect(page.get_by_role("listitem").filter(has_text="Anna")).to_have_count(2)
+    await hears(pages[0], 440, not_=300)
+
+
+async def test_the_page_stays_in_the_call_while_the_server_restarts(
+    focus: RunningFocus, prosody: Prosody, browser: Browser
+) -> None:
+    anna = await open_page(browser, f"{focus.http}/tea", 300)
+    bert = await open_page(browser, f"{focus.http}/tea", 440)
+    await join(anna, "Anna")
+    await join(bert, "Bert")
+    await hears(anna, 440, not_=300)
+    prosody.kill()
+    await prosody.wait()
+    await expect(anna.get_by_text("Reconnecting").first).to_be_visible()
+    await hears(anna, 440, not_=300)
+    await prosody.start()
+    for page in (anna, bert):
+        for name in ("Anna", "Bert"):
+            await expect(page.locator(participant(page, name))).to_have_count(1, timeout=20_000)
+        await expect(page.get_by_text("Connected").first).to_be_visible(timeout=20_000)
+    await hears(anna, 440, not_=300)
+    await hears(bert, 300, not_=440)
+
+
+async def test_the_page_fits_a_phone_in_the_dark(focus: RunningFocus, browser: Browser) -> None:
+    anna = await open_page(browser, f"{focus.http}/tea", 300)
+    await anna.set_viewport_size({"width": 360, "height": 640})
+    await anna.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    await anna.screenshot(path=ARTIFACTS / "lobby-phone-dark.png")
+    await join(anna, "Anna")
+    await expect(anna.get_by_role("listitem")).to_have_count(1)
+    await anna.screenshot(path=ARTIFACTS / "meeting-phone-dark.png")
+    width = await anna.evaluate("document.documentElement.scrollWidth")
+    assert width <= 360, "it scrolls sideways"
+    await anna.keyboard.press("m")
+    await expect(anna.get_by_role("button", name="Unmute")).to_be_visible()
