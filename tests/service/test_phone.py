@@ -101,6 +101,7 @@ async def test_whoever_was_called_can_hang_up(server: Prosody) -> None:
     async with two_phones(server) as (alice, bob):
         await alice.call(BOB.bare)
         await connected(alice, bob)
+        await listened(alice, 0.2)
         bob.hangup()
         ended = await alice.wait_for("ended")
         assert (ended["reason"], ended["by"]) == ("success", "peer")
@@ -211,7 +212,6 @@ async def test_one_phone_makes_several_calls(server: Prosody, tmp_path: Path) ->
                 await alice.call(BOB.bare)
             alice.hangup()
             ended = await alice.wait_for("ended", since=ended)
-            await bob.wait_for("ended", where=lambda event: event.number > 0)
     for path in (recording, tmp_path / "heard-2.wav"):
         samples = np.concatenate(list(read_audio(path)))
         assert len(samples) >= SECONDS * SAMPLE_RATE

@@ -39,7 +39,7 @@ class Sound:
 class Call:
     """The observer of one session; `session` is set by whoever makes it. Its leg says and hears what `sound` asks for.
 
-    `outcome` is there at the end: the reason, and whether the peer gave it.
+    `invited`: we ask them by message first.
     """
 
     session: PeerSession
@@ -50,15 +50,14 @@ class Call:
         sound: Sound,
         events: Events,
         *,
-        incoming: bool,
+        invited: bool,
         muted: bool,
         dtx: bool,
         accepted: Callable[[], None],
     ) -> None:
-        self.incoming = incoming
+        self.invited = invited
         self.connected = False
         self.muted = muted
-        self.outcome: tuple[Reason, bool] | None = None
         self.failure: str | None = None
         self.ear = Ear(sound.keep, sound.record)
         self._events = events
@@ -73,6 +72,8 @@ class Call:
 
     def leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
         """The `LegFactory` of the session."""
+        if self.invited:  # they have taken it: now media is needed
+            self._events.add("proceeding", peer=str(self.session.peer))
         self._leg = self._plane.create_leg(controlling=controlling, observer=observer)
         return self._leg
 
@@ -95,8 +96,13 @@ class Call:
 
     def hangup(self, condition: str | None = None) -> None:
         """For `condition`; by default `success`, `cancel` before it was connected."""
-        self.ear.take()
+        self.ending()
         self.session.hangup(Reason.of(condition or ("success" if self.connected else "cancel")))
+
+    def ending(self) -> None:
+        """Take what can still be had of the leg."""
+        self.ear.take()
+        self.stats()
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Do `work` while the call lasts."""
@@ -176,7 +182,6 @@ class Call:
         for task in tuple(self._tasks):
             task.cancel()
         self.ear.close()
-        self.outcome = (reason, by_peer)
         if self._stats:
             self._events.add("stats", **self._stats)
         self._events.add(

@@ -39,7 +39,7 @@ from focus.wire.conditions import (
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
-from focus.wire.jingle_message import JMI_0, Accept, Dialect, Proceed, Propose, parse_message
+from focus.wire.jingle_message import JMI_0, Dialect, Propose, parse_message
 from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, ITEMS_QUERY, PING_QUERY, verification_string
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Phone:
         if self._call is not None and not self._call.session.ended:
             raise RuntimeError("there is a call already")
         to = JID.parse(to) if isinstance(to, str) else to
-        call = self._new_call(incoming=False)
+        call = self._new_call(invited=dialect is not None)
         call.session = PeerSession.outgoing(
             local=self.jid,
             to=to,
@@ -246,8 +246,6 @@ class Phone:
             return
         session = self._sessions.for_message(self.jid, sender, message.id)
         if session is not None:
-            if isinstance(message, Proceed | Accept) and session.unanswered:
-                self.events.add("proceeding", peer=str(sender))
             session.receive_message(sender, message)
         elif isinstance(message, Propose) and self._answering is not None:
             if self._sessions.contest(self.jid, sender, message.id):
@@ -299,7 +297,7 @@ class Phone:
 
     # Calls
 
-    def _new_call(self, *, incoming: bool) -> Call:
+    def _new_call(self, *, invited: bool) -> Call:
         sound, taken = self.settings.sound, self._calls
         if sound.record is not None and taken:  # each call a recording of its own
             numbered = sound.record.with_stem(f"{sound.record.stem}-{taken + 1}")
@@ -308,7 +306,7 @@ class Phone:
             self._plane,
             sound,
             self.events,
-            incoming=incoming,
+            invited=invited,
             muted=self.settings.muted,
             dtx=self.settings.dtx,
             accepted=self._accepted,
@@ -322,6 +320,8 @@ class Phone:
         jingle = Jingle.parse(query)
         session = self._sessions.for_jingle(self.jid, sender, jingle.sid)
         if session is not None:
+            if jingle.action is Action.SESSION_TERMINATE and self._call is not None and self._call.session is session:
+                self._call.ending()
             session.receive(sender, jingle, query)
         elif jingle.action is not Action.SESSION_INITIATE:
             raise UnknownSession(f"no session {jingle.sid}")
@@ -336,7 +336,7 @@ class Phone:
         """Raises `StanzaError` for a session-initiate that cannot be one."""
         assert self._answering is not None
         busy = self._call is not None and not self._call.session.ended
-        call = self._new_call(incoming=True)
+        call = self._new_call(invited=False)
         session = call.session = PeerSession.incoming(
             local=self.jid,
             peer=sender,
