@@ -7,9 +7,10 @@ import pytest
 
 from focus.jingle.peer import Timeouts
 from focus.media.plane import MediaPlane
+from focus.wire.jid import JID
 from tests.jingle.pair import End
 
-from .scene import DOMAIN, Client, FakePlane, Focus, Net
+from .scene import Client, FakePlane, Focus, Net
 
 QUICK = Timeouts(answer=5, initiate=5, connect=5, closing=0.05, goodbye=0.2)
 ADMIN = "admin@example.org"
@@ -35,18 +36,15 @@ async def net() -> AsyncIterator[Net]:
 
 
 @pytest.fixture
-async def focus(net: Net, plane: FakePlane) -> AsyncIterator[Focus]:
+async def focus(net: Net, plane: FakePlane, far_planes: list[FakePlane]) -> AsyncIterator[Focus]:
     """After each test the server ends by itself and leaves nothing: no call, no mixer, no leg, no task."""
-    from focus.wire.jid import JID
-
     before = asyncio.all_tasks()
     focus = Focus(net, plane, controllers=frozenset({JID.parse(ADMIN)}))
     await focus.start()
     yield focus
     await focus.stop()
     await asyncio.gather(*(end.close() for end in net.ends.values()))
-    if isinstance(plane, FakePlane):
-        assert plane.snapshot() == {"legs": 0, "mixers": 0}
+    assert (plane.snapshot()["legs"], plane.snapshot()["mixers"]) == (0, 0)
     left = {task for task in asyncio.all_tasks() - before if "rayo" in task.get_name()}
     assert not left
 
@@ -66,15 +64,25 @@ def owner(focus: Focus) -> Client:
 
 
 @pytest.fixture
-def alice(net: Net, plane: FakePlane) -> End:
-    return End(net, "alice@example.org/desk", plane.create_leg, timeouts=QUICK)
+async def far_planes(plane: FakePlane | MediaPlane) -> AsyncIterator[list[FakePlane | MediaPlane]]:
+    """The media of three callers: a port of their own each, for it is by their addresses that a plane tells them
+    apart."""
+    if isinstance(plane, FakePlane):
+        yield [plane] * 3
+        return
+    planes = [MediaPlane([("127.0.0.1", 0)]) for _ in range(3)]
+    for each in planes:
+        await each.start()
+    yield [*planes]
+    for each in planes:
+        await each.stop()
 
 
 @pytest.fixture
-def bob(net: Net, plane: FakePlane) -> End:
-    return End(net, "bob@example.org/phone", plane.create_leg, timeouts=QUICK)
+def alice(net: Net, far_planes: list[FakePlane]) -> End:
+    return End(net, "alice@example.org/desk", far_planes[0].create_leg, timeouts=QUICK)
 
 
 @pytest.fixture
-def room() -> str:
-    return f"tea@{DOMAIN}"
+def bob(net: Net, far_planes: list[FakePlane]) -> End:
+    return End(net, "bob@example.org/phone", far_planes[1].create_leg, timeouts=QUICK)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from focus.jingle.peer import PeerSession
-from focus.media.plane import MediaPlane
 from focus.rayo.server import Limits
 from focus.wire.base import Element
 from focus.wire.conditions import (
@@ -164,17 +163,28 @@ async def test_a_mixer_has_one_address_however_its_name_is_written(
     assert Unjoined(mixer_name="myMixer") in owner.events(two)
 
 
-async def test_a_loop_is_refused_and_nothing_is_left_of_it(
-    focus: Focus, owner: Client, alice: Caller, bob: Caller
-) -> None:
+async def test_calls_are_in_several_mixers_at_once(focus: Focus, owner: Client, alice: Caller, bob: Caller) -> None:
     one, two = await answered(focus, alice, owner), await answered(focus, bob, owner, 2)
-    await owner.command(one, Join(mixer_name="tea"))
-    await owner.command(two, Join(mixer_name="tea"))
-    await owner.command(one, Join(mixer_name="milk"))
-    await owner.command(two, Join(mixer_name="milk"))  # two mixers apart: no tree is left
+    for call in (one, two):
+        await owner.command(call, Join(mixer_name="tea"))
+        await owner.command(call, Join(mixer_name="milk"))
+    assert len(list(focus.server.directory.mixers())) == 2
     await owner.command(one, Unjoin())
+    assert len(list(focus.server.directory.mixers())) == 2
     await owner.command(two, Unjoin())
     assert not list(focus.server.directory.mixers())
+
+
+async def test_a_join_that_the_plane_refuses_leaves_no_mixer(focus: Focus, owner: Client, alice: Caller) -> None:
+    """As for a call whose leg has gone, but not yet its session."""
+    call = await answered(focus, alice, owner)
+    leg = focus.call(call).leg
+    assert leg is not None
+    await leg.close()
+    with pytest.raises(ServiceUnavailable):
+        await owner.command(call, Join(mixer_name="tea"))
+    assert focus.mixer("tea") is None
+    assert not focus.call(call).joins
 
 
 async def test_hanging_up_unjoins_first_and_ends_then(focus: Focus, owner: Client, alice: Caller) -> None:
@@ -271,11 +281,12 @@ async def test_the_address_of_a_call_is_no_room(focus: Focus, owner: Client, ali
         assert (await caller.until_ended())[0] == "gone"
 
 
-async def test_a_caller_with_the_longest_address_is_a_caller(focus: Focus, owner: Client, net: Net) -> None:
+async def test_a_caller_with_the_longest_address_is_a_caller(
+    focus: Focus, owner: Client, net: Net, far_planes: list[FakePlane]
+) -> None:
     """RFC 7622 section 3.1: each part may have 1023 bytes."""
-    plane = focus.plane
     name = f"{'a' * 1023}@{'b' * 1023}/{'c' * 1023}"
-    caller = Caller(net, name, plane.create_leg, timeouts=QUICK)
+    caller = Caller(net, name, far_planes[2].create_leg, timeouts=QUICK)
     call = await answered(focus, caller, owner)
     description = await owner.command(call, Watch())
     assert isinstance(description, Session)
@@ -604,8 +615,6 @@ async def test_the_end_of_the_service_ends_every_call_and_mixer(
     assert await alice.owners[0].until_ended() == ("gone", True)
     assert (await bob.owners[0].until_ended())[1]
     assert not list(focus.server.directory.calls())
-    if isinstance(plane, MediaPlane):
-        await eventually(lambda: plane.snapshot()["legs"] == len([s for s in bob.sessions if s.leg and not s.ended]))
 
 
 async def test_nobody_is_taken_in_while_the_service_ends(focus: Focus, owner: Client, alice: Caller) -> None:
