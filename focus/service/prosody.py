@@ -172,6 +172,7 @@ class Prosody:
         self._reader: asyncio.Task[None] | None = None
         self._up: asyncio.Future[None] | None = None
         self._activated: set[str] = set()
+        self._stopping = False  # then its last words are no news
 
     @property
     def c2s(self) -> tuple[str, int]:
@@ -228,6 +229,7 @@ class Prosody:
         if process is None:
             return
         if process.returncode is None:
+            self._stopping = True
             self._signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
@@ -300,6 +302,7 @@ class Prosody:
 
     async def _launch(self) -> None:
         self._activated = set()
+        self._stopping = False
         self._up = asyncio.get_running_loop().create_future()
         self._process = await asyncio.create_subprocess_exec(
             *self._command("prosody", "-F", "--config", str(self._configuration)),
@@ -327,7 +330,8 @@ class Prosody:
             last = [*last[-4:], text]
             match = LINE.fullmatch(text)
             message = match["message"] if match else text
-            log.log(LEVELS.get(match["level"], logging.DEBUG) if match else logging.DEBUG, "prosody: %s", message)
+            level = LEVELS.get(match["level"], logging.DEBUG) if match and not self._stopping else logging.DEBUG
+            log.log(level, "prosody: %s", message)
             if not up.done():
                 self._watch(message, up)
         code = await process.wait()

@@ -1,8 +1,13 @@
-"""The demo around a service of our own, which takes no calls: the server, the ports, the files, and how it ends."""
+"""The demo: the server, the ports, the files, and how it ends.
+
+Most of it around a service of our own, which takes no calls and can be made to fail; what is true of all of it, around
+the real one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +18,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 pytestmark = pytest.mark.interop
@@ -43,6 +49,11 @@ class Service:
 cli._load_service = lambda: Service
 sys.exit(cli.main())
 """
+REAL = """
+import sys
+from focus.service import cli
+sys.exit(cli.main())
+"""
 SERVES = "await stop.wait()"
 REFUSES = "raise ServiceError('the XMPP server refuses the secret', 69)"
 HANGS = "await asyncio.sleep(3600)"
@@ -71,11 +82,12 @@ class Demo:
 
 
 @asynccontextmanager
-async def demo(*options: str, mode: str = SERVES, **environment: str) -> AsyncIterator[Demo]:
+async def demo(*options: str, mode: str | None = SERVES, **environment: str) -> AsyncIterator[Demo]:
+    """A demo around the service of this mode, None being the real one."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        SCRIPT.replace("MODE", mode),
+        REAL if mode is None else SCRIPT.replace("MODE", mode),
         "demo",
         *options,
         stdout=asyncio.subprocess.PIPE,
@@ -88,6 +100,17 @@ async def demo(*options: str, mode: str = SERVES, **environment: str) -> AsyncIt
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+def processes_below(folder: Path) -> list[str]:
+    """Command lines of processes that work with files of this folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in line:
+                found.append(line)
+    return found
 
 
 def children(pid: int) -> list[int]:
@@ -121,6 +144,38 @@ async def test_it_says_where_everything_is(state_dir: Path) -> None:
         running.process.terminate()
         assert (await running.end())[:2] == (0, "")
     assert not ready_file.exists()
+
+
+async def test_the_real_one_comes_up_serves_its_page_and_ends(state_dir: Path) -> None:
+    async with demo(*ANY, "--media", "auto:0", mode=None, TMPDIR=str(state_dir)) as running:
+        facts = await running.ready()
+        async with aiohttp.ClientSession() as session:
+            async with session.get(facts["http"] + "/config.json") as response:
+                config = await response.json()
+            assert {key: config[key] for key in ("domain", "guests", "rooms", "focus")} == {
+                key: facts[key] for key in ("domain", "guests", "rooms", "focus")
+            }
+            websocket = facts["http"].replace("http://", "ws://") + config["websocket"]
+            async with session.ws_connect(websocket, protocols=("xmpp",)) as socket:
+                await socket.send_str(
+                    f"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{config['guests']}' version='1.0'/>"
+                )
+                assert "<open" in await socket.receive_str(timeout=10)
+                # It ends with a guest still connected.
+                running.process.terminate()
+                code, _, errors = await running.end()
+        assert code == 0, errors
+        assert "Traceback" not in errors
+    assert processes_below(state_dir) == []
+    assert list(state_dir.iterdir()) == []
+
+
+async def test_the_real_one_names_a_taken_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, line = await refused(*ANY, "--http", f"127.0.0.1:{port}", mode=None)
+    assert code == 69
+    assert f"127.0.0.1:{port}: Address already in use" in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -203,7 +258,7 @@ async def test_accounts_can_log_in(state_dir: Path) -> None:
         assert facts["domain"] == "localhost"
 
 
-async def refused(*options: str, mode: str = SERVES, **environment: str) -> tuple[int, str]:
+async def refused(*options: str, mode: str | None = SERVES, **environment: str) -> tuple[int, str]:
     """Exit code and the one line of a demo that does not come up."""
     async with demo(*options, mode=mode, **environment) as running:
         code, output, errors = await running.end()
