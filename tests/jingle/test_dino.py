@@ -1,6 +1,5 @@
 """Calls as a real Dino 0.4.2 made them: it gets what it needs."""
 
-import asyncio
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,7 +13,7 @@ from focus.wire.jingle import JINGLE, Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, Finish, Proceed, Propose, Reject, Retract, parse_message
 from focus.wire.rtp import Mute, Unmute
 
-from .pair import Air, FakeLeg, Owner
+from .pair import Air, Diary, FakeLeg, Owner
 
 CAPTURE = ET.parse(Path(__file__).parents[1] / "data" / "dino-0.4.2.xml").getroot()
 ROOM, DINO = JID.parse("room@focus.localhost/focus"), JID.parse("alice@localhost/dino.probe")
@@ -28,7 +27,7 @@ class Dino:
         assert found is not None
         self.stanzas = list(found)
         self.got: list[tuple[JID, Element]] = []
-        self.news = asyncio.Event()
+        self.actions = Diary()  # Jingle actions, as they came
         self.owner = Owner()
         self.air = Air()
         self.session: PeerSession | None = None
@@ -39,13 +38,16 @@ class Dino:
 
     async def iq_set(self, sender: JID, to: JID, element: Element) -> None:
         assert (sender, to) == (ROOM, DINO)
+        assert isinstance(element, Jingle)
         self.got.append((to, element))
-        if isinstance(element, Jingle) and element.action is Action.CONTENT_REJECT:
+        self.actions.write(element)
+        if element.action is Action.CONTENT_REJECT:
             raise FeatureNotImplemented
 
-    @property
-    def actions(self) -> list[Jingle]:
-        return [element for _, element in self.got if isinstance(element, Jingle)]
+    async def action(self, action: Action) -> Jingle:
+        """The first `action` it got, now or soon."""
+        await self.actions.until(lambda each: isinstance(each, Jingle) and each.action is action)
+        return next(each for each in self.actions.entries if isinstance(each, Jingle) and each.action is action)
 
     def next(self, *, sid: str | None = None) -> None:
         """Let it send its next stanza; `sid` replaces the one of the capture."""
@@ -89,8 +91,8 @@ async def test_it_calls_talks_and_hangs_up(call: str) -> None:
 
     dino.next()
     leg = await dino.leg()
-    (accept,) = dino.actions
-    assert accept.action is Action.SESSION_ACCEPT
+    accept = await dino.action(Action.SESSION_ACCEPT)
+    assert dino.actions.entries == [accept]
     assert accept.responder == str(ROOM)
     assert accept.group is None
     assert accept.focus is not None
@@ -126,10 +128,8 @@ async def test_it_is_called_mutes_adds_video_and_hangs_up() -> None:
 
     dino.next(sid=sid)  # proceed
     assert dino.session.peer == DINO
-    for _ in range(10):
-        await asyncio.sleep(0)
-    (initiate,) = dino.actions
-    assert (initiate.action, initiate.initiator) == (Action.SESSION_INITIATE, str(ROOM))
+    initiate = await dino.action(Action.SESSION_INITIATE)
+    assert initiate.initiator == str(ROOM)
     # Dino keeps the payload number it was offered in the capture; ours is another
     accept = dino.stanzas[0].find(f"{{{JINGLE}}}jingle")
     assert accept is not None
@@ -146,9 +146,7 @@ async def test_it_is_called_mutes_adds_video_and_hangs_up() -> None:
     dino.next(sid=sid)
     await dino.owner.until(Unmute(name="audio", creator="initiator"))
     dino.next(sid=sid)  # content-add
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert dino.actions[-1].action is Action.CONTENT_REJECT
+    await dino.action(Action.CONTENT_REJECT)
     assert not dino.session.ended
 
     dino.next(sid=sid)
