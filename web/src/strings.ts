@@ -106,7 +106,7 @@ const progress: Readonly<Record<Progress, string>> = {
 
 const roomProblems: Readonly<Record<Extract<RoomName, { ok: false }>['problem'], string>> = {
   empty: 'Please enter the name of a room.',
-  characters: 'A room name cannot contain any of @ / \\ ? #.',
+  characters: 'A room name cannot contain @, /, \\, ? or #.',
   long: 'This room name is too long.',
   reserved: 'This name is taken by the server itself. Please choose another one.',
 };

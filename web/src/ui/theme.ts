@@ -22,6 +22,7 @@ export const theme = css`
     --warning-text: var(--focus-warning-text, #70480b);
     --speaking: var(--focus-speaking, #12a594);
     --shadow: 0 1px 2px rgb(16 32 29 / 5%), 0 12px 32px -12px rgb(16 32 29 / 14%);
+    --glow: radial-gradient(70rem 30rem at 50% -12rem, color-mix(in srgb, var(--accent-soft) 85%, transparent), transparent);
     --radius: var(--focus-radius, 20px);
     --font: var(--focus-font, ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif);
     box-sizing: border-box;
@@ -58,9 +59,9 @@ export const theme = css`
     box-sizing: inherit;
   }
   h1,
-  h2,
   p {
     margin: 0;
+    text-wrap: pretty;
   }
   h1 {
     font-size: 1.5rem;

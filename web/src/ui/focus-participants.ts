@@ -1,0 +1,245 @@
+/** <focus-participants>: who is in the meeting, and who speaks. */
+import { LitElement, type PropertyValues, type TemplateResult, css, html, nothing } from 'lit';
+import type { Participant } from '../meeting';
+import { strings } from '../strings';
+import { microphoneOff } from './icons';
+import { theme } from './theme';
+
+const TONES = 8;
+
+/** Up to two letters for a face: of the first and the last word. */
+export function initials(name: string): string {
+  // A telephone number has no initials.
+  if (!/\p{L}/u.test(name)) return '#';
+  const words = name.replace(/\(.*?\)/g, ' ').match(/[\p{L}\p{N}][\p{L}\p{N}'’-]*/gu) ?? [];
+  const first = words[0] ?? '';
+  const last = words.length > 1 ? (words[words.length - 1] ?? '') : '';
+  const letters = Array.from(first).slice(0, 1).concat(Array.from(last).slice(0, 1));
+  return letters.join('').toUpperCase();
+}
+
+/** One of a few colours, always the same for a name. */
+export function tone(name: string): number {
+  let sum = 0;
+  for (const letter of name) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) >>> 0;
+  return sum % TONES;
+}
+
+export class FocusParticipants extends LitElement {
+  static override properties = { participants: { attribute: false } };
+  declare participants: readonly Participant[];
+
+  static override styles = [
+    theme,
+    css`
+      :host {
+        display: block;
+        width: 100%;
+      }
+      ul {
+        --columns: 4;
+        display: flex;
+        flex-wrap: wrap;
+        justify-content: center;
+        gap: 1rem;
+        max-width: calc(var(--columns) * 13.5rem);
+        margin: 0 auto;
+        padding: 0;
+        list-style: none;
+      }
+      :host([data-count='5']) ul,
+      :host([data-count='6']) ul {
+        --columns: 3;
+      }
+      li {
+        position: relative;
+        display: flex;
+        flex: 0 0 12.5rem;
+        flex-direction: column;
+        align-items: center;
+        min-width: 0;
+        padding: 1.6rem 0.9rem 1.15rem;
+        border: 1px solid var(--line);
+        border-radius: var(--radius);
+        background: var(--surface);
+        text-align: center;
+        transition:
+          border-color 0.2s,
+          box-shadow 0.2s;
+        animation: enter 0.25s ease-out;
+      }
+      li[data-speaking='true'] {
+        border-color: var(--speaking);
+        box-shadow: 0 0 0 1px var(--speaking);
+      }
+      .face {
+        position: relative;
+        display: grid;
+        place-items: center;
+        width: 4.75rem;
+        height: 4.75rem;
+        margin-bottom: 0.95rem;
+        border-radius: 50%;
+        background: var(--tone-back);
+        color: var(--tone-text);
+        font-size: 1.5rem;
+        font-weight: 600;
+        letter-spacing: 0.01em;
+      }
+      .face::after {
+        content: '';
+        position: absolute;
+        inset: -6px;
+        border: 3px solid var(--speaking);
+        border-radius: 50%;
+        opacity: 0;
+        transform: scale(0.92);
+        transition:
+          opacity 0.2s,
+          transform 0.2s;
+      }
+      li[data-speaking='true'] .face::after {
+        opacity: 1;
+        transform: none;
+        animation: pulse 1.4s ease-in-out infinite;
+      }
+      li[data-status='ringing'] .face,
+      li[data-status='on-hold'] .face {
+        opacity: 0.55;
+      }
+      .silent {
+        position: absolute;
+        right: -4px;
+        bottom: -4px;
+        display: grid;
+        place-items: center;
+        width: 1.9rem;
+        height: 1.9rem;
+        border: 3px solid var(--surface);
+        border-radius: 50%;
+        background: var(--danger);
+        color: #fff;
+        font-size: 0.8rem;
+      }
+      .name {
+        display: -webkit-box;
+        max-width: 100%;
+        overflow: hidden;
+        font-weight: 600;
+        line-height: 1.35;
+        overflow-wrap: anywhere;
+        text-wrap: balance;
+        -webkit-box-orient: vertical;
+        -webkit-line-clamp: 2;
+      }
+      .state {
+        min-height: 1.3em;
+        color: var(--text-soft);
+        font-size: 0.8125rem;
+        line-height: 1.3;
+      }
+      li[data-speaking='true'] .state {
+        color: var(--accent);
+      }
+      .you {
+        position: absolute;
+        top: 0.7rem;
+        left: 0.7rem;
+        padding: 0.05rem 0.5rem;
+        border-radius: 999px;
+        background: var(--accent-soft);
+        color: var(--accent);
+        font-size: 0.75rem;
+        font-weight: 600;
+      }
+      [data-tone='0'] { --tone-back: light-dark(#d7ece8, #1d4640); --tone-text: light-dark(#0d544d, #a5e6db); }
+      [data-tone='1'] { --tone-back: light-dark(#dfe6fa, #27365f); --tone-text: light-dark(#2c438c, #bccbfa); }
+      [data-tone='2'] { --tone-back: light-dark(#f9e2d6, #5a3222); --tone-text: light-dark(#87401c, #f8c6ab); }
+      [data-tone='3'] { --tone-back: light-dark(#ece0f6, #442d59); --tone-text: light-dark(#5e3684, #ddc3f5); }
+      [data-tone='4'] { --tone-back: light-dark(#f7e9c4, #4d3c10); --tone-text: light-dark(#6b4c05, #f3d888); }
+      [data-tone='5'] { --tone-back: light-dark(#f8dde6, #592639); --tone-text: light-dark(#8c2649, #f8bccf); }
+      [data-tone='6'] { --tone-back: light-dark(#dceaf4, #1f4157); --tone-text: light-dark(#1c5072, #b0d9f2); }
+      [data-tone='7'] { --tone-back: light-dark(#e3ecd3, #354420); --tone-text: light-dark(#48601c, #cfe3a8); }
+      @keyframes enter {
+        from {
+          opacity: 0;
+          transform: translateY(6px);
+        }
+      }
+      @keyframes pulse {
+        50% {
+          opacity: 0.45;
+        }
+      }
+      @media (max-width: 480px) {
+        ul {
+          gap: 0.75rem;
+        }
+        li {
+          flex-basis: calc(50% - 0.375rem);
+          padding: 1.15rem 0.6rem 0.7rem;
+        }
+        .face {
+          width: 3.5rem;
+          height: 3.5rem;
+          margin-bottom: 0.75rem;
+          font-size: 1.15rem;
+        }
+        .you {
+          top: 0.5rem;
+          left: 0.5rem;
+        }
+      }
+    `,
+  ];
+
+  constructor() {
+    super();
+    this.participants = [];
+  }
+
+  /** Small rooms are told apart by attribute, so that hosts can lay them out in their own way. */
+  override updated(changed: PropertyValues): void {
+    if (changed.has('participants')) this.dataset['count'] = String(this.participants.length);
+  }
+
+  override render(): TemplateResult {
+    return html`
+      <ul role="list" aria-label=${strings.participants} part="participants">
+        ${this.participants.map((participant) => this.participant(participant))}
+      </ul>
+    `;
+  }
+
+  private participant(participant: Participant): TemplateResult {
+    const { name, muted, speaking, self, status } = participant;
+    return html`
+      <li
+        role="listitem"
+        part="participant"
+        data-testid="participant"
+        data-name=${name}
+        data-speaking=${String(speaking)}
+        data-muted=${String(muted)}
+        data-self=${String(self)}
+        data-status=${status}
+        data-tone=${tone(name)}
+      >
+        ${self ? html`<span class="you">${strings.you}</span>` : nothing}
+        <span class="face" part="face" aria-hidden="true">${initials(name)}${muted ? html`<span class="silent">${microphoneOff}</span>` : nothing}</span>
+        <span class="name" part="name" title=${name}>${name}</span>
+        <span class="state">${stateOf(participant)}</span>
+      </li>
+    `;
+  }
+}
+
+function stateOf({ muted, mutedByFocus, speaking, status }: Participant): string {
+  if (status === 'ringing') return strings.ringing;
+  if (status === 'on-hold') return strings.onHold;
+  if (mutedByFocus) return strings.mutedByFocus;
+  if (muted) return strings.muted;
+  return speaking ? strings.speaking : '';
+}
+
+customElements.define('focus-participants', FocusParticipants);
