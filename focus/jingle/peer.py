@@ -41,7 +41,7 @@ class Timeouts:
 
     #: From our propose or session-initiate to their answer.
     answer: float = 60.0
-    #: From our proceed to their session-initiate.
+    #: From their proceed or ours to the session-initiate, and from there to the session-accept.
     initiate: float = 30.0
     #: From the session-accept to media that flows.
     connect: float = 30.0
@@ -281,6 +281,7 @@ class PeerSession(Serial):
                 self._do(self._rang)
             case invitation.Taken(device):
                 self.peer = device
+                self._end_after(self._timeouts.initiate, "timeout", "no session-accept came")
                 self._do(self._initiate)
             case invitation.Over(reason):
                 self._end(reason, by_peer=True)

@@ -202,6 +202,18 @@ async def test_a_proceed_that_no_session_follows(wire: Wire, air: Air) -> None:
     assert bob.names_said() == ["proceed", "reject", "finish"]
 
 
+async def test_a_device_that_takes_the_call_and_falls_silent(wire: Wire, air: Air, bob: End) -> None:
+    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=Timeouts(initiate=0.05, goodbye=0.05))
+    session, owner = alice.call(bob.jid.bare, JMI_0)
+    bob.answering = lambda session: None
+    await session.start()
+    await bob.heard.until(lambda each: isinstance(each, Propose))
+    bob.message(bob.jid, alice.jid, Proceed(id=session.sid))
+    bob.deaf = True
+    assert await owner.until_ended() == ("timeout", False)
+    assert alice.names_said() == ["propose", "session-initiate", "session-terminate", "finish"]
+
+
 async def test_a_retraction_that_crosses_the_proceed(alice: End, bob: End) -> None:
     alice.message(alice.jid, bob.jid.bare, Propose(id="call-1", descriptions=(Description(media="audio"),)))
     alice.message(alice.jid, bob.jid.bare, Retract(id="call-1"))
