@@ -25,6 +25,8 @@ from focus.media.transport import (
 )
 from focus.wire import dtls, ice
 
+from .peers import until
+
 GOOD = {"aioice": "0.13.0", "aiortc": "1.16.0"}
 
 
@@ -199,6 +201,38 @@ async def test_only_an_address_whose_check_had_the_right_password_is_allowed() -
     agent.stun_received(1, ("192.0.2.9", 3), request(agent))
     agent.stun_received(1, ("192.0.2.9", 3), request(agent))
     assert wire.allowed == [(1, ("192.0.2.9", 3))]
+    await agent.close()
+
+
+async def test_a_pair_whose_check_was_cut_short_can_still_be_nominated_later() -> None:
+    wire = Wire()
+    agent = PlaneConnection(wire, [("192.0.2.1", 10000)], ufrag="abcdefgh", controlling=False)
+    agent.remote_username, agent.remote_password = "them", "p" * 24
+    first, second = ("192.0.2.9", 1), ("192.0.2.9", 2)
+    await agent.add_candidates([candidate(ip=host, port=port) for host, port in (first, second)])
+
+    async def answer(address: transport.Address) -> None:
+        """Say yes to the next check that is sent to `address`."""
+        await until(lambda: any(where == address and data[:2] == b"\0\1" for _, where, data in wire.sent))
+        sent = [data for _, where, data in wire.sent if where == address and data[:2] == b"\0\1"]
+        check = aioice.stun.parse_message(sent[-1])
+        yes = aioice.stun.Message(check.message_method, aioice.stun.Class.RESPONSE, check.transaction_id)
+        yes.attributes["XOR-MAPPED-ADDRESS"] = ("192.0.2.1", 10000)
+        yes.add_message_integrity(b"p" * 24)
+        agent.stun_received(0, address, bytes(yes))
+
+    connecting = asyncio.create_task(agent.connect())
+    await until(lambda: {where for _, where, _ in wire.sent} == {first, second})
+    await answer(second)
+    agent.stun_received(0, second, request(agent, **{"USE-CANDIDATE": None}))
+    await connecting
+    assert wire.remote == [(0, second)]
+    wire.sent.clear()
+    agent.stun_received(0, first, request(agent, **{"USE-CANDIDATE": None}))
+    await answer(first)
+    await until(lambda: len(wire.remote) == 2)
+    assert wire.remote == [(0, second), (0, first)]
+    assert set(wire.allowed) == {(0, first), (0, second)}
     await agent.close()
 
 
