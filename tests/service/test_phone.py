@@ -24,14 +24,14 @@ from focus.wire.conditions import ItemNotFound, ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.discovery import CAPS, INFO_QUERY, verification_string
-from tests.client.test_client_connection import Recorder, online
+from tests.client.sessions import Recorder, online
 from tests.media.peers import level
+from tests.service.phones import SECONDS, listened
 
 pytestmark = pytest.mark.interop
 
 ALICE = JID.parse("alice@localhost/phone")
 BOB = JID.parse("bob@localhost/phone")
-SECONDS = 1.0
 
 
 @pytest.fixture
@@ -66,16 +66,6 @@ async def two_phones(
 async def connected(*phones: Phone) -> None:
     for phone in phones:
         await phone.wait_for("connected")
-
-
-async def listened(phone: Phone, seconds: float = SECONDS) -> np.ndarray:
-    """The next `seconds` that the phone hears."""
-    call = phone.current
-    assert call is not None
-    phone.heard()
-    wanted = call.ear.total + int(seconds * SAMPLE_RATE)
-    await call.ear.wait_until(wanted)
-    return phone.heard()[-int(seconds * SAMPLE_RATE) :]
 
 
 @pytest.mark.parametrize("trickle", [False, True], ids=["inline", "trickled"])

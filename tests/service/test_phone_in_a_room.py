@@ -18,7 +18,7 @@ from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from tests.interop.running import RunningFocus, eventually, serve, settings_for
 from tests.media.peers import level
-from tests.service.test_phone import listened
+from tests.service.phones import listened
 
 pytestmark = pytest.mark.interop
 

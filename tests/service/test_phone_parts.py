@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
+from focus.media.files import read_audio
+from focus.media.leg import Tap
+from focus.media.tones import SAMPLE_RATE
 from focus.service.phone.description import describe
 from focus.service.phone.desk import exit_code
 from focus.service.phone.events import CallOver, Event, Events
 from focus.service.phone.participants import Participants
+from focus.service.phone.sound import Ear
 from focus.service.phone.trickle import trickled
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.dtls import Fingerprint
@@ -128,6 +135,45 @@ def test_each_candidate_has_its_own_transport_info(action: Action) -> None:
 def test_other_actions_stay_as_they_are() -> None:
     news = offer(Action.TRANSPORT_INFO)
     assert trickled(news) == [news]
+
+
+# --- ears -------------------------------------------------------------------------------------------------------------
+
+
+class Heard:
+    """A tap that gives what is put in."""
+
+    def __init__(self) -> None:
+        self.pending: list[np.ndarray] = []
+
+    def read(self) -> np.ndarray:
+        pending, self.pending = self.pending, []
+        return np.concatenate([np.zeros(0, np.int16), *pending])
+
+    def close(self) -> None:
+        self.pending = []
+
+
+def test_the_last_seconds_are_kept_and_all_of_it_is_written(tmp_path: Path) -> None:
+    tap = Heard()
+    ear = Ear(keep=0.5, record=tmp_path / "heard.wav")
+    ear.listen_to(cast(Tap, tap))
+    said = np.arange(SAMPLE_RATE, dtype=np.int16)
+    for piece in np.split(said, 10):
+        tap.pending.append(piece)
+        ear.take()
+    assert np.array_equal(ear.heard(), said[-SAMPLE_RATE // 2 :])
+    assert ear.total == len(said)
+    ear.close()
+    assert np.array_equal(np.concatenate(list(read_audio(tmp_path / "heard.wav"))), said)
+    assert np.array_equal(ear.heard(), said[-SAMPLE_RATE // 2 :])
+
+
+def test_where_nothing_was_heard_nothing_is_written(tmp_path: Path) -> None:
+    ear = Ear(keep=0.5, record=tmp_path / "heard.wav")
+    assert len(ear.heard()) == 0
+    ear.close()
+    assert not (tmp_path / "heard.wav").exists()
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "connected": lambda it: f"connected with {it['peer']}",
     "info": lambda it: f"the other side is now: {it['info']}",
     "focus": lambda it: "this is a conference" if it["isfocus"] else "this is no conference any more",
-    "speaking": lambda it: "speaking" if it["speaking"] else "silent",
+    "speaking": lambda it: "the other side speaks" if it["speaking"] else "the other side is silent",
     "coin": _coin,
     "joined": lambda it: f"in the room {it['room']} as {it['nick']}",
     "not-joined": _room_refusal,

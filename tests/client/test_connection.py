@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -22,6 +21,7 @@ from focus.client.stanzas import MESSAGE, PRESENCE, Disconnected, stanza
 from focus.service.prosody import Prosody
 from focus.wire.conditions import ItemNotFound, ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
+from tests.client.sessions import Recorder, online
 
 pytestmark = pytest.mark.interop
 
@@ -29,43 +29,11 @@ ALICE = JID.parse("alice@localhost/desk")
 BOB = JID.parse("bob@localhost/desk")
 
 
-class Recorder:
-    """Keeps what comes; `answer` is what IQs get."""
-
-    def __init__(self, answer: Callable[[ET.Element], ET.Element | None] = lambda _: None) -> None:
-        self.messages: asyncio.Queue[ET.Element] = asyncio.Queue()
-        self.presences: asyncio.Queue[ET.Element] = asyncio.Queue()
-        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._answer = answer
-
-    def message(self, stanza: ET.Element) -> None:
-        self.messages.put_nowait(stanza)
-
-    def presence(self, stanza: ET.Element) -> None:
-        self.presences.put_nowait(stanza)
-
-    def iq(self, stanza: ET.Element) -> ET.Element | None:
-        return self._answer(stanza)
-
-    def disconnected(self, reason: str) -> None:
-        self.lost.set_result(reason)
-
-
 @pytest.fixture
 async def accounts(prosody: Prosody) -> Prosody:
     await prosody.add_user("alice@localhost", "wonderland")
     await prosody.add_user("bob@localhost", "builder")
     return prosody
-
-
-@contextlib.asynccontextmanager
-async def online(account: Account, handler: Recorder) -> AsyncIterator[Connection]:
-    connection = Connection(account, handler)
-    await connection.connect()
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 def alice(server: Prosody) -> Account:
