@@ -21,15 +21,16 @@ class Listener:
         """Listen, port 0 being any free one; the address as bound. Raises OSError if that cannot be."""
         runner = web.AppRunner(self.application, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
         await runner.setup()
-        # The socket is our own, as a name may have two addresses: port 0 would become a port for each.
-        bound = None
+        # One socket of our own: for a name with two addresses aiohttp would make two, and port 0 two ports.
+        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            bound = socket.create_server((host, port), family=family, backlog=128, reuse_port=False)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if bound.family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind((host, port))
             await web.SockSite(runner, bound).start()
         except BaseException:
-            if bound is not None:
-                bound.close()
+            bound.close()
             await runner.cleanup()
             raise
         self._runner = runner
