@@ -19,8 +19,8 @@ from slixmpp.clientxmpp import ClientXMPP
 from slixmpp.stanza import StreamError
 from slixmpp.xmlstream import StanzaBase, tostring
 
-from focus.client.stanzas import IQ, MESSAGE, PRESENCE, Disconnected, error_of, read_error, result_of, stanza
-from focus.wire.base import local_name, serialize
+from focus.client.stanzas import IQ, MESSAGE, PRESENCE, Disconnected, error_of, read_error, result_of, stanza, to_text
+from focus.wire.base import local_name
 from focus.wire.conditions import BadRequest, InternalServerError, StanzaError
 from focus.wire.jid import JID
 
@@ -172,7 +172,7 @@ class Connection:
         """Send the stanza. Raises `Disconnected` without a session."""
         if not self.connected or self._stream is None:
             raise Disconnected("there is no session with the XMPP server")
-        text = serialize(tree, "jabber:client")
+        text = to_text(tree)
         log.debug("sent: %s", text)
         self._stream.send_raw(text)
 
@@ -298,7 +298,8 @@ class Connection:
     def _received(self, tree: ET.Element) -> None:
         """Never raises: the stream goes on whatever a stanza does to us."""
         try:
-            log.debug("received: %s", serialize(tree, "jabber:client"))
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("received: %s", to_text(tree))
             if tree.tag == MESSAGE:
                 self._handler.message(tree)
             elif tree.tag == PRESENCE:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from xml.etree import ElementTree as ET
 
 from focus.wire import conditions
-from focus.wire.base import local_name, namespace_of
+from focus.wire.base import local_name, namespace_of, serialize
 from focus.wire.conditions import STANZAS, StanzaError
 from focus.wire.jid import JID
 
@@ -16,6 +17,9 @@ IQ = f"{{{CLIENT}}}iq"
 MESSAGE = f"{{{CLIENT}}}message"
 PRESENCE = f"{{{CLIENT}}}presence"
 ERROR = f"{{{CLIENT}}}error"
+
+# XML 1.0 section 2.2: everything else ends the whole stream, not only our stanza.
+_NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Disconnected(StanzaError):
@@ -32,6 +36,11 @@ def stanza(
     tree = ET.Element(tag, {name: value for name, value in attributes.items() if value})
     tree.extend(child for child in children if child is not None)
     return tree
+
+
+def to_text(tree: ET.Element) -> str:
+    """The stanza as it is written on a client's stream, what XML cannot say replaced."""
+    return _NO_CHARACTER.sub("\ufffd", serialize(tree, CLIENT))
 
 
 def result_of(request: ET.Element, child: ET.Element | None) -> ET.Element:

@@ -72,6 +72,17 @@ async def test_stanzas_travel_as_they_were_sent(accounts: Prosody) -> None:
         assert note.findtext("{urn:example:0}line") == "üñ & <b>"
 
 
+async def test_what_xml_cannot_say_does_not_end_the_stream(accounts: Prosody) -> None:
+    heard = Recorder()
+    async with online(alice(accounts), Recorder()) as sender, online(bob(accounts), heard):
+        body = ET.Element("{jabber:client}body")
+        body.text = "a\x1b\x00b\ud800c"
+        sender.send(stanza(MESSAGE, BOB, "chat", body))
+        received = await asyncio.wait_for(heard.messages.get(), 10)
+        assert received.findtext("{jabber:client}body") == "a\ufffd\ufffdb\ufffdc"
+        assert sender.connected
+
+
 async def test_a_question_gets_its_answer_or_its_error(accounts: Prosody) -> None:
     asked: list[str | None] = []
 
