@@ -13,13 +13,19 @@ export interface Invitation {
 }
 
 /** A message of type chat with the `<store/>` hint, which the specification wants on all of them. */
-function message(to: string, content: Element): Element {
-  return element(NS.CLIENT, 'message', { to, type: 'chat' }, content, element(NS.HINTS, 'store'));
+function message(to: string, content: Element, id?: string): Element {
+  return element(NS.CLIENT, 'message', { to, type: 'chat', id }, content, element(NS.HINTS, 'store'));
+}
+
+/** The id of the message that proposes session `id`. An error in answer to it need not repeat more than that. */
+export function proposalId(id: string): string {
+  return `jm-propose-${id}`;
 }
 
 /** Proposes an audio call. */
 export function propose(to: string, id: string): Element {
-  return message(to, element(NS.JINGLE_MESSAGE, 'propose', { id }, element(NS.RTP, 'description', { media: 'audio' })));
+  const proposal = element(NS.JINGLE_MESSAGE, 'propose', { id }, element(NS.RTP, 'description', { media: 'audio' }));
+  return message(to, proposal, proposalId(id));
 }
 
 export function retract(to: string, id: string): Element {

@@ -11,7 +11,7 @@ import { type Capabilities, capabilities, capabilitiesElement, discoInfo } from 
 import { Failure, departureFailure, focusFailure, reasonFailure, roomFailure } from './failure';
 import { bare } from './jid';
 import type { Reason } from './jingle';
-import { type Invitation, finish, parseInvitation, propose, reject, retract } from './jingle-message';
+import { type Invitation, finish, parseInvitation, proposalId, propose, reject, retract } from './jingle-message';
 import { type Departure, Room, type RoomObserver } from './muc';
 import { NS } from './namespaces';
 import { errorOf, iq, parseStanzaError, resultOf } from './stanza';
@@ -43,6 +43,8 @@ export interface VisitPlan {
 /** In seconds. A person may have to let us in, so ringing is given longer. */
 const ANSWER = 30;
 const RINGING = 90;
+/** How soon an answer comes that waits for nothing. After that it may be waiting for us to be in the room. */
+const PROMPT = 1;
 const ACCEPT = 20;
 const MEDIA = 20;
 
@@ -63,6 +65,9 @@ export class Visit implements CallObserver, RoomObserver {
   private asking = false;
   private over = false;
   private breakOff: (failure: Failure) => void = () => undefined;
+  private enterUnanswered: () => void = () => undefined;
+  /** It rings, and nobody answers at once. */
+  private readonly rung = new Promise<void>((resolve) => (this.enterUnanswered = resolve));
   private invited: (invitation: Invitation, from: string) => void = () => undefined;
   private refused: (failure: Failure) => void = () => undefined;
   private accepted: () => void = () => undefined;
@@ -133,19 +138,22 @@ export class Visit implements CallObserver, RoomObserver {
 
     this.observer.visitStep(this, 'calling');
     stream.send(element(NS.CLIENT, 'presence', { to: this.focusJid }, capabilitiesElement(this.caps)));
-    const peer = await this.propose(stream);
+    const peer = this.propose(stream);
+    peer.catch(() => undefined);
+    await Promise.race([peer, this.rung]);
 
     this.observer.visitStep(this, 'room');
     this.room = new Room(stream, this.roomJid, this.caps, this);
     await this.room.join(name).catch((error: unknown) => {
       throw roomFailure(error);
     });
+    const answered = await peer;
 
     this.observer.visitStep(this, 'media');
     await prepared;
     const accepted = new Promise<void>((resolve) => (this.accepted = resolve));
     const connected = new Promise<void>((resolve) => (this.connected = resolve));
-    await this.call.initiate(stream, peer).catch((error: unknown) => {
+    await this.call.initiate(stream, answered).catch((error: unknown) => {
       throw focusFailure(error);
     });
     await within(ACCEPT, accepted, new Failure('no-answer'));
@@ -169,6 +177,7 @@ export class Visit implements CallObserver, RoomObserver {
         if (name === 'ringing') {
           patience(RINGING);
           this.observer.visitStep(this, 'ringing');
+          setTimeout(this.enterUnanswered, PROMPT * 1000);
         } else if (name === 'proceed') {
           this.peer = from;
           resolve(from);
@@ -240,13 +249,13 @@ export class Visit implements CallObserver, RoomObserver {
 
   private takeMessage(stanza: Element): boolean {
     const from = stanza.getAttribute('from') ?? '';
+    if (stanza.getAttribute('type') === 'error') {
+      const ours = bare(from) === this.focusJid && stanza.getAttribute('id') === proposalId(this.sid);
+      if (ours) this.refused(focusFailure(parseStanzaError(stanza)));
+      return ours;
+    }
     const invitation = parseInvitation(stanza);
     if (!invitation) return false;
-    if (stanza.getAttribute('type') === 'error') {
-      // Our own words come back: nobody is there to hear them.
-      if (bare(from) === this.focusJid && invitation.id === this.sid) this.refused(focusFailure(parseStanzaError(stanza)));
-      return true;
-    }
     if (invitation.name === 'propose') {
       this.stream?.send(reject(from, invitation.id));
       return true;
