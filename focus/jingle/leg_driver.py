@@ -17,7 +17,7 @@ MAX_CANDIDATES = 256
 
 
 class IceRestart(Exception):
-    """The peer wants new credentials to be used (XEP-0176 section 5.8), which a leg cannot do."""
+    """The peer wants new credentials to be used (XEP-0176 section 5.9), which a leg cannot do."""
 
 
 class LegDriver:
@@ -62,7 +62,7 @@ class LegDriver:
         self._update_sending()
 
     def hold(self, held: bool) -> None:
-        """The holdee stops sending and keeps listening (XEP-0167 section 7.2)."""
+        """The holdee stops sending and keeps listening (XEP-0167 section 8.2)."""
         self._held = held
         self._update_sending()
 

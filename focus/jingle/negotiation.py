@@ -300,7 +300,7 @@ def settle(offered: Sequence[Content], accept: Jingle, codecs: Sequence[Codec]) 
 
 
 def restarts_ice(remote: Transport, update: Transport) -> bool:
-    """Whether `update` has other credentials than `remote`, which restarts ICE (XEP-0176 section 5.8).
+    """Whether `update` has other credentials than `remote`, which restarts ICE (XEP-0176 section 5.9).
 
     COMPAT (stanza): an update with the ufrag alone is none.
     """

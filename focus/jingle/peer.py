@@ -242,7 +242,7 @@ class PeerSession(Serial):
         self._end(Reason.of("expired", "Tie-Break"), by_peer=False, tie_break=True)
 
     def send_info(self, info: Info) -> None:
-        """Tell the peer that we are muted, on hold or active (XEP-0167 section 6)."""
+        """Tell the peer that we are muted, on hold or active (XEP-0167 section 8)."""
 
         async def send() -> None:
             self._send(Jingle.model_validate({"action": Action.SESSION_INFO, "sid": self.sid, _INFO[type(info)]: info}))
