@@ -1,0 +1,99 @@
+"""What the peer says of its media, carried out on a leg."""
+
+import pytest
+
+from focus.jingle.leg_driver import MAX_CANDIDATES, IceRestart, LegDriver
+from focus.jingle.negotiation import Settled, answer
+from focus.jingle.session import Party
+from focus.wire.ice import Transport
+from focus.wire.jingle import Content
+
+from .pair import Air, FakeLeg, candidate
+from .test_negotiation import LOCAL, REMOTE, audio, bundle, initiate, video
+
+
+class Nobody:
+    """Who is not interested."""
+
+    def leg_connected(self) -> None: ...
+
+    def leg_failed(self, reason: str) -> None: ...
+
+    def leg_closed(self) -> None: ...
+
+    def leg_speaking(self, speaking: bool) -> None: ...
+
+
+@pytest.fixture
+def leg(air: Air) -> FakeLeg:
+    return air.leg(controlling=False, observer=Nobody())
+
+
+def settled(transport: Transport = REMOTE, **changes: object) -> Settled:
+    other = video(transport=Transport())
+    return answer(initiate(audio(transport=transport, **changes), other, group=bundle("0", "1")), LOCAL).settled
+
+
+def news(name: str, transport: Transport) -> tuple[Content, ...]:
+    return (Content(name=name, transport=transport),)
+
+
+async def test_a_leg_connects_when_the_credentials_have_come(leg: FakeLeg) -> None:
+    driver = LegDriver(Party.RESPONDER)
+    await driver.settle(leg, settled(REMOTE.model_copy(update={"ufrag": None, "pwd": None})))
+    assert leg.remote is None
+    await driver.trickle(news("0", Transport(candidates=(candidate(7000),))))
+    assert leg.remote is None
+    await driver.trickle(news("0", Transport(ufrag="them", pwd="their-password-22-chars")))
+    assert leg.remote is not None
+    assert (leg.remote.ufrag, leg.remote.pwd) == ("them", "their-password-22-chars")
+    assert 7000 in {each.port for each in leg.candidates}
+    await driver.trickle(news("0", Transport(ufrag="them", candidates=(candidate(7001),))))
+    assert leg.candidates[-1].port == 7001
+    with pytest.raises(IceRestart):
+        await driver.trickle(news("0", Transport(ufrag="else")))
+
+
+async def test_news_before_there_is_a_leg_are_kept_and_news_of_other_transports_dropped(leg: FakeLeg) -> None:
+    driver = LegDriver(Party.RESPONDER)
+    await driver.trickle(news("1", Transport(candidates=(candidate(7000),))))
+    await driver.trickle(news("2", Transport(ufrag="else", candidates=(candidate(7001),))))
+    await driver.trickle((Content(name="0"),))
+    await driver.settle(leg, settled())
+    ports = [each.port for each in leg.candidates]
+    assert 7000 in ports
+    assert 7001 not in ports
+
+
+async def test_a_flood_of_candidates_is_cut_off(leg: FakeLeg) -> None:
+    driver = LegDriver(Party.RESPONDER)
+    for number in range(4):
+        many = tuple(candidate(8000 + 100 * number + each) for each in range(100))
+        await driver.trickle(news("0", Transport(candidates=many)))
+    for _ in range(2 * MAX_CANDIDATES):
+        await driver.trickle(news("0", Transport()))
+    await driver.settle(leg, settled(REMOTE.model_copy(update={"candidates": ()})))
+    assert len(leg.candidates) == MAX_CANDIDATES
+
+
+@pytest.mark.parametrize(("role", "sending"), [(Party.INITIATOR, "initiator"), (Party.RESPONDER, "responder")])
+async def test_hold_and_senders_both_decide_whether_we_send(leg: FakeLeg, role: Party, sending: str) -> None:
+    driver = LegDriver(role)
+    driver.hold(True)
+    driver.modify((audio(senders="none"),))
+    await driver.settle(leg, settled())
+    assert leg.sending is False
+    driver.hold(False)
+    assert leg.sending is True
+    driver.modify((audio(senders="none"), video(senders="both")))
+    assert leg.sending is False
+    driver.modify((audio(senders=sending),))
+    assert leg.sending is True
+    driver.hold(True)
+    driver.modify((audio(senders="both"),))
+    assert leg.sending is False
+
+
+async def test_the_announced_source_names_the_leg_in_the_mix(leg: FakeLeg) -> None:
+    await LegDriver(Party.RESPONDER).settle(leg, settled(ssrc=77))
+    assert leg.source_id == 77
