@@ -19,10 +19,10 @@ from slixmpp.clientxmpp import ClientXMPP
 from slixmpp.stanza import StreamError
 from slixmpp.xmlstream import StanzaBase, tostring
 
-from focus.client.stanzas import IQ, MESSAGE, PRESENCE, Disconnected, error_of, read_error, result_of, stanza, to_text
 from focus.wire.base import local_name
 from focus.wire.conditions import BadRequest, InternalServerError, StanzaError
 from focus.wire.jid import JID
+from focus.wire.stanzas import IQ, MESSAGE, PRESENCE, Disconnected, error_of, read_error, result_of, stanza, to_text
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class Connection:
         answer: asyncio.Future[ET.Element] = asyncio.get_running_loop().create_future()
         self._pending[identifier] = answer
         try:
-            self.send(stanza(IQ, to, type, child, id=identifier))
+            self.send(stanza(IQ, None, to, type, child, id=identifier))
             async with asyncio.timeout(IQ_TIMEOUT):
                 response = await answer
         finally:

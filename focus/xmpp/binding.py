@@ -30,11 +30,11 @@ from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, parse_message
 from focus.wire.rayo import COMMANDS, RAYO, Event
+from focus.wire.stanzas import ERROR, MESSAGE, PRESENCE, Disconnected, stanza
 from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import Discovery
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
-from focus.xmpp.stanzas import ERROR, MESSAGE, PRESENCE, Disconnected, stanza
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,14 @@ DELAY = "urn:xmpp:delay"
 #: Seconds between a peer's going offline and the end of its calls: a server that goes down takes everybody's presence
 #: with it first, and that must not end the calls.
 GRACE = 0.7
+
+
+class NotSent(ConnectionError, TimeoutError):
+    """There is no connection, so nobody was asked. For who only waits for an answer: there will be none in time."""
+
+
+class Interrupted(ConnectionAbortedError, TimeoutError):
+    """The connection ended before the answer came: nobody knows whether the question arrived."""
 
 
 class Documents(Protocol):
@@ -64,13 +72,13 @@ class Outbox:
         self.send(stanza(MESSAGE, sender, to, "chat", element.to_element(), hint, id=token_hex(8)))
 
     async def iq_set(self, sender: JID, to: JID, element: Element) -> None:
-        """Raises `StanzaError` of the peer, TimeoutError, or ConnectionError where there is no connection."""
-        if self.connection is None:
-            raise ConnectionError("not connected")
+        """Raises `StanzaError` of the peer, or TimeoutError, of which `NotSent` and `Interrupted` are two."""
+        if self.connection is None or not self.connection.connected:
+            raise NotSent("not connected")
         try:
             await self.connection.iq(sender, to, "set", element.to_element())
         except Disconnected as error:
-            raise ConnectionError(str(error)) from error
+            raise Interrupted(str(error)) from error
 
     def event(self, sender: JID, to: JID, event: Event) -> None:
         """A Rayo event: directed presence with the time of its origin (XEP-0327 section 5.3, XEP-0203)."""

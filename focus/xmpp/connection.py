@@ -32,7 +32,7 @@ from focus.wire.conditions import (
     StanzaError,
 )
 from focus.wire.jid import JID
-from focus.xmpp.stanzas import (
+from focus.wire.stanzas import (
     IQ,
     MESSAGE,
     PRESENCE,

@@ -17,8 +17,8 @@ from xml.etree import ElementTree as ET
 from focus.conference.room import Departure, Occupant, RoomError, RoomObserver
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID, escape_node
+from focus.wire.stanzas import CLIENT, PRESENCE, presence, read_error
 from focus.xmpp.connection import Backoff, Connection
-from focus.xmpp.stanzas import CLIENT, PRESENCE, presence, read_error
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 from focus.wire.jid import JID
+from focus.wire.stanzas import presence
 from focus.xmpp.connection import Connection
-from focus.xmpp.stanzas import presence
 
 log = logging.getLogger(__name__)
 

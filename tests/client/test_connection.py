@@ -17,10 +17,10 @@ from focus.client.connection import (
     Unreachable,
     Untrusted,
 )
-from focus.client.stanzas import MESSAGE, PRESENCE, Disconnected, stanza
 from focus.service.prosody import Prosody
 from focus.wire.conditions import ItemNotFound, ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
+from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, stanza
 from tests.client.sessions import Recorder, online
 
 pytestmark = pytest.mark.interop
@@ -63,7 +63,7 @@ async def test_stanzas_travel_as_they_were_sent(accounts: Prosody) -> None:
     async with online(alice(accounts), Recorder()) as sender, online(bob(accounts), heard):
         body = ET.Element("{urn:example:0}note", {"kind": "<&'\">"})
         ET.SubElement(body, "{urn:example:0}line").text = "üñ & <b>"
-        sender.send(stanza(MESSAGE, BOB, "chat", body, id="one"))
+        sender.send(stanza(MESSAGE, None, BOB, "chat", body, id="one"))
         received = await asyncio.wait_for(heard.messages.get(), 10)
         assert (received.get("from"), received.get("id"), received.get("type")) == (str(ALICE), "one", "chat")
         note = received.find("{urn:example:0}note")
@@ -77,7 +77,7 @@ async def test_what_xml_cannot_say_does_not_end_the_stream(accounts: Prosody) ->
     async with online(alice(accounts), Recorder()) as sender, online(bob(accounts), heard):
         body = ET.Element("{jabber:client}body")
         body.text = "a\x1b\x00b\ud800c"
-        sender.send(stanza(MESSAGE, BOB, "chat", body))
+        sender.send(stanza(MESSAGE, None, BOB, "chat", body))
         received = await asyncio.wait_for(heard.messages.get(), 10)
         assert received.findtext("{jabber:client}body") == "a\ufffd\ufffdb\ufffdc"
         assert sender.connected
@@ -132,10 +132,10 @@ async def test_presence_reaches_the_handler_and_slixmpp_answers_none(accounts: P
     async with online(alice(accounts), Recorder()) as connection, online(bob(accounts), heard) as other:
         other.send(ET.Element(PRESENCE))
         assert (await asyncio.wait_for(heard.presences.get(), 10)).get("from") == str(BOB)
-        connection.send(stanza(PRESENCE, BOB.bare, "subscribe"))
+        connection.send(stanza(PRESENCE, None, BOB.bare, "subscribe"))
         request = await asyncio.wait_for(heard.presences.get(), 10)
         assert (request.get("type"), request.get("from")) == ("subscribe", str(ALICE.bare))
-        other.send(stanza(MESSAGE, ALICE, "chat", id="after"))
+        other.send(stanza(MESSAGE, None, ALICE, "chat", id="after"))
         assert heard.presences.empty()
 
 
@@ -216,7 +216,7 @@ async def test_a_server_that_goes_is_noticed_and_ends_every_question(accounts: P
         with pytest.raises(Disconnected):
             await connection.iq(BOB, "get", ET.Element("{urn:example:0}what"))
         with pytest.raises(Disconnected):
-            connection.send(stanza(MESSAGE, BOB, "chat"))
+            connection.send(stanza(MESSAGE, None, BOB, "chat"))
 
 
 async def test_a_session_taken_over_by_another_is_told_why(accounts: Prosody) -> None:

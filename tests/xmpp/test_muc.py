@@ -9,9 +9,9 @@ import pytest
 
 from focus.conference.room import Departure, Occupant, RoomError
 from focus.wire.jid import JID
+from focus.wire.stanzas import presence
 from focus.xmpp.connection import Connection
 from focus.xmpp.muc import MucRoom, MucRooms
-from focus.xmpp.stanzas import presence
 
 from .conftest import Inbox, Party
 

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from focus.client.stanzas import MESSAGE, Disconnected, stanza
 from focus.service.phone.trickle import trickled
 from focus.wire.base import Element
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle import Jingle
 from focus.wire.jingle_message import HINTS, Propose
+from focus.wire.stanzas import MESSAGE, Disconnected, stanza
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class PhoneOutbox:
                 del self._proposed[next(iter(self._proposed))]
         try:
             self._send(
-                stanza(MESSAGE, to, "chat", element.to_element(), ET.Element(f"{{{HINTS}}}store"), id=identifier)
+                stanza(MESSAGE, None, to, "chat", element.to_element(), ET.Element(f"{{{HINTS}}}store"), id=identifier)
             )
         except Disconnected as error:
             log.info("not sent to %s: %s", to, error)

@@ -16,7 +16,6 @@ from typing import Any, Literal, Self
 from xml.etree import ElementTree as ET
 
 from focus.client.connection import Account, Connection, ConnectionFailed
-from focus.client.stanzas import PRESENCE, Disconnected, read_error, stanza
 from focus.jingle import invitation
 from focus.jingle.negotiation import opus
 from focus.jingle.peer import PeerSession, Timeouts
@@ -40,6 +39,7 @@ from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, Dialect, Propose, parse_message
+from focus.wire.stanzas import PRESENCE, Disconnected, read_error, stanza
 from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, ITEMS_QUERY, PING_QUERY, verification_string
 
 log = logging.getLogger(__name__)
@@ -407,7 +407,7 @@ class Phone:
             history = ET.Element(f"{{{MUC}}}history", {"maxstanzas": "0"})
             muc = ET.Element(f"{{{MUC}}}x")
             muc.append(history)
-            self._send(stanza(PRESENCE, occupant, None, muc, self._caps()))
+            self._send(stanza(PRESENCE, None, occupant, None, muc, self._caps()))
             async with asyncio.timeout(JOIN_TIMEOUT):
                 nick = await self._joining
         except TimeoutError:
@@ -426,7 +426,7 @@ class Phone:
         self._connection = Connection(account, self)
         self.jid = await self._connection.connect()
         self._available = asyncio.Event()
-        self._send(stanza(PRESENCE, None, None, self._caps()))
+        self._send(stanza(PRESENCE, None, None, None, self._caps()))
         # The server tells us of ourselves, too (RFC 6121 section 4.2.2); before that, calls may still miss us.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._available.wait(), PRESENCE_TIMEOUT)

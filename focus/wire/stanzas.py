@@ -35,16 +35,20 @@ class Disconnected(StanzaError):
 
 
 def stanza(
-    tag: str, sender: JID, to: JID, type: str | None, *children: ET.Element, id: str | None = None
+    tag: str,
+    sender: JID | None,
+    to: JID | None,
+    type: str | None,
+    *children: ET.Element | None,
+    id: str | None = None,
 ) -> ET.Element:
-    """A stanza `tag` (one of `IQ`, `MESSAGE`, `PRESENCE`)."""
-    attributes = {"from": str(sender), "to": str(to)}
-    if type is not None:
-        attributes["type"] = type
-    if id is not None:
-        attributes["id"] = id
-    tree = ET.Element(tag, attributes)
-    tree.extend(children)
+    """A stanza `tag` (one of `IQ`, `MESSAGE`, `PRESENCE`) with those of `children` that are there.
+
+    `sender` None leaves it to a client's server, `to` None asks that server itself.
+    """
+    attributes = {"from": sender and str(sender), "to": to and str(to), "type": type, "id": id}
+    tree = ET.Element(tag, {name: value for name, value in attributes.items() if value})
+    tree.extend(child for child in children if child is not None)
     return tree
 
 
@@ -77,7 +81,7 @@ def to_client_namespace(tree: ET.Element) -> None:
 
 
 def to_text(tree: ET.Element) -> str:
-    """The stanza as it is written on a component's stream.
+    """The stanza as it is written on a stream.
 
     The top takes the stream's namespace, by not naming its own. Raises ValueError for an attribute in a namespace,
     which cannot be written without prefixes.
