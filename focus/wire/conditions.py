@@ -112,7 +112,7 @@ class UnknownSession(StanzaError):
 
 
 class UnsupportedInfo(StanzaError):
-    """A session-info payload that nobody here knows (XEP-0166 section 7.2.12)."""
+    """A session-info payload that nobody here knows (XEP-0166 section 6.8)."""
 
     condition, type = "feature-not-implemented", "modify"
     application = (JINGLE_ERRORS, "unsupported-info")
