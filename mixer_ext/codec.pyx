@@ -1,4 +1,6 @@
-"""Opus (RFC 6716) through libopus: a mono encoder and a mono decoder at 48 kHz for each leg. Stereo is mixed down by the decoder."""
+"""Opus (RFC 6716) through libopus: a mono encoder and a mono decoder at 48 kHz for each leg. Stereo is mixed down by
+the decoder.
+"""
 from libc.stdlib cimport calloc, free
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
@@ -15,11 +17,18 @@ cdef extern from "opus.h" nogil:
     OpusDecoder* opus_decoder_create(int32_t rate, int channels, int* error)
     void opus_decoder_destroy(OpusDecoder*)
     int opus_decoder_ctl(OpusDecoder*, int request, ...)
-    int opus_decode(OpusDecoder*, const unsigned char* data, int32_t length, int16_t* pcm, int frame_size, int decode_fec)
+    int opus_decode(OpusDecoder*, const unsigned char* data, int32_t length, int16_t* pcm, int frame_size, int fec)
     int opus_packet_get_nb_samples(const unsigned char* packet, int32_t length, int32_t rate)
     int opus_packet_get_samples_per_frame(const unsigned char* data, int32_t rate)
     int opus_packet_get_nb_channels(const unsigned char* data)
-    int opus_packet_parse(const unsigned char* data, int32_t length, unsigned char* toc, const unsigned char** frames, short* sizes, int* offset)
+    int opus_packet_parse(
+        const unsigned char* data,
+        int32_t length,
+        unsigned char* toc,
+        const unsigned char** frames,
+        short* sizes,
+        int* offset,
+    )
     enum:
         OPUS_APPLICATION_VOIP
         OPUS_SET_BITRATE_REQUEST
@@ -69,7 +78,9 @@ cdef void codec_free(Codec* codec) noexcept nogil:
 
 
 cdef int codec_encode(Codec* codec, const int16_t* frame, uint8_t* payload, int room) noexcept nogil:
-    """Encode FRAME samples; the length of the payload, 2 or less when DTX says that it need not be sent, negative when Opus fails."""
+    """Encode FRAME samples; the length of the payload, 2 or less when DTX says that it need not be sent, negative when
+    Opus fails.
+    """
     return opus_encode(codec.encoder, frame, FRAME, payload, room)
 
 
@@ -94,7 +105,9 @@ cdef int codec_samples(const uint8_t* payload, int length) noexcept nogil:
 
 
 cdef bint codec_has_fec(const uint8_t* payload, int length) noexcept nogil:
-    """Whether the packet carries its predecessor again (RFC 6716 section 4.2.3 and 4.2.4: the flag follows the SILK frames' VAD bits)."""
+    """Whether the packet carries its predecessor again (RFC 6716 section 4.2.3 and 4.2.4: the flag follows the SILK
+    frames' VAD bits).
+    """
     cdef unsigned char toc
     cdef const unsigned char* frames[48]
     cdef short sizes[48]
@@ -154,7 +167,9 @@ cdef class Opus:
     def decode(self, bytes payload not None):
         """The samples in a payload, as bytes of int16; ValueError for garbage."""
         cdef int16_t samples[LONGEST]
-        cdef int count = codec_decode(self.codec, payload, len(payload), samples) if codec_samples(payload, len(payload)) else -1
+        cdef int count = -1
+        if codec_samples(payload, len(payload)):
+            count = codec_decode(self.codec, payload, len(payload), samples)
         if count < 0:
             raise ValueError("not an Opus packet")
         return (<const char*>samples)[: count * 2]

@@ -1,6 +1,7 @@
 """Commands: changes that Python asks for and the plane makes between two ticks, in order.
 
-They are handed over on a lock-free stack, and come back on another carrying what they replaced, for Python to free; neither side ever waits.
+They are handed over on a lock-free stack, and come back on another carrying what they replaced, for Python to free;
+neither side ever waits.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from posix.unistd cimport write
@@ -69,8 +70,7 @@ cdef void _remove(Core* core, Command* command, int64_t now) noexcept nogil:
         tap.node = NULL
         tap = tap.next
     command.a.taps = NULL
-    if command.a.index < core.graph.count and core.graph.nodes[command.a.index] == command.a:
-        graph_remove(&core.graph, command.a)
+    graph_remove(&core.graph, command.a)
 
 
 cdef void _set_format(Command* command) noexcept nogil:

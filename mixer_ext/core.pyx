@@ -1,6 +1,7 @@
 """The plane without Python: its life, its tick, its thread.
 
-One thread owns everything in Core but the ends of the rings and stacks that Python holds, and nothing here touches a Python object.
+One thread owns everything in Core but the ends of the rings and stacks that Python holds, and nothing here touches a
+Python object.
 """
 from libc.stdint cimport int16_t
 from libc.stdlib cimport calloc, free
@@ -78,7 +79,9 @@ cdef bint core_init(Core* core, int sockets, uint64_t random) noexcept nogil:
     core.outbox = outbox_new()
     core.transactions = <Transactions*>calloc(1, sizeof(Transactions))
     core.sources = <Sources*>calloc(1, sizeof(Sources))
-    if core.fds == NULL or core.bound == NULL or core.inbox == NULL or core.outbox == NULL or core.transactions == NULL or core.sources == NULL:
+    if core.fds == NULL or core.bound == NULL or core.inbox == NULL or core.outbox == NULL:
+        return False
+    if core.transactions == NULL or core.sources == NULL:
         return False
     core.transactions.seed = core.sources.seed = random
     core.wall_offset = _clock(CLOCK_REALTIME) - _clock(CLOCK_MONOTONIC)
@@ -173,7 +176,9 @@ cdef void core_goodbye(Core* core, int64_t now) noexcept nogil:
 
 
 cdef void _catch_up(Core* core, uint64_t due, int64_t scheduled, int64_t now) noexcept nogil:
-    """Do the ticks that are due. Of those that were missed at most CAUGHT_UP are made up, the rest is left out of everybody's time."""
+    """Do the ticks that are due. Of those that were missed at most CAUGHT_UP are made up, the rest is left out of
+    everybody's time.
+    """
     cdef uint64_t ticks = min(due, <uint64_t>(CAUGHT_UP + 1))
     cdef int skipped = <int>min(due - ticks, <uint64_t>1000000)
     cdef uint64_t i
@@ -185,8 +190,9 @@ cdef void _catch_up(Core* core, uint64_t due, int64_t scheduled, int64_t now) no
 
 
 cdef void core_run(Core* core) noexcept nogil:
-    """The thread: until stopping is set. It sleeps through a tick and then takes what has come at once; only while legs wait for their keys does it
-    wake for datagrams too."""
+    """The thread: until stopping is set. It sleeps through a tick and then takes what has come at once; only while legs
+    wait for their keys does it wake for datagrams too.
+    """
     cdef pollfd* fds = <pollfd*>calloc(core.sockets + 2, sizeof(pollfd))
     cdef int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
     cdef itimerspec spec

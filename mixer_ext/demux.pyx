@@ -1,4 +1,6 @@
-"""What comes in: datagrams told apart (RFC 7983, RFC 5761) and brought to their legs; STUN and DTLS go up to Python, within limits per source."""
+"""What comes in: datagrams told apart (RFC 7983, RFC 5761) and brought to their legs; STUN and DTLS go up to Python,
+within limits per source.
+"""
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcmp, memcpy
@@ -65,7 +67,9 @@ cdef void _stun(Core* core, int local, Received* received, AddressKey* key, int6
 
 
 cdef void _hold(Route* route, Received* received) noexcept nogil:
-    """Keep a DTLS datagram from an address that is about to be allowed: the peer may be quicker than the check of its check."""
+    """Keep a DTLS datagram from an address that is about to be allowed: the peer may be quicker than the check of its
+    check.
+    """
     cdef int held = 0
     cdef Pending** link = &route.pending
     cdef Pending* pending

@@ -1,8 +1,9 @@
 """The join graph (Rayo's joins) and what each leg hears in it.
 
-Nodes are legs and mixers, edges are joins with a direction. A leg passes nothing on; a mixer passes to each neighbour its total without what came from
-there, so mixers are a forest, which whoever joins them has to see to. Sums are 32 bits wide and saturated by the listener only. Two passes over the
-mixers, children to parents and back, make every total, however mixers are joined.
+Nodes are legs and mixers, edges are joins with a direction. A leg passes nothing on; a mixer passes to each neighbour
+its total without what came from there, so mixers are a forest, which whoever joins them has to see to. Sums are 32 bits
+wide and saturated by the listener only. Two passes over the mixers, children to parents and back, make every total,
+however mixers are joined.
 """
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
@@ -36,10 +37,10 @@ cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil:
         node.heard = <Node**>calloc(HEARD, sizeof(Node*))
     else:
         node.frame = <int16_t*>calloc(FRAME, sizeof(int16_t))
-    if (is_mixer and (node.up == NULL or node.total == NULL or node.heard == NULL)) or (not is_mixer and node.frame == NULL):
-        node_free(node)
-        return NULL
-    return node
+    if node.frame != NULL or (node.up != NULL and node.total != NULL and node.heard != NULL):
+        return node
+    node_free(node)
+    return NULL
 
 
 cdef void node_free(Node* node) noexcept nogil:
@@ -106,15 +107,17 @@ cdef bint graph_add(Graph* graph, Node* node) noexcept nogil:
 
 
 cdef void graph_remove(Graph* graph, Node* node) noexcept nogil:
-    """Take the node out with all its joins; it is not freed."""
+    """Take the node out with all its joins; it is not freed. One that could not be added has joins only."""
     cdef int i
     for i in range(node.count):
         _edge_gone(node.edges[i].peer, node)
     node.count = 0
+    graph.dirty = True
+    if node.index >= graph.count or graph.nodes[node.index] != node:
+        return
     graph.count -= 1
     graph.nodes[node.index] = graph.nodes[graph.count]
     graph.nodes[node.index].index = node.index
-    graph.dirty = True
 
 
 cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) noexcept nogil:
@@ -192,14 +195,19 @@ cdef void _gather(Node* mixer) noexcept nogil:
 
 
 cdef void _announce(Node* mixer, Node* leg, Node* came_from, int depth) noexcept nogil:
-    """Note that this leg is heard in this mixer and, by way of it, in those that it feeds, DEEPEST at most: it recurs."""
+    """Note that this leg is heard in this mixer and, by way of it, in those that it feeds, DEEPEST at most: it recurs.
+    """
     cdef int i
+    cdef Node* peer
     if mixer.heard_count < HEARD:
         mixer.heard[mixer.heard_count] = leg
         mixer.heard_count += 1
+    if depth == DEEPEST:
+        return
     for i in range(mixer.count):
-        if depth < DEEPEST and mixer.edges[i].feeds and mixer.edges[i].peer.is_mixer and mixer.edges[i].peer != came_from:
-            _announce(mixer.edges[i].peer, leg, mixer, depth + 1)
+        peer = mixer.edges[i].peer
+        if mixer.edges[i].feeds and peer.is_mixer and peer != came_from:
+            _announce(peer, leg, mixer, depth + 1)
 
 
 cdef void graph_mix(Graph* graph) noexcept nogil:
@@ -231,7 +239,9 @@ cdef void graph_mix(Graph* graph) noexcept nogil:
 
 
 cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil:
-    """The sum of what is joined towards a leg, without what it says itself; whether any of it may sound. After graph_mix."""
+    """The sum of what is joined towards a leg, without what it says itself; whether any of it may sound. After
+    graph_mix.
+    """
     cdef int i
     cdef Edge* edge
     cdef bint sounds = False
@@ -286,7 +296,9 @@ cdef void graph_free(Graph* graph) noexcept nogil:
 
 
 cdef class JoinGraph:
-    """The graph alone, for tests: say what each leg says in a tick, and see what each hears. It does not look for loops."""
+    """The graph alone, for tests: say what each leg says in a tick, and see what each hears. It does not look for
+    loops.
+    """
 
     cdef Graph graph
     cdef dict nodes
@@ -321,7 +333,9 @@ cdef class JoinGraph:
         graph_unjoin(&self.graph, self._node(a), self._node(b))
 
     def tick(self, frames):
-        """frames: for each leg's id 960 samples of int16. Returns for each the 960 it hears, saturated, and the CSRCs in it."""
+        """frames: for each leg's id 960 samples of int16. Returns for each the 960 it hears, saturated, and the CSRCs
+        in it.
+        """
         cdef const int16_t[::1] view
         cdef int16_t[::1] out
         cdef int32_t total[FRAME]

@@ -1,4 +1,6 @@
-"""What Python keeps of a node: where it is in memory, and what it is joined to, so that loops can be refused before the plane sees them."""
+"""What Python keeps of a node: where it is in memory, and what it is joined to, so that loops can be refused before the
+plane sees them.
+"""
 
 
 cdef class Handle:
@@ -30,7 +32,9 @@ cdef set _legs(list mixers):
 
 
 cdef bint closes_loop(Handle a, Handle b):
-    """Whether joining a and b would let sound come back to where it came from, or arrive by two ways through mixers. Legs pass nothing on."""
+    """Whether joining a and b would let sound come back to where it came from, or arrive by two ways through mixers.
+    Legs pass nothing on.
+    """
     cdef Handle mixer
     if a.leg != NULL and b.leg != NULL:
         return False

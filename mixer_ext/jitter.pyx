@@ -1,9 +1,10 @@
 """A plain jitter buffer: a ring of packets by sequence number, played by their timestamps at a small fixed delay.
 
-It never waits for a packet. One that is not there when its time comes is passed over when later ones are there (lost: recovered or concealed), and
-waited for with concealment when nothing is there at all (starved): should it come after all it is played, and the delay has grown. What the delay
-has grown beyond the target by is taken back a packet at a time: one a second, sooner while it is quiet, at once above LIMIT. A timestamp that jumps
-while the sequence does not is a pause of the sender (DTX), no loss.
+It never waits for a packet. One that is not there when its time comes is passed over when later ones are there (lost:
+recovered or concealed), and waited for with concealment when nothing is there at all (starved): should it come after
+all it is played, and the delay has grown. What the delay has grown beyond the target by is taken back a packet at a
+time: one a second, sooner while it is quiet, at once above LIMIT. A timestamp that jumps while the sequence does not is
+a pause of the sender (DTX), no loss.
 """
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -70,7 +71,7 @@ cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, i
         jitter.strays = jitter.strays + 1 if sequence == jitter.stray else 1
         jitter.stray = sequence + 1
         if -MISORDER <= ahead < 0:
-            # A sender that began again a little lower is told from latecomers by coming in order while nothing else comes.
+            # A sender that began again a little lower is told from latecomers by coming in order while nothing else does.
             if jitter.strays < 4 or jitter.count:
                 jitter.late += 1
                 return PUSH_LATE
@@ -143,8 +144,10 @@ cdef Step _play(Jitter* jitter, Slot* slot, bint quiet) noexcept nogil:
 
 
 cdef Step jitter_next(Jitter* jitter, bint quiet, Slot** slot, int* samples) noexcept nogil:
-    """What to play next. PLAY, DISCARD: all of the slot, to be released then. RECOVER: so many samples before the slot, which stays.
-    CONCEAL, STARVED, WAIT: so many samples (whole steps) of something in its place. quiet: what plays now is so quiet that a cut is not heard."""
+    """What to play next. PLAY, DISCARD: all of the slot, to be released then. RECOVER: so many samples before the slot,
+    which stays. CONCEAL, STARVED, WAIT: so many samples (whole steps) of something in its place. quiet: what plays
+    now is so quiet that a cut is not heard.
+    """
     cdef int missing = 0
     cdef int ahead, each
     cdef Slot* found
@@ -166,7 +169,7 @@ cdef Step jitter_next(Jitter* jitter, bint quiet, Slot** slot, int* samples) noe
         samples[0] = _whole_steps(min(ahead, FRAME))
         jitter.position += samples[0]
         return STEP_WAIT
-    # Packets between here and the one found are lost. Their time is shared out evenly; the last of them may be in the next one's FEC.
+    # The packets before the one found are lost. Their time is shared out evenly; the last of them may be in its FEC.
     each = ahead // missing
     if each < STEP or each > LONGEST:
         each = jitter.packet

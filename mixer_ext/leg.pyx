@@ -1,7 +1,7 @@
 """One peer's media.
 
-In: packet, SRTP, checks, jitter buffer; once a tick a frame, its level, whether it is speech. Out: once a tick what the peer hears, encoded, with the CSRCs
-of who is in it (RFC 3550 section 7.1), and now and then a report.
+In: packet, SRTP, checks, jitter buffer; once a tick a frame, its level, whether it is speech. Out: once a tick what the
+peer hears, encoded, with the CSRCs of who is in it (RFC 3550 section 7.1), and now and then a report.
 """
 from libc.math cimport fabs
 from libc.stdlib cimport calloc, free
@@ -152,9 +152,12 @@ cdef bint _of_this_source(Leg* leg, uint32_t ssrc) noexcept nogil:
 
 
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil:
-    """Take an RTP packet from an address that is allowed. data is changed. stamp: when it arrived, ns of any clock that does not jump."""
+    """Take an RTP packet from an address that is allowed. data is changed. stamp: when it arrived, ns of any clock that
+    does not jump.
+    """
     cdef Rtp rtp
     cdef bint voice = False
+    cdef uint8_t level
     cdef int samples
     cdef int size = length
     if not _affords(leg, now):
@@ -185,8 +188,9 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
     leg.bytes_received += size
     leg.stream.ended = False
     reception_update(&leg.reception, rtp.sequence, rtp.timestamp, stamp, RATE)
-    jitter_push(&leg.stream.jitter, rtp.sequence, rtp.timestamp, samples, rtp_level(data, &rtp, leg.format.level_extension, &voice),
-                data + rtp.payload_offset, rtp.payload_length)
+    level = rtp_level(data, &rtp, leg.format.level_extension, &voice)
+    data += rtp.payload_offset
+    jitter_push(&leg.stream.jitter, rtp.sequence, rtp.timestamp, samples, level, data, rtp.payload_length)
 
 
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil:
@@ -222,7 +226,8 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uin
 
 
 cdef void _judge(Leg* leg) noexcept nogil:
-    """Whether this frame is speech: some frames well above the background start it, a pause of half a second ends it."""
+    """Whether this frame is speech: some frames well above the background start it, a pause of half a second ends it.
+    """
     cdef Speech* speech = &leg.speech
     cdef double level = leg.level
     cdef double threshold = max(-55.0, min(-40.0, speech.floor + 10.0))
@@ -302,7 +307,8 @@ cdef int _payload(Leg* leg, int16_t* frame, bint sounds, uint8_t* payload) noexc
 
 
 cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil:
-    """Once a tick, after graph_mix: send what this leg hears. skipped: ticks that have been left out before this one."""
+    """Once a tick, after graph_mix: send what this leg hears. skipped: ticks that have been left out before this one.
+    """
     cdef int32_t total[FRAME]
     cdef int16_t frame[FRAME]
     cdef uint32_t csrcs[MAX_CSRC]
@@ -352,7 +358,9 @@ cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil:
 
 
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil:
-    """Send an RTCP report when one is due (RFC 3550 section 6.2: about 2.5 s, times 0.5 to 1.5 at random, the first in half of it), or the last one."""
+    """Send an RTCP report when one is due (RFC 3550 section 6.2: about 2.5 s, times 0.5 to 1.5 at random, the first in
+    half of it), or the last one.
+    """
     cdef Sender sender
     cdef uint8_t* packet
     cdef int length
@@ -375,7 +383,7 @@ cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double
     sender.peer = leg.ssrc
     if leg.report_at:
         sender.last_report = leg.report_ntp
-        sender.delay = <uint32_t>((now - leg.report_at) * 65536 // 1000000000)
+        sender.delay = <uint32_t>((now - leg.report_at) // 1000 * 65536 // 1000000)
     packet = outbox_room(outbox)
     length = rtcp_write(packet, &sender, &leg.reception, bye)
     leg.sent_at_report = leg.sent

@@ -1,4 +1,6 @@
-"""The arithmetic of the mix: 32-bit sums, saturated once at the very end, so that a sum minus a part is exactly the rest."""
+"""The arithmetic of the mix: 32-bit sums, saturated once at the very end, so that a sum minus a part is exactly the
+rest.
+"""
 from libc.math cimport log10
 from libc.stdint cimport int64_t
 from libc.string cimport memset

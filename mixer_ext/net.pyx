@@ -239,7 +239,8 @@ cdef void outbox_put(Outbox* outbox, int fd, Address* address, int length) noexc
 
 
 cdef void outbox_flush(Outbox* outbox) noexcept nogil:
-    """Send what is queued. A packet that the kernel refuses is counted and skipped; there is no second try for sound."""
+    """Send what is queued. A packet that the kernel refuses is counted and skipped; there is no second try for sound.
+    """
     cdef int done = 0
     cdef int sent
     while done < outbox.count:

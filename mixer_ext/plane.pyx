@@ -1,8 +1,12 @@
-"""The plane as Python sees it: it checks what it is given, keeps the books, and hands commands to the thread that owns the media."""
+"""The plane as Python sees it: it checks what it is given, keeps the books, and hands commands to the thread that owns
+the media.
+"""
 import os
 import threading
 
-from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
+cimport cython
+
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.unistd cimport read
@@ -44,6 +48,7 @@ from mixer_ext.graph cimport Node, Tap, node_free, node_new
 from mixer_ext.handle cimport Handle, closes_loop
 from mixer_ext.leg cimport Leg, leg_free, leg_new, leg_statistics
 from mixer_ext.net cimport (
+    DATAGRAM,
     Address,
     address_from,
     address_to,
@@ -81,14 +86,17 @@ cdef class _Tap:
     cdef Tap* tap
 
 
+@cython.no_gc_clear     # what it owns is freed through its dictionaries
 cdef class Plane:
     """The media plane: sockets, legs, mixers, and the thread that moves the sound.
 
-    bind: (ip, port) of each UDP socket, port 0 for any free one; OSError when one cannot be had. Without clock, start() runs a thread that ticks
-    every 20 ms; with one (an object with now_ns() -> int) there is no thread and tick() is called by hand.
+    bind: (ip, port) of each UDP socket, port 0 for any free one; OSError when one cannot be had. Without clock, start()
+    runs a thread that ticks every 20 ms; with one (an object with now_ns() -> int) there is no thread and tick() is
+    called by hand.
 
-    Nodes are ints, never used twice. ValueError for an unknown node, an unknown local address, or a value out of range. What is changed takes effect
-    between two ticks, in the order of the calls. Sound is mono int16 at 48 kHz, 960 samples a tick.
+    Nodes are ints, never used twice. ValueError for an unknown node, an unknown local address, or a value out of range.
+    What is changed takes effect between two ticks, in the order of the calls. Sound is mono int16 at 48 kHz, 960
+    samples a tick.
     """
 
     cdef Core core
@@ -249,20 +257,22 @@ cdef class Plane:
         return self.core.event_fd
 
     def poll(self):
-        """All events since the last call: ("stun" or "dtls", leg, local, (ip, port), bytes), ("speaking", leg, bool), ("ssrc", leg, int)."""
+        """All events since the last call: ("stun" or "dtls", leg, local, (ip, port), bytes), ("speaking", leg, bool),
+        ("ssrc", leg, int).
+        """
         cdef Event event
         cdef uint64_t count
-        cdef bytes data
+        cdef uint8_t data[DATAGRAM]
         self._reap()
         read(self.core.event_fd, &count, sizeof(count))
         result = []
         while events_peek(&self.core.events, &event):
             if event.leg in self.nodes:     # news of a leg that has been removed is no news
                 if event.kind == EVENT_STUN or event.kind == EVENT_DTLS:
-                    data = bytes(event.length)
-                    events_payload(&self.core.events, &event, <uint8_t*><char*>data)
+                    events_payload(&self.core.events, &event, data)
                     name = "stun" if event.kind == EVENT_STUN else "dtls"
-                    result.append((name, event.leg, event.local, address_to(&event.address), data))
+                    source = address_to(&event.address)
+                    result.append((name, event.leg, event.local, source, (<const char*>data)[: event.length]))
                 elif event.kind == EVENT_SPEAKING:
                     result.append(("speaking", event.leg, bool(event.value)))
                 else:
@@ -271,7 +281,9 @@ cdef class Plane:
         return result
 
     def tick(self):
-        """One tick at the clock's time: take what the sockets hold, then 20 ms of sound. RuntimeError without a clock of one's own."""
+        """One tick at the clock's time: take what the sockets hold, then 20 ms of sound. RuntimeError without a clock
+        of one's own.
+        """
         if self.clock is None:
             raise RuntimeError("the plane ticks by itself")
         if self.stopped:
@@ -332,7 +344,9 @@ cdef class Plane:
             raise ValueError(f"user fragment is taken: {ufrag}")
         cdef bytes cname = os.urandom(8).hex().encode()
         cdef bytes noise = os.urandom(8)
-        cdef Leg* leg = leg_new(self.next_id, ssrc, csrc, int.from_bytes(noise[:2], "big") & 0x7FFF, int.from_bytes(noise[2:6], "big"))
+        cdef uint16_t sequence = int.from_bytes(noise[:2], "big") & 0x7FFF
+        cdef uint32_t timestamp = int.from_bytes(noise[2:6], "big")
+        cdef Leg* leg = leg_new(self.next_id, ssrc, csrc, sequence, timestamp)
         if leg == NULL:
             raise MemoryError
         memcpy(leg.cname, <const char*>cname, min(CNAME - 1, len(cname)))
@@ -351,8 +365,9 @@ cdef class Plane:
             self._remove(handle)
 
     def join(self, int64_t a, int64_t b, *, bint a_to_b=True, bint b_to_a=True):
-        """Join two nodes, or change the direction of a join. ValueError for a join that closes a loop: mixers are trees, and a leg is in each
-        tree once."""
+        """Join two nodes, or change the direction of a join. ValueError for a join that closes a loop: mixers are
+        trees, and a leg is in each tree once.
+        """
         cdef Handle first = self._node(a)
         cdef Handle second = self._node(b)
         if a == b:
@@ -379,8 +394,20 @@ cdef class Plane:
 
     # leg media
 
-    def set_codec(self, int64_t leg, *, int payload_type, str name="opus", int bitrate=32000, bint fec=False, bint dtx=False, int level_extension=0):
-        """What is sent to a leg and taken from it. level_extension: the identifier of RFC 6464 as negotiated, 0 for none."""
+    def set_codec(
+        self,
+        int64_t leg,
+        *,
+        int payload_type,
+        str name not None="opus",
+        int bitrate=32000,
+        bint fec=False,
+        bint dtx=False,
+        int level_extension=0,
+    ):
+        """What is sent to a leg and taken from it. level_extension: the identifier of RFC 6464 as negotiated, 0 for
+        none.
+        """
         cdef Handle handle = self._leg(leg)
         if name.lower() != "opus":
             raise ValueError(f"unknown codec: {name}")
@@ -399,7 +426,9 @@ cdef class Plane:
         self._commit(command)
 
     def set_srtp(self, int64_t leg, str profile not None, bytes receive not None, bytes send not None):
-        """Keys, each master key and salt in a row. profile: AEAD_AES_128_GCM, AEAD_AES_256_GCM or AES_CM_128_HMAC_SHA1_80."""
+        """Keys, each master key and salt in a row. profile: AEAD_AES_128_GCM, AEAD_AES_256_GCM or
+        AES_CM_128_HMAC_SHA1_80.
+        """
         cdef Handle handle = self._leg(leg)
         cdef Secure* inbound = secure_new(profile, receive, False, 0)
         cdef Secure* outbound
@@ -414,7 +443,8 @@ cdef class Plane:
         self._commit(command)
 
     def set_plain(self, int64_t leg, address, *, receive_ssrc=None):
-        """No ICE, DTLS or SRTP: RTP from and to this address, or, for ("", 0), from wherever receive_ssrc comes first."""
+        """No ICE, DTLS or SRTP: RTP from and to this address, or, for ("", 0), from wherever receive_ssrc comes first.
+        """
         cdef Handle handle = self._leg(leg)
         cdef Command* command
         cdef Address where
@@ -443,7 +473,8 @@ cdef class Plane:
         self._commit(command)
 
     def allow(self, int64_t leg, int local, address):
-        """An address has proved (by a STUN check with integrity) to be this leg's peer: RTP and DTLS from it are taken."""
+        """An address has proved (by a STUN check with integrity) to be this leg's peer: RTP and DTLS from it are taken.
+        """
         cdef Handle handle = self._leg(leg)
         cdef Address where
         self._remote(local, address, &where)
@@ -494,7 +525,9 @@ cdef class Plane:
     # sound in and out
 
     def play(self, int64_t node, const int16_t[::1] samples not None):
-        """Put samples behind those still to be played: to a leg alone, or into a mixer's mix. How many were taken; 10 s fit."""
+        """Put samples behind those still to be played: to a leg alone, or into a mixer's mix. How many were taken; 10 s
+        fit.
+        """
         cdef Handle handle = self._node(node)
         cdef Command* command
         if handle.ring == NULL:
@@ -537,7 +570,9 @@ cdef class Plane:
         return id
 
     def tap_read(self, int64_t tap):
-        """All samples since the last call; of what came while 10 s were waiting nothing is kept, and plane_stats counts it."""
+        """All samples since the last call; of what came while 10 s were waiting nothing is kept, and plane_stats counts
+        it.
+        """
         cdef _Tap opened = self.taps.get(tap)
         if opened is None:
             raise ValueError(f"no such tap: {tap}")

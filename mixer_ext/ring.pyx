@@ -1,7 +1,8 @@
 """Bounded single-producer single-consumer rings: of samples (play and tap) and of events (STUN, DTLS, speaking, SSRC).
 
-One side is Python under the GIL, the other the plane's thread. Head and tail only ever grow; each is written by one side, so an acquire load and a
-release store are all the synchronisation there is, and neither side ever waits for the other.
+One side is Python under the GIL, the other the plane's thread. Head and tail only ever grow; each is written by one
+side, so an acquire load and a release store are all the synchronisation there is, and neither side ever waits for the
+other.
 """
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
@@ -26,7 +27,9 @@ cdef void ring_free(SampleRing* ring) noexcept nogil:
 
 
 cdef uint32_t ring_write(SampleRing* ring, const int16_t* samples, uint32_t count) noexcept nogil:
-    """Append what fits; returns how many samples that was. What did not fit is counted, not kept: the reader owns the old end."""
+    """Append what fits; returns how many samples that was. What did not fit is counted, not kept: the reader owns the
+    old end.
+    """
     cdef uint64_t head = ring.head
     cdef uint32_t room = ring.capacity - <uint32_t>(head - load(&ring.tail))
     cdef uint32_t taken = min(count, room)

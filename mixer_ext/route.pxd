@@ -68,5 +68,5 @@ cdef enum StunClass:
     STUN_REQUEST
     STUN_OTHER
 
-cdef StunClass stun_read(const uint8_t* data, int length, const uint8_t** username, int* username_length) noexcept nogil
+cdef StunClass stun_read(const uint8_t* data, int length, const uint8_t** username, int* name_length) noexcept nogil
 cdef int stun_split(const uint8_t* username, int length) noexcept nogil

@@ -1,7 +1,8 @@
 """Where a datagram belongs.
 
-A STUN request is known by the local ufrag, the first half of its USERNAME (RFC 8445 section 7.2.2); a STUN response by the transaction that we began;
-everything else by the address it comes from. Sources that send too much of what costs Python are limited by a token bucket each.
+A STUN request is known by the local ufrag, the first half of its USERNAME (RFC 8445 section 7.2.2); a STUN response by
+the transaction that we began; everything else by the address it comes from. Sources that send too much of what costs
+Python are limited by a token bucket each.
 """
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
@@ -77,7 +78,9 @@ cdef void _grow(RouteTable* table) noexcept nogil:
 
 
 cdef Route* table_put(RouteTable* table, const void* key, int length, void* leg) noexcept nogil:
-    """The route of a key, made if it is new, pointed to this leg; NULL when there is no memory or the key is longer than KEY."""
+    """The route of a key, made if it is new, pointed to this leg; NULL when there is no memory or the key is longer
+    than KEY.
+    """
     cdef Route* route = table_find(table, key, length)
     if route == NULL:
         if length > KEY:
@@ -120,7 +123,9 @@ cdef Transaction* _transaction(Transactions* table, const uint8_t* id) noexcept 
 
 
 cdef void transaction_put(Transactions* table, const uint8_t* id, void* leg) noexcept nogil:
-    """Remember a STUN request that is going out. One forgotten for another's sake is sent again, and remembered again, by its own timer."""
+    """Remember a STUN request that is going out. One forgotten for another's sake is sent again, and remembered again,
+    by its own timer.
+    """
     cdef Transaction* entry = _transaction(table, id)
     memcpy(entry.id, id, 12)
     entry.leg = leg
@@ -139,7 +144,9 @@ cdef void transaction_forget(Transactions* table, void* leg) noexcept nogil:
 
 
 cdef bint source_admits(Sources* sources, AddressKey* key, int64_t now, double rate, double burst) noexcept nogil:
-    """Whether a source may have one more datagram looked at now: rate a second, burst at once. Two sources that meet in one entry only gain."""
+    """Whether a source may have one more datagram looked at now: rate a second, burst at once. Two sources that meet in
+    one entry only gain.
+    """
     cdef uint64_t hash = _hash(sources.seed, <const uint8_t*>key, sizeof(AddressKey))
     cdef Source* source = &sources.entries[hash % SOURCES]
     if source.hash != hash:
@@ -154,12 +161,14 @@ cdef bint source_admits(Sources* sources, AddressKey* key, int64_t now, double r
     return True
 
 
-cdef StunClass stun_read(const uint8_t* data, int length, const uint8_t** username, int* username_length) noexcept nogil:
-    """A STUN message's class (RFC 8489 section 5) and its USERNAME, NULL without one. Not authenticated: that is the ICE agent's work."""
+cdef StunClass stun_read(const uint8_t* data, int length, const uint8_t** username, int* name_length) noexcept nogil:
+    """A STUN message's class (RFC 8489 section 5) and its USERNAME, NULL without one. Not authenticated: that is the
+    ICE agent's work.
+    """
     cdef int at = 20
     cdef int kind, size
     username[0] = NULL
-    username_length[0] = 0
+    name_length[0] = 0
     if length < 20 or data[0] >= 4 or data[4] != 0x21 or data[5] != 0x12 or data[6] != 0xA4 or data[7] != 0x42:
         return STUN_BAD
     if (data[2] << 8 | data[3]) != length - 20 or length & 3:
@@ -172,7 +181,7 @@ cdef StunClass stun_read(const uint8_t* data, int length, const uint8_t** userna
             return STUN_BAD
         if kind == 6 and username[0] == NULL:
             username[0] = data + at
-            username_length[0] = size
+            name_length[0] = size
         at += (size + 3) & ~3
     return STUN_REQUEST if data[0] == 0 and data[1] == 1 else STUN_OTHER
 

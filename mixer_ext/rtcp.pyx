@@ -1,4 +1,6 @@
-"""RTCP (RFC 3550 section 6): compound packets SR or RR, SDES with CNAME, BYE; parsing of the same. Others are stepped over."""
+"""RTCP (RFC 3550 section 6): compound packets SR or RR, SDES with CNAME, BYE; parsing of the same. Others are stepped
+over.
+"""
 from libc.string cimport memcpy, memset, strlen
 
 from mixer_ext.rtp cimport reception_expected, reception_fraction, reception_highest
@@ -29,7 +31,8 @@ cdef inline void _header(uint8_t* p, int count, int kind, int length) noexcept n
 
 
 cdef bint rtcp_read(const uint8_t* data, int length, uint32_t ours, uint32_t theirs, Report* report) noexcept nogil:
-    """Read a compound or reduced-size packet (RFC 5506) up to its first fault; False when even its first part is none."""
+    """Read a compound or reduced-size packet (RFC 5506) up to its first fault; False when even its first part is none.
+    """
     cdef int at = 0
     cdef int size, count, blocks, i
     cdef int lost

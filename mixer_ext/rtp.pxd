@@ -1,4 +1,4 @@
-# RTP packets (RFC 3550 section 5), header extensions (RFC 8285), client-to-mixer levels (RFC 6464), reception statistics (RFC 3550 appendix A).
+# RTP packets (RFC 3550 section 5), header extensions (RFC 8285), levels in them (RFC 6464), reception statistics.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
@@ -28,7 +28,9 @@ cdef struct Rtp:
 
 cdef int rtp_read(const uint8_t* data, int length, Rtp* rtp, bint encrypted) noexcept nogil
 cdef uint8_t rtp_level(const uint8_t* data, Rtp* rtp, int identifier, bint* voice) noexcept nogil
-cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, int identifier, uint8_t level, bint voice) noexcept nogil
+cdef int rtp_write(
+    uint8_t* data, Rtp* rtp, const uint32_t* csrcs, int identifier, uint8_t level, bint voice
+) noexcept nogil
 
 cdef struct Reception:
     bint started
@@ -41,7 +43,9 @@ cdef struct Reception:
     int64_t transit         # arrival minus timestamp, in timestamp units
     double jitter           # in timestamp units
 
-cdef void reception_update(Reception* reception, uint16_t sequence, uint32_t timestamp, int64_t arrival_ns, int rate) noexcept nogil
+cdef void reception_update(
+    Reception* reception, uint16_t sequence, uint32_t timestamp, int64_t arrival_ns, int rate
+) noexcept nogil
 cdef int64_t reception_expected(Reception* reception) noexcept nogil
 cdef uint32_t reception_highest(Reception* reception) noexcept nogil
 cdef uint8_t reception_fraction(Reception* reception) noexcept nogil

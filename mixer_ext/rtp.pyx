@@ -1,4 +1,5 @@
-"""RTP packets (RFC 3550 section 5.1), header extensions (RFC 8285), levels in them (RFC 6464), reception statistics (RFC 3550 appendix A).
+"""RTP packets (RFC 3550 section 5.1), header extensions (RFC 8285), levels in them (RFC 6464), reception statistics
+(RFC 3550 appendix A).
 
 Everything is read from packets that anybody may have sent: each length is checked before it is used.
 """
@@ -28,7 +29,8 @@ cdef inline void put32(uint8_t* p, uint32_t value) noexcept nogil:
 
 
 cdef int rtp_read(const uint8_t* data, int length, Rtp* rtp, bint encrypted) noexcept nogil:
-    """Fill rtp; RTP_OK or the RtpFault. While the payload is encrypted its padding count cannot be read and is left in."""
+    """Fill rtp; RTP_OK or the RtpFault. While the payload is encrypted its padding count cannot be read and is left in.
+    """
     cdef int at, padding
     if length < RTP_HEADER:
         return RTP_SHORT
@@ -66,7 +68,9 @@ cdef int rtp_read(const uint8_t* data, int length, Rtp* rtp, bint encrypted) noe
 
 
 cdef int _find_extension(const uint8_t* data, Rtp* rtp, int identifier, int* size) noexcept nogil:
-    """Offset of the extension element, -1 when it is not there (RFC 8285 sections 4.2 and 4.3); a broken element ends the search."""
+    """Offset of the extension element, -1 when it is not there (RFC 8285 sections 4.2 and 4.3); a broken element ends
+    the search.
+    """
     cdef int at = rtp.extension_offset
     cdef int end = at + rtp.extension_length
     cdef int found, length
@@ -99,7 +103,8 @@ cdef int _find_extension(const uint8_t* data, Rtp* rtp, int identifier, int* siz
 
 
 cdef uint8_t rtp_level(const uint8_t* data, Rtp* rtp, int identifier, bint* voice) noexcept nogil:
-    """The level of RFC 6464 in -dBov (0 loudest, 127 silence), NO_LEVEL when the packet has none under this identifier."""
+    """The level of RFC 6464 in -dBov (0 loudest, 127 silence), NO_LEVEL when the packet has none under this identifier.
+    """
     cdef int size = 0
     cdef int at
     if identifier <= 0 or rtp.extension_profile < 0:
@@ -111,8 +116,11 @@ cdef uint8_t rtp_level(const uint8_t* data, Rtp* rtp, int identifier, bint* voic
     return data[at] & 127
 
 
-cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, int identifier, uint8_t level, bint voice) noexcept nogil:
-    """Write the header, with a level when identifier is not 0; returns its length. data has room for 12 + 60 + 8 bytes."""
+cdef int rtp_write(
+    uint8_t* data, Rtp* rtp, const uint32_t* csrcs, int identifier, uint8_t level, bint voice
+) noexcept nogil:
+    """Write the header, with a level when identifier is not 0; returns its length. data has room for 12 + 60 + 8 bytes.
+    """
     cdef int i
     cdef int at = RTP_HEADER
     data[0] = 0x80 | rtp.csrc_count | (16 if identifier else 0)
@@ -139,8 +147,12 @@ cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, int identifie
     return at
 
 
-cdef void reception_update(Reception* reception, uint16_t sequence, uint32_t timestamp, int64_t arrival_ns, int rate) noexcept nogil:
-    """Count a packet (appendix A.1, without probation: the source is authenticated) and its interarrival jitter (appendix A.8)."""
+cdef void reception_update(
+    Reception* reception, uint16_t sequence, uint32_t timestamp, int64_t arrival_ns, int rate
+) noexcept nogil:
+    """Count a packet (appendix A.1, without probation: the source is authenticated) and its interarrival jitter
+    (appendix A.8).
+    """
     cdef int64_t transit, difference
     cdef uint16_t ahead = <uint16_t>(sequence - reception.newest)
     # seconds and the rest apart: nanoseconds since 1970 times the rate do not fit into 64 bits
@@ -241,9 +253,22 @@ def rtp_audio_level(const uint8_t[::1] data not None, int identifier):
     return None if level == NO_LEVEL else (level, bool(voice))
 
 
-def rtp_build(*, int payload_type, int sequence, uint32_t timestamp, uint32_t ssrc, bytes payload, bint marker=False, csrcs=(),
-              int level_extension=0, int level=127, bint voice=False):
-    """The packet as the plane writes it. ValueError for more than 15 CSRCs, or a payload that does not fit in a datagram."""
+def rtp_build(
+    *,
+    int payload_type,
+    int sequence,
+    uint32_t timestamp,
+    uint32_t ssrc,
+    bytes payload not None,
+    bint marker=False,
+    csrcs=(),
+    int level_extension=0,
+    int level=127,
+    bint voice=False,
+):
+    """The packet as the plane writes it. ValueError for more than 15 CSRCs, or a payload that does not fit in a
+    datagram.
+    """
     cdef uint8_t buffer[2048]
     cdef uint32_t sources[MAX_CSRC]
     cdef Rtp rtp

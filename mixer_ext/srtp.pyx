@@ -1,6 +1,7 @@
 """SRTP (RFC 3711), with AES-GCM (RFC 7714), through libsrtp2.
 
-libsrtp makes a stream for each SSRC that authenticates, and each costs memory, so an inbound session takes at most SSRCS of them.
+libsrtp makes a stream for each SSRC that authenticates, and each costs memory, so an inbound session takes at most
+SSRCS of them.
 """
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -50,6 +51,8 @@ cdef extern from "<srtp2/srtp.h>" nogil:
 cdef enum:
     SSRCS = 32
     WINDOW = 1024
+    SHORTEST_RTP = 12 + 10      # a header and the shorter of the tags
+    SHORTEST_RTCP = 8 + 4 + 10
 
 cdef struct Secure:
     srtp_t session
@@ -68,7 +71,9 @@ if srtp_init() != srtp_err_status_ok:
 
 
 cdef Secure* secure_new(str profile, bytes key, bint outbound, uint32_t ssrc) except NULL:
-    """One direction. Outbound is for one SSRC only, inbound takes any. ValueError for an unknown profile or a key of the wrong length."""
+    """One direction. Outbound is for one SSRC only, inbound takes any. ValueError for an unknown profile or a key of
+    the wrong length.
+    """
     if profile not in PROFILES:
         raise ValueError(f"unknown SRTP profile: {profile}")
     number, length = PROFILES[profile]
@@ -100,7 +105,11 @@ cdef void secure_free(Secure* secure) noexcept nogil:
 
 cdef int secure_protect(Secure* secure, uint8_t* packet, int length, bint rtcp) noexcept nogil:
     """Encrypt in place; there are SLACK bytes of room behind it. The new length, or SRTP_FAILED."""
-    cdef int status = srtp_protect_rtcp(secure.session, packet, &length) if rtcp else srtp_protect(secure.session, packet, &length)
+    cdef int status
+    if rtcp:
+        status = srtp_protect_rtcp(secure.session, packet, &length)
+    else:
+        status = srtp_protect(secure.session, packet, &length)
     return length if status == srtp_err_status_ok else SRTP_FAILED
 
 
@@ -109,13 +118,18 @@ cdef int secure_unprotect(Secure* secure, uint8_t* packet, int length, uint32_t 
     cdef int i
     cdef int status
     cdef bint known = False
+    if length < (SHORTEST_RTCP if rtcp else SHORTEST_RTP):
+        return SRTP_FAILED
     for i in range(secure.known):
         if secure.ssrcs[i] == ssrc:
             known = True
             break
     if not known and secure.known == SSRCS:
         return SRTP_FAILED
-    status = srtp_unprotect_rtcp(secure.session, packet, &length) if rtcp else srtp_unprotect(secure.session, packet, &length)
+    if rtcp:
+        status = srtp_unprotect_rtcp(secure.session, packet, &length)
+    else:
+        status = srtp_unprotect(secure.session, packet, &length)
     if status == srtp_err_status_replay_fail or status == srtp_err_status_replay_old:
         return SRTP_REPLAYED
     if status != srtp_err_status_ok:
@@ -129,8 +143,8 @@ cdef int secure_unprotect(Secure* secure, uint8_t* packet, int length, uint32_t 
 cdef class Srtp:
     """One direction of SRTP and SRTCP, for tests and load generators: an end either protects or unprotects.
 
-    profile is a name of RFC 5764 section 4.1.2 or RFC 7714 section 14.2, key is the master key followed by the salt. With an ssrc it protects
-    packets of that SSRC, without it unprotects packets of any.
+    profile is a name of RFC 5764 section 4.1.2 or RFC 7714 section 14.2, key is the master key followed by the salt.
+    With an ssrc it protects packets of that SSRC, without it unprotects packets of any.
     """
 
     cdef Secure* secure
@@ -151,9 +165,11 @@ cdef class Srtp:
         if protect != self.outbound:
             raise ValueError("this end is for the other direction")
         memcpy(buffer, <const uint8_t*>packet, length)
-        cdef int at = 4 if rtcp else 8
-        cdef uint32_t ssrc = (<uint32_t>buffer[at] << 24) | (<uint32_t>buffer[at + 1] << 16) | (<uint32_t>buffer[at + 2] << 8) | buffer[at + 3]
-        length = secure_protect(self.secure, buffer, length, rtcp) if protect else secure_unprotect(self.secure, buffer, length, ssrc, rtcp)
+        if protect:
+            length = secure_protect(self.secure, buffer, length, rtcp)
+        else:
+            ssrc = int.from_bytes(packet[4:8] if rtcp else packet[8:12], "big")
+            length = secure_unprotect(self.secure, buffer, length, ssrc, rtcp)
         if length == SRTP_REPLAYED:
             raise ValueError("replayed")
         if length < 0:

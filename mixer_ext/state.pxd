@@ -89,7 +89,9 @@ cdef inline uint64_t wall(Core* core, int64_t now) noexcept nogil:
     return (seconds << 32) | ((<uint64_t>(utc % 1000000000) << 32) // 1000000000)
 
 
-cdef inline void hand_up(Core* core, EventKind kind, Leg* leg, int local, Address* address, const uint8_t* data, int length) noexcept nogil:
+cdef inline void hand_up(
+    Core* core, EventKind kind, Leg* leg, int local, Address* address, const uint8_t* data, int length
+) noexcept nogil:
     """Give a datagram to Python."""
     cdef Event event
     memset(&event, 0, sizeof(event))

@@ -1,4 +1,6 @@
-"""From packets of 2.5 to 120 ms to frames of 20 ms: jitter buffer, decoder, FEC, concealment, and a ring of samples between."""
+"""From packets of 2.5 to 120 ms to frames of 20 ms: jitter buffer, decoder, FEC, concealment, and a ring of samples
+between.
+"""
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memmove, memset
 
@@ -24,6 +26,7 @@ from mixer_ext.jitter cimport (
     STEP_RECOVER,
     STEP_STARVED,
     STEP_WAIT,
+    Jitter,
     Pushed,
     Slot,
     Step,
@@ -80,7 +83,9 @@ cdef void _append(Stream* stream, const int16_t* samples, int count) noexcept no
 
 
 cdef bint _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
-    """Something in place of count samples: what the decoder thinks, for so long; a fade; then nothing. Whether it was something."""
+    """Something in place of count samples: what the decoder thinks, for so long; a fade; then nothing. Whether it was
+    something.
+    """
     cdef int16_t samples[LONGEST]
     cdef int i, got
     cdef bint fade = stream.run >= CONCEALED
@@ -121,7 +126,10 @@ cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexce
 
 cdef void _recover(Stream* stream, Codec* codec, Slot* slot, int count) noexcept nogil:
     cdef int16_t samples[LONGEST]
-    if not stream.sounded or not codec_has_fec(slot.data, slot.length) or codec_recover(codec, slot.data, slot.length, samples, count) != count:
+    cdef int got = 0
+    if stream.sounded and codec_has_fec(slot.data, slot.length):
+        got = codec_recover(codec, slot.data, slot.length, samples, count)
+    if got != count:
         stream.concealed += _conceal(stream, codec, count)
         return
     stream.recovered += 1
@@ -162,7 +170,9 @@ cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nog
 
 
 cdef class JitterBuffer:
-    """The receiving side of a leg for tests: packets in, one frame of 960 samples out with each pull, in any order, on nobody's clock."""
+    """The receiving side of a leg for tests: packets in, one frame of 960 samples out with each pull, in any order, on
+    nobody's clock.
+    """
 
     cdef Stream stream
     cdef Codec* codec
@@ -180,7 +190,10 @@ cdef class JitterBuffer:
         cdef int samples = codec_samples(payload, len(payload))
         if not samples:
             raise ValueError("not an Opus packet")
-        cdef Pushed pushed = jitter_push(&self.stream.jitter, sequence & 0xFFFF, timestamp, samples, NO_LEVEL, payload, len(payload))
+        cdef Jitter* jitter = &self.stream.jitter
+        cdef Pushed pushed = jitter_push(
+            jitter, sequence & 0xFFFF, timestamp, samples, NO_LEVEL, payload, len(payload)
+        )
         return {PUSH_STORED: "stored", PUSH_LATE: "late", PUSH_DUPLICATE: "duplicate"}.get(pushed, "stray")
 
     def pull(self):

@@ -1,6 +1,7 @@
 """The plane's own thread: it ticks without Python, and Python never waits for it."""
 
 import ctypes
+import gc
 import select
 import socket
 import threading
@@ -152,3 +153,18 @@ def test_a_plane_that_never_ran_can_be_stopped() -> None:
     plane.add_leg("localufrag", ssrc=1, csrc=2)
     plane.stop()
     assert plane.poll() == []
+
+
+def test_two_planes_with_dropped_references_are_freed(ear: socket.socket) -> None:
+    """A plane may be collected in a cycle, stopped, with everything still in it."""
+    for _ in range(2):
+        plane = Plane([("127.0.0.1", 0)])
+        plane.start()
+        leg = listen(plane, ear)
+        plane.join(leg, plane.add_mixer())
+        plane.tap(leg)
+        holder: list[object] = [plane]
+        holder.append(holder)
+        plane.stop()
+        del plane, holder
+        gc.collect()

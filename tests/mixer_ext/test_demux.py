@@ -1,4 +1,4 @@
-"""What the plane takes from whom: STUN by ufrag and transaction, media from proved addresses (RFC 7983), nothing else."""
+"""What the plane takes from whom: STUN by ufrag or transaction, media from proved addresses, no more (RFC 7983)."""
 
 import os
 import socket
@@ -281,6 +281,43 @@ def test_whatever_comes_the_plane_goes_on(tough: tuple[Stage, Peer], data: bytes
     peer.send(data, stage.address)
     stage.tick()
     assert len(peer.rtp) == sent + 1
+
+
+@pytest.fixture(scope="module", params=["AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80"])
+def guarded(request: pytest.FixtureRequest) -> Iterator[tuple[Stage, Peer]]:
+    """A keyed leg, and a peer whose packets are damaged on the way."""
+    stage, peer, size = Stage(), Peer(sequence=0), 28 if "GCM" in request.param else 30
+    leg = leg_of(stage)
+    stage.plane.set_codec(leg, payload_type=OPUS, level_extension=3)
+    stage.plane.set_srtp(leg, request.param, bytes(size), bytes(size))
+    stage.plane.allow(leg, 0, peer.address)
+    stage.plane.set_remote(leg, 0, peer.address)
+    stage.peers[leg] = peer
+    peer.outbound, peer.inbound = Srtp(request.param, bytes(size), peer.ssrc), Srtp(request.param, bytes(size))
+    yield stage, peer
+    assert stage.plane.stats(leg)["received"] == 0
+    for n in range(20):
+        peer.say(tone(440, 1, n), stage.address)
+        stage.tick()
+    assert stage.plane.stats(leg)["received"] == 20
+    stage.close()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.booleans(), st.integers(0, 80), st.binary(max_size=12), st.integers(0, 120))
+def test_a_damaged_packet_is_never_taken(
+    guarded: tuple[Stage, Peer], report: bool, at: int, put: bytes, cut: int
+) -> None:
+    stage, peer = guarded
+    assert peer.outbound is not None
+    if report:
+        data = peer.outbound.protect_rtcp(struct.pack("!BBHI", 0x81, 203, 1, peer.ssrc) * 3)
+    else:
+        data = peer.packet(tone(440, 1), level_extension=3, csrcs=[1, 2, 3])
+    damaged = (data[:at] + put + data[at + len(put) :])[: len(data) - cut]
+    if damaged != data:
+        peer.send(damaged, stage.address)
+    stage.tick()
 
 
 def test_a_datagram_that_is_too_long_is_dropped(stage: Stage) -> None:
