@@ -19,7 +19,7 @@ import {
 } from './jingle';
 import { NS } from './namespaces';
 import { parseCandidate, parseSdp, writeCandidate, writeSdp } from './sdp';
-import { errorOf, iq, resultOf } from './stanza';
+import { StanzaError, errorOf, iq, resultOf } from './stanza';
 import { child, element } from './xml';
 
 export type SessionState = 'prepared' | 'pending' | 'active' | 'ended';
@@ -69,6 +69,8 @@ export class Call {
   /** Work on the RTCPeerConnection, one step after another. */
   private work: Promise<void> = Promise.resolve();
   private muted = false;
+  /** What the peer was last told of it; at first it takes us for audible. */
+  private told = false;
 
   constructor(sid: string, microphone: MediaStream, observer: CallObserver) {
     this.sid = sid;
@@ -160,7 +162,7 @@ export class Call {
         return;
       }
       this.observer.callAccepted();
-      if (this.muted) this.inform();
+      this.inform();
     });
   }
 
@@ -195,7 +197,9 @@ export class Call {
 
   private inform(): void {
     const [content] = this.offer?.contents ?? [];
-    if (content) this.tell('session-info', muteElement(this.muted, content));
+    if (!content || this.told === this.muted) return;
+    this.told = this.muted;
+    this.tell('session-info', muteElement(this.muted, content));
   }
 
   /** Sends another microphone from now on. */
@@ -262,7 +266,9 @@ export class Call {
 
   /** A request whose answer changes nothing. */
   private tell(action: Parameters<typeof jingle>[0], content: Element): void {
-    this.request(action, content).catch((error: unknown) => console.debug(`focus: ${action} was not taken`, error));
+    this.request(action, content).catch((error: unknown) => {
+      if (error instanceof StanzaError) console.warn(`focus: ${action} was not taken`, error);
+    });
   }
 }
 

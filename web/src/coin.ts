@@ -2,7 +2,7 @@
  * Conference information (XEP-0298), received: RFC 4575 section 4.
  *
  * Documents are kept as plain trees, so that parts of them that the page does not show take part in merging like all
- * others. `apply` follows the rules for versions and states; `users` and `conference` read what the page shows.
+ * others. `apply` follows the rules for versions and states; `users` reads what the page shows.
  */
 import { integer } from './xml';
 
@@ -227,10 +227,4 @@ export function users(document: Tree | undefined): User[] {
       })),
     })),
   }));
-}
-
-/** The conference's subject, or else its display text. */
-export function subject(document: Tree | undefined): string {
-  const description = find(document, 'conference-description');
-  return textOf(description, 'subject') || textOf(description, 'display-text');
 }

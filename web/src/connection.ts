@@ -55,14 +55,22 @@ export class WebsocketStream implements Stream {
     this.finish = finish;
   }
 
-  /** Connects anonymously at `domain`. Rejects with StreamLost when the server does not let us in. */
+  /**
+   * Connects anonymously at `domain`. Rejects with StreamLost when the server does not let us in, and when `signal`
+   * gives up before it did.
+   */
   static open(url: string, domain: string, signal: AbortSignal): Promise<WebsocketStream> {
     // No stream management: a closed websocket must mean that we are gone, not that we might come back.
+    Strophe.setLogLevel(Strophe.LogLevel.WARN);
     const connection = new Strophe.Connection(url);
     const stream = new WebsocketStream(connection);
     return new Promise((resolve, reject) => {
-      const fail = (why: string): void => {
+      const settle = (): void => {
         clearTimeout(timer);
+        signal.removeEventListener('abort', giveUp);
+      };
+      const fail = (why: string): void => {
+        settle();
         reject(new StreamLost(why));
         stream.end();
       };
@@ -70,14 +78,15 @@ export class WebsocketStream implements Stream {
         fail('the server did not answer');
         connection.disconnect('timeout');
       }, CONNECT_TIMEOUT * 1000);
-      signal.addEventListener('abort', () => {
+      const giveUp = (): void => {
         fail('given up');
         connection.disconnect('given up');
-      });
+      };
+      signal.addEventListener('abort', giveUp);
       connection.connect(domain, '', (status: number, condition: string | null) => {
         switch (status) {
           case Strophe.Status.CONNECTED:
-            clearTimeout(timer);
+            settle();
             stream.begin();
             resolve(stream);
             break;

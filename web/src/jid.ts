@@ -26,6 +26,11 @@ export function fromUri(uri: string): string {
   }
 }
 
+/** Whether a URI or plain JID names this JID. */
+export function names(uri: string, jid: string): boolean {
+  return jid !== '' && fromUri(uri) === jid;
+}
+
 /** Paths of the server itself, which cannot be rooms. */
 const RESERVED = new Set(
   'assets config.json external_api.js favicon.ico favicon.svg healthz http-bind index.html metrics readyz recordings xmpp-websocket'.split(' '),
@@ -68,6 +73,11 @@ export function pathOfRoom(name: string): string {
 export function nickname(name: string): string {
   const clean = name.normalize('NFKC').replace(/\p{C}/gu, ' ').replace(/\s+/g, ' ').trim();
   return Array.from(clean).slice(0, 60).join('').trim();
+}
+
+/** A nickname for servers that know no younger characters than those of RFC 3454: letters, digits and punctuation. */
+export function plainNickname(name: string): string {
+  return nickname(name.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{Z}]/gu, ' '));
 }
 
 /** The n-th try at a nickname that others may have taken: "Ann", "Ann (2)", "Ann (3)". */

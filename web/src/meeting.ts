@@ -4,7 +4,7 @@ import type { User } from './coin';
 import { type Config, fetchConfig } from './config';
 import { WebsocketStream } from './connection';
 import { Failure } from './failure';
-import { bare, fromUri, node, resource } from './jid';
+import { bare, fromUri, names, node, resource } from './jid';
 import { openMicrophone } from './microphone';
 import { Speakers, Voice } from './speaking';
 import { strings } from './strings';
@@ -307,21 +307,21 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   }
 
   private announce(before: readonly User[], after: readonly User[]): void {
-    const names = (some: readonly User[], others: readonly User[]) => {
+    const changed = (some: readonly User[], others: readonly User[]) => {
       const known = new Set(others.filter(isTalking).map(({ entity }) => entity));
       return some.filter((user) => isTalking(user) && !this.isSelf(user) && !known.has(user.entity)).map((user) => this.displayName(user));
     };
-    const joined = names(after, before);
-    const left = names(before, after);
+    const joined = changed(after, before);
+    const left = changed(before, after);
     if (joined.length > 0) this.say(strings.hasJoined(joined.join(', ')));
     if (left.length > 0) this.say(strings.hasLeft(left.join(', ')));
   }
 
   /** Our own entry has our full JID as an endpoint, or our occupant JID as its user. */
   private isSelf(user: User): boolean {
-    const occupant = this.source?.occupantJid;
-    const addresses = [user.entity, ...user.endpoints.map(({ entity }) => entity)].map(fromUri);
-    return addresses.some((address) => address !== '' && (address === occupant || this.ownJids.has(address)));
+    const own = [this.source?.occupantJid ?? '', ...this.ownJids];
+    const entities = [user.entity, ...user.endpoints.map(({ entity }) => entity)];
+    return entities.some((entity) => own.some((jid) => names(entity, jid)));
   }
 
   /** The name to show: what the focus gives, else the nickname of an occupant JID, else the node of another JID. */

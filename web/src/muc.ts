@@ -1,9 +1,9 @@
 /** A room of multi-user chat (XEP-0045): joining, following who is in it, leaving. */
 import { type Capabilities, capabilitiesElement } from './discovery';
 import type { Stream } from './connection';
-import { bare, nicknameVariant, resource } from './jid';
+import { bare, nicknameVariant, plainNickname, resource } from './jid';
 import { NS } from './namespaces';
-import { type StanzaError, parseStanzaError } from './stanza';
+import { StanzaError, parseStanzaError } from './stanza';
 import { child, children, element, text } from './xml';
 
 export interface Occupant {
@@ -105,19 +105,25 @@ export class Room {
   }
 
   /**
-   * Enters as `name`, or as "name (2)" and so on when somebody else has that nickname. Rejects with the room's
+   * Enters as `name`, or as "name (2)" and so on when somebody else has that nickname, and
+   * without its symbols when the server knows an older Unicode than the keyboard does. Rejects with the room's
    * StanzaError; with `conflict` when too many nicknames were taken.
    */
   async join(name: string): Promise<void> {
     this.stop = this.stream.onStanza((stanza) => this.take(stanza));
+    let base = name;
     for (let attempt = 1; ; attempt++) {
-      this.nick = nicknameVariant(name, attempt);
+      this.nick = nicknameVariant(base, attempt);
       try {
         await this.enter();
         return;
       } catch (error) {
-        const taken = (error as Partial<StanzaError>).condition === 'conflict';
-        if (!taken || attempt >= NICKNAMES) {
+        const condition = error instanceof StanzaError ? error.condition : '';
+        const plain = plainNickname(base);
+        if (condition === 'jid-malformed' && plain && plain !== base) {
+          base = plain;
+          attempt = 0;
+        } else if (condition !== 'conflict' || attempt >= NICKNAMES) {
           this.stop();
           throw error;
         }

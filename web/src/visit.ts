@@ -4,7 +4,7 @@
  * as long as the next visit takes.
  */
 import { Call, type CallObserver, type MediaState } from './call';
-import { ConferenceInformation, type User, readTree, subject, users } from './coin';
+import { ConferenceInformation, type User, readTree, users } from './coin';
 import type { Config } from './config';
 import type { Stream } from './connection';
 import { type Capabilities, capabilities, capabilitiesElement, discoInfo } from './discovery';
@@ -22,6 +22,7 @@ export type Step = 'server' | 'calling' | 'ringing' | 'room' | 'media';
 export interface VisitObserver {
   visitStep(visit: Visit, step: Step): void;
   visitUsers(visit: Visit, users: readonly User[]): void;
+  /** The room's subject has changed; '' when it has none. */
   visitTitle(visit: Visit, title: string): void;
   visitMedia(visit: Visit, state: MediaState): void;
   /** It is over, and not by `leave`. */
@@ -326,8 +327,6 @@ export class Visit implements CallObserver, RoomObserver {
 
   private show(): void {
     this.observer.visitUsers(this, users(this.information.document));
-    const title = subject(this.information.document);
-    if (title) this.observer.visitTitle(this, title);
   }
 
   /** Asks for the full document; the answer may bring it, or it follows as a set of its own. */
