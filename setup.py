@@ -1,7 +1,7 @@
 """The Cython extensions; everything else about the distribution is in pyproject.toml.
 
 MIXER_EXT_DEBUG=1 builds with bounds checks, MIXER_EXT_SANITIZE=1 also with the address and undefined behaviour
-sanitizers.
+sanitizers. Between the two kinds, build with --force.
 """
 
 import os

@@ -54,6 +54,7 @@ cdef enum:
     EVENT_BYTES = 1 << 20
     TICK = 20000000     # ns
     CAUGHT_UP = 5       # missed ticks that are made up
+    REST = 2            # ms
 
 
 cdef int64_t _clock(int which) noexcept nogil:
@@ -191,7 +192,7 @@ cdef void _catch_up(Core* core, uint64_t due, int64_t scheduled, int64_t now) no
 
 cdef void core_run(Core* core) noexcept nogil:
     """The thread: until stopping is set. It sleeps through a tick and then takes what has come at once; only while legs
-    wait for their keys does it wake for datagrams too.
+    wait for their keys does it wake for datagrams too, and then rests, lest the others' sound wake it for each packet.
     """
     cdef pollfd* fds = <pollfd*>calloc(core.sockets + 2, sizeof(pollfd))
     cdef int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
@@ -201,6 +202,7 @@ cdef void core_run(Core* core) noexcept nogil:
     cdef uint64_t due, woken
     cdef uint64_t past = 0
     cdef int i
+    cdef bint resting = False
     if fds == NULL or timer < 0:
         free(fds)
         if timer >= 0:
@@ -218,11 +220,17 @@ cdef void core_run(Core* core) noexcept nogil:
     for i in range(core.sockets + 2):
         fds[i].events = POLLIN
     while not load(&core.stopping):
-        poll(fds, 2 + (core.sockets if core.unkeyed else 0), -1)
+        if resting:
+            poll(fds, 2, REST)
+            resting = False
+        else:
+            poll(fds, 2 + (core.sockets if core.unkeyed else 0), -1)
+            resting = core.unkeyed != 0
         now = core_now()
         read(core.wake_fd, &woken, sizeof(woken))
         commands_apply(core, now)
         demux_drain(core, now)
+        core_notify(core)
         if read(timer, &due, sizeof(due)) == sizeof(due) and due:
             past += due
             _catch_up(core, due, start + <int64_t>(past - due) * TICK, now)

@@ -1,7 +1,10 @@
 """Legs, mixers and what each peer hears, over real sockets on a fake clock."""
 
 import errno
+import io
 import socket
+import subprocess
+import wave
 from itertools import pairwise
 
 import numpy as np
@@ -364,3 +367,19 @@ def test_a_plane_of_one_leg_is_a_phone(stage: Stage) -> None:
     assert loudness(stage.plane.tap_read(taps[0])[-24000:], 440) > PRESENT
     assert loudness(other.plane.tap_read(taps[1])[-24000:], 300) > PRESENT
     other.close()
+
+
+def test_a_voice_speaks(stage: Stage) -> None:
+    leg, _ = stage.peer()
+    command = ["espeak-ng", "--stdout", "The quick brown fox jumps over the lazy dog."]
+    with wave.open(io.BytesIO(subprocess.run(command, check=True, capture_output=True).stdout)) as spoken:
+        rate, sound = spoken.getframerate(), np.frombuffer(spoken.readframes(-1), np.int16)
+    sound = np.interp(np.arange(0, len(sound), rate / 48000), np.arange(len(sound)), sound).astype(np.int16)
+    for n in range(len(sound) // FRAME):
+        stage.peers[leg].say(sound[n * FRAME : (n + 1) * FRAME], stage.address)
+        stage.tick()
+    stage.tick(60)
+    speaking = [event for event in stage.events if event[0] == "speaking"]
+    assert speaking[0] == ("speaking", leg, True)
+    assert speaking[-1] == ("speaking", leg, False)
+    assert len(speaking) <= 4
