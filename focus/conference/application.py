@@ -33,8 +33,9 @@ class ConferenceApplication:
         """Until `stop`; then every conference leaves its room."""
         async with asyncio.TaskGroup() as self._tasks:
             await self._stop.wait()
-            for conference, task in list(self._conferences.values()):
-                await conference.leave()
+            present = list(self._conferences.values())
+            await asyncio.gather(*(conference.leave() for conference, _ in present), return_exceptions=True)
+            for _, task in present:
                 task.cancel()
 
     def stop(self) -> None:
@@ -70,6 +71,7 @@ class ConferenceApplication:
             await conference.run(lambda: self._retire(conference))
         except Exception:
             log.exception("the conference crashed")
+            await conference.give_up()
         log.info("the conference is over")
 
     def _retire(self, conference: Conference) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
 
 from focus.conference.notification import DocumentOutbox, Notification
 from focus.conference.policy import Policy, Verdict, occupant_of
@@ -66,12 +67,16 @@ class Conference:
             room=addresses.room(name),
             guests=surroundings.guests,
             maximum=surroundings.policy.maximum,
+            secret=secrets.token_hex(16),
         )
-        self._offers: dict[JID, JID] = {}  # call -> caller, not yet admitted
+        self._callers: dict[JID, JID] = {}  # call -> who called
+        self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
         self._calls: set[JID] = set()  # calls that are not over
         self._notifications: dict[JID, tuple[Notification, asyncio.Task[None]]] = {}
         self._work: asyncio.Queue[Work] = asyncio.Queue()
         self._tasks: asyncio.TaskGroup | None = None
+        self._errands: set[asyncio.Task[None]] = set()
+        self._idle_since = asyncio.get_running_loop().time()  # when there are no calls
 
     # life
 
@@ -88,27 +93,34 @@ class Conference:
             finally:
                 self._server.release_mixer(self.name, self.client)
                 retire()
-                for _, task in self._notifications.values():
+                for task in self._errands:
                     task.cancel()
 
     async def _next(self) -> bool:
         """Do one piece of work; False when there has been none for the time that the policy lingers."""
+        is_over, end = False, None if self._calls else self._idle_since + self._all.policy.linger
         try:
-            async with asyncio.timeout(None if self._calls else self._all.policy.linger):
+            async with asyncio.timeout_at(end):
                 work = await self._work.get()
         except TimeoutError:
-            if not self._server.mixer_in_use(self.name):
-                await self._leave_room()
-                return not self._work.empty()
-            return True  # somebody is being called into the conference
+            if self._server.mixer_in_use(self.name):  # somebody is being called into the conference
+                self._idle_since = asyncio.get_running_loop().time()
+                return True
+            is_over, work = True, self._leave_room
         try:
             await work()
         except Exception:
             log.exception("the conference goes on after a fault")
-        return True
+        return not is_over or not self._work.empty()
 
     async def leave(self) -> None:
         """Leave the room, at the end of the service. The server ends the calls."""
+        await self._leave_room()
+
+    async def give_up(self) -> None:
+        """After a crash: nobody else would end these calls and leave the room."""
+        for call in self._calls | self._callers.keys():
+            await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
         await self._leave_room()
 
     # events of calls and of the mixer (`focus.rayo.server.Client`)
@@ -116,7 +128,8 @@ class Conference:
     def deliver(self, sender: JID, event: Event) -> None:
         match event:
             case Offer():
-                self._do(lambda: self._offered(sender, JID.from_uri(event.from_ or "")))
+                self._callers[sender] = JID.from_uri(event.from_ or "")
+                self._do(lambda: self._offered(sender))
             case Joined(call_uri=str(uri)) if sender == self.roster.focus:
                 self._do(lambda: self._watch(JID.from_uri(uri)))
             case Unjoined(call_uri=str(uri)) if sender == self.roster.focus:
@@ -126,7 +139,7 @@ class Conference:
             case End():
                 self._do(lambda: self._ended(sender))
 
-    async def _offered(self, call: JID, caller: JID) -> None:
+    async def _offered(self, call: JID) -> None:
         self._calls.add(call)
         try:
             await self._enter_room()
@@ -135,13 +148,15 @@ class Conference:
             await self._command(call, Reject(error=Flag()))
             return
         await self._command(call, Accept())
-        self._offers[call] = caller
+        self._offers[call] = self._callers[call]
         await self._judge(call)
         if call in self._offers:
-            self._spawn(self._give_up(call))
+            self._spawn(partial(self._give_up, call))
 
     async def _judge(self, call: JID) -> None:
         taking_part = len(self._calls) - len(self._offers)
+        if call not in self._offers:
+            return
         verdict = self._all.policy.judge(self._offers[call], self.roster.occupants, taking_part)
         if verdict is Verdict.WAIT:
             return
@@ -149,8 +164,8 @@ class Conference:
         if verdict is Verdict.FULL:
             log.info("a call is refused: all %d places are taken", self._all.policy.maximum)
             await self._command(call, Reject(busy=Flag()))
-        elif await self._command(call, Answer()):
-            await self._command(call, Join(mixer_name=self.name))
+        elif await self._command(call, Answer()) and not await self._command(call, Join(mixer_name=self.name)):
+            await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
 
     async def _give_up(self, call: JID) -> None:
         await asyncio.sleep(self._all.policy.entry_wait)
@@ -186,7 +201,7 @@ class Conference:
                 coalesce=self._all.policy.coalesce,
             )
             notification.changed()
-            self._notifications[call] = (notification, self._spawn(notification.run()))
+            self._notifications[call] = (notification, self._spawn(notification.run))
 
     async def _gone(self, call: JID) -> None:
         if call in self.roster.participants:
@@ -194,9 +209,11 @@ class Conference:
         if (known := self._notifications.pop(call, None)) is not None:
             known[1].cancel()
         self._calls.discard(call)
+        self._idle_since = asyncio.get_running_loop().time()
 
     async def _ended(self, call: JID) -> None:
         self._offers.pop(call, None)
+        self._callers.pop(call, None)
         await self._gone(call)
 
     # what happens in the room (`focus.conference.room.RoomObserver`)
@@ -218,9 +235,18 @@ class Conference:
         log.info("%s has %s", occupant.nick, departure)
         if departure is not Departure.LOST:
             grace = GRACE if departure is Departure.LEFT else 0.0
-            for call, participant in self.roster.participants.items():
-                if occupant_of(participant.peer, [occupant]) and participant.peer in (occupant.real_jid, occupant.jid):
-                    self._spawn(self._hang_up(call, grace))
+            participants = {call: participant.peer for call, participant in self.roster.participants.items()}
+            for call, peer in (self._callers | participants).items():
+                if self._goes_with(peer, occupant, departure):
+                    self._spawn(partial(self._hang_up, call, grace))
+
+    def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure) -> bool:
+        """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out
+        who is in the room under no other name."""
+        if peer in (occupant.real_jid, occupant.jid):
+            return True
+        thrown_out = departure is not Departure.LEFT
+        return thrown_out and occupant_of(peer, [occupant, *self.roster.occupants]) is occupant
 
     def subject_changed(self, subject: str) -> None:
         self._update(replace(self.roster, subject=subject))
@@ -233,7 +259,7 @@ class Conference:
         self._room = None
         self._occupants([])
         for call in list(self._calls):
-            self._spawn(self._hang_up(call, 0.0))
+            self._spawn(partial(self._hang_up, call, 0.0))
 
     def room_rejoined(self) -> None:
         for notification, _ in self._notifications.values():
@@ -297,16 +323,20 @@ class Conference:
     def _do(self, work: Work) -> None:
         self._work.put_nowait(work)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Work) -> asyncio.Task[None]:
+        """Do `work` beside the queue; it ends with the conference."""
         assert self._tasks is not None
         scope = contextvars.copy_context()
         scope.run(context.room.set, self.name)
-        return self._tasks.create_task(_guard(work), context=scope)
+        task = self._tasks.create_task(_guard(work), context=scope)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+        return task
 
 
-async def _guard(work: Coroutine[Any, Any, None]) -> None:
+async def _guard(work: Work) -> None:
     """A fault in one participant's affairs costs that participant's affairs only."""
     try:
-        await work
+        await work()
     except Exception:
         log.exception("the conference goes on after a fault")

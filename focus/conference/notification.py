@@ -27,7 +27,11 @@ class DocumentOutbox(Protocol):
     """The way to a participant."""
 
     async def iq_set(self, sender: JID, to: JID, element: Element) -> None:
-        """Returns at the result; raises `StanzaError` of the peer, TimeoutError, or ConnectionError when offline."""
+        """Returns at the result.
+
+        Raises `StanzaError` of the peer, TimeoutError, ConnectionError at once when offline, and ConnectionAbortedError
+        when the connection ended before the answer.
+        """
 
 
 class Notification:
@@ -57,13 +61,13 @@ class Notification:
         self._version = 0
         self._changed = asyncio.Event()
         self._last: ConferenceInfo | None = None
+        self._forced = False
         self._silent = False
         self._acknowledged = False
 
     def changed(self, *, force: bool = False) -> None:
         """The conference has changed; with `force` a document is sent even if it says the same as the last."""
-        if force:
-            self._last = None
+        self._forced |= force
         self._changed.set()
 
     async def run(self) -> None:
@@ -76,7 +80,8 @@ class Notification:
             await asyncio.sleep(delay)
             self._changed.clear()
             document = self._document()
-            if document == self._last:
+            forced, self._forced = self._forced, False
+            if document == self._last and not forced:
                 continue
             try:
                 async with asyncio.timeout(SILENT_INTERVAL if self._silent else ANSWER_TIMEOUT):
@@ -89,12 +94,13 @@ class Notification:
                 continue
             except StanzaError as error:
                 log.info("%s refused a conference document: %s", self._peer, error)
-            except TimeoutError:
-                self._silent = True
-            except ConnectionError:
-                self._version -= 1  # it has not left
+            except ConnectionError as error:
+                if not isinstance(error, ConnectionAbortedError):
+                    self._version -= 1  # it has not left; the other kind may have arrived, and with its version
                 delay = self._try_again(delay)
                 continue
+            except TimeoutError:
+                self._silent = True
             else:
                 self._silent, self._acknowledged = False, True
             self._last = document

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -31,6 +32,9 @@ from focus.wire.session import Session
 
 _LABEL = "audio"
 
+#: Characters of a subject that documents carry; a room may have longer ones.
+MAX_SUBJECT = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Participant:
@@ -50,7 +54,8 @@ class Roster:
     """A conference at one moment.
 
     `focus` is the address of its mixer, `room` the MUC room it is bound to,
-    `guests` the domain of anonymous accounts, whose local parts are nobody's name.
+    `guests` the domain of anonymous accounts, whose local parts are nobody's name, `secret` what keeps others from
+    finding out whom a name in a document stands for by trying.
     `real_jids_are_public` decides how participants are named: where the room hides who they are, by occupant JIDs only.
     """
 
@@ -58,6 +63,7 @@ class Roster:
     room: JID
     guests: str = ""
     maximum: int | None = None
+    secret: str = ""
     subject: str = ""
     real_jids_are_public: bool = False
     occupants: tuple[Occupant, ...] = ()
@@ -82,7 +88,7 @@ class Roster:
             state="full",
             description=ConferenceDescription(
                 display_text=unescape_node(self.room.local),
-                subject=self.subject or None,
+                subject=self.subject[:MAX_SUBJECT] or None,
                 conf_uris=Uris(state="full", entries=tuple(uris)),
                 maximum_user_count=self.maximum,
                 available_media=AvailableMedia(entries=(Medium(label=_LABEL, type="audio", status="sendrecv"),)),
@@ -108,24 +114,37 @@ class Roster:
                     state="full",
                     display_text=occupant.nick if occupant else self._caller_name(calls[0][0]),
                     roles=Roles(entries=(_role(occupant),)),
-                    endpoints=tuple(self._endpoint(participant, entity) for participant, _ in calls),
+                    endpoints=self._endpoints([participant for participant, _ in calls], entity),
                 )
             )
         return tuple(users)
 
     def _user_entity(self, participant: Participant, occupant: Occupant | None) -> str:
+        peer = participant.peer
         if self.real_jids_are_public:
-            return participant.peer.bare.uri
+            if occupant is None or peer != occupant.jid:
+                return peer.uri if peer.bare == self.room else peer.bare.uri
+            return occupant.real_jid.bare.uri if occupant.real_jid is not None else occupant.jid.uri
         if occupant is not None:
             return occupant.jid.uri
-        return self.focus.with_resource(f"caller-{_digest(str(participant.peer.bare), self.focus)}").uri
+        caller = peer if peer.bare == self.room else peer.bare
+        return self.focus.with_resource(f"caller-{self._digest(str(caller))}").uri
 
-    def _endpoint(self, participant: Participant, user: str) -> Endpoint:
+    def _endpoints(self, participants: Iterable[Participant], user: str) -> tuple[Endpoint, ...]:
+        """Each with an entity of its own, also where one device calls twice."""
+        endpoints: dict[str, Endpoint] = {}
+        for participant in participants:
+            entity = participant.peer.uri if self.real_jids_are_public else user
+            if entity in endpoints or not self.real_jids_are_public:
+                entity = f"{entity}#{self._digest(str(participant.call))}"
+            endpoints[entity] = self._endpoint(participant, entity)
+        return tuple(endpoints.values())
+
+    def _endpoint(self, participant: Participant, entity: str) -> Endpoint:
         session = participant.session
-        hidden = f"{user}#{_digest(session.sid, self.focus)}"
         method: JoiningMethod = "dialed-out" if session.joining_method == "dialed-out" else "dialed-in"
         return Endpoint(
-            entity=participant.peer.uri if self.real_jids_are_public else hidden,
+            entity=entity,
             state="full",
             status=_status(session),
             joining_method=method,
@@ -142,15 +161,20 @@ class Roster:
         )
 
     def _caller_name(self, participant: Participant) -> str:
-        """A caller who is not in the room is shown as a telephone would: by the local part of the address."""
+        """A caller who is not in the room is shown as a telephone would: by the local part of the address.
+
+        Where the room hides who people are, not if that is a whole address in disguise (XEP-0106).
+        """
         peer = participant.peer
-        if not peer.local or peer.domain == self.guests:
+        if peer.bare == self.room:
+            return peer.resource or "Guest"
+        name = unescape_node(peer.local)
+        if not name or peer.domain == self.guests or ("@" in name and not self.real_jids_are_public):
             return "Guest"
-        return unescape_node(peer.local)
+        return name
 
-
-def _digest(text: str, salt: JID) -> str:
-    return hashlib.sha256(f"{salt}\0{text}".encode()).hexdigest()[:12]
+    def _digest(self, text: str) -> str:
+        return hashlib.sha256(f"{self.secret}\0{self.focus}\0{text}".encode()).hexdigest()[:12]
 
 
 def _role(occupant: Occupant | None) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from urllib.parse import unquote
+
+#: What an `xmpp:` URI has to spell in percents.
+_NOT_IN_URI = re.compile(r"""[\x00-\x20"#%<>?\[\\\]^`{|}\x7f]""")
 
 _ESCAPES = {
     " ": "\\20",
@@ -47,15 +52,16 @@ class JID:
 
     @property
     def uri(self) -> str:
-        """As an `xmpp:` URI, the way Rayo and RFC 4575 name entities."""
-        return f"xmpp:{self}"
+        """As an `xmpp:` URI (RFC 5122 section 2.3, letters beyond ASCII as they are): how Rayo and RFC 4575 name
+        entities."""
+        return "xmpp:" + _NOT_IN_URI.sub(lambda found: f"%{ord(found[0]):02X}", str(self))
 
     @classmethod
     def from_uri(cls, uri: str) -> JID:
         """Raises ValueError for anything but an `xmpp:` URI of one entity (or a plain JID)."""
         scheme, colon, rest = uri.partition(":")
         if colon and scheme.lower() == "xmpp":
-            return cls.parse(rest.partition("?")[0])
+            return cls.parse(unquote(re.split("[?#]", rest, maxsplit=1)[0], errors="strict"))
         if colon and "@" not in scheme and "." not in scheme and "/" not in scheme:
             raise ValueError(f"not an xmpp: URI: {uri[:80]!r}")
         return cls.parse(uri)

@@ -1,0 +1,25 @@
+"""A meeting for each test, which ends cleanly."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from focus.conference.policy import Policy
+
+from .scene import Meeting
+
+EAGER = Policy(strangers=True, linger=3600.0, entry_wait=3600.0, coalesce=0.0)
+
+
+@pytest.fixture
+def policy(request: pytest.FixtureRequest) -> Policy:
+    """`@pytest.mark.parametrize("policy", [...])` changes it."""
+    return EAGER
+
+
+@pytest.fixture
+async def meeting(policy: Policy) -> AsyncIterator[Meeting]:
+    meeting = Meeting(policy)
+    await meeting.start()
+    yield meeting
+    await meeting.stop()
