@@ -108,7 +108,7 @@ class Notification:
 
     def _try_again(self, delay: float) -> float:
         """What could not be delivered is sent again, after twice the time."""
-        self._changed.set()
+        self.changed(force=True)
         return min(max(2 * delay, 0.5), LONGEST_DELAY)
 
     def full(self) -> ConferenceInfo:

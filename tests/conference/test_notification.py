@@ -187,6 +187,15 @@ async def test_a_participant_who_was_offline_for_a_while_is_told_when_back(scene
     assert scene.peer.versions() == [1, 2, 3]
 
 
+async def test_what_must_be_said_again_is_said_until_it_arrives(scene: Scene) -> None:
+    """As after a restart of the server, when we are back before the participant is."""
+    scene.say("first")
+    await scene.hears("first")
+    scene.peer.answers = [not_sent, raising(ServiceUnavailable())]
+    scene.say("first", force=True)
+    await scene.hears("first", "first", "first")
+
+
 async def test_what_did_not_leave_has_no_version(scene: Scene) -> None:
     scene.peer.answers = [not_sent]
     scene.say("first")
