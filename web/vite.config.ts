@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -5,5 +6,10 @@ export default defineConfig({
   base: '/',
   build: { target: 'es2022', modulePreload: false, assetsInlineLimit: 0, reportCompressedSize: false },
   server: { proxy: { '/config.json': 'http://127.0.0.1:8080', '/xmpp-websocket': { target: 'ws://127.0.0.1:8080', ws: true } } },
-  test: { environment: 'jsdom', include: ['tests/**/*.test.ts'] },
+  test: {
+    environment: 'jsdom',
+    include: ['tests/**/*.test.ts'],
+    // What Strophe has for node wants a websocket package; the tests take what the browser takes.
+    alias: { 'strophe.js': fileURLToPath(new URL('node_modules/strophe.js/dist/strophe.esm.js', import.meta.url)) },
+  },
 });

@@ -95,8 +95,7 @@ function settled(tree: Tree): Tree {
 }
 
 function stateless(attributes: Readonly<Record<string, string>>): Record<string, string> {
-  const { state: _state, ...rest } = attributes;
-  return rest;
+  return Object.fromEntries(Object.entries(attributes).filter(([name]) => name !== 'state'));
 }
 
 /** `base` after an element with state partial. */

@@ -165,8 +165,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     }
     const old = this.microphone;
     this.listenTo(opened);
-    const calls = new Set([this.visit?.call, this.audible?.call]);
-    await Promise.all(Array.from(calls, (call) => call?.replaceMicrophone(opened)));
+    for (const visit of new Set([this.visit, this.audible])) await visit?.call.replaceMicrophone(opened);
     stop(old);
   }
 

@@ -48,21 +48,23 @@ export class FocusMicrophones extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     void this.list();
-    navigator.mediaDevices?.addEventListener('devicechange', this.list);
+    if ('mediaDevices' in navigator) navigator.mediaDevices.addEventListener('devicechange', this.changed);
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    navigator.mediaDevices?.removeEventListener('devicechange', this.list);
+    if ('mediaDevices' in navigator) navigator.mediaDevices.removeEventListener('devicechange', this.changed);
   }
 
-  private readonly list = async (): Promise<void> => {
+  private readonly changed = (): void => void this.list();
+
+  private async list(): Promise<void> {
     try {
       this.devices = await listMicrophones();
     } catch {
       this.devices = [];
     }
-  };
+  }
 
   /** Opens the microphone for a moment, so that the browser asks for permission and then names them all. */
   private async find(): Promise<void> {

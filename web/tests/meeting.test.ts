@@ -1,0 +1,357 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Meeting, type View } from '../src/meeting';
+import { strings } from '../src/strings';
+import { FakeMediaStream, FakePeerConnection, FakeStream, enterRoom, information, installMedia, letIn } from './fakes';
+
+const FOCUS = 'tea@focus.example';
+const CONFIG = { domain: 'example', guests: 'guest.example', rooms: 'rooms.example', focus: 'focus.example', websocket: '/xmpp-websocket', title: '' };
+const ANN = { nick: 'Ann', source: 1 };
+const BOB = { nick: 'Bob', source: 2 };
+const PEOPLE = [ANN, BOB];
+
+let streams: FakeStream[] = [];
+let reachable = true;
+
+function meeting(): Meeting {
+  return new Meeting({
+    service: 'https://meet.example',
+    room: 'tea',
+    node: 'tea',
+    openStream: () => {
+      if (!reachable) return Promise.reject(new Error('refused'));
+      const stream = new FakeStream();
+      stream.jid = `guest${streams.length}@guest.example/page`;
+      streams.push(stream);
+      return Promise.resolve(stream);
+    },
+  });
+}
+
+function stream(index = streams.length - 1): FakeStream {
+  const found = streams[index];
+  if (!found) throw new Error('no stream was opened');
+  return found;
+}
+
+function until(subject: Meeting, holds: (view: View) => boolean): Promise<View> {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (!holds(subject.view)) return;
+      subject.removeEventListener('change', look);
+      resolve(subject.view);
+    };
+    subject.addEventListener('change', look);
+    look();
+  });
+}
+
+async function opened(count: number): Promise<FakeStream> {
+  await vi.waitFor(() => expect(streams).toHaveLength(count), { timeout: 4000 });
+  return stream();
+}
+
+/** Ann, talking with Bob. */
+async function talking(): Promise<{ subject: Meeting; sid: string }> {
+  const subject = meeting();
+  const done = subject.join('Ann', '');
+  const sid = await letIn(await opened(1));
+  await done;
+  stream().receive(information(sid, 1, PEOPLE));
+  return { subject, sid };
+}
+
+beforeEach(() => {
+  streams = [];
+  reachable = true;
+  installMedia();
+  vi.stubGlobal('fetch', () => Promise.resolve(new Response(JSON.stringify(CONFIG))));
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+describe('joining', () => {
+  it('does all steps in their order', async () => {
+    const { subject } = await talking();
+    const order = stream()
+      .sent.map((stanza) => {
+        const [content] = stanza.children;
+        return `${stanza.localName} ${stanza.getAttribute('to') ?? ''} ${content?.getAttribute('action') ?? content?.localName ?? ''}`;
+      })
+      .slice(0, 4);
+    expect(order).toEqual([
+      `presence ${FOCUS} c`,
+      `message ${FOCUS} propose`,
+      'presence tea@rooms.example/Ann c',
+      `iq ${FOCUS}/focus session-initiate`,
+    ]);
+    expect(subject.view).toMatchObject({ phase: 'joined', signalling: 'online', media: 'connected', title: 'tea' });
+    expect(subject.view.audio).not.toBeNull();
+    expect(FakePeerConnection.last.remote).toContain('a=setup:active');
+  });
+
+  it('shows everybody, ourselves first', async () => {
+    const { subject } = await talking();
+    expect(subject.view.participants.map(({ name, self }) => [name, self])).toEqual([
+      ['Ann', true],
+      ['Bob', false],
+    ]);
+  });
+
+  it('tells of a name that was taken', async () => {
+    const subject = meeting();
+    const done = subject.join('Ann', '');
+    const line = await opened(1);
+    const proposal = await line.next('propose');
+    const sid = proposal.querySelector('propose')?.getAttribute('id') ?? '';
+    line.receive(`<message from='${FOCUS}/focus' type='chat'><proceed xmlns='urn:xmpp:jingle-message:0' id='${sid}'/></message>`);
+    await line.next('presence[to="tea@rooms.example/Ann"]');
+    line.receive(`<presence type='error' from='tea@rooms.example/Ann'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>`);
+    await line.next('presence[to="tea@rooms.example/Ann (2)"]');
+    enterRoom(line, 'tea@rooms.example/Ann (2)');
+    await line.next('jingle[action=session-initiate]');
+    subject.leave();
+    await done;
+    expect(subject.view.phase).toBe('idle');
+  });
+
+  it('fails without a microphone', async () => {
+    installMedia(() => Promise.reject(new DOMException('no', 'NotAllowedError')));
+    const subject = meeting();
+    await subject.join('Ann', '');
+    expect(subject.view).toMatchObject({ phase: 'failed', failure: { code: 'microphone-refused' } });
+    expect(subject.view.notice.text).toBe(strings.failures['microphone-refused'].title);
+    expect(streams).toHaveLength(0);
+  });
+
+  it('fails without a server, and can be tried again', async () => {
+    reachable = false;
+    const subject = meeting();
+    await subject.join('Ann', '');
+    expect(subject.view).toMatchObject({ phase: 'failed', failure: { code: 'server' } });
+    reachable = true;
+    const done = subject.join('Ann', '');
+    await letIn(await opened(1));
+    await done;
+    expect(subject.view.phase).toBe('joined');
+  });
+
+  it.each([
+    ["<reason xmlns='urn:xmpp:jingle:1'><busy/></reason>", 'full'],
+    ["<reason xmlns='urn:xmpp:jingle:1'><decline/><text>Not today</text></reason>", 'declined'],
+  ])('is refused with %s', async (reason, code) => {
+    const subject = meeting();
+    const done = subject.join('Ann', '');
+    const line = await opened(1);
+    const sid = (await line.next('propose')).querySelector('propose')?.getAttribute('id') ?? '';
+    line.receive(`<message from='${FOCUS}/focus' type='chat'><reject xmlns='urn:xmpp:jingle-message:0' id='${sid}'>${reason}</reject></message>`);
+    await done;
+    expect(subject.view.failure?.code).toBe(code);
+    expect(line.closed).toBe(true);
+    expect(line.sent.some((each) => each.querySelector('retract'))).toBe(false);
+  });
+
+  it('fails when nobody is at the address', async () => {
+    const subject = meeting();
+    const done = subject.join('Ann', '');
+    const line = await opened(1);
+    const id = (await line.next('propose')).getAttribute('id') ?? '';
+    line.receive(`<message type='error' from='${FOCUS}' id='${id}'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`);
+    await done;
+    expect(subject.view.failure?.code).toBe('focus');
+  });
+
+  it('takes no word of strangers', async () => {
+    const subject = meeting();
+    const done = subject.join('Ann', '');
+    const line = await opened(1);
+    const sid = (await line.next('propose')).querySelector('propose')?.getAttribute('id') ?? '';
+    for (const [from, id] of [
+      ['evil@example/x', sid],
+      [`${FOCUS}/focus`, 'other'],
+    ])
+      expect(line.receive(`<message from='${from}' type='chat'><proceed xmlns='urn:xmpp:jingle-message:0' id='${id}'/></message>`)).toBe(false);
+    expect(subject.view.progress).toBe('calling');
+    subject.leave();
+    await done;
+    expect(line.sent.at(-1)?.querySelector('retract')?.getAttribute('id')).toBe(sid);
+  });
+});
+
+describe('in the meeting', () => {
+  it('mute is a silent track, and said to the focus', async () => {
+    const { subject, sid } = await talking();
+    subject.setMuted(true);
+    const info = await stream().next('mute');
+    expect(info.querySelector('jingle')?.getAttribute('sid')).toBe(sid);
+    expect(info.querySelector('mute')?.getAttribute('name')).toBe('0');
+    expect(subject.view.participants[0]).toMatchObject({ self: true, muted: true });
+    subject.setMuted(false);
+    await stream().next('unmute');
+    expect(subject.view.muted).toBe(false);
+  });
+
+  it('others are muted, gone and back as the documents say', async () => {
+    const { subject, sid } = await talking();
+    stream().receive(information(sid, 2, [ANN, { nick: 'Bob', source: 2, media: 'recvonly' }]));
+    expect(subject.view.participants[1]).toMatchObject({ name: 'Bob', muted: true });
+    stream().receive(information(sid, 3, [ANN]));
+    expect(subject.view.notice.text).toBe('Bob has left');
+    stream().receive(information(sid, 4, [...PEOPLE, { nick: 'Cid', source: 3, status: 'alerting' }]));
+    expect(subject.view.notice.text).toBe('Bob has joined');
+    expect(subject.view.participants.map(({ name, status }) => `${name} ${status}`)).toEqual(['Ann connected', 'Bob connected', 'Cid ringing']);
+  });
+
+  it('a moderator may mute us', async () => {
+    const { subject, sid } = await talking();
+    stream().receive(information(sid, 2, [{ nick: 'Ann', source: 1, status: 'muted-via-focus', media: 'recvonly' }, BOB]));
+    expect(subject.view.participants[0]).toMatchObject({ self: true, muted: true, mutedByFocus: true });
+    expect(subject.view.notice.text).toBe(strings.youMutedByFocus);
+    expect(subject.view.muted).toBe(false);
+  });
+
+  it('who is in the mix speaks', async () => {
+    const { subject } = await talking();
+    FakePeerConnection.last.sources = [{ source: 2, timestamp: 1 }];
+    FakePeerConnection.last.level = 0.5;
+    await until(subject, ({ participants }) => participants.length === 2 && participants.every(({ speaking }) => speaking));
+    FakePeerConnection.last.level = 0;
+    await until(subject, ({ participants }) => participants.every(({ speaking }) => !speaking));
+  });
+
+  it('every document is answered, and a gap is asked about', async () => {
+    const { subject, sid } = await talking();
+    const line = stream();
+    await line.next('iq[id=coin1][type=result]');
+    const partial = information(sid, 5, [ANN]).replace("state='full' version", "state='partial' version");
+    line.receive(partial);
+    const refusal = await line.next('iq[id=coin5]');
+    expect(refusal.getAttribute('type')).toBe('error');
+    expect(refusal.querySelector('unexpected-request')).not.toBeNull();
+    const question = await line.next('iq[type=get] conference-info');
+    expect(question.querySelector('conference-info')?.getAttribute('sid')).toBe(sid);
+    line.receive(
+      information(sid, 6, [ANN, { nick: 'Cid', source: 3 }])
+        .replace("type='set'", "type='result'")
+        .replace("id='coin6'", `id='${question.getAttribute('id') ?? ''}'`),
+    );
+    await until(subject, ({ participants }) => participants.some(({ name }) => name === 'Cid'));
+    line.receive(information('other', 7, []));
+    expect((await line.next('iq[id=coin7]')).querySelector('item-not-found')).not.toBeNull();
+    expect(subject.view.participants).toHaveLength(2);
+  });
+
+  it('the subject of the room is its title', async () => {
+    const { subject } = await talking();
+    stream().receive("<message type='groupchat' from='tea@rooms.example/Bob'><subject>Tea time</subject></message>");
+    expect(subject.view.title).toBe('Tea time');
+    stream().receive("<message type='groupchat' from='tea@rooms.example/Bob'><subject/></message>");
+    expect(subject.view.title).toBe('tea');
+  });
+
+  it('questions of others are answered', async () => {
+    await talking();
+    const line = stream();
+    line.receive("<iq type='get' id='d1' from='focus.example'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+    expect((await line.next('iq[id=d1]')).querySelector('feature[var="urn:xmpp:coin:1"]')).not.toBeNull();
+    line.receive("<iq type='get' id='d2' from='focus.example'><query xmlns='http://jabber.org/protocol/disco#info' node='x'/></iq>");
+    expect((await line.next('iq[id=d2]')).querySelector('item-not-found')).not.toBeNull();
+    line.receive("<iq type='get' id='p1' from='guest.example'><ping xmlns='urn:xmpp:ping'/></iq>");
+    expect((await line.next('iq[id=p1]')).getAttribute('type')).toBe('result');
+    line.receive(`<iq type='set' id='j1' from='evil@example/x'><jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='x'/></iq>`);
+    expect((await line.next('iq[id=j1]')).querySelector('unknown-session')).not.toBeNull();
+    line.receive("<message from='bob@example/x' type='chat'><propose xmlns='urn:xmpp:jingle-message:0' id='i1'/></message>");
+    expect((await line.next('reject')).getAttribute('to')).toBe('bob@example/x');
+  });
+
+  it('another microphone takes over', async () => {
+    const { subject } = await talking();
+    const connection = FakePeerConnection.last;
+    subject.setMuted(true);
+    const other = new FakeMediaStream();
+    navigator.mediaDevices.getUserMedia = () => Promise.resolve(other as unknown as MediaStream);
+    await subject.useMicrophone('usb');
+    expect(connection.replaced).toBe(other.tracks[0]);
+    expect(other.tracks[0]?.enabled).toBe(false);
+    subject.setMuted(false);
+    expect(other.tracks[0]?.enabled).toBe(true);
+    subject.leave();
+    expect(other.tracks[0]?.stopped).toBe(true);
+  });
+});
+
+describe('leaving', () => {
+  it('says goodbye in every way at once', async () => {
+    const { subject, sid } = await talking();
+    const before = stream().sent.length;
+    subject.leave();
+    const words = stream().sent.slice(before);
+    expect(words.map((each) => each.localName)).toEqual(['iq', 'message', 'presence']);
+    expect(words[0]?.querySelector('jingle[action=session-terminate] > reason > success')).not.toBeNull();
+    expect(words[1]?.querySelector('finish')?.getAttribute('id')).toBe(sid);
+    expect([words[2]?.getAttribute('to'), words[2]?.getAttribute('type')]).toEqual(['tea@rooms.example/Ann', 'unavailable']);
+    expect(stream().closed).toBe(true);
+    expect(subject.view).toMatchObject({ phase: 'left', participants: [], audio: null });
+    expect(FakePeerConnection.last.connectionState).toBe('closed');
+  });
+
+  it.each([
+    ["<x xmlns='http://jabber.org/protocol/muc#user'><item/><status code='307'/><status code='110'/></x>", 'kicked'],
+    ["<x xmlns='http://jabber.org/protocol/muc#user'><item/><destroy/><status code='110'/></x>", 'destroyed'],
+  ])('is not always our choice: %s', async (content, code) => {
+    const { subject } = await talking();
+    stream().receive(`<presence type='unavailable' from='tea@rooms.example/Ann'>${content}</presence>`);
+    expect(subject.view).toMatchObject({ phase: 'failed', failure: { code } });
+    expect(stream().closed).toBe(true);
+  });
+
+  it('happens when the focus ends the call', async () => {
+    const { subject, sid } = await talking();
+    stream().receive(`<iq type='set' id='t1' from='${FOCUS}/focus'><jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='${sid}'><reason><success/></reason></jingle></iq>`);
+    expect((await stream().next('iq[id=t1]')).getAttribute('type')).toBe('result');
+    expect(subject.view).toMatchObject({ phase: 'failed', failure: { code: 'ended' } });
+  });
+});
+
+describe('a lost server', () => {
+  it('takes nothing from what is heard, and is come back to', async () => {
+    const { subject } = await talking();
+    const first = FakePeerConnection.last;
+    subject.setMuted(true);
+    stream().close();
+    await until(subject, ({ signalling }) => signalling === 'waiting');
+    expect(subject.view).toMatchObject({ phase: 'joined', media: 'connected' });
+    expect(subject.view.participants).toHaveLength(2);
+    expect(first.connectionState).toBe('connected');
+
+    const second = await opened(2);
+    const sid = await letIn(second);
+    const view = await until(subject, ({ signalling }) => signalling === 'online');
+    expect(view.phase).toBe('joined');
+    expect(first.connectionState).toBe('closed');
+    expect(FakePeerConnection.last.connectionState).toBe('connected');
+    await second.next('mute');
+    second.receive(information(sid, 1, PEOPLE));
+    expect(subject.view.participants.map(({ name, self }) => `${name} ${self}`)).toEqual(['Ann true', 'Bob false']);
+  });
+
+  it('is given up when we leave meanwhile', async () => {
+    const { subject } = await talking();
+    reachable = false;
+    stream().close();
+    await until(subject, ({ signalling }) => signalling === 'waiting');
+    subject.leave();
+    expect(subject.view.phase).toBe('left');
+    expect(FakePeerConnection.last.connectionState).toBe('closed');
+  });
+});
+
+it('a call whose media fails is made again', async () => {
+  const { subject } = await talking();
+  FakePeerConnection.last.become('disconnected');
+  expect(subject.view.media).toBe('interrupted');
+  FakePeerConnection.last.become('failed');
+  expect(stream(0).closed).toBe(true);
+  await letIn(await opened(2));
+  await until(subject, ({ signalling, media }) => signalling === 'online' && media === 'connected');
+  expect(subject.view.phase).toBe('joined');
+});
