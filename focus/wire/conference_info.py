@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from pydantic_xml import attr, element
 
-from focus.wire.base import Address, Element, Text, Token
+from focus.wire.base import Address, Element, Name, Text, Token
 
 CONFERENCE_INFO: Final = "urn:ietf:params:xml:ns:conference-info"
 
@@ -49,7 +49,7 @@ class Medium(_Part, tag="entry", ns="", nsmap={"": CONFERENCE_INFO}):
 
     label: Token = attr()
     display_text: Text | None = element(tag="display-text", default=None)
-    type: Token = element(tag="type")
+    type: Name = element(tag="type")
     status: MediaStatus | None = element(tag="status", default=None)
 
 
@@ -111,7 +111,7 @@ class Endpoint(_Part, tag="endpoint", ns="", nsmap={"": CONFERENCE_INFO}):
 
 
 class Roles(_Part, tag="roles", ns="", nsmap={"": CONFERENCE_INFO}):
-    entries: tuple[Token, ...] = element(tag="entry", default=())
+    entries: tuple[Name, ...] = element(tag="entry", default=())
 
 
 class User(_Part, tag="user", ns="", nsmap={"": CONFERENCE_INFO}):
