@@ -87,7 +87,6 @@ async def shoot(page: Page, origin: str, folder: Path, look: str) -> None:
 
 
 async def main(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     origin = "http://localhost:4173"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
@@ -107,15 +106,20 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    pictures = Path(sys.argv[1])
+    pictures.mkdir(parents=True, exist_ok=True)
     server = subprocess.Popen(
-        ["node_modules/.bin/vite", "preview", "--port", "4173", "--strictPort"], cwd=WEB, stdout=subprocess.PIPE, text=True
+        ["node_modules/.bin/vite", "preview", "--port", "4173", "--strictPort"],
+        cwd=WEB,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert server.stdout is not None
         while "Local" not in server.stdout.readline():
             assert server.poll() is None
         urllib.request.urlopen("http://localhost:4173/")
-        asyncio.run(main(Path(sys.argv[1])))
+        asyncio.run(main(pictures))
     finally:
         server.terminate()
         server.wait()

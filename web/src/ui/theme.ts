@@ -44,7 +44,7 @@ export const theme = css`
       --text-soft: var(--focus-text-soft, #9dadaa);
       --line: var(--focus-line, #2b3634);
       --line-strong: var(--focus-line-strong, #6d7d7a);
-      --danger: var(--focus-danger, #e5484d);
+      --danger: var(--focus-danger, #cc3940);
       --danger-strong: var(--focus-danger-strong, #f2666a);
       --danger-soft: var(--focus-danger-soft, #3b1719);
       --warning-soft: var(--focus-warning-soft, #382a10);
@@ -127,7 +127,7 @@ export const theme = css`
     color: #fff;
   }
   .danger:hover {
-    background: var(--danger-strong);
+    background: color-mix(in srgb, var(--danger) 86%, #000);
   }
   .link {
     min-height: 0;
