@@ -29,7 +29,7 @@ from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, parse_message
-from focus.wire.rayo import COMMANDS, RAYO, Event
+from focus.wire.rayo import COMMANDS, RAYO, End, Event
 from focus.wire.stanzas import ERROR, MESSAGE, PRESENCE, Disconnected, stanza
 from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import Discovery
@@ -81,11 +81,15 @@ class Outbox:
             raise Interrupted(str(error)) from error
 
     def event(self, sender: JID, to: JID, event: Event) -> None:
-        """A Rayo event: directed presence with the time of its origin (XEP-0327 section 5.3, XEP-0203)."""
+        """A Rayo event: directed presence with the time of its origin (XEP-0327 section 5.3, XEP-0203).
+
+        The end of a call is its going offline (section 6.6.4).
+        """
         now = datetime.now(UTC)
         stamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
         delay = ET.Element(f"{{{DELAY}}}delay", {"stamp": stamp, "from": str(sender.domain)})
-        self.send(stanza(PRESENCE, sender, to, None, event.to_element(), delay))
+        kind = "unavailable" if isinstance(event, End) else None
+        self.send(stanza(PRESENCE, sender, to, kind, event.to_element(), delay))
 
     def send(self, tree: ET.Element) -> None:
         if self.connection is not None:
@@ -95,7 +99,8 @@ class Outbox:
 class Binding:
     """Takes every stanza to whom it concerns (`focus.xmpp.connection.StanzaHandler`)."""
 
-    def __init__(self, server: Server, outbox: Outbox) -> None:
+    def __init__(self, server: Server, outbox: Outbox, *, grace: float = GRACE) -> None:
+        self._grace = grace
         self._server = server
         self._outbox = outbox
         self.documents: Documents | None = None
@@ -183,7 +188,7 @@ class Binding:
 
     async def _peer_unavailable(self, peer: JID) -> None:
         before = self.interruptions
-        await asyncio.sleep(GRACE)
+        await asyncio.sleep(self._grace)
         if self.interruptions == before:
             self._server.peer_unavailable(peer)
 

@@ -1,0 +1,336 @@
+"""Stanzas become commands and sessions, events and documents become stanzas; what is bad is refused, never echoed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from focus.rayo.addresses import Addresses
+from focus.rayo.server import Limits, Server
+from focus.wire.base import serialize
+from focus.wire.conditions import (
+    BadRequest,
+    FeatureNotImplemented,
+    ItemNotFound,
+    NotAuthorized,
+    NotTheOwner,
+    ServiceUnavailable,
+    StanzaError,
+    UnknownSession,
+)
+from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
+from focus.wire.jid import JID
+from focus.wire.jingle import Jingle
+from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
+from focus.wire.rayo import End, Joined, Offer
+from focus.wire.stanzas import Disconnected
+from focus.xmpp.binding import Binding, Interrupted, NotSent, Outbox
+from tests.rayo.scene import DOMAIN, ROOMS, FakePlane, Takers, eventually, settled
+
+ALICE = "alice@example.org/desk"
+OWNER = JID.parse("juliet@example.org/balcony")
+ADMIN = "admin@example.org/rayo"
+
+
+class FakeConnection:
+    """What the binding needs of `focus.xmpp.connection.Connection`: keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.sent: list[ET.Element] = []
+        self.answer: Exception | None = None
+        self.asked: list[ET.Element] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, tree: ET.Element) -> None:
+        self.sent.append(ET.fromstring(serialize(tree)))
+
+    async def iq(self, sender: JID, to: JID, type: str, child: ET.Element | None) -> ET.Element:
+        assert child is not None
+        self.asked.append(ET.fromstring(serialize(child)))
+        if self.answer is not None:
+            raise self.answer
+        return ET.Element("iq")
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def idle(self) -> None:
+        await asyncio.gather(*self._tasks)
+
+
+class Scene:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.connection = FakeConnection()
+        self.outbox = Outbox()
+        self.outbox.connection = self.connection  # type: ignore[assignment]
+        self.takers = Takers()
+        self.takers.parties = [OWNER]
+        self.server = Server(
+            Addresses(DOMAIN, ROOMS),
+            FakePlane(),  # type: ignore[arg-type]
+            outbox=self.outbox,
+            events=self.outbox,
+            dialect=self._dialect,
+            controllers=frozenset({JID.parse(ADMIN).bare}),
+            limits=limits,
+        )
+        self.server.application = self.takers
+        self.binding = Binding(self.server, self.outbox, grace=0.0)
+        self._task = asyncio.create_task(self.server.run())
+
+    async def _dialect(self, peer: JID) -> Dialect | None:
+        return JMI_0
+
+    async def stop(self) -> None:
+        self.server.close()
+        await self._task
+        await self.connection.idle()
+
+    def message(self, child: str, *, to: str = f"tea@{DOMAIN}", sender: str = ALICE, type: str = "chat") -> None:
+        self.binding.message(
+            ET.fromstring(
+                f"<message xmlns='jabber:client' from='{sender}' to='{to}' type='{type}' id='m1'>{child}</message>"
+            )
+        )
+
+    def propose(self, id: str = "s1", *, dialect: str = JMI_0, more: str = "", **addresses: str) -> None:
+        self.message(
+            f"<propose xmlns='{dialect}' id='{id}'>"
+            f"<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose>{more}",
+            **addresses,
+        )
+
+    async def iq(
+        self, child: str, *, to: str = f"tea@{DOMAIN}/focus", sender: str = ALICE, type: str = "set"
+    ) -> ET.Element | None:
+        return await self.binding.iq(
+            ET.fromstring(f"<iq xmlns='jabber:client' from='{sender}' to='{to}' type='{type}' id='i1'>{child}</iq>")
+        )
+
+    def texts(self) -> list[str]:
+        return [ET.tostring(tree, "unicode") for tree in self.connection.sent]
+
+    def offered(self) -> JID:
+        (call,) = self.server.directory.calls()
+        return call.address
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    scene = Scene()
+    await asyncio.sleep(0)
+    yield scene
+    await scene.stop()
+
+
+# --- invitations ---
+
+
+async def test_a_proposal_is_offered_as_an_event(scene: Scene) -> None:
+    scene.propose()
+    (presence,) = scene.connection.sent
+    assert presence.get("from") == str(scene.offered())
+    assert presence.get("to") == str(OWNER)
+    assert presence.get("type") is None
+    offer, delay = presence
+    assert Offer.parse(offer) == Offer(to=f"xmpp:tea@{DOMAIN}", from_=f"xmpp:{ALICE}")
+    assert delay.tag == "{urn:xmpp:delay}delay"
+    assert (delay.get("stamp") or "").endswith("Z")
+
+
+async def test_a_receipt_is_given_for_what_was_received(scene: Scene) -> None:
+    scene.propose(more="<request xmlns='urn:xmpp:receipts'/>")
+    receipt = scene.connection.sent[0]
+    assert (receipt.get("from"), receipt.get("to")) == (f"tea@{DOMAIN}/focus", ALICE)
+    assert receipt[0].attrib == {"id": "m1"}
+
+
+@pytest.mark.parametrize("dialect", [JMI_0, JMI_1])
+async def test_who_cannot_be_called_says_so_in_the_dialect_of_the_caller(scene: Scene, dialect: str) -> None:
+    scene.propose(to=f"{DOMAIN}/focus", dialect=dialect)
+    (message,) = scene.connection.sent
+    assert (message.get("type"), message[0].tag) == ("chat", f"{{{dialect}}}reject")
+
+
+async def test_no_line_is_busy() -> None:
+    scene = Scene(Limits(calls=0))
+    await asyncio.sleep(0)
+    scene.propose()
+    (text,) = scene.texts()
+    assert "busy" in text
+    await scene.stop()
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        f"<propose xmlns='{JMI_0}'/>",
+        f"<propose xmlns='{JMI_0}' id=''/>",
+        f"<proceed xmlns='{JMI_1}' id='{'x' * 2000}'/>",
+    ],
+)
+async def test_a_bad_invitation_is_refused_and_one_from_a_room_is_not_answered(scene: Scene, child: str) -> None:
+    scene.message(child)
+    (error,) = scene.connection.sent
+    assert error.get("type") == "error"
+    assert error.find(".//{urn:ietf:params:xml:ns:xmpp-stanzas}bad-request") is not None
+    scene.message(child, sender=f"tea@{ROOMS}/romeo", to=f"focus@{DOMAIN}/tea")
+    assert len(scene.connection.sent) == 1
+
+
+@pytest.mark.parametrize("type", ["error", "groupchat"])
+async def test_errors_and_what_is_said_in_rooms_are_no_invitations(scene: Scene, type: str) -> None:
+    scene.propose(type=type)
+    assert scene.connection.sent == []
+    assert not list(scene.server.directory.calls())
+
+
+async def test_a_message_without_invitation_is_nobodys(scene: Scene) -> None:
+    scene.message("<body>hello</body>")
+    scene.message("", to="")
+    assert scene.connection.sent == []
+
+
+async def test_an_invitation_that_nobody_knows_is_dropped(scene: Scene) -> None:
+    for name in ("ringing", "proceed", "reject", "retract", "finish"):
+        scene.message(f"<{name} xmlns='{JMI_0}' id='unknown'/>")
+    assert scene.connection.sent == []
+
+
+# --- IQs ---
+
+
+async def test_sessions_that_nobody_knows_are_unknown(scene: Scene) -> None:
+    with pytest.raises(UnknownSession):
+        await scene.iq("<jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='x'/>")
+
+
+@pytest.mark.parametrize(
+    ("child", "refusal"),
+    [
+        ("<jingle xmlns='urn:xmpp:jingle:1' action='dance' sid='x'/>", BadRequest),
+        ("<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate'/>", BadRequest),
+        ("<x xmlns='urn:x'/>", ServiceUnavailable),
+        ("<answer xmlns='urn:xmpp:rayo:1'/>", ItemNotFound),
+        ("<teleport xmlns='urn:xmpp:rayo:1'/>", FeatureNotImplemented),
+        ("<answer xmlns='urn:xmpp:rayo:1' quickly='true'/>", FeatureNotImplemented),
+        ("<join xmlns='urn:xmpp:rayo:1'/>", BadRequest),
+        ("<watch xmlns='urn:focus-conference:session:0'/>", ServiceUnavailable),
+        ("", BadRequest),
+        ("<a xmlns='urn:x'/><b xmlns='urn:x'/>", BadRequest),
+    ],
+)
+async def test_what_is_refused(scene: Scene, child: str, refusal: type[StanzaError]) -> None:
+    with pytest.raises(refusal):
+        await scene.iq(child)
+
+
+async def test_a_get_commands_nothing(scene: Scene) -> None:
+    for child in (
+        "<jingle xmlns='urn:xmpp:jingle:1' action='session-info' sid='x'/>",
+        "<dial xmlns='urn:xmpp:rayo:1'/>",
+    ):
+        with pytest.raises(ServiceUnavailable):
+            await scene.iq(child, type="get", sender=ADMIN, to=DOMAIN)
+
+
+async def test_a_dial_is_answered_with_a_reference(scene: Scene) -> None:
+    dial = "<dial xmlns='urn:xmpp:rayo:1' to='xmpp:alice@example.org'/>"
+    with pytest.raises(NotAuthorized):
+        await scene.iq(dial, to=DOMAIN)
+    reference = await scene.iq(dial, to=DOMAIN, sender=ADMIN)
+    assert reference is not None
+    assert reference.get("uri") == scene.offered().uri
+    await eventually(lambda: bool(scene.connection.sent))
+    (propose,) = scene.connection.sent
+    assert propose.get("type") == "chat"
+    assert propose.get("to") == "alice@example.org"
+    assert propose.get("id")
+    assert [child.tag for child in propose] == [f"{{{JMI_0}}}propose", "{urn:xmpp:hints}store"]
+
+
+async def test_commands_and_the_end_of_a_call(scene: Scene) -> None:
+    scene.propose()
+    call = str(scene.offered())
+    with pytest.raises(NotTheOwner):
+        await scene.iq("<answer xmlns='urn:xmpp:rayo:1'/>", to=call)
+    assert await scene.iq("<answer xmlns='urn:xmpp:rayo:1'/>", to=call, sender=str(OWNER)) is None
+    assert await scene.iq("<hangup xmlns='urn:xmpp:rayo:1'/>", to=call, sender=str(OWNER)) is None
+    await eventually(lambda: not list(scene.server.directory.calls()))
+    end = next(tree for tree in scene.connection.sent if tree.find(End.qualified_tag()) is not None)
+    assert end.get("type") == "unavailable"  # XEP-0327 section 6.6.4
+
+
+async def test_an_event_of_an_ordinary_kind_is_available_presence(scene: Scene) -> None:
+    scene.outbox.event(JID("call", DOMAIN), OWNER, Joined(mixer_name="tea"))
+    assert scene.connection.sent[0].get("type") is None
+
+
+class Archive:
+    def document_for(self, focus: JID, peer: JID, sid: str) -> ConferenceInfo | None:
+        known = (str(focus), str(peer), sid) == (f"tea@{DOMAIN}/focus", ALICE, "s1")
+        return ConferenceInfo(entity=f"xmpp:tea@{DOMAIN}", version=3, sid=sid) if known else None
+
+
+async def test_a_document_is_given_to_who_asks(scene: Scene) -> None:
+    question = f"<conference-info xmlns='{CONFERENCE_INFO}' entity='xmpp:tea@{DOMAIN}' sid='{{}}'/>"
+    with pytest.raises(ItemNotFound):
+        await scene.iq(question.format("s1"), type="get")
+    scene.binding.documents = Archive()
+    answer = await scene.iq(question.format("s1"), type="get")
+    assert answer is not None
+    assert answer.get("version") == "3"
+    with pytest.raises(ItemNotFound):
+        await scene.iq(question.format("s2"), type="get")
+
+
+# --- the connection ---
+
+
+async def test_what_cannot_be_asked_and_what_was_cut_off_differ(scene: Scene) -> None:
+    jingle = Jingle.parse(ET.fromstring("<jingle xmlns='urn:xmpp:jingle:1' action='session-info' sid='s'/>"))
+    ours, theirs = JID("tea", DOMAIN, "focus"), JID.parse(ALICE)
+    scene.connection.answer = Disconnected("the session ended")
+    with pytest.raises(Interrupted) as interrupted:
+        await scene.outbox.iq_set(ours, theirs, jingle)
+    scene.connection.connected = False
+    with pytest.raises(NotSent) as not_sent:
+        await scene.outbox.iq_set(ours, theirs, jingle)
+    assert len(scene.connection.asked) == 1
+    for error in (interrupted.value, not_sent.value):  # what a session waits for, and what a document waits for
+        assert isinstance(error, TimeoutError)
+        assert isinstance(error, ConnectionError)
+    assert isinstance(interrupted.value, ConnectionAbortedError)
+    assert not isinstance(not_sent.value, ConnectionAbortedError)
+
+
+async def test_without_a_connection_nothing_is_sent() -> None:
+    outbox = Outbox()
+    outbox.event(JID("call", DOMAIN), OWNER, Joined(mixer_name="tea"))
+    with pytest.raises(NotSent):
+        await outbox.iq_set(OWNER, OWNER, Joined(mixer_name="tea"))
+
+
+async def test_who_goes_offline_is_hung_up_unless_it_is_the_server_that_goes(
+    scene: Scene,
+) -> None:
+    unavailable = ET.fromstring(
+        f"<presence xmlns='jabber:client' from='{ALICE}' to='tea@{DOMAIN}' type='unavailable'/>"
+    )
+    scene.propose()
+    scene.binding.presence(unavailable)
+    scene.binding.disconnected()
+    await scene.connection.idle()
+    await settled()
+    assert len(list(scene.server.directory.calls())) == 1
+    scene.binding.connected()
+    assert scene.binding.first_connection.is_set()
+    scene.binding.presence(unavailable)
+    await eventually(lambda: not list(scene.server.directory.calls()))
