@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -118,8 +118,10 @@ async def _serve(service: Runnable) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
-    def ready(addresses: ServiceReady) -> None:
-        logging.getLogger(__name__).info("ready: %s", addresses)
+    def ready(listening: ServiceReady) -> None:
+        logging.getLogger(__name__).info(
+            "ready: audio on %s, page on %s, health on %s", listening.media, listening.http, listening.metrics
+        )
 
     await service.run(stop, ready)
 
@@ -149,7 +151,8 @@ def demo(
     ready_file: Annotated[Path | None, typer.Option(help="Written when everything is up, with the JSON line.")] = None,
     friendly: Annotated[bool, typer.Option("--friendly", help="Say on standard error what to do now.")] = False,
     log_level: Annotated[
-        str | None, typer.Option(help="debug, info, warning or error; by default info, warning when --friendly.")
+        Literal["debug", "info", "warning", "error"] | None,
+        typer.Option(help="The least to log; by default info, or warning when --friendly.", show_choices=True),
     ] = None,
 ) -> None:
     """Try it: an XMPP server, focus and the page on this machine. Port 0 is any free one.
@@ -162,7 +165,6 @@ def demo(
 
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key belong together")
-    level = log_level or ("warning" if friendly else "info")
     options = demonstration.DemoOptions(
         http=_address("--http", http),
         c2s=_address("--c2s", c2s),
@@ -173,7 +175,7 @@ def demo(
         certificate=(certificate, key) if certificate is not None and key is not None else None,
         state_dir=state_dir,
         ready_file=ready_file,
-        log=_checked("--log-level", lambda text: LogSettings.model_validate({"level": text}), level),
+        log=LogSettings(level=log_level or ("warning" if friendly else "info")),
     )
     logs.configure(options.log.level, options.log.format)
 
@@ -190,8 +192,7 @@ def _checked(option: str, check: Any, text: str) -> Any:
     try:
         return check(text)
     except ValueError as error:
-        words = "must be debug, info, warning or error" if option == "--log-level" else str(error)
-        raise typer.BadParameter(f"{option} {words}, not {text!r}") from None
+        raise typer.BadParameter(f"{option} {error}, not {text!r}") from None
 
 
 def _address(option: str, text: str) -> Address:

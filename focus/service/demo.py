@@ -190,7 +190,7 @@ def _facts(server: Prosody, service: ServiceReady) -> DemoReady:
         focus=server.focus,
         rooms=server.rooms,
         guests=server.guests,
-        c2s=server.c2s,
+        c2s=_reachable(server.c2s),
         media=_reachable(service.media[0]),
         http=f"http://{_reachable(service.http)}",
         pid=os.getpid(),
