@@ -83,6 +83,15 @@ async def test_a_full_room_says_so(prosody: Prosody, browser: Browser) -> None:
         await expect(bert.get_by_role("heading", name="The room is full")).to_be_visible()
 
 
+async def test_a_focus_that_takes_occupants_only_takes_the_page(prosody: Prosody, browser: Browser) -> None:
+    async with serve(prosody, settings_for(prosody, strangers=False)) as focus:
+        anna = await open_page(browser, f"{focus.http}/tea", 300)
+        await join(anna, "Anna")
+        await expect(anna.locator(participant(anna, "Anna"))).to_have_count(1)
+        await anna.close()
+        await eventually(lambda: focus.service.calls() == 0)
+
+
 async def test_a_taken_name_gets_another_one(focus: RunningFocus, browser: Browser) -> None:
     pages = []
     for frequency in (300, 440):
