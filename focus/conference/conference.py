@@ -238,7 +238,7 @@ class Conference:
             participants = {call: participant.peer for call, participant in self.roster.participants.items()}
             for call, peer in (self._callers | participants).items():
                 if self._goes_with(peer, occupant, departure):
-                    self._spawn(partial(self._hang_up, call, grace))
+                    self._spawn(partial(self._hang_up, call, grace, self._all.interruptions()))
 
     def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure) -> bool:
         """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out
@@ -259,7 +259,7 @@ class Conference:
         self._room = None
         self._occupants([])
         for call in list(self._calls):
-            self._spawn(partial(self._hang_up, call, 0.0))
+            self._spawn(partial(self._hang_up, call, 0.0, self._all.interruptions()))
 
     def room_rejoined(self) -> None:
         for notification, _ in self._notifications.values():
@@ -275,8 +275,8 @@ class Conference:
         for call in list(self._offers):
             await self._judge(call)
 
-    async def _hang_up(self, call: JID, grace: float) -> None:
-        before = self._all.interruptions()
+    async def _hang_up(self, call: JID, grace: float, before: int) -> None:
+        """`before`: how often the connection had been lost when there was reason to."""
         await asyncio.sleep(grace)
         if self._all.interruptions() == before:
             await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="gone"),)))

@@ -184,10 +184,12 @@ class Binding:
         if stanza.get("type") == "unavailable" and (addresses := _addresses(stanza)) is not None:
             sender, to = addresses
             if sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:
-                self._outbox.connection.spawn(self._peer_unavailable(sender), name=f"{sender} is offline")
+                self._outbox.connection.spawn(
+                    self._peer_unavailable(sender, self.interruptions), name=f"{sender} is offline"
+                )
 
-    async def _peer_unavailable(self, peer: JID) -> None:
-        before = self.interruptions
+    async def _peer_unavailable(self, peer: JID, before: int) -> None:
+        """`before`: how often the connection had been lost when they went."""
         await asyncio.sleep(self._grace)
         if self.interruptions == before:
             self._server.peer_unavailable(peer)

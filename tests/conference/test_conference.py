@@ -422,7 +422,6 @@ async def test_a_server_that_takes_everybody_with_it_ends_no_call(meeting: Meeti
     room.come("Alice", ALICE)
     alice = await meeting.join(ALICE)
     room.go("Alice", departure)
-    await asyncio.sleep(0)
     meeting.interruptions += 1
     conference = meeting.conference()
     await eventually(lambda: len(conference._errands) == len(conference._notifications))  # nobody is about to hang up
