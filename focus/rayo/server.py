@@ -65,9 +65,13 @@ class Application(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`calls`: at once, overall. `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit."""
+    """`calls`: at once, overall; `calls_of_one`: that come from one bare JID, so that nobody takes all the lines.
+
+    `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
+    """
 
     calls: int = 1000
+    calls_of_one: int = 20
     dial_timeout: float = 60.0
 
 
@@ -294,6 +298,10 @@ class Server(Actor):
             self._outbox.message(local, refusal.to, refusal.message)
             return
         self._check_room_for_calls()
+        if sum(
+            each.session is not None and each.session.peer.bare == sender.bare for each in self.directory.calls()
+        ) >= (self._limits.calls_of_one):
+            raise ResourceConstraint(f"there are {self._limits.calls_of_one} calls of yours already")
         call = self._new_call(self.addresses.new_call(), method="dialed-in")
         try:
             session = call.session = _scope(call, mixer).run(

@@ -173,7 +173,7 @@ async def test_messages_that_are_no_invitations_are_refused_or_dropped(
     assert focus.service.calls() == 2
 
 
-async def test_a_flood_of_proposals_leaves_no_call_behind(
+async def test_a_flood_of_proposals_takes_few_lines_and_leaves_no_call_behind(
     focus: RunningFocus, client: ClientFactory, running_call: AiortcCaller
 ) -> None:
     mallory = await client("mallory")
@@ -183,8 +183,11 @@ async def test_a_flood_of_proposals_leaves_no_call_behind(
             f"<message to='{room}' type='chat'><propose xmlns='{JMI_0}' id='p{number}'>"
             f"<description xmlns='{RTP}' media='audio'/></propose></message>"
         )
-    for number in range(50):
+    for number in range(20):
         await mallory.expect_child(f"{{{JMI_0}}}proceed", id=f"p{number}")
-    for number in range(50):
+    for number in range(20, 50):
+        refused = await mallory.expect_child(f"{{{JMI_0}}}reject", id=f"p{number}")
+        assert refused[0].find(f"{{{JINGLE}}}reason/{{{JINGLE}}}busy") is not None
+    for number in range(20):
         mallory.send(f"<message to='{room}' type='chat'><retract xmlns='{JMI_0}' id='p{number}'/></message>")
     await eventually(lambda: focus.service.calls() == 2)
