@@ -1,0 +1,135 @@
+"""A conference under load: our plane, and Janus' AudioBridge beside it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+from benchmarks import janus
+from benchmarks.generator import DISTURBED, LATEST, Load, Measured, measure
+from benchmarks.result import Benchmark, Cell, Column, Result, Unavailable
+from benchmarks.servers import Server, plane
+from benchmarks.workbench import Workbench
+
+SIZES = (10, 50, 100, 200, 400)
+QUICK_SIZES = (10, 50)
+TALKERS: tuple[int | None, ...] = (3, None)
+
+FIGURES = (
+    Column("µs per participant and tick", ".1f"),
+    Column("cores", ".3f"),
+    Column("received", ".4f"),
+    Column("worst", ".4f"),
+    Column("transit p50, ms", ".0f"),
+    Column("p95", ".0f"),
+    Column("others on the core"),
+    Column("generator late by, ms"),
+    Column("runs thrown away"),
+)
+
+
+def figures(measured: Measured) -> list[Cell]:
+    """The cells of FIGURES."""
+    return [
+        measured.median("us_per_participant_tick"),
+        measured.median("server_cores"),
+        measured.median("received_ratio"),
+        measured.median("worst_ratio"),
+        measured.transit(0.5),
+        measured.transit(0.95),
+        f"{measured.disturbance:.0%}{' (!)' if measured.disturbance > DISTURBED else ''}",
+        f"{measured.latest:.1f}{' (!)' if measured.late else ''}",
+        measured.thrown_away,
+    ]
+
+
+def doubts(all_measured: list[Measured]) -> list[str]:
+    """Notes about runs that are not to be trusted."""
+    if any(each.late or each.disturbance > DISTURBED for each in all_measured):
+        return [
+            f"(!) something else had more than {DISTURBED:.0%} of the server's core, or the generator was late by more "
+            f"than {LATEST:.0f} ms or often, even in the runs that were kept: loss and transit times are worse for it."
+        ]
+    return []
+
+
+def talking(talkers: int | None) -> str:
+    return "all" if talkers is None else str(talkers)
+
+
+def _conference(bench: Workbench) -> Result:
+    servers: dict[str, Callable[[int], AbstractContextManager[Server]]] = {"focus": partial(plane, bench)}
+    notes = []
+    try:
+        servers[f"Janus {janus.version()}"] = partial(janus.room, bench)
+    except Unavailable as missing:
+        bench.say(f"conference: no Janus: {missing}")
+        notes.append(f"Janus is skipped: {missing}")
+    rows: list[list[Cell]] = []
+    raw: list[object] = []
+    measurements: list[Measured] = []
+    for talkers in TALKERS:
+        for size in QUICK_SIZES if bench.quick else SIZES:
+            for name, serve in servers.items():
+                bench.say(f"conference: {name}, {size} participants, {talking(talkers)} talking")
+                measured = measure(bench, partial(serve, size), Load.of(talkers, size))
+                rows.append([name, size, talking(talkers), *figures(measured)])
+                raw.append({"server": name, "participants": size, "talkers": talking(talkers), "runs": measured.runs})
+                measurements.append(measured)
+    return Result(
+        "conference",
+        "One conference on plain RTP, one core",
+        [Column("server"), Column("participants"), Column("talking"), *FIGURES],
+        rows,
+        notes + doubts(measurements),
+        raw,
+    )
+
+
+# What the plane is to reach: size, talkers, options of the plane, the figure.
+CAPACITY: tuple[tuple[int, int | None, dict[str, Any], str], ...] = (
+    (100, 3, {"srtp": "gcm"}, "<= 14 µs"),
+    (400, 3, {"srtp": "gcm"}, "<= 10 µs"),
+    (1000, 3, {"srtp": "gcm"}, "received >= 0.999 on <= 0.65 core"),
+    (400, None, {"srtp": "gcm"}, "<= 14 µs"),
+    (100, 3, {"srtp": "none"}, ""),
+    (100, 3, {"srtp": "cm"}, ""),
+    (100, 3, {"srtp": "gcm", "level_extension": 1}, ""),
+    (100, 3, {"srtp": "none", "codec": "pcmu"}, ""),
+)
+
+
+def _capacity(bench: Workbench) -> Result:
+    rows: list[list[Cell]] = []
+    raw: list[object] = []
+    notes: list[str] = []
+    measurements: list[Measured] = []
+    for size, talkers, options, wanted in CAPACITY:
+        size = size // 20 if bench.quick else size
+        codec, extension = options.get("codec", "opus"), options.get("level_extension", 0)
+        kind = f"{codec}, {options['srtp']}{', levels' * bool(extension)}"
+        bench.say(f"capacity: {size} participants, {talking(talkers)} talking, {kind}")
+        try:
+            measured = measure(
+                bench,
+                partial(plane, bench, size, **options),
+                Load.of(talkers, size, codec=codec, level_extension=extension),
+            )
+        except Unavailable as refused:
+            notes.append(f"{kind} is skipped: {refused}")
+            continue
+        rows.append([kind, size, talking(talkers), wanted, *figures(measured)])
+        raw.append({"options": options, "participants": size, "talkers": talking(talkers), "runs": measured.runs})
+        measurements.append(measured)
+    return Result(
+        "capacity",
+        "The plane on one core: to reach, and reached",
+        [Column("codec, SRTP"), Column("participants"), Column("talking"), Column("to reach"), *FIGURES],
+        rows,
+        notes + doubts(measurements),
+        raw,
+    )
+
+
+CONFERENCE = Benchmark("conference", "our plane and Janus' AudioBridge under the same load", _conference)
+CAPACITY_BENCHMARK = Benchmark("capacity", "our plane with SRTP, to what it can carry", _capacity)

@@ -1,0 +1,195 @@
+"""Janus' AudioBridge with participants on plain RTP, as Debian packages it, in a process of its own.
+
+Its configuration is in the run's folder, its interface a Unix socket there. It runs as nobody when we are root. Room
+and participants have Janus' defaults, but for the sampling rate, which is ours.
+"""
+
+import json
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.result import Unavailable
+from benchmarks.servers import Server
+from benchmarks.workbench import Workbench, cores, end_process, require, run
+
+ROOM = 1
+PAYLOAD_TYPE = 111
+START = 20  # s
+ANSWER = 10
+PLUGINS = ("/usr/lib/*/janus", "/usr/local/lib/janus", "/opt/janus/lib/janus")
+
+CONFIGURATION = """
+general: {{
+    configs_folder = "{folder}"
+    plugins_folder = "{modules}/plugins"
+    transports_folder = "{modules}/transports"
+    events_folder = "{folder}"
+    loggers_folder = "{folder}"
+    debug_level = 2
+    interface = "127.0.0.1"
+    session_timeout = 0
+}}
+nat: {{ ice_lite = true }}
+plugins: {{ disable = "{other_plugins}" }}
+transports: {{ disable = "{other_transports}" }}
+"""
+
+SOCKET = """
+general: {{ enabled = true, json = "compact", path = "{folder}/api" }}
+admin: {{ admin_enabled = false }}
+"""
+
+AUDIOBRIDGE = """
+general: {{ rtp_port_range = "{first}-{last}", local_ip = "127.0.0.1" }}
+"""
+
+
+def version() -> str:
+    """Of the Janus that is installed."""
+    require("janus", "janus")
+    return run("janus", "--version").splitlines()[0].removeprefix("Janus version:").strip()
+
+
+def _modules() -> Path:
+    for pattern in PLUGINS:
+        for folder in Path("/").glob(pattern.lstrip("/")):
+            if (folder / "plugins" / "libjanus_audiobridge.so").exists():
+                return folder
+    raise Unavailable("no AudioBridge beside Janus: apt-get install --no-install-recommends janus")
+
+
+def _others(folder: Path, wanted: str) -> str:
+    return ",".join(sorted(each.name for each in folder.glob("*.so") if each.name != wanted))
+
+
+def _free_ports(count: int) -> int:
+    """The first of so many UDP ports that nobody has, below those that the kernel gives away."""
+    for first in range(14000 + secrets.randbelow(4000), 30000, 517):
+        taken: list[socket.socket] = []
+        try:
+            for port in range(first, first + count):
+                taken.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                taken[-1].bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+        finally:
+            for each in taken:
+                each.close()
+    raise Unavailable(f"no {count} UDP ports in a row are free")
+
+
+class _Session:
+    """Janus' protocol, as much of it as a room needs."""
+
+    def __init__(self, path: Path, process: "subprocess.Popen[str]") -> None:
+        end = time.monotonic() + START
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(ANSWER)
+        while True:
+            try:
+                self._socket.connect(str(path))
+                break
+            except OSError as error:
+                if process.poll() is not None or time.monotonic() > end:
+                    raise Unavailable(f"Janus does not start: {end_process(process)[0][-2000:]}") from error
+                time.sleep(0.1)
+        self._id = self._ask({"janus": "create"})["data"]["id"]
+
+    def _ask(self, request: dict[str, Any], final: str = "success") -> dict[str, Any]:
+        transaction = secrets.token_hex(6)
+        self._socket.send(json.dumps(request | {"transaction": transaction}).encode())
+        while True:
+            answer: dict[str, Any] = json.loads(self._socket.recv(1 << 20))
+            if answer.get("transaction") != transaction or answer["janus"] == "ack":
+                continue
+            if answer["janus"] != final:
+                raise Unavailable(f"Janus answers {answer}")
+            return answer
+
+    def attach(self) -> int:
+        request = {"janus": "attach", "session_id": self._id, "plugin": "janus.plugin.audiobridge"}
+        return int(self._ask(request)["data"]["id"])
+
+    def message(self, handle: int, body: dict[str, Any], final: str = "success") -> dict[str, Any]:
+        request = {"janus": "message", "session_id": self._id, "handle_id": handle, "body": body}
+        data: dict[str, Any] = self._ask(request, final)["plugindata"]["data"]
+        if "error" in data:
+            raise Unavailable(f"the AudioBridge refuses: {data['error']}")
+        return data
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _fill(session: _Session, count: int, local_port: int, peers: Path) -> None:
+    """Make the room, join so many participants, and write down where each must send to."""
+    handle = session.attach()
+    room = {"request": "create", "room": ROOM, "sampling_rate": 48000, "allow_rtp_participants": True}
+    session.message(handle, room)
+    with peers.open("w") as lines:
+        for n in range(count):
+            if n:
+                handle = session.attach()
+            rtp = {"ip": "127.0.0.1", "port": local_port + n, "payload_type": PAYLOAD_TYPE}
+            answer = session.message(handle, {"request": "join", "room": ROOM, "rtp": rtp}, "event")
+            lines.write(f"127.0.0.1 {answer['rtp']['port']} {PAYLOAD_TYPE} {1 + n}\n")
+
+
+@contextmanager
+def room(bench: Workbench, count: int) -> Iterator[Server]:
+    """A room with so many participants, on the server's core. Unavailable when there is no Janus."""
+    require("janus", "janus")
+    folder, modules = bench.directory / "janus", _modules()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    media, local_port = _free_ports(2 * count + 20), 0
+    while local_port in range(media - count, media + 2 * count + 20) or not local_port:
+        local_port = _free_ports(count)
+    transport = "libjanus_pfunix.so"
+    values = {
+        "folder": folder,
+        "modules": modules,
+        "first": media,
+        "last": media + 2 * count + 19,
+        "other_plugins": _others(modules / "plugins", "libjanus_audiobridge.so"),
+        "other_transports": _others(modules / "transports", transport),
+    }
+    (folder / "janus.jcfg").write_text(CONFIGURATION.format(**values))
+    (folder / "janus.transport.pfunix.jcfg").write_text(SOCKET.format(**values))
+    (folder / "janus.plugin.audiobridge.jcfg").write_text(AUDIOBRIDGE.format(**values))
+    command = ["taskset", "-c", str(cores()[0]), "janus", "-F", str(folder), "-C", str(folder / "janus.jcfg")]
+    nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+    if nobody is not None:
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    with (folder / "log").open("w+") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            user=nobody.pw_uid if nobody else None,
+            group=nobody.pw_gid if nobody else None,
+            extra_groups=[] if nobody else None,
+            start_new_session=True,
+        )
+        try:
+            session = _Session(folder / "api", process)
+            try:
+                _fill(session, count, local_port, bench.directory / "janus.peers")
+                yield Server(process.pid, bench.directory / "janus.peers", local_port=local_port)
+            finally:
+                session.close()
+        finally:
+            end_process(process, 10)
