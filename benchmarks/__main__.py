@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     each.name: each for each in (CONFERENCE, CAPACITY_BENCHMARK, QUALITY, MIX, PRIMITIVES, IDLE, MEMORY, LOCK, START)
 }
 README = HERE / "README.md"
+FILE_WIDTH = 130
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 
 
@@ -79,6 +80,8 @@ def main() -> int:
     with Workbench.temporary(quick=chosen.quick) as bench:
         results, failures = run(chosen.names or list(BENCHMARKS), bench)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=FILE_WIDTH)
     console.print(", ".join(f"{name}: {value}" for name, value in facts.items()), highlight=False, markup=False)
     for result in results:
         result.show(console)

@@ -16,15 +16,21 @@ QUICK_SIZES = (10, 50)
 TALKERS: tuple[int | None, ...] = (3, None)
 
 FIGURES = (
-    Column("µs per participant and tick", ".1f"),
+    Column("µs", ".1f"),
     Column("cores", ".3f"),
     Column("received", ".4f"),
     Column("worst", ".4f"),
-    Column("transit p50, ms", ".0f"),
+    Column("p50", ".0f"),
     Column("p95", ".0f"),
-    Column("others on the core"),
-    Column("generator late by, ms"),
-    Column("runs thrown away"),
+    Column("others"),
+    Column("late"),
+    Column("again"),
+)
+LEGEND = (
+    "µs: of the server's CPU time for a participant and tick of 20 ms; cores: the same as a share of a core. received: "
+    "packets that came back of those that should have, of everybody and of the worst off. p50, p95: transit time "
+    "through the server, ms. others: what something else had of the server's core; late: the generator, ms at most; "
+    "again: runs that were thrown away because of that. Medians of three runs of 10 s."
 )
 
 
@@ -43,14 +49,15 @@ def figures(measured: Measured) -> list[Cell]:
     ]
 
 
-def doubts(all_measured: list[Measured]) -> list[str]:
-    """Notes about runs that are not to be trusted."""
+def legend(all_measured: list[Measured]) -> list[str]:
+    """How to read FIGURES, and whether they are to be trusted."""
     if any(each.late or each.disturbance > DISTURBED for each in all_measured):
         return [
+            LEGEND,
             f"(!) something else had more than {DISTURBED:.0%} of the server's core, or the generator was late by more "
-            f"than {LATEST:.0f} ms or often, even in the runs that were kept: loss and transit times are worse for it."
+            f"than {LATEST:.0f} ms or often, even in the runs that were kept: loss and transit times are worse for it.",
         ]
-    return []
+    return [LEGEND]
 
 
 def talking(talkers: int | None) -> str:
@@ -79,9 +86,9 @@ def _conference(bench: Workbench) -> Result:
     return Result(
         "conference",
         "One conference on plain RTP, one core",
-        [Column("server"), Column("participants"), Column("talking"), *FIGURES],
+        [Column("server"), Column("N"), Column("talking"), *FIGURES],
         rows,
-        notes + doubts(measurements),
+        notes + legend(measurements),
         raw,
     )
 
@@ -90,7 +97,7 @@ def _conference(bench: Workbench) -> Result:
 CAPACITY: tuple[tuple[int, int | None, dict[str, Any], str], ...] = (
     (100, 3, {"srtp": "gcm"}, "<= 14 µs"),
     (400, 3, {"srtp": "gcm"}, "<= 10 µs"),
-    (1000, 3, {"srtp": "gcm"}, "received >= 0.999 on <= 0.65 core"),
+    (1000, 3, {"srtp": "gcm"}, ">= 0.999 on <= 0.65 core"),
     (400, None, {"srtp": "gcm"}, "<= 14 µs"),
     (100, 3, {"srtp": "none"}, ""),
     (100, 3, {"srtp": "cm"}, ""),
@@ -124,9 +131,9 @@ def _capacity(bench: Workbench) -> Result:
     return Result(
         "capacity",
         "The plane on one core: to reach, and reached",
-        [Column("codec, SRTP"), Column("participants"), Column("talking"), Column("to reach"), *FIGURES],
+        [Column("codec, SRTP"), Column("N"), Column("talking"), Column("to reach"), *FIGURES],
         rows,
-        notes + doubts(measurements),
+        notes + legend(measurements),
         raw,
     )
 

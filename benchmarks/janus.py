@@ -7,6 +7,7 @@ and participants have Janus' defaults, but for the sampling rate, which is ours.
 import json
 import os
 import pwd
+import re
 import secrets
 import shutil
 import socket
@@ -19,7 +20,7 @@ from typing import Any
 
 from benchmarks.result import Unavailable
 from benchmarks.servers import Server
-from benchmarks.workbench import Workbench, cores, end_process, require, run
+from benchmarks.workbench import Workbench, cores, end_process, require
 
 ROOM = 1
 PAYLOAD_TYPE = 111
@@ -56,7 +57,9 @@ general: {{ rtp_port_range = "{first}-{last}", local_ip = "127.0.0.1" }}
 def version() -> str:
     """Of the Janus that is installed."""
     require("janus", "janus")
-    return run("janus", "--version").splitlines()[0].removeprefix("Janus version:").strip()
+    said = subprocess.run(["janus", "--version"], capture_output=True, text=True).stdout  # exits with 1 even so
+    found = re.search(r"\(([\d.]+)\)", said)
+    return found[1] if found else "of an unknown version"
 
 
 def _modules() -> Path:

@@ -64,16 +64,18 @@ def _others(
     be skipped.
     """
     seconds = 5 if bench.quick else 30
-    path = bench.directory / "mix.raw"
-    samples = np.tile(sound("silence"), 3)[: seconds * RATE]
-    path.write_bytes((samples * 1000).astype(np.int16).tobytes())
+    path, one_frame = bench.directory / "mix.raw", bench.directory / "frame.raw"
+    samples = (np.tile(sound("silence"), 3)[: seconds * RATE] * 1000).astype(np.int16)
+    path.write_bytes(samples.tobytes())
+    one_frame.write_bytes(samples[:FRAME].tobytes())  # what the program costs before it does anything
     found: dict[int, tuple[float, float]] = {}
     try:
         require(program, package)
         for size in FILES[:1] if bench.quick else FILES:
             bench.say(f"mix: {name}, {size} inputs")
-            nothing = cpu_of(command(path, 1, False))
-            mixed, read = (cpu_of(command(path, size, mixed)) - nothing for mixed in (True, False))
+            mixed, read = (
+                cpu_of(command(path, size, mixed)) - cpu_of(command(one_frame, size, mixed)) for mixed in (True, False)
+            )
             found[size] = mixed / seconds * 1000, read / seconds * 1000
     except Unavailable as missing:
         return found, f"{name} is skipped: {missing}"

@@ -29,7 +29,6 @@ PAYLOAD_TYPES = {"opus": 111, "pcmu": 0}
 PROFILES = {"gcm": ("AEAD_AES_128_GCM", 28), "cm": ("AES_CM_128_HMAC_SHA1_80", 30)}
 POLL = 0.2  # s
 OWN_SSRC = 1_000_000
-SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def keys(srtp: str) -> tuple[str, bytes, bytes]:
@@ -82,14 +81,17 @@ def add_legs(plane: Plane, chosen: argparse.Namespace) -> list[int]:
 
 def serve(chosen: argparse.Namespace) -> dict[str, object]:
     """Serve until SIGTERM or SIGINT; what happened."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    ended: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: ended.append(number))
     plane = Plane([("127.0.0.1", chosen.port)])
     legs = add_legs(plane, chosen)
     hold = Hold(chosen.hold_gil) if chosen.hold_gil else None
     plane.start()
     began, cpu = time.monotonic(), time.process_time()
     print("ready", os.getpid(), flush=True)
-    while signal.sigtimedwait(SIGNALS, POLL) is None:
+    while not ended:
+        time.sleep(POLL)
         plane.poll()
         if hold is not None:
             hold.once(plane)

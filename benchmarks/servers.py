@@ -60,7 +60,7 @@ def plane(
         yield server
         output, errors = end_process(process)
         if process.returncode:
-            raise RuntimeError(f"the plane server failed: {errors.strip()[-2000:]}")
+            raise RuntimeError(f"the plane server ended with {process.returncode}: {errors.strip()[-2000:]}")
         server.statistics.update(json.loads(output.splitlines()[-1]))
     finally:
         if process.poll() is None:

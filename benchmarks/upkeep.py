@@ -4,7 +4,7 @@ import socket
 import time
 from functools import partial
 
-from benchmarks.conference import FIGURES, doubts, figures
+from benchmarks.conference import FIGURES, figures, legend
 from benchmarks.generator import Load, generate, measure
 from benchmarks.result import Benchmark, Cell, Column, Result
 from benchmarks.servers import Server, plane
@@ -108,7 +108,7 @@ def _lock(bench: Workbench) -> Result:
         f"The interpreter's lock, {legs} participants",
         [Column("lock"), Column("ticks while it is held"), *FIGURES],
         rows,
-        notes + doubts(measurements),
+        notes + legend(measurements),
         raw,
     )
 
