@@ -54,7 +54,7 @@ def update_readme(text: str, results: list[Result], facts: dict[str, str]) -> st
         tables[name] = table.strip()
     stamp = f"{facts['date']}, {facts['processor']}, load average {facts['load']} at the start"
     for result in results:
-        tables[result.name] = f"{result.markdown().strip()}\n\n_{stamp}_"
+        tables[result.name] = f"{result.markdown()}\n\n_{stamp}_"
     ordered = [f"<!-- table {name} -->\n{tables[name]}\n" for name in BENCHMARKS if name in tables]
     return before + BEGIN + "\n" + "\n".join(ordered) + END + after
 

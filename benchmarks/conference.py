@@ -30,7 +30,7 @@ LEGEND = (
     "µs: of the server's CPU time for a participant and tick of 20 ms; cores: the same as a share of a core. received: "
     "packets that came back of those that should have, of everybody and of the worst off. p50, p95: transit time "
     "through the server, ms. others: what something else had of the server's core; late: the generator, ms at most; "
-    "again: runs that were thrown away because of that. Medians of three runs of 10 s."
+    "again: runs that were thrown away because of that. Medians over the runs."
 )
 
 

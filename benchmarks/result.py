@@ -56,7 +56,7 @@ class Result:
         lines.append("| " + " | ".join(column.name for column in self.columns) + " |")
         lines.append("|" + "|".join("---:" if self._numeric(n) else "---" for n in range(len(self.columns))) + "|")
         lines += ["| " + " | ".join(row) + " |" for row in self.cells()]
-        lines += [""] + [f"* {note}" for note in self.notes] + [""] * bool(self.notes)
+        lines += [""] * bool(self.notes) + [f"* {note}" for note in self.notes]
         return "\n".join(lines)
 
     def document(self) -> dict[str, object]:
