@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import json
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -76,6 +77,7 @@ def main() -> int:
         parser.error(f"no such benchmark: {', '.join(unknown)} (there are: {', '.join(BENCHMARKS)})")
     if chosen.update_readme and chosen.quick:
         parser.error("figures of a quick run do not belong into the README")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers are ended, the folder is removed
     facts = {"date": datetime.date.today().isoformat()} | machine()
     with Workbench.temporary(quick=chosen.quick) as bench:
         results, failures = run(chosen.names or list(BENCHMARKS), bench)

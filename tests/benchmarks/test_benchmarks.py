@@ -2,10 +2,13 @@
 
 import json
 import os
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from benchmarks.generator import Load, generate, is_late
 from benchmarks.mix import _ffmpeg, _gstreamer, cpu_of, numpy_mix_minus
 from benchmarks.plane_server import keys
 from benchmarks.result import Benchmark, Column, Result, Unavailable
-from benchmarks.servers import plane
+from benchmarks.servers import Server, plane
 from benchmarks.start import page_sizes
 from benchmarks.workbench import CHECKOUT, FRAME, RATE, Workbench, frames_of, sound
 from mixer_ext import mix_minus
@@ -58,6 +61,44 @@ def test_every_participant_is_sent_to_and_the_marker_is_found_again(bench: Workb
     assert isinstance(total, dict)
     assert total["received"] > 0
     assert total["dropped_auth"] == total["dropped_malformed"] == 0
+
+
+def reflect(sockets: list[socket.socket], done: threading.Event) -> None:
+    """Send what the first participant says to all the others, as it is."""
+    known: dict[int, tuple[str, int]] = {}
+    while not done.is_set():
+        for ready in select.select(sockets, [], [], 0.05)[0]:
+            n = sockets.index(ready)
+            data, known[n] = ready.recvfrom(2048)
+            for other in sockets[1:] if n == 0 else []:
+                if sockets.index(other) in known:
+                    other.sendto(data, known[sockets.index(other)])
+
+
+@needs_speech
+@pytest.mark.parametrize(("codec", "payload_type"), [("opus", 111), ("pcmu", 0)])
+def test_a_mirror_sends_the_marker_back_at_once(
+    bench: Workbench, tmp_path: Path, codec: str, payload_type: int
+) -> None:
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+    done = threading.Event()
+    mirror = threading.Thread(target=reflect, args=(sockets, done))
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        peers = tmp_path / "peers"
+        peers.write_text("".join(f"127.0.0.1 {one.getsockname()[1]} {payload_type} 7\n" for one in sockets))
+        mirror.start()
+        run = generate(bench, Server(os.getpid(), peers), Load(1, codec=codec), warm=1, seconds=3)
+    finally:
+        done.set()
+        mirror.join()
+        for one in sockets:
+            one.close()
+    assert run["worst_ratio"] == 0  # the first hears nothing
+    assert 0.3 < run["received_ratio"] < 0.7
+    assert run["latencies_ms"]
+    assert min(run["latencies_ms"]) > -1  # never before it was sent
 
 
 @needs_speech
