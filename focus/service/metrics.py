@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -10,7 +12,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 # What of the plane's statistics only ever grows; anything else is a gauge.
-PLANE_COUNTERS = frozenset({"ticks", "missed_ticks", "overruns", "packets_received", "packets_sent"})
+PLANE_COUNTERS = frozenset({"ticks", "missed_ticks", "skipped_ticks", "overruns"})
+
+#: The kind of error that is ours; the others are the conditions of the stanza errors that peers are given.
+FAULT = "fault"
 
 
 class Figures(Protocol):
@@ -45,9 +50,28 @@ class Metrics:
         """Count an error. `kind` is one of a few words of ours, never anything that a peer has sent."""
         self._errors.labels(kind).inc()
 
+    @contextlib.contextmanager
+    def counting_faults(self) -> Iterator[None]:
+        """Meanwhile every line that is logged as an error, whoever logs it, counts as a `FAULT`."""
+        counter = _FaultCounter(self)
+        logging.getLogger().addHandler(counter)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(counter)
+
     def render(self) -> bytes:
         """The answer to /metrics, in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class _FaultCounter(logging.Handler):
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(logging.ERROR)
+        self._metrics = metrics
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._metrics.error(FAULT)
 
 
 class _Figures(Collector):

@@ -86,10 +86,12 @@ class Service:
         self._binding.discovery = self._discovery
         self._binding.presences = self._presences
         self._metrics = Metrics(self)
+        self._binding.refused = self._metrics.error
 
     async def run(self, stop: asyncio.Event, ready: Callable[[ServiceReady], None]) -> None:
         """Serve until `stop` is set; `ready` is called when calls can come. Raises `ServiceError`."""
         async with AsyncExitStack() as cleanup:
+            cleanup.enter_context(self._metrics.counting_faults())
             try:
                 await self._plane.start()
             except (OSError, ValueError) as error:

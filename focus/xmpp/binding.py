@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Protocol
@@ -17,7 +18,6 @@ from focus.rayo.addresses import RESOURCE
 from focus.rayo.server import Server
 from focus.wire.base import Element, local_name, namespace_of
 from focus.wire.conditions import (
-    STANZAS,
     BadRequest,
     FeatureNotImplemented,
     ItemNotFound,
@@ -30,7 +30,7 @@ from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, parse_message
 from focus.wire.rayo import COMMANDS, RAYO, End, Event
-from focus.wire.stanzas import ERROR, MESSAGE, PRESENCE, Disconnected, stanza
+from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
 from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import Discovery
 from focus.xmpp.muc import MucRooms
@@ -107,6 +107,8 @@ class Binding:
         self.rooms: MucRooms | None = None
         self.discovery: Discovery | None = None
         self.presences: PresenceResponder | None = None
+        #: Told the condition of every stanza error that a peer is given.
+        self.refused: Callable[[str], None] = lambda condition: None
         #: How often the connection has been lost.
         self.interruptions = 0
         self.first_connection = asyncio.Event()
@@ -144,10 +146,11 @@ class Binding:
             self._server.message(sender, to, message)
         except StanzaError as error:
             log.info("an invitation from %s is refused: %s", sender, error)
+            self.refused(error.condition)
             if isinstance(message, Propose):
                 self._decline(sender, to, message, error)
             else:
-                self._refuse(stanza, sender, to, error)
+                self._refuse(stanza, to, error)
 
     def _acknowledge(self, sender: JID, to: JID, identifier: str) -> None:
         """XEP-0184. COMPAT (Conversations): it shows that it rings when the receipt for its propose has come."""
@@ -162,15 +165,10 @@ class Binding:
             _answering(to), sender, reject(id=propose.id, reason=Reason.of(condition, error.text or None))
         )
 
-    def _refuse(self, refused: ET.Element, sender: JID, to: JID, error: StanzaError) -> None:
+    def _refuse(self, refused: ET.Element, to: JID, error: StanzaError) -> None:
         if self._is_occupant(to):
             return  # an error that comes back to a room gets the occupant kicked
-        reply = stanza(MESSAGE, to, sender, "error", id=refused.get("id"))
-        element = ET.SubElement(reply, ERROR, {"type": error.type})
-        ET.SubElement(element, f"{{{STANZAS}}}{error.condition}")
-        if error.text:
-            ET.SubElement(element, f"{{{STANZAS}}}text").text = error.text
-        self._outbox.send(reply)
+        self._outbox.send(error_of(refused, error))
 
     # presence
 
@@ -198,6 +196,13 @@ class Binding:
 
     async def iq(self, stanza: ET.Element) -> ET.Element | None:
         """The result's child; raises `StanzaError`."""
+        try:
+            return await self._answer(stanza)
+        except StanzaError as error:
+            self.refused(error.condition)
+            raise
+
+    async def _answer(self, stanza: ET.Element) -> ET.Element | None:
         addresses = _addresses(stanza)
         if addresses is None:
             raise BadRequest("from and to must be JIDs")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from prometheus_client.parser import text_string_to_metric_families
 
-from focus.service.metrics import Metrics
+from focus.media.plane import MediaPlane
+from focus.service.metrics import PLANE_COUNTERS, Metrics
 
 
 class Figures:
@@ -13,6 +16,7 @@ class Figures:
         self.statistics: dict[str, float] = {
             "ticks": 50,
             "missed_ticks": 1,
+            "skipped_ticks": 4,
             "legs": 3,
             "dropped_auth": 7,
             "dropped_unknown": 2,
@@ -51,6 +55,7 @@ def test_figures_are_those_of_now() -> None:
     assert seen["focus_xmpp_connected", ()] == 1
     assert seen["focus_plane_ticks_total", ()] == 50
     assert seen["focus_plane_missed_ticks_total", ()] == 1
+    assert seen["focus_plane_skipped_ticks_total", ()] == 4
     assert seen["focus_plane_legs", ()] == 3
     assert seen["focus_plane_dropped_total", ("auth",)] == 7
     assert seen["focus_plane_dropped_total", ("unknown",)] == 2
@@ -67,6 +72,25 @@ def test_errors_are_counted_by_kind() -> None:
     seen = samples(metrics)
     assert seen["focus_errors_total", ("bad-request",)] == 2
     assert seen["focus_errors_total", ("internal",)] == 1
+
+
+def test_what_is_logged_as_an_error_is_a_fault() -> None:
+    metrics = Metrics(Figures())
+    log = logging.getLogger("focus.test")
+    with metrics.counting_faults():
+        log.error("all is lost")
+        log.warning("not all is well")
+    log.error("nobody counts any more")
+    assert samples(metrics)["focus_errors_total", ("fault",)] == 1
+
+
+async def test_the_counters_are_figures_of_the_plane() -> None:
+    plane = MediaPlane([("127.0.0.1", 0)])
+    await plane.start()
+    try:
+        assert plane.snapshot().keys() >= PLANE_COUNTERS
+    finally:
+        await plane.stop()
 
 
 def test_two_services_in_a_process_do_not_share_figures() -> None:

@@ -232,6 +232,16 @@ async def test_what_is_refused(scene: Scene, child: str, refusal: type[StanzaErr
         await scene.iq(child)
 
 
+async def test_what_is_refused_is_counted_by_its_condition(scene: Scene) -> None:
+    refusals: list[str] = []
+    scene.binding.refused = refusals.append
+    with pytest.raises(UnknownSession):
+        await scene.iq("<jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='x'/>")
+    scene.message(f"<propose xmlns='{JMI_0}'/>")
+    scene.propose(to=f"{DOMAIN}/focus")
+    assert refusals == ["item-not-found", "bad-request", "service-unavailable"]
+
+
 async def test_a_get_commands_nothing(scene: Scene) -> None:
     for child in (
         "<jingle xmlns='urn:xmpp:jingle:1' action='session-info' sid='x'/>",
