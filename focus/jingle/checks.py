@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from focus.wire.base import local_name
 from focus.wire.conditions import BadRequest, UnsupportedInfo
-from focus.wire.jingle import JINGLE, Action, Jingle, unknown_info
+from focus.wire.jingle import JINGLE, Action, Jingle, foreign_parts, unknown_info
 
 #: Actions that define contents: each with a description and a transport.
 _DEFINING = frozenset({Action.SESSION_INITIATE, Action.SESSION_ACCEPT, Action.CONTENT_ADD})
@@ -22,6 +22,9 @@ _REFERRING = frozenset(
         Action.TRANSPORT_REPLACE,
     }
 )
+
+#: Actions that inform of contents (section 6.8).
+_INFORMING = frozenset({Action.DESCRIPTION_INFO, Action.TRANSPORT_INFO})
 
 
 def check(jingle: Jingle, tree: ET.Element, names: Collection[str]) -> None:
@@ -44,5 +47,7 @@ def check(jingle: Jingle, tree: ET.Element, names: Collection[str]) -> None:
             raise BadRequest("no content has the disposition 'session'")
     elif action is Action.SESSION_INFO and unknown_info(tree):
         raise UnsupportedInfo("unknown payload of a session-info")
+    elif action in _INFORMING and foreign_parts(tree):
+        raise UnsupportedInfo(f"unknown payload of a {action}")
     elif action is Action.SECURITY_INFO:
         raise UnsupportedInfo("there are no security preconditions here")

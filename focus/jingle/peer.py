@@ -23,7 +23,7 @@ from focus.jingle.serial import Serial
 from focus.jingle.session import Party, Session, State
 from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver
 from focus.wire.coin import FocusMark
-from focus.wire.conditions import OutOfOrder, StanzaError, UnknownSession
+from focus.wire.conditions import OutOfOrder, ResourceConstraint, StanzaError, UnknownSession
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
@@ -33,6 +33,9 @@ from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Unhold, Unmute
 __all__ = ["Leg", "LegFactory", "LegObserver", "Outbox", "PeerObserver", "PeerSession", "Timeouts"]
 
 logger = logging.getLogger(__name__)
+
+#: How often in one session a peer may ask for what is rejected (a content, a transport).
+MAX_QUESTIONS = 64
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class PeerSession(Serial):
         self._foreign: frozenset[str] = frozenset()
         self._offered: tuple[Content, ...] = ()  # ours
         self._names: set[str] = set()  # of contents that were ever spoken of
+        self._questions = 0  # of theirs, all of them rejected
         self._ending: _Ending | None = None
 
     @classmethod
@@ -291,10 +295,15 @@ class PeerSession(Serial):
         action = jingle.action
         if self._ending is not None or sender != self.peer or jingle.sid != self.sid:
             raise UnknownSession(f"no session {jingle.sid}")
-        if self._session.state is State.NEW and action is not Action.SESSION_INITIATE:
+        if self._session.state is State.NEW and (
+            action is not Action.SESSION_INITIATE or self.role is Party.INITIATOR
+        ):
             raise UnknownSession(f"the session {jingle.sid} has not begun")
         checks.check(jingle, tree, self._names)
+        if action in _QUESTIONS and self._questions >= MAX_QUESTIONS:
+            raise ResourceConstraint(f"{action} has been rejected often enough")
         self._session.act(action, self.role.other)
+        self._questions += action in _QUESTIONS
         self._names.update(content.name for content in jingle.contents)
         if action is Action.SESSION_TERMINATE:
             self._end(jingle.reason or self._unexplained(), by_peer=True)
@@ -316,7 +325,12 @@ class PeerSession(Serial):
     # What the leg tells
 
     def leg_connected(self) -> None:
-        self._do(self._connected)
+        self._disarm()  # at once: what the leg tells next may arm it again
+
+        async def tell() -> None:
+            self._observer.peer_connected()
+
+        self._do(tell)
 
     def leg_failed(self, reason: str) -> None:
         self._end(Reason.of("connectivity-error", reason), by_peer=False)
@@ -404,10 +418,6 @@ class PeerSession(Serial):
 
     def _no_restart(self) -> None:
         self._end(Reason.of("connectivity-error", "ICE cannot be restarted here"), by_peer=False)
-
-    async def _connected(self) -> None:
-        self._disarm()
-        self._observer.peer_connected()
 
     async def _send_ringing(self) -> None:
         if self._session.state is State.PENDING:
@@ -605,6 +615,9 @@ _INFO: dict[type[Info], str] = {
     Mute: "mute",
     Unmute: "unmute",
 }
+
+#: Actions of the peer to which the answer is always no.
+_QUESTIONS = frozenset({Action.CONTENT_ADD, Action.TRANSPORT_REPLACE})
 
 #: What follows an action of the peer that was acknowledged. The others are advice, or need nothing done.
 _EFFECTS: dict[Action, Callable[[PeerSession, Jingle], Awaitable[None]]] = {

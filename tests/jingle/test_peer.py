@@ -5,10 +5,11 @@ import logging
 
 import pytest
 
-from focus.jingle.peer import LegFactory, PeerSession, Timeouts
+from focus.jingle.peer import MAX_QUESTIONS, LegFactory, PeerSession, Timeouts
 from focus.wire.conditions import (
     BadRequest,
     OutOfOrder,
+    ResourceConstraint,
     StanzaError,
     UnknownSession,
     UnsupportedInfo,
@@ -254,6 +255,29 @@ async def test_a_peer_that_closes_its_media_and_says_no_more(wire: Wire, air: Ai
     assert alice.names_said()[-2:] == ["session-terminate", "finish"]
 
 
+async def test_a_peer_that_closes_its_media_as_soon_as_it_is_there(wire: Wire, air: Air, bob: End) -> None:
+    """Both are told before anything can be done about either."""
+    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=QUICK)
+    session, owner = alice.call(bob.jid.bare, JMI_0)
+    told: list[str] = []
+
+    def accepted() -> None:
+        owner.write("accepted")
+        bob.deaf = True
+        leg = leg_of(session)
+        leg.connected = True
+        leg.observer.leg_connected()
+        leg.observer.leg_closed()
+        told.append("closed")
+
+    owner.peer_accepted = accepted  # type: ignore[method-assign]
+    bob.legs = Air().leg  # somewhere else: alice's leg says what this test lets it say
+    await session.start()
+    assert await owner.until_ended() == ("success", True)
+    assert told == ["closed"]
+    assert leg_of(session).closed
+
+
 async def test_a_finish_ends_a_session_that_is_still_there(alice: End, bob: End) -> None:
     session, owner, far_owner = await connected_call(alice, bob)
     bob.message(bob.jid, alice.jid, Finish(id=session.sid, reason=Reason.of("gone")))
@@ -406,6 +430,11 @@ async def refusal(end: End, session: PeerSession, jingle: Jingle | str, sender: 
     return refused.type
 
 
+def part(name: str) -> str:
+    """A content with a `name` that nobody knows."""
+    return f'<content name="audio" creator="initiator"><{name} xmlns="urn:x"/></content>'
+
+
 async def test_what_is_refused_changes_nothing(alice: End, bob: End) -> None:
     session, owner, _ = await connected_call(alice, bob)
     sid, head = session.sid, f'<jingle xmlns="urn:xmpp:jingle:1" sid="{session.sid}" action='
@@ -420,6 +449,8 @@ async def test_what_is_refused_changes_nothing(alice: End, bob: End) -> None:
         (Jingle(action=Action.SESSION_INFO, sid="other"), bob.jid, UnknownSession),
         (f'{head}"session-info"><x xmlns="urn:x"/></jingle>', bob.jid, UnsupportedInfo),
         (f'{head}"security-info"/>', bob.jid, UnsupportedInfo),
+        (f'{head}"transport-info">{part("transport")}</jingle>', bob.jid, UnsupportedInfo),
+        (f'{head}"description-info">{part("description")}</jingle>', bob.jid, UnsupportedInfo),
         (f'{head}"session-info"><content name="a" creator="nobody"/></jingle>', bob.jid, BadRequest),
         (f'{head}"session-dance"/>', bob.jid, BadRequest),
         (Jingle(action=Action.SESSION_ACCEPT, sid=sid), bob.jid, BadRequest),
@@ -462,6 +493,18 @@ async def test_a_session_that_has_not_begun_is_unknown(alice: End, bob: End) -> 
     terminate = Jingle(action=Action.SESSION_TERMINATE, sid=session.sid, reason=SUCCESS)
     with pytest.raises(UnknownSession):
         bob.sessions[0].receive(alice.jid, terminate, terminate.to_element())
+
+
+async def test_whom_we_have_only_proposed_to_cannot_begin_our_session(alice: End, bob: End) -> None:
+    bob.answering = lambda session: session.ring()
+    session, owner = alice.call(bob.jid.bare, JMI_0)
+    await session.start()
+    await owner.until("ringing")
+    for contents in ((), (Content(name="audio"),)):
+        initiate = Jingle(action=Action.SESSION_INITIATE, sid=session.sid, contents=contents)
+        with pytest.raises(UnknownSession):
+            session.receive(bob.jid.bare, initiate, initiate.to_element())
+    assert not session.ended
 
 
 @pytest.mark.parametrize(
@@ -542,6 +585,29 @@ async def test_an_added_content_is_rejected_and_the_call_goes_on(alice: End, bob
     assert reject.reason is not None
     assert reject.reason.condition == "unsupported-applications"
     assert owner.entries[-1] == "connected"
+
+
+async def test_what_is_rejected_is_not_asked_for_without_end(alice: End, bob: End) -> None:
+    session, _, _ = await connected_call(alice, bob)
+    bob.deaf = True  # and what we ask in turn stays unanswered
+    transport = leg_of(session).local_transport
+
+    def add(number: int) -> None:
+        video = Content(name=f"{number}", description=Description(media="video"), transport=transport)
+        alice.take_iq(bob.jid, Jingle(action=Action.CONTENT_ADD, sid=session.sid, contents=(video,)).to_string())
+
+    for number in range(MAX_QUESTIONS):
+        add(number)
+    for number in range(MAX_QUESTIONS, MAX_QUESTIONS + 3):
+        with pytest.raises(ResourceConstraint):
+            add(number)
+    replace = Content(name="audio", transport=transport)
+    with pytest.raises(ResourceConstraint):
+        alice.take_iq(
+            bob.jid, Jingle(action=Action.TRANSPORT_REPLACE, sid=session.sid, contents=(replace,)).to_string()
+        )
+    alice.take_iq(bob.jid, Jingle(action=Action.SESSION_INFO, sid=session.sid).to_string())
+    assert not session.ended
 
 
 async def test_another_transport_is_rejected_and_the_call_goes_on(alice: End, bob: End) -> None:
