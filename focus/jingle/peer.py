@@ -295,9 +295,7 @@ class PeerSession(Serial):
         action = jingle.action
         if self._ending is not None or sender != self.peer or jingle.sid != self.sid:
             raise UnknownSession(f"no session {jingle.sid}")
-        if self._session.state is State.NEW and (
-            action is not Action.SESSION_INITIATE or self.role is Party.INITIATOR
-        ):
+        if self._session.state is State.NEW and (action is not Action.SESSION_INITIATE or self.role is Party.INITIATOR):
             raise UnknownSession(f"the session {jingle.sid} has not begun")
         checks.check(jingle, tree, self._names)
         if action in _QUESTIONS and self._questions >= MAX_QUESTIONS:
