@@ -299,7 +299,7 @@ class Connection:
         """Never raises: the stream goes on whatever a stanza does to us."""
         try:
             if log.isEnabledFor(logging.DEBUG):
-                log.debug("received: %s", to_text(tree))
+                log.debug("received: %s", ET.tostring(tree, "unicode"))
             if tree.tag == MESSAGE:
                 self._handler.message(tree)
             elif tree.tag == PRESENCE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -81,6 +82,20 @@ async def test_what_xml_cannot_say_does_not_end_the_stream(accounts: Prosody) ->
         received = await asyncio.wait_for(heard.messages.get(), 10)
         assert received.findtext("{jabber:client}body") == "a\ufffd\ufffdb\ufffdc"
         assert sender.connected
+
+
+async def test_what_we_could_not_write_ourselves_is_read_at_every_level_of_logs(
+    accounts: Prosody, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = Recorder()
+    caplog.set_level(logging.DEBUG, "focus.client")
+    async with online(alice(accounts), Recorder()) as sender, online(bob(accounts), heard):
+        assert sender._stream is not None
+        sender._stream.send_raw(
+            f"<message to='{BOB}' type='chat'><note xmlns='urn:example:0' xmlns:e='urn:example:1' e:kind='x'/></message>"
+        )
+        received = await asyncio.wait_for(heard.messages.get(), 10)
+        assert received[0].get("{urn:example:1}kind") == "x"
 
 
 async def test_a_question_gets_its_answer_or_its_error(accounts: Prosody) -> None:
