@@ -79,7 +79,12 @@ def _conference(bench: Workbench) -> Result:
         for size in QUICK_SIZES if bench.quick else SIZES:
             for name, serve in servers.items():
                 bench.say(f"conference: {name}, {size} participants, {talking(talkers)} talking")
-                measured = measure(bench, partial(serve, size), Load.of(talkers, size))
+                try:
+                    measured = measure(bench, partial(serve, size), Load.of(talkers, size))
+                except Unavailable as failed:
+                    bench.say(f"conference: {failed}")
+                    notes.append(f"{name}, {size} participants, {talking(talkers)} talking: {failed}")
+                    continue
                 rows.append([name, size, talking(talkers), *figures(measured)])
                 raw.append({"server": name, "participants": size, "talkers": talking(talkers), "runs": measured.runs})
                 measurements.append(measured)

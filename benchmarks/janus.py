@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from benchmarks.workbench import Workbench, cores, end_process, require
 
 ROOM = 1
 PAYLOAD_TYPE = 111
-START = 20  # s
+START = 60  # s
 ANSWER = 10
+STARTS = 10  # Janus 1.1.2 often finds its socket's thread gone before it is looked for, and then ends
 PLUGINS = ("/usr/lib/*/janus", "/usr/local/lib/janus", "/opt/janus/lib/janus")
 
 CONFIGURATION = """
@@ -94,18 +95,10 @@ def _free_ports(count: int) -> int:
 class _Session:
     """Janus' protocol, as much of it as a room needs."""
 
-    def __init__(self, path: Path, process: "subprocess.Popen[str]") -> None:
-        end = time.monotonic() + START
+    def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(ANSWER)
-        while True:
-            try:
-                self._socket.connect(str(path))
-                break
-            except OSError as error:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise Unavailable(f"Janus does not start: {end_process(process)[0][-2000:]}") from error
-                time.sleep(0.1)
+        self._socket.connect(str(path))
         self._id = self._ask({"janus": "create"})["data"]["id"]
 
     def _ask(self, request: dict[str, Any], final: str = "success") -> dict[str, Any]:
@@ -148,39 +141,41 @@ def _fill(session: _Session, count: int, local_port: int, peers: Path) -> None:
             lines.write(f"127.0.0.1 {answer['rtp']['port']} {PAYLOAD_TYPE} {1 + n}\n")
 
 
-@contextmanager
-def room(bench: Workbench, count: int) -> Iterator[Server]:
-    """A room with so many participants, on the server's core. Unavailable when there is no Janus."""
-    require("janus", "janus")
-    folder, modules = bench.directory / "janus", _modules()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def _configure(folder: Path, count: int) -> int:
+    """Write the configuration of a Janus for so many participants; where the first of them must send from."""
+    modules = _modules()
     media, local_port = _free_ports(2 * count + 20), 0
     while local_port in range(media - count, media + 2 * count + 20) or not local_port:
         local_port = _free_ports(count)
-    transport = "libjanus_pfunix.so"
     values = {
         "folder": folder,
         "modules": modules,
         "first": media,
         "last": media + 2 * count + 19,
         "other_plugins": _others(modules / "plugins", "libjanus_audiobridge.so"),
-        "other_transports": _others(modules / "transports", transport),
+        "other_transports": _others(modules / "transports", "libjanus_pfunix.so"),
     }
     (folder / "janus.jcfg").write_text(CONFIGURATION.format(**values))
     (folder / "janus.transport.pfunix.jcfg").write_text(SOCKET.format(**values))
     (folder / "janus.plugin.audiobridge.jcfg").write_text(AUDIOBRIDGE.format(**values))
+    return local_port
+
+
+@contextmanager
+def _running(folder: Path) -> "Iterator[tuple[subprocess.Popen[bytes], _Session]]":
+    """A Janus of the configuration in a folder, and a session with it. Unavailable with its own words when it does not
+    start.
+    """
     command = ["taskset", "-c", str(cores()[0]), "janus", "-F", str(folder), "-C", str(folder / "janus.jcfg")]
     nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     if nobody is not None:
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    with (folder / "log").open("w+") as log:
+    with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            text=True,
             cwd=folder,
             user=nobody.pw_uid if nobody else None,
             group=nobody.pw_gid if nobody else None,
@@ -188,11 +183,36 @@ def room(bench: Workbench, count: int) -> Iterator[Server]:
             start_new_session=True,
         )
         try:
-            session = _Session(folder / "api", process)
+            end = time.monotonic() + START
+            while not (folder / "api").exists():
+                if process.poll() is not None or time.monotonic() > end:
+                    said = (folder / "log").read_text(errors="replace")[-1000:]
+                    raise Unavailable(f"Janus does not start ({process.poll()}): {said}")
+                time.sleep(0.1)
+            session = _Session(folder / "api")
             try:
-                _fill(session, count, local_port, bench.directory / "janus.peers")
-                yield Server(process.pid, bench.directory / "janus.peers", local_port=local_port)
+                yield process, session
             finally:
                 session.close()
         finally:
             end_process(process, 10)
+
+
+@contextmanager
+def room(bench: Workbench, count: int) -> Iterator[Server]:
+    """A room with so many participants, on the server's core. Unavailable when there is no Janus."""
+    require("janus", "janus")
+    folder, peers = bench.directory / "janus", bench.directory / "janus.peers"
+    with ExitStack() as stack:
+        for attempt in range(STARTS):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            local_port = _configure(folder, count)
+            try:
+                process, session = stack.enter_context(_running(folder))
+                break
+            except (Unavailable, OSError):
+                if attempt == STARTS - 1:
+                    raise
+        _fill(session, count, local_port, peers)
+        yield Server(process.pid, peers, local_port=local_port)

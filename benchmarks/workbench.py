@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import AnyStr
 
 import av
 import numpy as np
@@ -176,7 +177,7 @@ def read_line(process: "subprocess.Popen[str]", timeout: float) -> str:
     return process.stdout.readline()
 
 
-def end_process(process: "subprocess.Popen[str]", timeout: float = 30) -> tuple[str, str]:
+def end_process(process: "subprocess.Popen[AnyStr]", timeout: float = 30) -> tuple[AnyStr, AnyStr]:
     """End a process that we started, if need be by force; what it still had to say on both outputs."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
