@@ -129,15 +129,15 @@ class Conference:
         match event:
             case Offer():
                 self._callers[sender] = JID.from_uri(event.from_ or "")
-                self._do(lambda: self._offered(sender))
+                self._do_for(sender, self._offered)
             case Joined(call_uri=str(uri)) if sender == self.roster.focus:
-                self._do(lambda: self._watch(JID.from_uri(uri)))
+                self._do_for(JID.from_uri(uri), self._watch)
             case Unjoined(call_uri=str(uri)) if sender == self.roster.focus:
-                self._do(lambda: self._gone(JID.from_uri(uri)))
+                self._do_for(JID.from_uri(uri), self._gone)
             case Session():
-                self._do(lambda: self._described(sender, event))
+                self._do_for(sender, lambda call: self._described(call, event))
             case End():
-                self._do(lambda: self._ended(sender))
+                self._do_for(sender, self._ended)
 
     async def _offered(self, call: JID) -> None:
         self._calls.add(call)
@@ -151,7 +151,7 @@ class Conference:
         self._offers[call] = self._callers[call]
         await self._judge(call)
         if call in self._offers:
-            self._spawn(partial(self._give_up, call))
+            self._spawn(call, partial(self._give_up, call))
 
     async def _judge(self, call: JID) -> None:
         taking_part = len(self._calls) - len(self._offers)
@@ -201,7 +201,7 @@ class Conference:
                 coalesce=self._all.policy.coalesce,
             )
             notification.changed()
-            self._notifications[call] = (notification, self._spawn(notification.run))
+            self._notifications[call] = (notification, self._spawn(call, notification.run))
 
     async def _gone(self, call: JID) -> None:
         if call in self.roster.participants:
@@ -238,7 +238,7 @@ class Conference:
             participants = {call: participant.peer for call, participant in self.roster.participants.items()}
             for call, peer in (self._callers | participants).items():
                 if self._goes_with(peer, occupant, departure):
-                    self._spawn(partial(self._hang_up, call, grace, self._all.interruptions()))
+                    self._spawn(call, partial(self._hang_up, call, grace, self._all.interruptions()))
 
     def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure) -> bool:
         """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out
@@ -259,7 +259,7 @@ class Conference:
         self._room = None
         self._occupants([])
         for call in list(self._calls):
-            self._spawn(partial(self._hang_up, call, 0.0, self._all.interruptions()))
+            self._spawn(call, partial(self._hang_up, call, 0.0, self._all.interruptions()))
 
     def room_rejoined(self) -> None:
         for notification, _ in self._notifications.values():
@@ -273,7 +273,8 @@ class Conference:
 
     async def _judge_again(self) -> None:
         for call in list(self._offers):
-            await self._judge(call)
+            with context.about(call.local):
+                await self._judge(call)
 
     async def _hang_up(self, call: JID, grace: float, before: int) -> None:
         """`before`: how often the connection had been lost when there was reason to."""
@@ -323,11 +324,21 @@ class Conference:
     def _do(self, work: Work) -> None:
         self._work.put_nowait(work)
 
-    def _spawn(self, work: Work) -> asyncio.Task[None]:
-        """Do `work` beside the queue; it ends with the conference."""
+    def _do_for(self, call: JID, work: Callable[[JID], Awaitable[None]]) -> None:
+        """Do `work` with `call`, which its log lines name."""
+
+        async def do() -> None:
+            with context.about(call.local):
+                await work(call)
+
+        self._do(do)
+
+    def _spawn(self, call: JID, work: Work) -> asyncio.Task[None]:
+        """Do `work` on behalf of `call` beside the queue; it ends with the conference."""
         assert self._tasks is not None
         scope = contextvars.copy_context()
         scope.run(context.room.set, self.name)
+        scope.run(context.call.set, call.local)
         task = self._tasks.create_task(_guard(work), context=scope)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)

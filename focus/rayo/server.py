@@ -35,7 +35,7 @@ from focus.wire.conditions import (
 )
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
-from focus.wire.jingle_message import Dialect, JingleMessage, Propose
+from focus.wire.jingle_message import Dialect, Finish, JingleMessage, Propose
 from focus.wire.rayo import Command, Dial, Event, Offer, Ref
 
 log = logging.getLogger(__name__)
@@ -265,7 +265,9 @@ class Server(Actor):
         elif isinstance(message, Propose):
             self._take_in(sender, to, message)
         else:
-            log.info("<%s/> from %s for no invitation of ours", type(message).__xml_tag__, sender)
+            # A finish is the echo of ours: it comes after the end of most calls.
+            level = logging.DEBUG if isinstance(message, Finish) else logging.INFO
+            log.log(level, "<%s/> from %s for no invitation of ours", type(message).__xml_tag__, sender)
 
     def jingle(self, sender: JID, to: JID, jingle: Jingle, tree: ET.Element) -> None:
         """A Jingle action; returning acknowledges it. Raises `StanzaError` to refuse it (XEP-0166 section 10)."""

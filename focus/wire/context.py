@@ -5,7 +5,19 @@ A task inherits what was set when it was made (contextvars), so each actor sets 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 room: ContextVar[str] = ContextVar("room", default="")
 call: ContextVar[str] = ContextVar("call", default="")
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Work for the call `name` for a moment."""
+    before = call.set(name)
+    try:
+        yield
+    finally:
+        call.reset(before)

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from focus.conference.policy import Policy
 from focus.conference.room import Departure
-from focus.wire.conditions import ServiceUnavailable
+from focus.service.logs import ContextFilter
+from focus.wire.conditions import BadRequest, ServiceUnavailable
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
@@ -28,6 +30,48 @@ with_policy = pytest.mark.parametrize
 def endpoint(document: ConferenceInfo, name: str):
     (found,) = users(document)[name].endpoints
     return found
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """With the room and the call that each line names."""
+    names = ContextFilter()
+    caplog.handler.addFilter(names)
+    caplog.set_level(logging.INFO, "focus")
+    yield caplog
+    caplog.handler.removeFilter(names)
+
+
+def lines(log: pytest.LogCaptureFixture) -> dict[str, tuple[str, str]]:
+    """The room and the call of each line."""
+    return {record.getMessage(): (record.room, record.call) for record in log.records}  # type: ignore[attr-defined]
+
+
+# --- what is logged ---
+
+
+@with_policy("policy", [replace(EAGER, maximum=1)])
+async def test_a_line_about_a_call_names_room_and_call(meeting: Meeting, log: pytest.LogCaptureFixture) -> None:
+    alice = meeting.caller(ALICE)
+    meeting.readers.answers[alice.jid] = lambda: BadRequest("no such thing")
+    await meeting.join(ALICE)
+    await eventually(lambda: f"{ALICE} refused a conference document: no such thing" in lines(log))
+    bob = meeting.caller(BOB)
+    await meeting.call(bob)
+    await bob.owners[0].until_ended()
+    assert lines(log)[f"{ALICE} refused a conference document: no such thing"] == ("tea", meeting.call_of(alice).local)
+    assert lines(log)["a call is refused: all 1 places are taken"] == lines(log)["ended: hangup-command (busy)"]
+    assert lines(log)["the conference begins"] == ("tea", "")
+
+
+@with_policy("policy", [replace(CAREFUL, entry_wait=0.01)])
+async def test_a_line_about_a_stranger_names_room_and_call(meeting: Meeting, log: pytest.LogCaptureFixture) -> None:
+    alice = meeting.caller(ALICE)
+    await meeting.call(alice)
+    await alice.owners[0].until_ended()
+    refusal = lines(log)["a call is refused: the caller has not entered the room"]
+    assert refusal == lines(log)["ended: hangup-command (decline)"]
+    assert all(refusal)
 
 
 # --- getting in ---
@@ -447,7 +491,7 @@ async def test_a_crash_of_one_thing_does_not_end_the_conference(
         raise ZeroDivisionError
 
     conference._do(break_down)
-    conference._spawn(break_down)
+    conference._spawn(meeting.call_of(alice), break_down)
     bob = await meeting.join(BOB)
     await meeting.readers.document(alice.jid, names("alice", "bob"))
     assert not bob.sessions[0].ended
