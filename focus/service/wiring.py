@@ -106,8 +106,11 @@ class Service:
                 page = await _listen(self._page(), self._settings.http.listen, cleanup)
             try:
                 await self._serve(stop, lambda: ready(ServiceReady(self._plane.addresses, page, health)))
-            except* ConnectionRefused as refusals:
-                raise ServiceError(str(refusals.exceptions[0]), ExitCode.UNAVAILABLE) from None
+            except ExceptionGroup as group:  # not except*: Python 3.11.2, Debian's, wraps what is raised in it
+                refused, others = group.split(ConnectionRefused)
+                if refused is None or others is not None:
+                    raise
+                raise ServiceError(str(refused.exceptions[0]), ExitCode.UNAVAILABLE) from None
 
     async def _serve(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as tasks:
