@@ -247,6 +247,7 @@ class Call(Joinable):
 
     def peer_connected(self) -> None:
         self._connected = True
+        log.info("connected")
         self._session_changed()
 
     def peer_info(self, info: rtp.Info) -> None:

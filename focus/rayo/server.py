@@ -186,6 +186,7 @@ class Server(Actor):
             raise
         timeout = command.timeout / 1000 if command.timeout >= 0 else self._limits.dial_timeout
         mixer = next((join.mixer_name for join in command.joins if join.mixer_name), caller.local)
+        _scope(call, mixer).run(log.info, "a call to %s, for %s", to, sender)
         self._start(call, mixer)
         self._placing[call] = self._spawn(call, mixer, lambda: self._place(call, to, mixer, timeout))
         return Ref(uri=address.uri)
@@ -323,6 +324,7 @@ class Server(Actor):
             self.directory.discard(call)
             raise
         self._sessions.add(session)
+        _scope(call, mixer).run(log.info, "%s calls", sender)
         self._start(call, mixer)
         if session.ended:
             return  # there is no audio in it

@@ -119,9 +119,7 @@ async def _serve(service: Runnable) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     def ready(listening: ServiceReady) -> None:
-        logging.getLogger(__name__).info(
-            "ready: audio on %s, page on %s, health on %s", listening.media, listening.http, listening.metrics
-        )
+        logging.getLogger("focus.service").info("ready: %s", listening)
 
     await service.run(stop, ready)
 

@@ -27,6 +27,18 @@ class ServiceReady:
     http: tuple[str, int] | None
     metrics: tuple[str, int] | None
 
+    def __str__(self) -> str:
+        """For a person."""
+        audio = ", ".join(_written(address) for address in self.media)
+        others = {"page": self.http, "health": self.metrics}
+        parts = [f"{name} on {_written(address)}" for name, address in others.items() if address is not None]
+        return "; ".join([f"audio on {audio}", *parts])
+
+
+def _written(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
 
 class ServiceError(Exception):
     """The service cannot start or go on: one line for a person, and the exit code that belongs to it."""

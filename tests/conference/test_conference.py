@@ -61,6 +61,8 @@ async def test_a_line_about_a_call_names_room_and_call(meeting: Meeting, log: py
     await bob.owners[0].until_ended()
     assert lines(log)[f"{ALICE} refused a conference document: no such thing"] == ("tea", meeting.call_of(alice).local)
     assert lines(log)["a call is refused: all 1 places are taken"] == lines(log)["ended: hangup-command (busy)"]
+    assert lines(log)[f"{BOB} calls"] == lines(log)["ended: hangup-command (busy)"]
+    assert lines(log)["connected"] == ("tea", meeting.call_of(alice).local)
     assert lines(log)["the conference begins"] == ("tea", "")
 
 
