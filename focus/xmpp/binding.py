@@ -174,7 +174,8 @@ class Binding:
 
     def presence(self, stanza: ET.Element) -> None:
         if self.discovery is not None:
-            self.discovery.observe(stanza)
+            from_room = self.rooms is not None and self.rooms.tells_real_jids(stanza.get("from", ""))
+            self.discovery.observe(stanza, from_room=from_room)
         if self.rooms is not None and self.rooms.handle_presence(stanza):
             return
         if self.presences is not None:

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import logging
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -41,6 +42,7 @@ FEATURES = (
     DISCO_INFO,
     DISCO_ITEMS,
     PING,
+    "urn:ietf:rfc:5576",
     "urn:ietf:rfc:5888",
     "urn:xmpp:coin",
     "urn:xmpp:coin:1",
@@ -169,11 +171,14 @@ class Discovery:
 
     # --- about others -------------------------------------------------------------------------------------------------
 
-    def observe(self, presence: ET.Element) -> None:
-        """Remember the caps of whoever sends a presence, also under the real JID that a room tells with it."""
+    def observe(self, presence: ET.Element, *, from_room: bool) -> None:
+        """Remember the caps of whoever sends a presence, `from_room` under the real JID that it tells as well.
+
+        Anybody can write somebody else's JID into a presence: only rooms that can be believed are `from_room`.
+        """
         if presence.get("type") not in (None, "unavailable"):
             return
-        item = presence.find(f"{{{MUC_USER}}}x/{{{MUC_USER}}}item")
+        item = presence.find(f"{{{MUC_USER}}}x/{{{MUC_USER}}}item") if from_room else None
         caps = Caps.read(presence.find(f"{{{CAPS}}}c"))
         for text in (presence.get("from", ""), "" if item is None else item.get("jid", "")):
             with suppress(ValueError):
@@ -227,32 +232,59 @@ class Discovery:
 
 
 def verification_string(query: ET.Element, hash: str) -> str:
-    """The `ver` of a disco#info answer (XEP-0115 section 5.1); empty where it is ill-formed (section 5.4)."""
+    """The `ver` of a disco#info answer (XEP-0115 section 5.1); empty where it is ill-formed (section 5.4), or where the
+    text that is hashed could be that of another answer, see `_is_ambiguous`."""
     identities = [
-        "/".join((one.get("category", ""), one.get("type", ""), one.get(XML_LANG, ""), one.get("name", "")))
+        (one.get("category", ""), one.get("type", ""), one.get(XML_LANG, ""), one.get("name", ""))
         for one in query.findall(f"{{{DISCO_INFO}}}identity")
     ]
-    features = _values(query.findall(f"{{{DISCO_INFO}}}feature"), "var")
-    forms = [form for form in map(_read_form, query.findall(f"{{{DATA_FORM}}}x")) if form]
-    if any(len(set(names)) != len(names) for names in (identities, features, [form[0] for form in forms])):
+    features = _sorted(_values(query.findall(f"{{{DISCO_INFO}}}feature"), "var"))
+    forms = [form for form in map(_read_form, query.findall(f"{{{DATA_FORM}}}x")) if form is not None]
+    form_types = [form.type for form in forms]
+    if any(len(set(names)) != len(names) for names in (identities, features, form_types)) or "" in form_types:
         return ""
-    parts = [*_sorted(identities), *_sorted(features)]
-    for form in sorted(forms, key=lambda form: form[0].encode()):
-        parts.extend(form)
+    of_forms = [
+        part for form in sorted(forms, key=lambda form: form.type.encode()) for part in (form.type, *form.parts)
+    ]
+    if _is_ambiguous(identities, features, of_forms):
+        return ""
+    parts = [*_sorted("/".join(identity) for identity in identities), *features, *of_forms]
     text = "".join(f"{part}<" for part in parts)
     return base64.b64encode(hashlib.new(HASHES[hash], text.encode()).digest()).decode()
 
 
-def _read_form(form: ET.Element) -> list[str]:
-    """FORM_TYPE, then each field's name and values in order; empty for a form that does not count."""
+#: What the registry has as categories and types of identities. Features are longer, or URIs.
+_REGISTERED = re.compile(r"[a-z0-9_-]+")
+
+
+def _is_ambiguous(identities: Iterable[Sequence[str]], features: Sequence[str], of_forms: Sequence[str]) -> bool:
+    """Whether the same text could have been made of an answer that has parts of this one's identities and forms among
+    its features. Whoever sends such an answer wants all who have that software to lose these features."""
+    readable_as_features = bool(of_forms) and [*features, *of_forms] == _sorted((*features, *of_forms))
+    return (
+        readable_as_features
+        or any("<" in part for part in (*features, *of_forms, *(part for identity in identities for part in identity)))
+        or not all(_REGISTERED.fullmatch(name) for category, type, *_ in identities for name in (category, type))
+    )
+
+
+class _Form(NamedTuple):
+    """An extension (XEP-0128) as it is hashed. `type` is empty for a form of several types, which is ill-formed."""
+
+    type: str
+    parts: tuple[str, ...]
+
+
+def _read_form(form: ET.Element) -> _Form | None:
+    """FORM_TYPE, then each field's name and values in order; None for a form that does not count."""
     fields = {field.get("var", ""): field for field in form.findall(f"{{{DATA_FORM}}}field")}
     kind = fields.pop("FORM_TYPE", None)
-    if kind is None or kind.get("type") != "hidden" or not (types := _field_values(kind)):
-        return []
-    parts = [types[0]]
+    if kind is None or kind.get("type") != "hidden" or not (types := set(_field_values(kind))):
+        return None
+    parts: list[str] = []
     for name in _sorted(fields):
         parts.extend((name, *_sorted(_field_values(fields[name]))))
-    return parts
+    return _Form(types.pop() if len(types) == 1 else "", tuple(parts))
 
 
 def _field_values(field: ET.Element) -> list[str]:

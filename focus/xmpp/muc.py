@@ -384,6 +384,8 @@ class MucRooms:
             if not present.is_leaving:
                 raise RoomError(jid, "conflict", "we are in this room already")
             await present.leave()
+            if self._rooms.get(jid) not in (None, present):  # somebody else has waited for that, too
+                raise RoomError(jid, "conflict", "we are in this room already")
         joined = self._rooms[jid] = MucRoom(self, jid, self.occupant_jid(jid), observer)
         try:
             await joined.enter()
@@ -397,9 +399,11 @@ class MucRooms:
         name = room.local if room.domain == self._service else escape_node(str(room.bare))
         return self._occupant.with_resource(name)
 
-    def is_room(self, address: JID) -> bool:
-        """Whether this is a room that we know of, or somebody in it: never to be answered with a message error."""
-        return address.domain == self._service or address.bare in self._rooms
+    def tells_real_jids(self, address: str) -> bool:
+        """Whether this is an occupant of a room of our own service, whose real JIDs can be believed."""
+        with suppress(ValueError):
+            return JID.parse(address).domain == self._service
+        return False
 
     def nick_of(self, attempt: int) -> str:
         """The nick that is tried at the `attempt`th time."""

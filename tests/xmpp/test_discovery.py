@@ -44,7 +44,7 @@ def discovery(component: Connection, party: Party) -> Discovery:
         raise FeatureNotImplemented
 
     def observe(stanza: ET.Element) -> bool:
-        discovery.observe(stanza)
+        discovery.observe(stanza, from_room=stanza.get("from", "").startswith("tea@rooms.localhost/"))
         return False
 
     party.on_iq, party.on_presence = answer, observe
@@ -157,6 +157,19 @@ async def test_a_false_verification_string_misleads_nobody(discovery, login, par
     assert "urn:xmpp:coin:1" in await discovery.features(alice.jid)
 
 
+async def test_nobody_can_tell_what_software_somebody_else_has(discovery, login, party):
+    """Mallory sends a presence as a room would, which says that Alice, who has Coin, has something else."""
+    alice, mallory = await login("alice", features=("urn:xmpp:coin:1",)), await login("mallory")
+    mallory.send_presence(pto="tea@focus.localhost")
+    caps = (await party.presences.get(lambda tree: tree.get("from") == str(mallory.jid))).find(f"{{{CAPS}}}c")
+    assert "urn:xmpp:coin:1" not in await discovery.features(mallory.jid)
+    item = f"<x xmlns='http://jabber.org/protocol/muc#user'><item jid='{alice.jid}'/></x>"
+    mallory.say(f"<presence to='tea@focus.localhost' id='false'>{item}{ET.tostring(caps, 'unicode')}</presence>")
+    told = await party.presences.get(lambda tree: tree.get("id") == "false")
+    assert told.find(".//{http://jabber.org/protocol/muc#user}item").get("jid") == str(alice.jid)
+    assert "urn:xmpp:coin:1" in await discovery.features(alice.jid)
+
+
 async def test_a_peer_that_refuses_or_is_gone_has_no_features(discovery, login):
     assert await discovery.features(JID.parse("nobody@localhost/x")) == frozenset()
     assert await discovery.features(JID.parse("alice@unreachable.example/x")) == frozenset()
@@ -175,13 +188,14 @@ async def test_caps_that_a_room_shows_are_known_under_the_real_jid_and_forgotten
     user = "<x xmlns='http://jabber.org/protocol/muc#user'><item jid='bob@localhost/phone'/></x>"
     shown = ET.fromstring(f"<presence xmlns='jabber:client' from='tea@rooms.localhost/Bob'>{user}</presence>")
     shown.append(caps)
-    discovery.observe(shown)
+    discovery.observe(shown, from_room=True)
     for jid in ("bob@localhost/phone", "tea@rooms.localhost/Bob"):
         assert "urn:xmpp:coin:1" in await discovery.features(JID.parse(jid))
     discovery.observe(
         ET.fromstring(
             f"<presence xmlns='jabber:client' type='unavailable' from='tea@rooms.localhost/Bob'>{user}</presence>"
-        )
+        ),
+        from_room=True,
     )
     assert await discovery.features(JID.parse("bob@localhost/phone")) == frozenset()
 
@@ -237,20 +251,49 @@ def test_a_string_with_forms_and_languages_is_that_of_the_specification():
         "<identity category='client' type='pc'/><identity category='client' type='pc'/>",
         "<feature var='a'/><feature var='a'/>",
         FORM + FORM,
+        FORM.replace("softwareinfo</value>", "softwareinfo</value><value>another</value>"),
     ],
-    ids=["identity", "feature", "form"],
+    ids=["identity", "feature", "form", "form type"],
 )
 def test_what_is_there_twice_makes_an_answer_ill_formed(twice):
     assert verification_string(ET.fromstring(f"<query xmlns='{DISCO_INFO}'>{twice}</query>"), "sha-1") == ""
 
 
-WORDS = st.text(
-    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"), max_size=8
+GENUINE = (
+    "<identity category='client' type='web' name='focus'/><feature var='http://jabber.org/protocol/caps'/>"
+    "<feature var='urn:xmpp:coin:1'/><feature var='urn:xmpp:jingle:1'/><feature var='urn:xmpp:ping'/>"
 )
+HIDDEN = "<x xmlns='jabber:x:data'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:coin:1</value></field>"
+
+
+@pytest.mark.parametrize(
+    "false",
+    [
+        GENUINE.replace("'focus'/><feature var='http", "'focus&lt;http"),
+        "<identity category='http:' type='' xml:lang='jabber.org' name='protocol/caps'/>"
+        + GENUINE.replace("<feature var='http://jabber.org/protocol/caps'/>", ""),
+        GENUINE.split("<feature var='urn:xmpp:coin")[0]
+        + HIDDEN
+        + "<field var='urn:xmpp:jingle:1'><value>urn:xmpp:ping</value></field></x>",
+    ],
+    ids=["in an identity", "as an identity", "in a form"],
+)
+def test_features_cannot_be_hidden_behind_the_same_hash(caps_of_slixmpp, false):
+    """XEP-0115 hashes a text that can be read in more than one way."""
+    genuine, other = (ET.fromstring(f"<query xmlns='{DISCO_INFO}'>{one}</query>") for one in (GENUINE, false))
+    assert features_of(other) < features_of(genuine)
+    assert caps_of_slixmpp(other) == caps_of_slixmpp(genuine) == verification_string(genuine, "sha-1")
+    assert verification_string(other, "sha-1") == ""
+
+
+WORDS = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="<\ufffe\uffff"), max_size=8
+)
+NAMES = st.text(st.sampled_from("abc-"), min_size=1, max_size=8)
 
 
 @given(
-    identities=st.sets(st.tuples(WORDS.filter(bool), WORDS.filter(bool), WORDS), min_size=1, max_size=3),
+    identities=st.sets(st.tuples(NAMES, NAMES, WORDS), min_size=1, max_size=3),
     features=st.sets(WORDS.filter(bool), min_size=1, max_size=6),
 )
 def test_any_string_is_the_one_that_slixmpp_makes(caps_of_slixmpp, identities, features):

@@ -281,6 +281,22 @@ async def test_a_room_is_joined_once(rooms, observer):
     assert refused.value.condition == "conflict"
 
 
+async def test_of_two_who_wait_for_us_to_leave_one_comes_in(rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    await enter(await login("alice"), "Alice")
+    leaving = asyncio.create_task(room.leave())
+    await asyncio.sleep(0)
+    assert room.is_leaving
+    first, second = await asyncio.gather(
+        rooms.join(ROOM, Observer()), rooms.join(ROOM, Observer()), return_exceptions=True
+    )
+    await leaving
+    assert isinstance(first, MucRoom)
+    assert set(first.occupants) == {"Alice"}
+    assert isinstance(second, RoomError)
+    assert second.condition == "conflict"
+
+
 async def test_others_see_the_focus_come_and_go(component, observer, party, login):
     extension = ET.Element("{urn:example}caps")
     rooms = MucRooms(component, US, "rooms.localhost", extensions=lambda: (extension,))
