@@ -85,6 +85,7 @@ def test_a_stun_request_for_nobody_is_dropped(stage: Stage, peer: Peer, username
         struct.pack("!HHI", 1, 4, 0x2112A442) + bytes(12) + b"\0\x06\xff\xff",
         struct.pack("!HHI", 1, 0, 0x11111111) + bytes(12),
     ],
+    ids=["one byte", "cut off", "too long", "an endless attribute", "another cookie"],
 )
 def test_a_broken_stun_message_is_dropped(stage: Stage, peer: Peer, data: bytes) -> None:
     leg_of(stage)
