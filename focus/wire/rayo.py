@@ -13,9 +13,6 @@ from pydantic_xml import attr, element
 from focus.wire.base import Address, Flag, Name, StrictElement, Token
 
 RAYO: Final = "urn:xmpp:rayo:1"
-RAYO_CLIENT: Final = "urn:xmpp:rayo:client:1"
-RAYO_CALL: Final = "urn:xmpp:rayo:call:1"
-RAYO_MIXER: Final = "urn:xmpp:rayo:mixer:1"
 
 JoinDirection = Literal["duplex", "send", "recv"]
 JoinMedia = Literal["bridge", "direct"]

@@ -10,7 +10,6 @@ from pydantic_xml import attr, element
 from focus.wire.base import Element, Flag, Name, Token
 
 RTP = "urn:xmpp:jingle:apps:rtp:1"
-RTP_AUDIO = "urn:xmpp:jingle:apps:rtp:audio"
 RTP_INFO = "urn:xmpp:jingle:apps:rtp:info:1"
 RTCP_FB = "urn:xmpp:jingle:apps:rtp:rtcp-fb:0"
 RTP_HDREXT = "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0"
