@@ -1,4 +1,4 @@
-"""python -m benchmarks [NAME ...] [--list] [--quick] [--json FILE] [--update-readme]"""
+"""python -m benchmarks [NAME ...] [--list] [--quick] [--runs K] [--json FILE] [--update-readme]"""
 
 import argparse
 import datetime
@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; all when none is named")
     parser.add_argument("--list", action="store_true", help="say what there is")
     parser.add_argument("--quick", action="store_true", help="small and short, to see that everything works")
+    parser.add_argument("--runs", type=int, default=3, metavar="K", help="take the median of so many runs under load")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     parser.add_argument("--update-readme", action="store_true", help="put the tables into benchmarks/README.md")
     chosen = parser.parse_args()
@@ -79,7 +80,7 @@ def main() -> int:
         parser.error("figures of a quick run do not belong into the README")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers are ended, the folder is removed
     facts = {"date": datetime.date.today().isoformat()} | machine()
-    with Workbench.temporary(quick=chosen.quick) as bench:
+    with Workbench.temporary(quick=chosen.quick, runs=max(1, chosen.runs)) as bench:
         results, failures = run(chosen.names or list(BENCHMARKS), bench)
     console = Console()
     if not console.is_terminal:

@@ -103,8 +103,10 @@ def measure(
     runs: int | None = None,
     seconds: float | None = None,
 ) -> Measured:
-    """Some runs (three, or one when it must be quick), each against a server that has just been started."""
-    runs = runs or (1 if bench.quick else 3)
+    """Some runs (as many as the workbench says, if not told otherwise), each against a server that has just been
+    started.
+    """
+    runs = runs or bench.runs
     seconds = seconds or (3 if bench.quick else 10)
     warm = 1.5 if bench.quick else 4
     kept: list[dict[str, Any]] = []

@@ -59,22 +59,29 @@ SPEAKERS = (
 
 
 class Workbench:
-    """One run's surroundings. quick: small and short, to see that everything works; its figures mean little."""
+    """One run's surroundings. quick: small and short, to see that everything works; its figures mean little. runs:
+    over how many runs under load a median is taken.
+    """
 
-    def __init__(self, directory: Path, *, quick: bool = False, say: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, quick: bool = False, runs: int = 3, say: Callable[[str], None] | None = None
+    ) -> None:
         self.directory = directory
         self.quick = quick
+        self.runs = 1 if quick else runs
         self.say = say or (lambda text: print(f"bench: {text}", file=sys.stderr, flush=True))
         self._programs: dict[str, Path] = {}
         self._frames: dict[str, Path] = {}
 
     @classmethod
     @contextmanager
-    def temporary(cls, *, quick: bool = False, say: Callable[[str], None] | None = None) -> "Iterator[Workbench]":
+    def temporary(
+        cls, *, quick: bool = False, runs: int = 3, say: Callable[[str], None] | None = None
+    ) -> "Iterator[Workbench]":
         """A workbench whose folder is removed at the end. Another user may look into it: Janus runs as one."""
         with tempfile.TemporaryDirectory(prefix="focus-bench-") as folder:
             Path(folder).chmod(0o755)
-            yield cls(Path(folder), quick=quick, say=say)
+            yield cls(Path(folder), quick=quick, runs=runs, say=say)
 
     def program(self, source: str) -> Path:
         """The program of a C file in this folder, compiled when it is first asked for."""
