@@ -1,10 +1,11 @@
-"""The media plane: sockets, SRTP, Opus, jitter buffers, the N-1 mix and its thread.
+"""The media plane: sockets, SRTP, Opus and G.711, jitter buffers, the N-1 mix and its thread.
 
 It knows nothing of XMPP, ICE or DTLS.
 """
 
 from mixer_ext.codec import Opus
 from mixer_ext.events import Clock, Event
+from mixer_ext.g711 import Companded, compress, expand
 from mixer_ext.graph import JoinGraph
 from mixer_ext.mix import level, mix_minus
 from mixer_ext.plane import Plane
@@ -14,6 +15,7 @@ from mixer_ext.stream import JitterBuffer
 
 __all__ = [
     "Clock",
+    "Companded",
     "Event",
     "JitterBuffer",
     "JoinGraph",
@@ -21,6 +23,8 @@ __all__ = [
     "Plane",
     "RtpPacket",
     "Srtp",
+    "compress",
+    "expand",
     "level",
     "mix_minus",
     "rtp_audio_level",

@@ -1,5 +1,7 @@
-# Opus through libopus, mono at 48 kHz.
+# What a leg's payloads are made with: Opus through libopus, or G.711. Mono at 48 kHz.
 from libc.stdint cimport int16_t, uint8_t
+
+from mixer_ext.g711 cimport G711, Law
 
 cdef enum:
     RATE = 48000
@@ -11,6 +13,10 @@ cdef enum:
 cdef struct Codec       # opaque: an encoder, a decoder
 
 cdef Codec* codec_new(int bitrate, bint fec, bint dtx) except NULL
+cdef Codec* codec_new_g711(Law law) except NULL
+cdef int codec_unit(const Codec* codec) noexcept nogil
+cdef int codec_measure(const Codec* codec, const uint8_t* payload, int length) noexcept nogil
+cdef int codec_silence(Codec* codec, uint8_t* payload) noexcept nogil
 cdef void codec_free(Codec* codec) noexcept nogil
 cdef int codec_encode(Codec* codec, const int16_t* frame, uint8_t* payload, int room) noexcept nogil
 cdef void codec_restart(Codec* codec) noexcept nogil

@@ -1,9 +1,22 @@
 """Opus (RFC 6716) through libopus: a mono encoder and a mono decoder at 48 kHz for each leg. Stereo is mixed down by
-the decoder.
+the decoder. A leg that has G.711 instead is handed on to that.
 """
 from libc.stdlib cimport calloc, free
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy
+
+from mixer_ext.g711 cimport (
+    G711_FRAME,
+    UNIT,
+    g711_conceal,
+    g711_decode,
+    g711_encode,
+    g711_forget,
+    g711_free,
+    g711_new,
+    g711_samples,
+    g711_silence,
+)
 
 cdef extern from "opus.h" nogil:
     struct OpusEncoder:
@@ -42,9 +55,13 @@ cdef enum:
     COMPLEXITY = 5
     EXPECTED_LOSS = 10  # percent that in-band FEC is tuned for
 
+# 20 ms of nothing in Opus: CELT, full band, mono.
+cdef uint8_t[3] COMFORT = [0xF8, 0xFF, 0xFE]
+
 cdef struct Codec:
     OpusEncoder* encoder
     OpusDecoder* decoder
+    G711* g711      # instead of both
 
 
 cdef Codec* codec_new(int bitrate, bint fec, bint dtx) except NULL:
@@ -68,8 +85,39 @@ cdef Codec* codec_new(int bitrate, bint fec, bint dtx) except NULL:
     return codec
 
 
+cdef Codec* codec_new_g711(Law law) except NULL:
+    cdef Codec* codec = <Codec*>calloc(1, sizeof(Codec))
+    if codec == NULL:
+        raise MemoryError
+    codec.g711 = g711_new(law)
+    if codec.g711 == NULL:
+        free(codec)
+        raise MemoryError
+    return codec
+
+
+cdef int codec_unit(const Codec* codec) noexcept nogil:
+    """How many of our samples a unit of RTP time is."""
+    return UNIT if codec != NULL and codec.g711 != NULL else 1
+
+
+cdef int codec_measure(const Codec* codec, const uint8_t* payload, int length) noexcept nogil:
+    """How many samples a payload is; 0 for what this codec has not made."""
+    return codec_samples(payload, length) if codec.g711 == NULL else g711_samples(length)
+
+
+cdef int codec_silence(Codec* codec, uint8_t* payload) noexcept nogil:
+    """The payload for a long silence, for nothing; its length."""
+    if codec.g711 != NULL:
+        g711_silence(codec.g711, payload)
+        return G711_FRAME
+    memcpy(payload, COMFORT, sizeof(COMFORT))
+    return sizeof(COMFORT)
+
+
 cdef void codec_free(Codec* codec) noexcept nogil:
     if codec != NULL:
+        g711_free(codec.g711)
         if codec.encoder != NULL:
             opus_encoder_destroy(codec.encoder)
         if codec.decoder != NULL:
@@ -81,12 +129,16 @@ cdef int codec_encode(Codec* codec, const int16_t* frame, uint8_t* payload, int 
     """Encode FRAME samples; the length of the payload, 2 or less when DTX says that it need not be sent, negative when
     Opus fails.
     """
+    if codec.g711 != NULL:
+        g711_encode(codec.g711, frame, payload)
+        return G711_FRAME
     return opus_encode(codec.encoder, frame, FRAME, payload, room)
 
 
 cdef void codec_restart(Codec* codec) noexcept nogil:
     """The encoder forgets what it sent: for when the listener's decoder was given something else meanwhile."""
-    opus_encoder_ctl(codec.encoder, OPUS_RESET_STATE)
+    if codec.g711 == NULL:
+        opus_encoder_ctl(codec.encoder, OPUS_RESET_STATE)
 
 
 cdef int codec_samples(const uint8_t* payload, int length) noexcept nogil:
@@ -125,22 +177,34 @@ cdef bint codec_has_fec(const uint8_t* payload, int length) noexcept nogil:
 
 cdef int codec_decode(Codec* codec, const uint8_t* payload, int length, int16_t* samples) noexcept nogil:
     """Decode a packet into at most LONGEST samples; how many, or negative for garbage."""
+    if codec.g711 != NULL:
+        return g711_decode(codec.g711, payload, length, samples)
     return opus_decode(codec.decoder, payload, length, samples, LONGEST, 0)
 
 
 cdef int codec_recover(Codec* codec, const uint8_t* payload, int length, int16_t* samples, int count) noexcept nogil:
-    """The last count samples (whole steps) before this packet, from its FEC; concealed where it has none."""
+    """The last count samples (whole steps) before this packet, from its FEC; concealed where it has none, 0 where
+    the codec has no FEC.
+    """
+    if codec.g711 != NULL:
+        return 0
     return opus_decode(codec.decoder, payload, length, samples, count, 1)
 
 
 cdef int codec_conceal(Codec* codec, int16_t* samples, int count) noexcept nogil:
     """What may have been in count samples (whole steps) that are lost."""
+    if codec.g711 != NULL:
+        g711_conceal(codec.g711, samples, count)
+        return count
     return opus_decode(codec.decoder, NULL, 0, samples, count, 0)
 
 
 cdef void codec_forget(Codec* codec) noexcept nogil:
     """The decoder starts afresh: another source."""
-    opus_decoder_ctl(codec.decoder, OPUS_RESET_STATE)
+    if codec.g711 != NULL:
+        g711_forget(codec.g711)
+    else:
+        opus_decoder_ctl(codec.decoder, OPUS_RESET_STATE)
 
 
 cdef class Opus:

@@ -12,8 +12,10 @@ from mixer_ext.codec cimport (
     RATE,
     codec_encode,
     codec_free,
+    codec_measure,
     codec_restart,
-    codec_samples,
+    codec_silence,
+    codec_unit,
 )
 from mixer_ext.graph cimport (
     Tap,
@@ -65,9 +67,7 @@ cdef enum:
     SPEECH_HANGOVER = 25
     AUDIBLE_HANGOVER = 25
     ROOM = DATAGRAM - SLACK
-
-# 20 ms of nothing in Opus: CELT, full band, mono.
-cdef uint8_t[3] COMFORT = [0xF8, 0xFF, 0xFE]
+    COMFORT_NOISE = 13          # RFC 3389, the static payload type for codecs at 8 kHz
 
 
 cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, uint32_t timestamp) noexcept nogil:
@@ -158,7 +158,7 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
     cdef Rtp rtp
     cdef bint voice = False
     cdef uint8_t level
-    cdef int samples
+    cdef int samples, unit
     cdef int size = length
     if not _affords(leg, now):
         return
@@ -175,10 +175,13 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
         if rtp_read(data, length, &rtp, False) != RTP_OK:
             leg.dropped_malformed += 1
             return
-    if leg.format.codec == NULL or rtp.payload_type != leg.format.payload_type:
+    unit = codec_unit(leg.format.codec)
+    if leg.format.codec != NULL and unit > 1 and rtp.payload_type == COMFORT_NOISE:
+        rtp.payload_length = min(rtp.payload_length, 1)     # its level; of the spectrum nothing is made
+    elif leg.format.codec == NULL or rtp.payload_type != leg.format.payload_type:
         leg.dropped_payload_type += 1
         return
-    samples = codec_samples(data + rtp.payload_offset, rtp.payload_length)
+    samples = codec_measure(leg.format.codec, data + rtp.payload_offset, rtp.payload_length)
     if samples == 0:
         leg.dropped_malformed += 1
         return
@@ -187,10 +190,10 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
     leg.received += 1
     leg.bytes_received += size
     leg.stream.ended = False
-    reception_update(&leg.reception, rtp.sequence, rtp.timestamp, stamp, RATE)
+    reception_update(&leg.reception, rtp.sequence, rtp.timestamp, stamp, RATE // unit)
     level = rtp_level(data, &rtp, leg.format.level_extension, &voice)
     data += rtp.payload_offset
-    jitter_push(&leg.stream.jitter, rtp.sequence, rtp.timestamp, samples, level, data, rtp.payload_length)
+    jitter_push(&leg.stream.jitter, rtp.sequence, rtp.timestamp * unit, samples, level, data, rtp.payload_length)
 
 
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil:
@@ -216,7 +219,7 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uin
     if report.has_block:
         leg.remote_fraction = report.fraction / 256.0
         leg.remote_lost = report.lost
-        leg.remote_jitter = report.jitter * 1000.0 / RATE
+        leg.remote_jitter = report.jitter * 1000.0 * codec_unit(leg.format.codec) / RATE
         if report.last_report:
             round_trip = <int32_t>(<uint32_t>(ntp >> 16) - report.last_report - report.delay)
             if 0 <= round_trip < 60 * 65536:
@@ -296,8 +299,7 @@ cdef int _payload(Leg* leg, int16_t* frame, bint sounds, uint8_t* payload) noexc
         leg.restart = True
         if leg.format.dtx and leg.silence % COMFORT_EVERY:
             return 0
-        memcpy(payload, COMFORT, sizeof(COMFORT))
-        return sizeof(COMFORT)
+        return codec_silence(leg.format.codec, payload)
     if leg.restart:
         # The peer's decoder begins anew after CELT, so must the encoder.
         codec_restart(leg.format.codec)
@@ -317,7 +319,7 @@ cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil:
     cdef bint sounds
     cdef int got = 0
     cdef int header, length, level
-    leg.timestamp += FRAME * (skipped + 1)
+    leg.timestamp += FRAME // codec_unit(leg.format.codec) * (skipped + 1)
     if leg.node.play != NULL:
         # Time passes for what is played whether it can be sent or not.
         got = ring_read(leg.node.play, frame, FRAME)
@@ -408,7 +410,7 @@ cdef dict leg_statistics(Leg* leg):
         "undecodable": leg.stream.undecodable,
         "sent": leg.sent,
         "depth_ms": (jitter_depth(&leg.stream.jitter) + leg.stream.held) / 48.0,
-        "jitter_ms": leg.reception.jitter / 48.0,
+        "jitter_ms": leg.reception.jitter * codec_unit(leg.format.codec) / 48.0,
         "rtt_ms": leg.rtt,
         "level_dbov": leg.level,
         "remote_lost": leg.remote_lost,

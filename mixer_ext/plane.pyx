@@ -11,7 +11,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.unistd cimport read
 
-from mixer_ext.codec cimport codec_free, codec_new
+from mixer_ext.codec cimport codec_free, codec_new, codec_new_g711
 from mixer_ext.command cimport (
     ADD_NODE,
     ALLOW,
@@ -44,6 +44,7 @@ from mixer_ext.core cimport (
     core_tick,
 )
 from mixer_ext.demux cimport demux_drain
+from mixer_ext.g711 cimport A_LAW, MU_LAW
 from mixer_ext.graph cimport Node, Tap, node_free, node_new
 from mixer_ext.handle cimport Handle, closes_loop
 from mixer_ext.leg cimport Leg, leg_free, leg_new, leg_statistics
@@ -405,17 +406,23 @@ cdef class Plane:
         bint dtx=False,
         int level_extension=0,
     ):
-        """What is sent to a leg and taken from it. level_extension: the identifier of RFC 6464 as negotiated, 0 for
-        none.
+        """What is sent to a leg and taken from it. name: "opus", "pcmu" or "pcma", for which bitrate, fec and dtx mean
+        nothing; with those, comfort noise (payload type 13) is taken too. level_extension: the identifier of RFC 6464
+        as negotiated, 0 for none.
         """
         cdef Handle handle = self._leg(leg)
-        if name.lower() != "opus":
+        name = name.lower()
+        if name not in ("opus", "pcmu", "pcma"):
             raise ValueError(f"unknown codec: {name}")
         if not 0 <= payload_type <= 127 or not 0 <= level_extension <= 255 or level_extension == 15:
             raise ValueError("payload type or extension identifier out of range")
         cdef Command* command = self._command(SET_FORMAT)
         try:
-            command.format.codec = codec_new(bitrate, fec, dtx)
+            if name == "opus":
+                command.format.codec = codec_new(bitrate, fec, dtx)
+            else:
+                command.format.codec = codec_new_g711(MU_LAW if name == "pcmu" else A_LAW)
+                dtx = False
         except BaseException:
             free(command)
             raise

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from mixer_ext import Event, Opus, Plane, RtpPacket, Srtp, rtp_build, rtp_parse
+from mixer_ext import Companded, Event, Opus, Plane, RtpPacket, Srtp, rtp_build, rtp_parse
 
 TICK = 20_000_000
 FRAME = 960
@@ -59,6 +59,8 @@ class Peer:
     timestamp: int = 1000
     payload_type: int = OPUS
     family: int = socket.AF_INET
+    codec: Opus | Companded = field(default_factory=Opus)
+    unit: int = 1  # samples in a unit of RTP time
     outbound: Srtp | None = None
     inbound: Srtp | None = None
     rtp: list[RtpPacket] = field(default_factory=list)
@@ -70,7 +72,6 @@ class Peer:
         self.socket = socket.socket(self.family, socket.SOCK_DGRAM)
         self.socket.bind(("::1" if self.family == socket.AF_INET6 else "127.0.0.1", 0))
         self.socket.setblocking(False)
-        self.opus = Opus()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -94,7 +95,7 @@ class Peer:
 
     def packet(self, samples: Samples | bytes, **changes: object) -> bytes:
         """The next packet with these samples, or this payload."""
-        payload = samples if isinstance(samples, bytes) else self.opus.encode(samples)
+        payload = samples if isinstance(samples, bytes) else self.codec.encode(samples)
         values = {
             "payload_type": self.payload_type,
             "sequence": self.sequence,
@@ -104,7 +105,7 @@ class Peer:
         }
         packet = rtp_build(**(values | changes))  # type: ignore[arg-type]
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self.timestamp = (self.timestamp + FRAME) & 0xFFFFFFFF
+        self.timestamp = (self.timestamp + FRAME // self.unit) & 0xFFFFFFFF
         return self.outbound.protect(packet) if self.outbound else packet
 
     def say(self, samples: Samples | bytes, to: tuple[str, int], **changes: object) -> None:
@@ -118,7 +119,7 @@ class Peer:
         else:
             packet = rtp_parse(self.inbound.unprotect(data) if self.inbound else data)
             self.rtp.append(packet)
-            self.heard.append(np.frombuffer(self.opus.decode(packet.payload), np.int16))
+            self.heard.append(np.frombuffer(self.codec.decode(packet.payload), np.int16))
 
     def receive(self) -> None:
         """Take all that has come."""

@@ -220,7 +220,7 @@ def test_a_flood_of_media_is_limited_and_the_others_are_heard(stage: Stage) -> N
     mixer = stage.plane.add_mixer()
     for each in (loud, leg, other):
         stage.plane.join(each, mixer)
-    payload = flooder.opus.encode(tone(300, 1))
+    payload = flooder.codec.encode(tone(300, 1))
     for n in range(50):
         for _ in range(200):  # ten thousand a second
             flooder.socket.sendto(flooder.packet(payload), stage.address)
