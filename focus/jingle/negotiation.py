@@ -34,6 +34,9 @@ DIGESTS = frozenset({"sha-256", "sha-384", "sha-512"})
 #: The largest number of an RTP header extension in the one-byte form (RFC 8285 section 4.2).
 MAX_EXTENSION_ID = 14
 
+#: The first payload number that means nothing until it is given a meaning (RFC 3551 section 3).
+FIRST_DYNAMIC = 96
+
 #: What we call our one content when we offer.
 CONTENT_NAME = "audio"
 
@@ -58,9 +61,12 @@ class Codec:
     parameters: tuple[Parameter, ...] = ()
 
     def matches(self, payload: PayloadType) -> bool:
-        """Missing channels mean one (XEP-0167 section 4), but not for Opus, which is always written with two."""
+        """Missing channels mean one (XEP-0167 section 4), but not for Opus, which is always written with two. A missing
+        name means what the number stands for, if that is a static one (RFC 3551 section 6).
+        """
+        static = payload.name is None and payload.id == self.offered_id < FIRST_DYNAMIC
         return (
-            (payload.name or "").lower() == self.name.lower()
+            (static or (payload.name or "").lower() == self.name.lower())
             and payload.clockrate in (self.clockrate, None)
             and payload.channels in (self.channels, None)
         )
@@ -71,7 +77,7 @@ class Codec:
             id=number,
             name=self.name,
             clockrate=self.clockrate,
-            channels=self.channels,
+            channels=self.channels if self.channels > 1 else None,
             parameters=self.parameters,
         )
 
@@ -88,6 +94,18 @@ def opus(*, bitrate: int = 32000) -> Codec:
     )
 
 
+def g711() -> tuple[Codec, ...]:
+    """What telephones speak, under its static numbers (RFC 3551 section 6)."""
+    return tuple(
+        Codec(name=name, clockrate=8000, channels=1, offered_id=number) for name, number in (("PCMU", 0), ("PCMA", 8))
+    )
+
+
+def usual() -> tuple[Codec, ...]:
+    """All that we speak, best first."""
+    return (opus(), *g711())
+
+
 @dataclass(frozen=True)
 class Local:
     """Our side: the leg's transport, the source it sends, and our codecs, best first."""
@@ -95,7 +113,7 @@ class Local:
     transport: Transport
     ssrc: int
     cname: str
-    codecs: tuple[Codec, ...] = field(default_factory=lambda: (opus(),))
+    codecs: tuple[Codec, ...] = field(default_factory=usual)
 
     @property
     def source(self) -> Source:
@@ -178,7 +196,7 @@ def consider(offer: Jingle, codecs: Sequence[Codec], foreign: frozenset[str] = f
         # XEP-0166 would say incompatible-parameters; XEP-0167 section 5 is the more special text.
         names = ", ".join(codec.name for codec in codecs)
         raise NegotiationError("failed-application", f"none of the offered codecs is supported, only {names}")
-    content, payload, codec = found[0]
+    content, payload, codec = min(found, key=lambda each: codecs.index(each[2]))
     description, transport = content.description, content.transport
     assert description is not None
     assert transport is not None
@@ -320,7 +338,7 @@ def _codec(content: Content, codecs: Iterable[Codec]) -> tuple[PayloadType, Code
     for codec in codecs:
         for payload in content.description.payload_types:
             if codec.matches(payload):
-                return payload, codec
+                return payload.model_copy(update={"name": payload.name or codec.name}), codec
     return None
 
 

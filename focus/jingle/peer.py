@@ -113,7 +113,7 @@ class PeerSession(Serial):
         self._outbox = outbox
         self._legs = legs
         self._observer = observer
-        self._codecs = tuple(codecs or (negotiation.opus(),))
+        self._codecs = tuple(codecs or negotiation.usual())
         self._timeouts = timeouts
         self._session = Session()
         self._driver = LegDriver(role)

@@ -52,6 +52,8 @@ OPUS = PayloadType.model_validate(
     }
 )
 PCMU = PayloadType(id=0, name="PCMU", clockrate=8000)
+PCMA = PayloadType(id=8, name="PCMA", clockrate=8000)
+G722 = PayloadType(id=9, name="G722", clockrate=8000)
 VP8 = PayloadType.model_validate(
     {"id": 98, "name": "VP8", "clockrate": 90000, "feedback": ({"type": "nack"}, {"type": "ccm", "subtype": "fir"})}
 )
@@ -124,10 +126,28 @@ def test_opus_is_recognised_however_it_is_written(changes: dict[str, object]) ->
 
 
 @pytest.mark.parametrize(
-    "payload_types", [(), (PCMU,), (OPUS.model_copy(update={"clockrate": 16000}),), (PayloadType(id=96),)]
+    "payload_types", [(), (G722,), (OPUS.model_copy(update={"clockrate": 16000}),), (PayloadType(id=96),)]
 )
 def test_no_codec_in_common_is_a_failed_application(payload_types: tuple[PayloadType, ...]) -> None:
     assert refusal(initiate(audio(payload_types=payload_types))) == "failed-application"
+
+
+@pytest.mark.parametrize("payload", [PCMU, PCMA, PayloadType(id=0), PCMA.model_copy(update={"id": 97})])
+def test_a_peer_without_opus_is_answered_with_its_g711(payload: PayloadType) -> None:
+    result = answer(initiate(audio(payload_types=(G722, payload))), LOCAL)
+    (answered,) = described(result.contents[0]).payload_types
+    name = payload.name or "PCMU"
+    assert (answered.id, answered.name, answered.clockrate, answered.parameters) == (payload.id, name, 8000, ())
+    assert (result.settled.payload.id, result.settled.payload.name) == (payload.id, name)
+
+
+def test_a_number_that_is_not_static_needs_a_name() -> None:
+    assert refusal(initiate(audio(payload_types=(PayloadType(id=111),)))) == "failed-application"
+
+
+def test_an_accept_with_g711_alone_settles_it() -> None:
+    settled = settle(offer(LOCAL), accept(their_accept(payload_types=(PCMA,))), LOCAL.codecs)
+    assert (settled.payload.id, settled.payload.name) == (8, "PCMA")
 
 
 def test_the_bitrate_asked_for_can_be_set() -> None:
@@ -345,8 +365,11 @@ def test_we_offer_one_audio_content_and_leave_the_dtls_role_to_them() -> None:
     (fingerprint,) = transported(content).fingerprints
     assert fingerprint.setup == "actpass"
     assert transported(content).candidates == LOCAL.transport.candidates
-    (payload,) = described(content).payload_types
-    assert (payload.id, payload.name, payload.channels) == (111, "opus", 2)
+    payloads = described(content).payload_types
+    assert [(each.id, each.name, each.clockrate) for each in payloads] == [
+        (111, "opus", 48000), (0, "PCMU", 8000), (8, "PCMA", 8000)
+    ]  # fmt: skip
+    assert payloads[0].channels == 2
     assert described(content).rtcp_mux is not None
     assert described(content).header_extensions == (HeaderExtension(id=1, uri=AUDIO_LEVEL),)
 
@@ -398,7 +421,7 @@ def test_an_extension_that_was_not_offered_like_this_is_not_used(level: HeaderEx
         ((), "incompatible-parameters"),
         ((their_accept(name="other"),), "incompatible-parameters"),
         ((their_accept(payload_types=(OPUS,)),), "incompatible-parameters"),
-        ((their_accept(payload_types=(PCMU,)),), "incompatible-parameters"),
+        ((their_accept(payload_types=(G722,)),), "incompatible-parameters"),
         ((video(name="audio"),), "unsupported-applications"),
         ((Content(name="audio"),), "unsupported-applications"),
         ((their_accept(transport=None),), "unsupported-transports"),

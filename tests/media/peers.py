@@ -21,6 +21,7 @@ from aiortc import (
     RTCIceParameters,
     RTCIceTransport,
     RTCPeerConnection,
+    RTCRtpSender,
     RTCSessionDescription,
 )
 from aiortc.mediastreams import MediaStreamError
@@ -31,6 +32,7 @@ from focus.media.leg import Leg
 from focus.media.tones import SAMPLE_RATE, Tone
 from focus.wire import dtls, ice, rtp
 
+PCMU = rtp.PayloadType(id=0, name="PCMU", clockrate=8000)
 OPUS = rtp.PayloadType(
     id=96,
     name="opus",
@@ -150,11 +152,16 @@ class ToneTrack(MediaStreamTrack):
 
 
 class PeerConnection:
-    """A plain aiortc RTCPeerConnection that plays a tone, and hears."""
+    """A plain aiortc RTCPeerConnection that plays a tone, and hears; speaks only `codec` if that is not Opus."""
 
-    def __init__(self, frequency: float) -> None:
+    def __init__(self, frequency: float, codec: rtp.PayloadType = OPUS) -> None:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection.addTrack(ToneTrack(frequency))
+        self._codec = codec
+        if codec is not OPUS:
+            known = RTCRtpSender.getCapabilities("audio").codecs
+            only = [each for each in known if each.mimeType == f"audio/{codec.name}"]
+            self._connection.getTransceivers()[0].setCodecPreferences(only)
         self._connection.on("track", self._listen)
         self._heard: list[np.ndarray] = []
         self._task: asyncio.Task[None] | None = None
@@ -166,36 +173,40 @@ class PeerConnection:
         self._task = asyncio.create_task(self._hear(track))
 
     async def _hear(self, track: MediaStreamTrack) -> None:
+        to_ours = av.AudioResampler("s16", "mono", SAMPLE_RATE)
         with contextlib.suppress(MediaStreamError):  # the other end has hung up
             while True:
                 frame = await track.recv()
-                self._heard.append(frame.to_ndarray()[0][::2])  # left
+                if frame.sample_rate == SAMPLE_RATE:
+                    self._heard.append(frame.to_ndarray()[0][::2])  # left
+                else:
+                    self._heard += [each.to_ndarray()[0] for each in to_ours.resample(frame)]
 
     def _take(self) -> np.ndarray:
         heard, self._heard = self._heard, []
         return np.concatenate([np.zeros(0, np.int16), *heard])
 
     async def offer(self) -> tuple[ice.Transport, rtp.PayloadType, int]:
-        """Our side: transport, Opus, and the number of the level extension."""
+        """Our side: transport, codec, and the number of the level extension."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
         return self._described()
 
     async def answer(self, leg: Leg) -> tuple[ice.Transport, rtp.PayloadType, int]:
-        await self._connection.setRemoteDescription(RTCSessionDescription(sdp(leg, 96, 1, "actpass"), "offer"))
+        await self._connection.setRemoteDescription(RTCSessionDescription(sdp(leg, OPUS, 1, "actpass"), "offer"))
         await self._connection.setLocalDescription(await self._connection.createAnswer())
         return self._described()
 
     async def accept(self, leg: Leg, payload: rtp.PayloadType, extension: int, setup: str) -> None:
         await self._connection.setRemoteDescription(
-            RTCSessionDescription(sdp(leg, payload.id, extension, setup), "answer")
+            RTCSessionDescription(sdp(leg, payload, extension, setup), "answer")
         )
 
     def _described(self) -> tuple[ice.Transport, rtp.PayloadType, int]:
         media = SessionDescription.parse(self._connection.localDescription.sdp).media[0]
-        opus = next(codec for codec in media.rtp.codecs if codec.name == "opus")
+        spoken = next(codec for codec in media.rtp.codecs if codec.name == self._codec.name)
         extension = next(e.id for e in media.rtp.headerExtensions if e.uri == rtp.AUDIO_LEVEL)
         transport = wire_transport(media.ice, media.dtls, media.ice_candidates)
-        return transport, OPUS.model_copy(update={"id": opus.payloadType}), extension
+        return transport, self._codec.model_copy(update={"id": spoken.payloadType}), extension
 
     def _watch_sources(self) -> None:
         """Remember the CSRCs, which aiortc reads and drops."""
@@ -216,7 +227,7 @@ class PeerConnection:
         await self._connection.close()
 
 
-def sdp(leg: Leg, payload: int, extension: int, setup: str) -> str:
+def sdp(leg: Leg, payload: rtp.PayloadType, extension: int, setup: str) -> str:
     """What `leg` signals, as SDP."""
     transport = leg.local_transport
     lines = [
@@ -226,12 +237,12 @@ def sdp(leg: Leg, payload: int, extension: int, setup: str) -> str:
         "t=0 0",
         "a=group:BUNDLE 0",
         "a=msid-semantic:WMS *",
-        f"m=audio 9 UDP/TLS/RTP/SAVPF {payload}",
+        f"m=audio 9 UDP/TLS/RTP/SAVPF {payload.id}",
         "c=IN IP4 0.0.0.0",
         "a=mid:0",
         "a=sendrecv",
         "a=rtcp-mux",
-        f"a=rtpmap:{payload} opus/48000/2",
+        f"a=rtpmap:{payload.id} {payload.name}/{payload.clockrate}" + ("/2" if payload.channels == 2 else ""),
         f"a=extmap:{extension} {rtp.AUDIO_LEVEL}",
         f"a=ssrc:{leg.ssrc} cname:focus",
         f"a=ice-ufrag:{transport.ufrag}",

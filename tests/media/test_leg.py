@@ -15,7 +15,7 @@ from focus.media.tones import SAMPLE_RATE, Tone
 from focus.wire import dtls, ice, rtp
 
 from .conftest import PlaneFactory
-from .peers import OPUS, Ear, Observer, OrtcPeer, PeerConnection, closing, level, until
+from .peers import OPUS, PCMU, Ear, Observer, OrtcPeer, PeerConnection, closing, level, until
 
 SECOND = SAMPLE_RATE
 
@@ -102,6 +102,24 @@ async def test_three_peer_connections_hear_exactly_the_other_two(plane: MediaPla
             await peer.ear.until_only(*(tone for tone in tones if tone != own), without=[own])
         for peer, leg in zip(peers, legs, strict=True):
             assert peer.contributing == {other.source_id for other in legs if other is not leg}
+
+
+async def test_a_peer_that_speaks_only_pcmu_is_in_the_mix_with_one_that_speaks_opus(plane: MediaPlane) -> None:
+    peers = {440: PeerConnection(440, PCMU), 660: PeerConnection(660)}
+    observers = [Observer() for _ in peers]
+    mixer = plane.create_mixer()
+    async with closing(*peers.values()):
+        for peer, observer in zip(peers.values(), observers, strict=True):
+            leg = plane.create_leg(controlling=False, observer=observer)
+            remote, codec, extension = await peer.offer()
+            leg.set_codec(codec, level_extension=extension)
+            await leg.connect(remote, dtls_role="active")
+            await peer.accept(leg, codec, extension, "active")
+            plane.join(leg.node, mixer)
+        for observer in observers:
+            await observer.connected()
+        await peers[440].ear.until_heard(660)
+        await peers[660].ear.until_heard(440)
 
 
 async def test_a_peer_that_speaks_is_noticed(start_plane: PlaneFactory) -> None:
