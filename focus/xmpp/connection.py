@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10.0
 STOP_TIMEOUT = 1.0
+#: Seconds after which a session that ends was one. A shorter one may end like that again: somebody else is connected
+#: as this component and takes it away, or what we send first is not liked.
+STEADY = 2.0
 TOO_LATE = "no answer in time"
 #: IQs of one sender to one of our addresses that wait for an earlier one of the two.
 MAX_WAITING = 200
@@ -215,6 +218,7 @@ class Connection:
         why = ""
         while not self._stopping.is_set():
             self._stream_error = None
+            began = loop.time()
             had_session, ended = await self._session(give_up)
             why = why if ended == TOO_LATE and why else ended  # a reason that the server gave says more
             if self._stopping.is_set():
@@ -227,7 +231,8 @@ class Connection:
             if had_session:
                 self.reconnections += 1
                 give_up = None
-                self._backoff.reset()
+                if loop.time() - began >= STEADY:
+                    self._backoff.reset()
             delay = self._backoff.next()
             if give_up is not None and loop.time() + delay >= give_up:
                 raise ConnectionRefused(

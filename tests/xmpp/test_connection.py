@@ -352,6 +352,26 @@ async def test_a_broken_stream_is_replaced_by_a_new_one(party):
             assert connection.connected
 
 
+async def test_sessions_that_are_taken_away_at_once_are_asked_for_less_and_less_often(party):
+    class Counting(Backoff):
+        delays: list[float]
+
+        def next(self) -> float:
+            self.delays.append(super().next())
+            return self.delays[-1]
+
+    backoff = Counting(0.02, 1.5)
+    backoff.delays = []
+    conflict = b"<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
+    async with RudeServer(*[conflict] * 4) as server:
+        connection = Connection("focus.localhost", "x", "127.0.0.1", server.port, party, backoff=backoff)
+        async with running(connection, party):
+            for _ in range(4):
+                await party.states.get(lambda state: state == "disconnected")
+                await party.states.get(lambda state: state == "connected")
+    assert [delay >= 0.02 * 2**number for number, delay in enumerate(backoff.delays)] == [True] * 4
+
+
 async def test_a_server_that_says_nothing_is_not_waited_for_longer_than_allowed(party):
     async with RudeServer(answers=False) as server:
         connection = Connection("focus.localhost", "x", "127.0.0.1", server.port, party, first_timeout=0.3)
