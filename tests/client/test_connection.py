@@ -92,7 +92,7 @@ async def test_what_we_could_not_write_ourselves_is_read_at_every_level_of_logs(
     async with online(alice(accounts), Recorder()) as sender, online(bob(accounts), heard):
         assert sender._stream is not None
         sender._stream.send_raw(
-            f"<message to='{BOB}' type='chat'><note xmlns='urn:example:0' xmlns:e='urn:example:1' e:kind='x'/></message>"
+            f"<message to='{BOB}' type='chat'><note xmlns='urn:example:0' xmlns:e='urn:example:1' e:a='x'/></message>"
         )
         received = await asyncio.wait_for(heard.messages.get(), 10)
         assert received[0].get("{urn:example:1}kind") == "x"
