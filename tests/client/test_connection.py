@@ -95,7 +95,7 @@ async def test_what_we_could_not_write_ourselves_is_read_at_every_level_of_logs(
             f"<message to='{BOB}' type='chat'><note xmlns='urn:example:0' xmlns:e='urn:example:1' e:a='x'/></message>"
         )
         received = await asyncio.wait_for(heard.messages.get(), 10)
-        assert received[0].get("{urn:example:1}kind") == "x"
+        assert received[0].get("{urn:example:1}a") == "x"
 
 
 async def test_a_question_gets_its_answer_or_its_error(accounts: Prosody) -> None:
