@@ -101,6 +101,9 @@ class Notification:
                 continue
             except TimeoutError:
                 self._silent = True
+                if self._acknowledged:  # it has answered before: this one may have been lost on the way
+                    delay = self._try_again(delay)
+                    continue
             else:
                 self._silent, self._acknowledged = False, True
             self._last = document
