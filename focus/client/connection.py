@@ -10,6 +10,7 @@ import asyncio
 import logging
 import secrets
 import ssl
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -30,6 +31,8 @@ DEFAULT_PORT = 5222
 CONNECT_TIMEOUT = 20.0
 IQ_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 2.0
+#: Stanzas that are kept until the login is through.
+MAX_EARLY = 1000
 
 
 class ConnectionFailed(Exception):
@@ -114,9 +117,15 @@ class _Stream(ClientXMPP):
         self._owner._connection_lost(exception)
 
     def _take(self, received: StanzaBase) -> StanzaBase | None:
-        if not self._owner.connected or received.xml.tag not in (IQ, MESSAGE, PRESENCE):
+        tree = received.xml
+        if tree.tag not in (IQ, MESSAGE, PRESENCE):
             return received
-        self._owner._received(received.xml)
+        if self._owner.connected:
+            self._owner._received(tree)
+        elif tree.tag == IQ and tree.get("type") in ("result", "error"):
+            return received  # what the login has asked for
+        else:
+            self._owner._early.append(tree)
         return None
 
 
@@ -135,6 +144,8 @@ class Connection:
         self._closing = False
         self._stream_error_text = ""
         self._pending: dict[str, asyncio.Future[ET.Element]] = {}
+        # A server delivers as soon as the resource is bound, and that is not the end of the login.
+        self._early: deque[ET.Element] = deque(maxlen=MAX_EARLY)
 
     async def connect(self) -> JID:
         """Log in, and return the JID that the server gave us.
@@ -161,6 +172,10 @@ class Connection:
                 await self._end(stream)
         log.info("connected as %s", self.jid)
         return self.jid
+
+    def _deliver_early(self) -> None:
+        while self._early:
+            self._received(self._early.popleft())
 
     async def close(self) -> None:
         """End the session, after what has been sent. Idempotent; nothing is told to the handler any more."""
@@ -252,6 +267,7 @@ class Connection:
         self.jid = JID.parse(str(self._stream.boundjid))
         self.connected = True
         self._refuse(None)
+        self._deliver_early()
 
     def _login_failed(self, failure: StanzaBase) -> None:
         condition = next((local_name(child.tag) for child in failure.xml if local_name(child.tag) != "text"), "")

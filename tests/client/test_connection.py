@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +216,64 @@ async def test_no_password_is_shown_to_a_server_without_encryption(insecure: boo
         with pytest.raises(LoginRefused, match="safe"):
             await Connection(account, Recorder()).connect()
     assert b"auth" not in seen
+
+
+class EagerServer:
+    """Lets guests in, and sends them `first` between the result of their binding and that of their session."""
+
+    def __init__(self, first: str) -> None:
+        self._first = first.encode()
+        self.answers = asyncio.Queue[bytes]()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def open_stream(features: bytes) -> None:
+            await reader.readuntil(b"<stream:stream ")
+            await reader.readuntil(b">")
+            writer.write(
+                b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' "
+                b"from='localhost' id='1'><stream:features>" + features + b"</stream:features>"
+            )
+
+        async def grant(result: bytes) -> None:
+            request = await reader.readuntil(b"</iq>")
+            identifier = request.partition(b'id="')[2].partition(b'"')[0]
+            writer.write(b"<iq type='result' id='" + identifier + b"'>" + result + b"</iq>")
+
+        sasl, bind = b"xmlns='urn:ietf:params:xml:ns:xmpp-sasl'", b"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'"
+        await open_stream(b"<mechanisms " + sasl + b"><mechanism>ANONYMOUS</mechanism></mechanisms>")
+        await reader.readuntil(b"<auth")
+        writer.write(b"<success " + sasl + b"/>")
+        await open_stream(bind + b"/><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>")
+        await grant(bind + b"><jid>guest@localhost/1</jid></bind>")
+        writer.write(self._first)
+        await grant(b"")
+        while True:
+            await self.answers.put(await reader.readuntil(b">"))
+
+
+async def test_what_comes_before_the_login_is_through_waits_for_it() -> None:
+    """slixmpp would say that it knows no such thing, and that a stranger may subscribe."""
+    eager = EagerServer(
+        "<iq type='set' from='bob@localhost/x' to='guest@localhost/1' id='early'><x xmlns='urn:example:0'/></iq>"
+        "<presence type='subscribe' from='bob@localhost' to='guest@localhost'/>"
+        "<message type='chat' from='bob@localhost/x' to='guest@localhost/1' id='later'/>"
+    )
+    handler = Recorder(lambda request: ET.Element("{urn:example:0}fine"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await eager.serve(reader, writer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        account = Account(JID.parse("localhost"), server=server.sockets[0].getsockname()[:2], insecure=True)
+        async with online(account, handler) as connection:
+            assert str(connection.jid) == "guest@localhost/1"
+            assert (await asyncio.wait_for(handler.presences.get(), 10)).get("type") == "subscribe"
+            assert (await asyncio.wait_for(handler.messages.get(), 10)).get("id") == "later"
+            answer = await asyncio.wait_for(eager.answers.get(), 10)
+            assert b'type="result"' in answer
+            assert b'id="early"' in answer
 
 
 async def test_a_server_that_goes_is_noticed_and_ends_every_question(accounts: Prosody) -> None:
