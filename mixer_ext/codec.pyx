@@ -1,16 +1,23 @@
-"""Opus (RFC 6716) through libopus: a mono encoder and a mono decoder at 48 kHz for each leg. Stereo is mixed down by
-the decoder. A leg that has G.711 instead is handed on to that.
+"""Opus (RFC 6716) through libopus, mono at 48 kHz; stereo is mixed down by the decoder. What is G.711 instead is handed
+on to that.
+
+Encoders and decoders are apart: those who hear the same share an encoder.
 """
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.stdint cimport int32_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from mixer_ext.g711 cimport (
+    A_LAW,
+    G711,
     G711_FRAME,
+    MU_LAW,
     UNIT,
+    Compressor,
+    Law,
+    g711_compress,
     g711_conceal,
     g711_decode,
-    g711_encode,
     g711_forget,
     g711_free,
     g711_new,
@@ -23,8 +30,8 @@ cdef extern from "opus.h" nogil:
         pass
     struct OpusDecoder:
         pass
-    OpusEncoder* opus_encoder_create(int32_t rate, int channels, int application, int* error)
-    void opus_encoder_destroy(OpusEncoder*)
+    int opus_encoder_get_size(int channels)
+    int opus_encoder_init(OpusEncoder*, int32_t rate, int channels, int application)
     int opus_encoder_ctl(OpusEncoder*, int request, ...)
     int32_t opus_encode(OpusEncoder*, const int16_t* pcm, int frame_size, unsigned char* data, int32_t max_data_bytes)
     OpusDecoder* opus_decoder_create(int32_t rate, int channels, int* error)
@@ -49,48 +56,153 @@ cdef extern from "opus.h" nogil:
         OPUS_SET_INBAND_FEC_REQUEST
         OPUS_SET_PACKET_LOSS_PERC_REQUEST
         OPUS_SET_DTX_REQUEST
+        OPUS_SET_PREDICTION_DISABLED_REQUEST
         OPUS_RESET_STATE
 
 cdef enum:
     COMPLEXITY = 5
     EXPECTED_LOSS = 10  # percent that in-band FEC is tuned for
+    ENCODED_SILENCE = 10        # frames of silence that are encoded before comfort frames follow: the codec's tail
+    COMFORT_EVERY = 20          # frames between comfort frames with DTX
+    HEADER = (sizeof(Encoder) + 15) // 16 * 16
 
 # 20 ms of nothing in Opus: CELT, full band, mono.
 cdef uint8_t[3] COMFORT = [0xF8, 0xFF, 0xFE]
 
 cdef struct Codec:
-    OpusEncoder* encoder
     OpusDecoder* decoder
-    G711* g711      # instead of both
+    G711* g711      # instead
 
 
-cdef Codec* codec_new(int bitrate, bint fec, bint dtx) except NULL:
-    """ValueError for a bitrate that Opus does not have (6000 to 510000 bit/s)."""
+cdef bint coding_check(Coding* coding) except False:
+    """ValueError for a bitrate that Opus does not have (6000 to 510000 bit/s). What means nothing is made the same."""
+    if coding.kind != OPUS:
+        coding.bitrate = 0
+        coding.fec = coding.dtx = False
+    elif not 6000 <= coding.bitrate <= 510000:
+        raise ValueError(f"no bitrate of Opus: {coding.bitrate}")
+    return True
+
+
+cdef bint coding_equal(const Coding* a, const Coding* b) noexcept nogil:
+    return a.kind == b.kind and a.bitrate == b.bitrate and a.fec == b.fec and a.dtx == b.dtx
+
+
+cdef inline OpusEncoder* _opus(Encoder* encoder) noexcept nogil:
+    return <OpusEncoder*>(<char*>encoder + HEADER)
+
+
+cdef inline Compressor* _compressor(Encoder* encoder) noexcept nogil:
+    return <Compressor*>(<char*>encoder + HEADER)
+
+
+cdef Law _law(Kind kind) noexcept nogil:
+    return MU_LAW if kind == PCMU else A_LAW
+
+
+cdef size_t _size(Kind kind) noexcept nogil:
+    return HEADER + (<size_t>opus_encoder_get_size(1) if kind == OPUS else sizeof(Compressor))
+
+
+cdef Encoder* encoder_new(const Coding* coding) noexcept nogil:
+    """NULL when there is no memory."""
+    cdef Encoder* encoder = <Encoder*>malloc(_size(coding.kind))
+    if encoder == NULL:
+        return NULL
+    memset(encoder, 0, _size(coding.kind))
+    encoder.kind = coding.kind
+    if coding.kind == OPUS:
+        opus_encoder_init(_opus(encoder), RATE, 1, OPUS_APPLICATION_VOIP)
+        opus_encoder_ctl(_opus(encoder), OPUS_SET_COMPLEXITY_REQUEST, <int>COMPLEXITY)
+        _set(encoder, coding)
+    return encoder
+
+
+cdef Encoder* encoder_copy(const Encoder* encoder) noexcept nogil:
+    """Another one in the same state: what it encodes next follows on what this one has encoded. NULL when there is no
+    memory.
+    """
+    # opus.h: the state is "continuous in memory and only a shallow copy is sufficient".
+    cdef Encoder* copy = <Encoder*>malloc(_size(encoder.kind))
+    if copy != NULL:
+        memcpy(copy, encoder, _size(encoder.kind))
+    return copy
+
+
+cdef void _set(Encoder* encoder, const Coding* coding) noexcept nogil:
+    cdef OpusEncoder* opus = _opus(encoder)
+    opus_encoder_ctl(opus, OPUS_SET_BITRATE_REQUEST, coding.bitrate)
+    opus_encoder_ctl(opus, OPUS_SET_INBAND_FEC_REQUEST, <int>coding.fec)
+    opus_encoder_ctl(opus, OPUS_SET_PACKET_LOSS_PERC_REQUEST, <int>(EXPECTED_LOSS if coding.fec else 0))
+    opus_encoder_ctl(opus, OPUS_SET_DTX_REQUEST, <int>coding.dtx)
+
+
+cdef Encoder* encoder_adapted(Encoder* encoder, const Coding* coding) noexcept nogil:
+    """From here on like this: the same encoder with other settings, or, for another codec, a new one instead. NULL when
+    there is no memory.
+    """
+    if encoder.kind == coding.kind:
+        if coding.kind == OPUS:
+            _set(encoder, coding)
+        return encoder
+    encoder_free(encoder)
+    return encoder_new(coding)
+
+
+cdef void encoder_free(Encoder* encoder) noexcept nogil:
+    free(encoder)
+
+
+cdef int encoder_encode(Encoder* encoder, const int16_t* frame, bint afresh, uint8_t* payload) noexcept nogil:
+    """Encode FRAME samples into at most PAYLOAD bytes; how many, 2 or less when DTX says that it need not be sent,
+    negative when Opus fails. afresh: in a way that a decoder which has heard something else takes up quickly (without
+    prediction from what was before).
+    """
+    cdef int length
+    if encoder.kind != OPUS:
+        g711_compress(_compressor(encoder), _law(encoder.kind), frame, payload)
+        return G711_FRAME
+    if afresh:
+        opus_encoder_ctl(_opus(encoder), OPUS_SET_PREDICTION_DISABLED_REQUEST, <int>1)
+    length = opus_encode(_opus(encoder), frame, FRAME, payload, PAYLOAD)
+    if afresh:
+        opus_encoder_ctl(_opus(encoder), OPUS_SET_PREDICTION_DISABLED_REQUEST, <int>0)
+    return length
+
+
+cdef int encoder_payload(
+    Encoder* encoder, const Coding* coding, const int16_t* frame, bint sounds, bint afresh, uint8_t* payload
+) noexcept nogil:
+    """What is sent for this frame; 0 for nothing. Silence is a few encoded frames and then one that costs nothing."""
+    cdef int length
+    encoder.silence = 0 if sounds else encoder.silence + 1
+    if encoder.silence > ENCODED_SILENCE:
+        encoder.restart = True
+        if coding.dtx and encoder.silence % COMFORT_EVERY:
+            return 0
+        if encoder.kind != OPUS:
+            g711_silence(_law(encoder.kind), payload)
+            return G711_FRAME
+        memcpy(payload, COMFORT, sizeof(COMFORT))
+        return sizeof(COMFORT)
+    if encoder.restart and encoder.kind == OPUS:
+        # The peer's decoder begins anew after CELT, so must the encoder.
+        opus_encoder_ctl(_opus(encoder), OPUS_RESET_STATE)
+    encoder.restart = False
+    length = encoder_encode(encoder, frame, afresh, payload)
+    return 0 if coding.dtx and length <= 2 else max(0, length)
+
+
+cdef Codec* codec_new(Kind kind) except NULL:
     cdef int error = 0
-    if not 6000 <= bitrate <= 510000:
-        raise ValueError(f"no bitrate of Opus: {bitrate}")
     cdef Codec* codec = <Codec*>calloc(1, sizeof(Codec))
     if codec == NULL:
         raise MemoryError
-    codec.encoder = opus_encoder_create(RATE, 1, OPUS_APPLICATION_VOIP, &error)
-    codec.decoder = opus_decoder_create(RATE, 1, &error)
-    if codec.encoder == NULL or codec.decoder == NULL:
-        codec_free(codec)
-        raise MemoryError
-    opus_encoder_ctl(codec.encoder, OPUS_SET_BITRATE_REQUEST, bitrate)
-    opus_encoder_ctl(codec.encoder, OPUS_SET_COMPLEXITY_REQUEST, <int>COMPLEXITY)
-    opus_encoder_ctl(codec.encoder, OPUS_SET_INBAND_FEC_REQUEST, <int>fec)
-    opus_encoder_ctl(codec.encoder, OPUS_SET_PACKET_LOSS_PERC_REQUEST, <int>(EXPECTED_LOSS if fec else 0))
-    opus_encoder_ctl(codec.encoder, OPUS_SET_DTX_REQUEST, <int>dtx)
-    return codec
-
-
-cdef Codec* codec_new_g711(Law law) except NULL:
-    cdef Codec* codec = <Codec*>calloc(1, sizeof(Codec))
-    if codec == NULL:
-        raise MemoryError
-    codec.g711 = g711_new(law)
-    if codec.g711 == NULL:
+    if kind == OPUS:
+        codec.decoder = opus_decoder_create(RATE, 1, &error)
+    else:
+        codec.g711 = g711_new(_law(kind))
+    if codec.decoder == NULL and codec.g711 == NULL:
         free(codec)
         raise MemoryError
     return codec
@@ -106,39 +218,12 @@ cdef int codec_measure(const Codec* codec, const uint8_t* payload, int length) n
     return codec_samples(payload, length) if codec.g711 == NULL else g711_samples(length)
 
 
-cdef int codec_silence(Codec* codec, uint8_t* payload) noexcept nogil:
-    """The payload for a long silence, for nothing; its length."""
-    if codec.g711 != NULL:
-        g711_silence(codec.g711, payload)
-        return G711_FRAME
-    memcpy(payload, COMFORT, sizeof(COMFORT))
-    return sizeof(COMFORT)
-
-
 cdef void codec_free(Codec* codec) noexcept nogil:
     if codec != NULL:
         g711_free(codec.g711)
-        if codec.encoder != NULL:
-            opus_encoder_destroy(codec.encoder)
         if codec.decoder != NULL:
             opus_decoder_destroy(codec.decoder)
         free(codec)
-
-
-cdef int codec_encode(Codec* codec, const int16_t* frame, uint8_t* payload, int room) noexcept nogil:
-    """Encode FRAME samples; the length of the payload, 2 or less when DTX says that it need not be sent, negative when
-    Opus fails.
-    """
-    if codec.g711 != NULL:
-        g711_encode(codec.g711, frame, payload)
-        return G711_FRAME
-    return opus_encode(codec.encoder, frame, FRAME, payload, room)
-
-
-cdef void codec_restart(Codec* codec) noexcept nogil:
-    """The encoder forgets what it sent: for when the listener's decoder was given something else meanwhile."""
-    if codec.g711 == NULL:
-        opus_encoder_ctl(codec.encoder, OPUS_RESET_STATE)
 
 
 cdef int codec_samples(const uint8_t* payload, int length) noexcept nogil:
@@ -211,21 +296,51 @@ cdef class Opus:
     """An encoder and a decoder as a leg has them, for tests and load generators."""
 
     cdef Codec* codec
+    cdef Encoder* encoder
+    cdef Coding coding
 
     def __cinit__(self, int bitrate=32000, bint fec=False, bint dtx=False):
-        self.codec = codec_new(bitrate, fec, dtx)
+        self.coding.kind = OPUS
+        self.coding.bitrate, self.coding.fec, self.coding.dtx = bitrate, fec, dtx
+        coding_check(&self.coding)
+        self.codec = codec_new(OPUS)
+        self.encoder = encoder_new(&self.coding)
+        if self.encoder == NULL:
+            raise MemoryError
 
     def __dealloc__(self):
         codec_free(self.codec)
+        encoder_free(self.encoder)
 
-    def encode(self, const int16_t[::1] frame not None):
-        """The payload for 960 samples."""
-        cdef uint8_t payload[MAX_PAYLOAD]
+    def copy_encoder(self, Opus other not None):
+        """Go on encoding where another stands."""
+        cdef Encoder* copy = encoder_copy(other.encoder)
+        if copy == NULL:
+            raise MemoryError
+        encoder_free(self.encoder)
+        self.encoder = copy
+        encoder_adapted(copy, &self.coding)
+
+    def encode(self, const int16_t[::1] frame not None, *, bint afresh=False):
+        """The payload for 960 samples. afresh: so that a decoder which has heard something else takes it up quickly."""
+        cdef uint8_t payload[PAYLOAD]
         if frame.shape[0] != FRAME:
             raise ValueError("a frame is 960 samples")
-        cdef int length = codec_encode(self.codec, &frame[0], payload, MAX_PAYLOAD)
+        cdef int length = encoder_encode(self.encoder, &frame[0], afresh, payload)
         if length < 0:
             raise RuntimeError(f"Opus error {length}")
+        return (<const char*>payload)[:length]
+
+    def payload(self, const int16_t[::1] frame not None, *, bint afresh=False):
+        """What a leg is sent for 960 samples: silence is comfort frames, and b"" is nothing at all."""
+        cdef uint8_t payload[PAYLOAD]
+        cdef int i
+        cdef int16_t seen = 0
+        if frame.shape[0] != FRAME:
+            raise ValueError("a frame is 960 samples")
+        for i in range(FRAME):
+            seen |= frame[i]
+        cdef int length = encoder_payload(self.encoder, &self.coding, &frame[0], seen != 0, afresh, payload)
         return (<const char*>payload)[:length]
 
     def decode(self, bytes payload not None):

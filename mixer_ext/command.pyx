@@ -6,6 +6,7 @@ neither side ever waits.
 from libc.stdint cimport uint32_t, uint64_t
 from posix.unistd cimport write
 
+from mixer_ext.audience cimport audience_leave
 from mixer_ext.graph cimport graph_add, graph_join, graph_remove, graph_unjoin
 from mixer_ext.leg cimport leg_report
 from mixer_ext.net cimport outbox_flush
@@ -66,6 +67,7 @@ cdef void _remove(Core* core, Command* command, int64_t now) noexcept nogil:
         table_forget(&core.ufrags, leg)
         table_forget(&core.ssrcs, leg)
         transaction_forget(core.transactions, leg)
+        audience_leave(&core.audiences, &leg.listener)
     while tap != NULL:
         tap.node = NULL
         tap = tap.next
@@ -76,7 +78,6 @@ cdef void _remove(Core* core, Command* command, int64_t now) noexcept nogil:
 cdef void _set_format(Command* command) noexcept nogil:
     cdef Format old = command.leg.format
     command.leg.format = command.format
-    command.leg.restart = False
     command.format = old
 
 

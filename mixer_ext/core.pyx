@@ -19,7 +19,7 @@ from mixer_ext.codec cimport FRAME
 from mixer_ext.command cimport commands_apply
 from mixer_ext.demux cimport demux_drain
 from mixer_ext.graph cimport Node, Tap, graph_free, graph_mix
-from mixer_ext.leg cimport Leg, leg_listen, leg_report, leg_speak
+from mixer_ext.leg cimport Leg, leg_attend, leg_listen, leg_report, leg_speak
 from mixer_ext.mix cimport mix_saturate
 from mixer_ext.net cimport (
     Address,
@@ -147,6 +147,7 @@ cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
     cdef Node* node
     cdef uint64_t ntp = wall(core, now)
     core.ticks += 1
+    core.audiences.tick = core.ticks
     for i in range(core.graph.count):
         node = core.graph.nodes[i]
         if not node.is_mixer:
@@ -154,10 +155,14 @@ cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
     graph_mix(&core.graph)
     for i in range(core.graph.count):
         node = core.graph.nodes[i]
+        if not node.is_mixer:
+            leg_attend(<Leg*>node.owner, &core.audiences)
+    for i in range(core.graph.count):
+        node = core.graph.nodes[i]
         if node.is_mixer:
             _feed_taps(node)
         else:
-            leg_speak(<Leg*>node.owner, core.outbox, skipped)
+            leg_speak(<Leg*>node.owner, &core.audiences, core.outbox, skipped)
             leg_report(<Leg*>node.owner, core.outbox, now, ntp, _random(core), False)
     outbox_flush(core.outbox)
 

@@ -16,9 +16,6 @@ cdef extern from *:
     int __builtin_clz(unsigned int) nogil
 
 cdef enum:
-    PER_PHASE = 32
-    TAPS = PER_PHASE * UNIT
-    BEFORE = TAPS - UNIT        # samples at 48 kHz that the low pass looks back on
     PAST = 400                  # samples at 8 kHz that concealment draws on
     SHORTEST_PERIOD = 40        # 200 Hz; of a higher voice several periods
     LONGEST_PERIOD = 160
@@ -33,7 +30,6 @@ cdef double KAISER = 5.65
 
 cdef struct G711:
     Law law
-    float down[BEFORE + 960]            # what is to be sent, with what was before it
     float up[PER_PHASE - 1 + 960]       # what has come, with what was before it
     float past[PAST]
     int lost                            # samples concealed in a row
@@ -134,30 +130,30 @@ cdef int g711_samples(int length) noexcept nogil:
     return length * UNIT if SHORTEST_PAYLOAD <= length <= LONGEST_PAYLOAD else 0
 
 
-cdef void g711_encode(G711* g711, const int16_t* frame, uint8_t* payload) noexcept nogil:
+cdef void g711_compress(Compressor* compressor, Law law, const int16_t* frame, uint8_t* payload) noexcept nogil:
     """A frame of 960 samples into G711_FRAME bytes."""
     cdef float[G711_FRAME + PER_PHASE] part
     cdef float[G711_FRAME] total
     cdef float tap
     cdef int i, k, phase
     for i in range(FRAME):
-        g711.down[BEFORE + i] = frame[i]
+        compressor.samples[BEFORE + i] = frame[i]
     memset(total, 0, sizeof(total))
     for phase in range(UNIT):
         for i in range(G711_FRAME + PER_PHASE - 1):
-            part[i] = g711.down[i * UNIT + phase]
+            part[i] = compressor.samples[i * UNIT + phase]
         for k in range(PER_PHASE):
             tap = LOW_PASS[k * UNIT + phase] / UNIT
             for i in range(G711_FRAME):
                 total[i] += tap * part[i + k]
-    memmove(g711.down, g711.down + FRAME, BEFORE * sizeof(float))
+    memmove(compressor.samples, compressor.samples + FRAME, BEFORE * sizeof(float))
     for i in range(G711_FRAME):
-        payload[i] = _compress(g711.law, _rounded(total[i]))
+        payload[i] = _compress(law, _rounded(total[i]))
 
 
-cdef void g711_silence(G711* g711, uint8_t* payload) noexcept nogil:
+cdef void g711_silence(Law law, uint8_t* payload) noexcept nogil:
     """What a long silence is encoded as, for nothing."""
-    memset(payload, 0xFF if g711.law == MU_LAW else 0xD5, G711_FRAME)
+    memset(payload, 0xFF if law == MU_LAW else 0xD5, G711_FRAME)
 
 
 cdef void _raise_rate(G711* g711, int count, int16_t* samples) noexcept nogil:
@@ -300,9 +296,12 @@ cdef class Companded:
     """G.711 in both directions as a leg has it, for tests and load generators."""
 
     cdef G711* g711
+    cdef Compressor compressor
+    cdef Law law
 
     def __cinit__(self, str law not None):
-        self.g711 = g711_new(_law(law))
+        self.law = _law(law)
+        self.g711 = g711_new(self.law)
         if self.g711 == NULL:
             raise MemoryError
 
@@ -314,7 +313,7 @@ cdef class Companded:
         cdef uint8_t[G711_FRAME] payload
         if frame.shape[0] != FRAME:
             raise ValueError("a frame is 960 samples")
-        g711_encode(self.g711, &frame[0], payload)
+        g711_compress(&self.compressor, self.law, &frame[0], payload)
         return (<const char*>payload)[:G711_FRAME]
 
     def decode(self, bytes payload not None):

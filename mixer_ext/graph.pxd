@@ -24,6 +24,7 @@ cdef struct Node:
     Edge* edges
     int count
     int room
+    bint rejoined       # its joins have changed
     SampleRing* play
     Tap* taps
     # a leg
@@ -59,5 +60,6 @@ cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) n
 cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil
 cdef void graph_mix(Graph* graph) noexcept nogil
 cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil
-cdef int graph_sources(Node* leg, uint32_t* csrcs, int room) noexcept nogil
+cdef bint graph_in_own_mix(Node* leg) noexcept nogil
+cdef int graph_named(Node* leg, Node** named) noexcept nogil
 cdef void graph_free(Graph* graph) noexcept nogil

@@ -110,6 +110,7 @@ cdef void graph_remove(Graph* graph, Node* node) noexcept nogil:
     """Take the node out with all its joins; it is not freed. One that could not be added has joins only."""
     cdef int i
     for i in range(node.count):
+        node.edges[i].peer.rejoined = True
         _edge_gone(node.edges[i].peer, node)
     node.count = 0
     graph.dirty = True
@@ -124,7 +125,7 @@ cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) n
     """Join, or change the direction of a join. False when there is no memory."""
     cdef Edge* there = _edge_made(a, b)
     cdef Edge* back = _edge_made(b, a)
-    graph.dirty = True
+    graph.dirty = a.rejoined = b.rejoined = True
     if there == NULL or back == NULL:
         _edge_gone(a, b)
         _edge_gone(b, a)
@@ -137,7 +138,7 @@ cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) n
 cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil:
     _edge_gone(a, b)
     _edge_gone(b, a)
-    graph.dirty = True
+    graph.dirty = a.rejoined = b.rejoined = True
 
 
 cdef void _arrange(Graph* graph) noexcept nogil:
@@ -261,19 +262,31 @@ cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil:
     return sounds
 
 
-cdef int _named(Node* source, Node* leg, uint32_t* csrcs, int count, int room) noexcept nogil:
+cdef bint graph_in_own_mix(Node* leg) noexcept nogil:
+    """Whether what a leg says in this tick is in a mix that it hears, where it is to be left out for it."""
     cdef int i
-    if source == leg or count == room:
-        return count
+    if leg.sounds:
+        for i in range(leg.count):
+            if leg.edges[i].hears and leg.edges[i].feeds and leg.edges[i].peer.is_mixer:
+                return True
+    return False
+
+
+cdef int _name(Node* source, Node** named, int count) noexcept nogil:
+    cdef int i
     for i in range(count):
-        if csrcs[i] == source.csrc:
+        if named[i].csrc == source.csrc:
             return count
-    csrcs[count] = source.csrc
-    return count + 1
+    if count < HEARD:
+        named[count] = source
+        count += 1
+    return count
 
 
-cdef int graph_sources(Node* leg, uint32_t* csrcs, int room) noexcept nogil:
-    """The CSRCs of who is audible to a leg, each once; how many. After graph_mix."""
+cdef int graph_named(Node* leg, Node** named) noexcept nogil:
+    """HEARD legs at most that are audible to this one, each CSRC once, and itself where it is in a mix that it hears;
+    how many. After graph_mix.
+    """
     cdef int i, k
     cdef int count = 0
     cdef Node* peer
@@ -283,9 +296,9 @@ cdef int graph_sources(Node* leg, uint32_t* csrcs, int room) noexcept nogil:
             continue
         if peer.is_mixer:
             for k in range(peer.heard_count):
-                count = _named(peer.heard[k], leg, csrcs, count, room)
+                count = _name(peer.heard[k], named, count)
         elif peer.audible:
-            count = _named(peer, leg, csrcs, count, room)
+            count = _name(peer, named, count)
     return count
 
 
@@ -339,7 +352,7 @@ cdef class JoinGraph:
         cdef const int16_t[::1] view
         cdef int16_t[::1] out
         cdef int32_t total[FRAME]
-        cdef uint32_t csrcs[HEARD]
+        cdef Node* named[HEARD]
         cdef Node* node
         for id, samples in frames.items():
             view = samples
@@ -354,6 +367,7 @@ cdef class JoinGraph:
             out = heard
             graph_hear(node, total)
             mix_saturate(total, &out[0])
-            count = graph_sources(node, csrcs, HEARD - 1)
-            result[id] = (heard, {csrcs[i] for i in range(count)})
+            count = graph_named(node, named)
+            names = [named[i].csrc for i in range(count) if named[i] != node]
+            result[id] = (heard, set(names[: HEARD - 1]))
         return result

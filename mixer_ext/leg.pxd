@@ -1,7 +1,8 @@
 # One peer's media: its packets in, its frame, what it hears, its packets out.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from mixer_ext.codec cimport Codec
+from mixer_ext.audience cimport Audiences, Listener
+from mixer_ext.codec cimport Codec, Coding
 from mixer_ext.graph cimport Node
 from mixer_ext.net cimport Address, Outbox
 from mixer_ext.ring cimport EventRing
@@ -13,8 +14,8 @@ from mixer_ext.stream cimport Stream
 # What set_codec says.
 cdef struct Format:
     Codec* codec
+    Coding coding
     int payload_type
-    bint dtx
     int level_extension
 
 cdef struct Speech:
@@ -57,9 +58,9 @@ cdef struct Leg:
     uint32_t own_ssrc
     uint16_t sequence
     uint32_t timestamp
+    Listener listener
+    bint played         # something is played to it in this tick
     bint talking        # the last packet was no comfort
-    int silence         # frames of digital silence in a row
-    bint restart        # the encoder has not seen what the peer was sent last
     int64_t rtcp_due
     int64_t sent_at_report
     bint reported
@@ -87,5 +88,6 @@ cdef void leg_free(Leg* leg) noexcept nogil
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil
 cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil
-cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil
+cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil
+cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped) noexcept nogil
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil

@@ -7,20 +7,26 @@ from libc.math cimport fabs
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from mixer_ext.audience cimport (
+    Audience,
+    audience_attend,
+    audience_leave,
+    audience_mix,
+    audience_payload,
+)
 from mixer_ext.codec cimport (
     FRAME,
     RATE,
-    codec_encode,
     codec_free,
     codec_measure,
-    codec_restart,
-    codec_silence,
     codec_unit,
 )
 from mixer_ext.graph cimport (
+    HEARD,
     Tap,
     graph_hear,
-    graph_sources,
+    graph_in_own_mix,
+    graph_named,
     node_free,
     node_new,
 )
@@ -34,6 +40,7 @@ from mixer_ext.ring cimport (
     EventKind,
     events_put,
     ring_free,
+    ring_pending,
     ring_read,
     ring_write,
 )
@@ -61,8 +68,6 @@ cdef enum:
     PACKETS_A_SECOND = 500      # of one leg; ten-millisecond packets are 100
     BURST = 300
     RIVAL = 3                   # packets in a row of another SSRC make it the leg's
-    ENCODED_SILENCE = 10        # frames of silence that are encoded before comfort frames follow: the codec's tail
-    COMFORT_EVERY = 20          # frames between comfort frames with DTX
     SPEECH_AFTER = 3            # frames
     SPEECH_HANGOVER = 25
     AUDIBLE_HANGOVER = 25
@@ -291,59 +296,83 @@ cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil:
         tap = tap.next
 
 
-cdef int _payload(Leg* leg, int16_t* frame, bint sounds, uint8_t* payload) noexcept nogil:
-    """What is sent for this frame; 0 for nothing. Silence is a few encoded frames and then one that costs nothing."""
-    cdef int length
-    leg.silence = 0 if sounds else leg.silence + 1
-    if leg.silence > ENCODED_SILENCE:
-        leg.restart = True
-        if leg.format.dtx and leg.silence % COMFORT_EVERY:
-            return 0
-        return codec_silence(leg.format.codec, payload)
-    if leg.restart:
-        # The peer's decoder begins anew after CELT, so must the encoder.
-        codec_restart(leg.format.codec)
-        leg.restart = False
-    length = codec_encode(leg.format.codec, frame, payload, 1200)
-    return 0 if leg.format.dtx and length <= 2 else max(0, length)
+cdef bint _is_sent(Leg* leg) noexcept nogil:
+    return leg.fd >= 0 and leg.sends and leg.format.codec != NULL and (leg.plain or leg.outbound != NULL)
 
 
-cdef void leg_speak(Leg* leg, Outbox* outbox, int skipped) noexcept nogil:
-    """Once a tick, after graph_mix: send what this leg hears. skipped: ticks that have been left out before this one.
-    """
+cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
+    """Once a tick, after graph_mix and before anybody is sent anything: with whom this leg hears the same."""
+    leg.played = leg.node.play != NULL and ring_pending(leg.node.play) > 0
+    if _is_sent(leg):
+        audience_attend(
+            audiences,
+            &leg.listener,
+            leg.node,
+            &leg.format.coding,
+            leg.played or graph_in_own_mix(leg.node),
+            leg.sent == 0,
+        )
+    else:
+        audience_leave(audiences, &leg.listener)
+
+
+cdef bint _hear(Leg* leg, int16_t* frame) noexcept nogil:
+    """What this leg alone hears; whether there is anything."""
     cdef int32_t total[FRAME]
+    cdef int got
+    cdef bint sounds = graph_hear(leg.node, total)
+    if leg.played:
+        got = ring_read(leg.node.play, frame, FRAME)
+        memset(frame + got, 0, (FRAME - got) * sizeof(int16_t))
+        mix_add(total, frame)
+        sounds = True
+    return mix_saturate(total, frame) and sounds
+
+
+cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped) noexcept nogil:
+    """Once a tick, when all have attended: send what this leg hears. skipped: ticks that have been left out before this
+    one.
+    """
     cdef int16_t frame[FRAME]
-    cdef uint32_t csrcs[MAX_CSRC]
+    cdef int16_t* heard = frame
+    cdef Node* named[HEARD]
+    cdef Node** names = named
+    cdef uint32_t csrcs[HEARD]
+    cdef Audience* audience = leg.listener.audience
     cdef Rtp rtp
     cdef uint8_t* packet
     cdef bint sounds
-    cdef int got = 0
-    cdef int header, length, level
+    cdef double loudness
+    cdef int i, header, length, level, count
     leg.timestamp += FRAME // codec_unit(leg.format.codec) * (skipped + 1)
-    if leg.node.play != NULL:
-        # Time passes for what is played whether it can be sent or not.
-        got = ring_read(leg.node.play, frame, FRAME)
-    if leg.fd < 0 or not leg.sends or leg.format.codec == NULL or not (leg.plain or leg.outbound != NULL):
+    if audience == NULL:
+        if leg.played:
+            ring_read(leg.node.play, frame, FRAME)  # time passes for what is played whether it can be sent or not
         leg.talking = False
         return
-    sounds = graph_hear(leg.node, total)
-    if got:
-        memset(frame + got, 0, (FRAME - got) * sizeof(int16_t))
-        mix_add(total, frame)
-    sounds = (sounds or got > 0) and mix_saturate(total, frame)
-    if not sounds:
-        memset(frame, 0, sizeof(frame))
+    if leg.listener.apart:
+        audiences.mixes += 1
+        sounds = _hear(leg, frame)
+        count = graph_named(leg.node, named) if sounds else 0
+        loudness = mix_level(frame, FRAME) if leg.format.level_extension else -127.0
+    else:
+        audience_mix(audiences, audience, leg.node)
+        heard, sounds, loudness = audience.frame, audience.sounds, audience.level
+        names, count = audience.named, audience.names
     packet = outbox_room(outbox)
     memset(&rtp, 0, sizeof(rtp))
-    rtp.csrc_count = graph_sources(leg.node, csrcs, MAX_CSRC) if sounds else 0
+    for i in range(count):
+        if names[i] != leg.node and rtp.csrc_count < MAX_CSRC:
+            csrcs[rtp.csrc_count] = names[i].csrc
+            rtp.csrc_count += 1
     rtp.payload_type = leg.format.payload_type
     rtp.marker = sounds and not leg.talking
     rtp.sequence = leg.sequence
     rtp.timestamp = leg.timestamp
     rtp.ssrc = leg.own_ssrc
-    level = <int>min(127.0, fabs(mix_level(frame, FRAME))) if leg.format.level_extension else 127
+    level = <int>min(127.0, fabs(loudness))
     header = rtp_write(packet, &rtp, csrcs, leg.format.level_extension, level, level < 50)
-    length = _payload(leg, frame, sounds, packet + header)
+    length = audience_payload(audiences, &leg.listener, heard, sounds, packet + header)
     leg.talking = sounds
     if length == 0:
         return
@@ -409,6 +438,7 @@ cdef dict leg_statistics(Leg* leg):
         "decoded": leg.stream.decoded,
         "undecodable": leg.stream.undecodable,
         "sent": leg.sent,
+        "shares_encoding": leg.listener.audience != NULL and leg.listener.encoder == NULL,
         "depth_ms": (jitter_depth(&leg.stream.jitter) + leg.stream.held) / 48.0,
         "jitter_ms": leg.reception.jitter * codec_unit(leg.format.codec) / 48.0,
         "rtt_ms": leg.rtt,

@@ -11,7 +11,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.unistd cimport read
 
-from mixer_ext.codec cimport codec_free, codec_new, codec_new_g711
+from mixer_ext.audience cimport audience_leave
+from mixer_ext.codec cimport OPUS, PCMA, PCMU, codec_free, codec_new, coding_check
 from mixer_ext.command cimport (
     ADD_NODE,
     ALLOW,
@@ -44,7 +45,6 @@ from mixer_ext.core cimport (
     core_tick,
 )
 from mixer_ext.demux cimport demux_drain
-from mixer_ext.g711 cimport A_LAW, MU_LAW
 from mixer_ext.graph cimport Node, Tap, node_free, node_new
 from mixer_ext.handle cimport Handle, closes_loop
 from mixer_ext.leg cimport Leg, leg_free, leg_new, leg_statistics
@@ -145,6 +145,8 @@ cdef class Plane:
         cdef _Tap tap
         if self.nodes is not None:
             for handle in self.nodes.values():
+                if handle.leg != NULL:
+                    audience_leave(&self.core.audiences, &handle.leg.listener)
                 self._free_node(handle.node, handle.leg)
         if self.taps is not None:
             for tap in self.taps.values():
@@ -417,17 +419,17 @@ cdef class Plane:
         if not 0 <= payload_type <= 127 or not 0 <= level_extension <= 255 or level_extension == 15:
             raise ValueError("payload type or extension identifier out of range")
         cdef Command* command = self._command(SET_FORMAT)
+        command.format.coding.kind = OPUS if name == "opus" else PCMU if name == "pcmu" else PCMA
+        command.format.coding.bitrate = bitrate
+        command.format.coding.fec = fec
+        command.format.coding.dtx = dtx
         try:
-            if name == "opus":
-                command.format.codec = codec_new(bitrate, fec, dtx)
-            else:
-                command.format.codec = codec_new_g711(MU_LAW if name == "pcmu" else A_LAW)
-                dtx = False
+            coding_check(&command.format.coding)
+            command.format.codec = codec_new(command.format.coding.kind)
         except BaseException:
             free(command)
             raise
         command.format.payload_type = payload_type
-        command.format.dtx = dtx
         command.format.level_extension = level_extension
         command.leg = handle.leg
         self._commit(command)
@@ -616,6 +618,8 @@ cdef class Plane:
             "ticks": self.core.ticks,
             "missed_ticks": self.core.missed_ticks,
             "skipped_ticks": self.core.skipped_ticks,
+            "mixes": self.core.audiences.mixes,
+            "encodes": self.core.audiences.encodes,
             "late_max_us": self.core.late_max / 1000.0,
             "legs": legs,
             "mixers": len(self.nodes) - legs,

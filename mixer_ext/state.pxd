@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from mixer_ext.audience cimport Audiences
 from mixer_ext.graph cimport Graph, Node, Tap
 from mixer_ext.leg cimport Format, Leg
 from mixer_ext.net cimport Address, Inbox, Outbox
@@ -68,6 +69,7 @@ cdef struct Core:
     Transactions* transactions
     Sources* sources
     Graph graph
+    Audiences audiences
     uint64_t stopping
     uint64_t random
     int64_t wall_offset # of CLOCK_REALTIME to the clock of the ticks

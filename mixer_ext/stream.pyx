@@ -7,6 +7,7 @@ from libc.string cimport memcpy, memmove, memset
 from mixer_ext.codec cimport (
     FRAME,
     LONGEST,
+    OPUS,
     codec_conceal,
     codec_decode,
     codec_forget,
@@ -179,7 +180,7 @@ cdef class JitterBuffer:
 
     def __cinit__(self):
         stream_init(&self.stream)
-        self.codec = codec_new(32000, False, False)
+        self.codec = codec_new(OPUS)
 
     def __dealloc__(self):
         stream_free(&self.stream)
