@@ -11,22 +11,21 @@ import logging
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from focus.jingle import checks, invitation, negotiation
+from focus.jingle import checks, ending, invitation, negotiation
+from focus.jingle.contents import REJECTED, Contents, rejection
+from focus.jingle.ending import Ending
 from focus.jingle.invitation import Invitation
 from focus.jingle.leg_driver import IceRestart, LegDriver
 from focus.jingle.negotiation import Codec, Local, NegotiationError, Settled
 from focus.jingle.serial import Serial
 from focus.jingle.session import Party, Session, State
-from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver
+from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver, Timeouts
 from focus.wire.coin import FocusMark
 from focus.wire.conditions import OutOfOrder, ResourceConstraint, StanzaError, UnknownSession
-from focus.wire.ice import Transport
 from focus.wire.jid import JID
-from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
+from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import Dialect, JingleMessage, Propose
 from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Unhold, Unmute
 
@@ -36,48 +35,6 @@ logger = logging.getLogger(__name__)
 
 #: How often in one session a peer may ask for what is rejected (a content, a transport).
 MAX_QUESTIONS = 64
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """How long the other side may take, in seconds."""
-
-    #: From our propose or session-initiate to their answer.
-    answer: float = 60.0
-    #: From their proceed or ours to the session-initiate, and from there to the session-accept.
-    initiate: float = 30.0
-    #: From the session-accept to media that flows.
-    connect: float = 30.0
-    #: From their closing of the media to their session-terminate.
-    closing: float = 1.0
-    #: From our session-terminate to their acknowledgement.
-    goodbye: float = 2.0
-    #: For one step of ours on the media leg.
-    step: float = 10.0
-
-
-class _Ending(NamedTuple):
-    reason: Reason
-    by_peer: bool
-    terminate: bool
-    tie_break: bool = False
-    migrated_to: str | None = None
-
-
-#: What the peer means by refusing our session-initiate.
-_REFUSALS = {
-    "conflict": "expired",
-    "feature-not-implemented": "unsupported-applications",
-    "item-not-found": "gone",
-    "gone": "gone",
-    "recipient-unavailable": "gone",
-    "remote-server-not-found": "gone",
-    "remote-server-timeout": "timeout",
-    "resource-constraint": "busy",
-    "service-unavailable": "gone",
-    "not-allowed": "decline",
-    "forbidden": "decline",
-}
 
 
 class PeerSession(Serial):
@@ -121,12 +78,9 @@ class PeerSession(Serial):
         self._cname = secrets.token_hex(8)  # RFC 7022: unguessable, for this session only
         self._began = False  # whether a Jingle session was initiated
         self._accepting = False  # whether our owner wants it
-        self._offer: Jingle | None = None  # theirs
-        self._foreign: frozenset[str] = frozenset()
-        self._offered: tuple[Content, ...] = ()  # ours
-        self._names: set[str] = set()  # of contents that were ever spoken of
+        self._contents = Contents()
         self._questions = 0  # of theirs, all of them rejected
-        self._ending: _Ending | None = None
+        self._ending: Ending | None = None
 
     @classmethod
     def incoming(
@@ -297,18 +251,18 @@ class PeerSession(Serial):
             raise UnknownSession(f"no session {jingle.sid}")
         if self._session.state is State.NEW and (action is not Action.SESSION_INITIATE or self.role is Party.INITIATOR):
             raise UnknownSession(f"the session {jingle.sid} has not begun")
-        checks.check(jingle, tree, self._names)
-        if action in _QUESTIONS and self._questions >= MAX_QUESTIONS:
+        checks.check(jingle, tree, self._contents.names)
+        if action in REJECTED and self._questions >= MAX_QUESTIONS:
             raise ResourceConstraint(f"{action} has been rejected often enough")
         self._session.act(action, self.role.other)
-        self._questions += action in _QUESTIONS
-        self._names.update(content.name for content in jingle.contents)
+        self._questions += action in REJECTED
+        self._contents.mention(jingle.contents)
         if action is Action.SESSION_TERMINATE:
-            self._end(jingle.reason or self._unexplained(), by_peer=True)
+            self._end(jingle.reason or ending.unexplained(self.role, settled=self.settled is not None), by_peer=True)
             return
         if action is Action.SESSION_INITIATE:
             self._began = True
-            self._offer, self._foreign = jingle, foreign_parts(tree)
+            self._contents.offer_received(jingle, tree)
             if self._invitation is not None:
                 self._invitation.overtaken()
         if (effect := _EFFECTS.get(action)) is not None:
@@ -347,37 +301,36 @@ class PeerSession(Serial):
 
     async def _initiate(self) -> None:
         leg = self.leg = self._legs(controlling=True, observer=self)
-        self._offered = negotiation.offer(self._local(leg))
-        self._names.update(content.name for content in self._offered)
+        self._contents.offer_made(negotiation.offer(self._local(leg)))
         self._began = True
         self._send(
             Jingle(
                 action=Action.SESSION_INITIATE,
                 initiator=str(self.local),
                 sid=self.sid,
-                contents=self._offered,
+                contents=self._contents.offered,
                 focus=self._mark(),
             ),
             refused=self._refused,
         )
 
     def _refused(self, error: StanzaError) -> None:
-        reason = Reason.of(_REFUSALS.get(error.condition, "general-error"), error.text or error.condition)
-        self._end(reason, by_peer=True, terminate=False)
+        self._end(ending.of_refusal(error), by_peer=True, terminate=False)
 
     async def _initiated(self, jingle: Jingle) -> None:
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
         try:
-            negotiation.consider(jingle, self._codecs, self._foreign)
+            negotiation.consider(jingle, self._codecs, self._contents.foreign)
         except NegotiationError as error:
             self._fail(error)
 
     async def _answer(self) -> None:
-        assert self._offer is not None
+        offer = self._contents.offer
+        assert offer is not None
         leg = self.leg = self._legs(controlling=False, observer=self)
         try:
-            answer = negotiation.answer(self._offer, self._local(leg), self._foreign)
+            answer = negotiation.answer(offer, self._local(leg), self._contents.foreign)
         except NegotiationError as error:
             self._fail(error)
             return
@@ -399,7 +352,7 @@ class PeerSession(Serial):
             self._observer.peer_focus(jingle.focus.isfocus)
         assert self.leg is not None
         try:
-            settled = negotiation.settle(self._offered, jingle, self._codecs)
+            settled = negotiation.settle(self._contents.offered, jingle, self._codecs)
         except NegotiationError as error:
             self._fail(error)
             return
@@ -430,14 +383,6 @@ class PeerSession(Serial):
         except IceRestart:
             self._no_restart()
 
-    async def _transport_replace(self, jingle: Jingle) -> None:
-        """There is no other transport to fall back to (XEP-0176 section 6)."""
-        contents = tuple(
-            each.model_copy(update={"description": None, "transport": each.transport and _bare(each.transport)})
-            for each in jingle.contents
-        )
-        self._send(Jingle(action=Action.TRANSPORT_REJECT, sid=self.sid, contents=contents))
-
     async def _info(self, jingle: Jingle) -> None:
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
@@ -456,38 +401,17 @@ class PeerSession(Serial):
                 self._driver.hold(False)
         self._observer.peer_info(jingle.info)
 
-    async def _content_add(self, jingle: Jingle) -> None:
-        """One audio content is all there is. COMPAT (Dino): it refuses the rejection, which does no harm."""
-        contents = tuple(each.model_copy(update={"description": None, "transport": None}) for each in jingle.contents)
-        others = any(each.description is None or each.description.media != "audio" for each in jingle.contents)
-        reason = Reason.of("unsupported-applications" if others else "decline")
-        self._send(Jingle(action=Action.CONTENT_REJECT, sid=self.sid, contents=contents, reason=reason))
+    async def _reject(self, jingle: Jingle) -> None:
+        self._send(rejection(jingle))
 
     async def _content_modify(self, jingle: Jingle) -> None:
-        if self.settled is None and self._offer is not None:
-            senders = {content.name: content.senders for content in jingle.contents}
-            self._offer = self._offer.model_copy(
-                update={
-                    "contents": tuple(
-                        each.model_copy(update={"senders": senders.get(each.name, each.senders)})
-                        for each in self._offer.contents
-                    )
-                }
-            )
+        if self.settled is None:
+            self._contents.modify(jingle.contents)
         self._driver.modify(jingle.contents)
 
     async def _content_remove(self, jingle: Jingle) -> None:
         """A session without contents is void (XEP-0166 section 7.2.5)."""
-        removed = {content.name for content in jingle.contents}
-        if self.settled is not None:
-            void = self.settled.name in removed
-        elif self._offer is not None:
-            contents = tuple(each for each in self._offer.contents if each.name not in removed)
-            self._offer = self._offer.model_copy(update={"contents": contents})
-            void = not contents
-        else:
-            void = removed >= {content.name for content in self._offered}
-        if void:
+        if self._contents.remove(jingle.contents, self.settled):
             self._end(Reason.of("success", "no content is left"), by_peer=True)
 
     # The ways out
@@ -497,12 +421,6 @@ class PeerSession(Serial):
 
     def _local(self, leg: Leg) -> Local:
         return Local(transport=leg.local_transport, ssrc=leg.ssrc, cname=self._cname, codecs=self._codecs)
-
-    def _unexplained(self) -> Reason:
-        """What a session-terminate without a reason means."""
-        if self.settled is not None:
-            return Reason.of("success")
-        return Reason.of("decline" if self.role is Party.INITIATOR else "cancel")
 
     def _say(self, messages: Sequence[invitation.Outgoing]) -> None:
         for message in messages:
@@ -553,7 +471,7 @@ class PeerSession(Serial):
         alive = self._session.state in (State.PENDING, State.ACTIVE)
         if alive:
             self._session.act(Action.SESSION_TERMINATE, self.role)
-        self._ending = _Ending(reason, by_peer, alive and terminate, tie_break, migrated_to)
+        self._ending = Ending(reason, by_peer, alive and terminate, tie_break, migrated_to)
         self._finish()
 
     def _crashed(self) -> None:
@@ -564,24 +482,24 @@ class PeerSession(Serial):
 
     async def _goodbye(self) -> None:
         assert self._ending is not None
-        ending = self._ending
+        end = self._ending
         terminate: asyncio.Task[None] | None = None
-        if ending.terminate:
-            terminate = self._send_off(self._terminate(ending.reason))
+        if end.terminate:
+            terminate = self._send_off(self._terminate(end.reason))
             await asyncio.sleep(0)
         elif self._invitation is not None and not self._began:
-            self._say(self._invitation.withdraw(ending.reason, tie_break=ending.tie_break))
+            self._say(self._invitation.withdraw(end.reason, tie_break=end.tie_break))
         if self.leg is not None:
             await self._close(self.leg)
         if terminate is not None:
             await asyncio.wait({terminate}, timeout=self._timeouts.goodbye)
         if self._invitation is not None:
-            self._say(self._invitation.finish(ending.reason, migrated_to=ending.migrated_to))
+            self._say(self._invitation.finish(end.reason, migrated_to=end.migrated_to))
 
     def _over(self) -> None:
-        ending = self._ending or _Ending(Reason.of("gone"), by_peer=False, terminate=False)
+        end = self._ending or Ending(Reason.of("gone"), by_peer=False, terminate=False)
         try:
-            self._observer.peer_ended(ending.reason, ending.by_peer)
+            self._observer.peer_ended(end.reason, end.by_peer)
         except Exception:
             logger.exception("%s: the owner failed at the end", self._name)
 
@@ -600,10 +518,6 @@ class PeerSession(Serial):
             logger.exception("%s: the leg did not close", self._name)
 
 
-def _bare(transport: Transport) -> Transport:
-    return transport.model_copy(update={"candidates": (), "fingerprints": ()})
-
-
 #: The field of `Jingle` that each session-info goes in.
 _INFO: dict[type[Info], str] = {
     Ringing: "ringing",
@@ -614,17 +528,14 @@ _INFO: dict[type[Info], str] = {
     Unmute: "unmute",
 }
 
-#: Actions of the peer to which the answer is always no.
-_QUESTIONS = frozenset({Action.CONTENT_ADD, Action.TRANSPORT_REPLACE})
-
 #: What follows an action of the peer that was acknowledged. The others are advice, or need nothing done.
 _EFFECTS: dict[Action, Callable[[PeerSession, Jingle], Awaitable[None]]] = {
-    Action.CONTENT_ADD: PeerSession._content_add,
+    Action.CONTENT_ADD: PeerSession._reject,
     Action.CONTENT_MODIFY: PeerSession._content_modify,
     Action.CONTENT_REMOVE: PeerSession._content_remove,
     Action.SESSION_ACCEPT: PeerSession._accepted,
     Action.SESSION_INFO: PeerSession._info,
     Action.SESSION_INITIATE: PeerSession._initiated,
     Action.TRANSPORT_INFO: PeerSession._transport_info,
-    Action.TRANSPORT_REPLACE: PeerSession._transport_replace,
+    Action.TRANSPORT_REPLACE: PeerSession._reject,
 }

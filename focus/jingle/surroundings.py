@@ -1,8 +1,9 @@
-"""What a session is given: a way out for its stanzas, a media leg, and somebody who wants to know."""
+"""What a session is given: a way out for its stanzas, a media leg, somebody who wants to know, and patience."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from focus.wire.base import Element
@@ -88,3 +89,21 @@ class PeerObserver(Protocol):
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         """Exactly once, after everything was sent and the leg is closed."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long the other side may take, in seconds."""
+
+    #: From our propose or session-initiate to their answer.
+    answer: float = 60.0
+    #: From their proceed or ours to the session-initiate, and from there to the session-accept.
+    initiate: float = 30.0
+    #: From the session-accept to media that flows.
+    connect: float = 30.0
+    #: From their closing of the media to their session-terminate.
+    closing: float = 1.0
+    #: From our session-terminate to their acknowledgement.
+    goodbye: float = 2.0
+    #: For one step of ours on the media leg.
+    step: float = 10.0
