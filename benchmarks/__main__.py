@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 README = HERE / "README.md"
 FILE_WIDTH = 130
+QUIET = 0.5  # load average of a machine on which nothing else runs
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
 
 
@@ -53,7 +54,11 @@ def update_readme(text: str, results: list[Result], facts: dict[str, str]) -> st
     for part in old.split("<!-- table ")[1:]:
         name, _, table = part.partition(" -->\n")
         tables[name] = table.strip()
-    stamp = f"{facts['date']}, {facts['processor']}, load average {facts['load']} at the start"
+    stamp = f"{facts['date']}, {facts['processor']}; load average at the start: {facts['load']}"
+    if float(facts["load"].split(",")[0]) > QUIET:
+        stamp += (
+            ". Other work ran on the machine at the same time: this shows what is measured, not what can be reached"
+        )
     for result in results:
         tables[result.name] = f"{result.markdown()}\n\n_{stamp}_"
     ordered = [f"<!-- table {name} -->\n{tables[name]}\n" for name in BENCHMARKS if name in tables]

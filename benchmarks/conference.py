@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import janus
-from benchmarks.generator import DISTURBED, LATEST, Load, Measured, measure
+from benchmarks.generator import DISTURBED, LATEST, TAKEN, Load, Measured, measure
 from benchmarks.result import Benchmark, Cell, Column, Result, Unavailable
 from benchmarks.servers import Server, plane
 from benchmarks.workbench import Workbench
@@ -43,10 +43,10 @@ def figures(measured: Measured) -> list[Cell]:
     return [
         measured.median("us_per_participant_tick") if received >= ENOUGH else None,
         measured.median("server_cores"),
-        received,
-        measured.median("worst_ratio"),
-        measured.transit(0.5),
-        measured.transit(0.95),
+        received if measured.conclusive else None,
+        measured.median("worst_ratio") if measured.conclusive else None,
+        measured.transit(0.5) if measured.conclusive else None,
+        measured.transit(0.95) if measured.conclusive else None,
         f"{measured.disturbance:.0%}{' (!)' if measured.disturbance > DISTURBED else ''}",
         f"{measured.latest:.1f}{' (!)' if measured.late else ''}",
         measured.thrown_away,
@@ -59,7 +59,8 @@ def legend(all_measured: list[Measured]) -> list[str]:
         return [
             LEGEND,
             f"(!) something else had more than {DISTURBED:.0%} of the server's core, or the generator was late by more "
-            f"than {LATEST:.0f} ms or often, even in the runs that were kept: loss and transit times are worse for it.",
+            f"than {LATEST:.0f} ms or often, even in the runs that were kept. Over {TAKEN:.0%}, loss and transit times "
+            "are left out: they would be the machine's.",
         ]
     return [LEGEND]
 

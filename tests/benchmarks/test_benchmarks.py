@@ -287,10 +287,12 @@ def test_new_tables_take_the_place_of_old_ones_of_their_name_only() -> None:
     assert "A title" not in again
     assert "| kept |" in again
     assert again.index("A new title") < again.index("Another")
+    assert "Other work" not in again
+    assert "Other work" in update_readme(again, [RESULT], facts | {"load": "2.5, 0.1, 0.1"})
 
 
 def test_the_readme_has_a_place_for_the_tables() -> None:
-    update_readme(README.read_text(), [RESULT], {"date": "", "processor": "", "load": ""})
+    update_readme(README.read_text(), [RESULT], {"date": "", "processor": "", "load": "0.0"})
 
 
 def test_a_benchmark_that_fails_does_not_end_the_others(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
