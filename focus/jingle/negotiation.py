@@ -14,9 +14,10 @@ from focus.jingle.session import Party
 from focus.wire.base import Flag
 from focus.wire.dtls import Fingerprint
 from focus.wire.ice import Candidate, Transport
-from focus.wire.jingle import Content, Group, GroupContent, Jingle
+from focus.wire.jingle import Content, Group, GroupContent, Jingle, Reason
 from focus.wire.rtp import (
     AUDIO_LEVEL,
+    CryptoRequired,
     Description,
     HeaderExtension,
     Parameter,
@@ -42,12 +43,19 @@ CONTENT_NAME = "audio"
 
 
 class NegotiationError(Exception):
-    """The two sides cannot agree. `condition` is the reason to terminate with (XEP-0166 section 7.4)."""
+    """The two sides cannot agree. `reason` is what to terminate with (XEP-0166 section 7.4)."""
 
     def __init__(self, condition: str, text: str) -> None:
         super().__init__(text)
-        self.condition = condition
-        self.text = text
+        self.reason = Reason.of(condition, text)
+
+
+class EncryptionRequired(NegotiationError):
+    """The other side does not encrypt (XEP-0167 section 7)."""
+
+    def __init__(self) -> None:
+        super().__init__("security-error", "media must be encrypted with DTLS-SRTP")
+        self.reason = self.reason.model_copy(update={"crypto_required": CryptoRequired()})
 
 
 @dataclass(frozen=True)
@@ -383,7 +391,7 @@ def _believable(transport: Transport) -> Transport:
         if each.hash.lower() in DIGESTS
     )
     if not fingerprints:
-        raise NegotiationError("security-error", "media must be encrypted with DTLS-SRTP")
+        raise EncryptionRequired
     return transport.model_copy(update={"fingerprints": fingerprints})
 
 

@@ -446,8 +446,8 @@ class PeerSession(Serial):
         self._send_off(ask())
 
     def _fail(self, error: NegotiationError) -> None:
-        logger.info("%s: %s: %s", self._name, error.condition, error.text)
-        self._end(Reason.of(error.condition, error.text), by_peer=False)
+        logger.info("%s: %s: %s", self._name, error.reason.condition, error)
+        self._end(error.reason, by_peer=False)
 
     # The end
 

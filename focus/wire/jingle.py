@@ -12,7 +12,7 @@ from pydantic_xml import attr, element
 from focus.wire.base import Address, Element, Flag, Name, Text, Token, local_name, namespace_of
 from focus.wire.coin import FocusMark
 from focus.wire.ice import ICE_UDP, Transport
-from focus.wire.rtp import RTP, Active, Description, Hold, Info, Mute, Ringing, Senders, Unhold, Unmute
+from focus.wire.rtp import RTP, Active, CryptoRequired, Description, Hold, Info, Mute, Ringing, Senders, Unhold, Unmute
 
 JINGLE = "urn:xmpp:jingle:1"
 GROUPING = "urn:xmpp:jingle:apps:grouping:0"
@@ -43,7 +43,8 @@ class AlternativeSession(Element, tag="alternative-session", ns="", nsmap={"": J
 
 
 class Reason(Element, tag="reason", ns="", nsmap={"": JINGLE}):
-    """Why (XEP-0166 section 7.4). Exactly one condition; an unknown one reads as `general-error`."""
+    """Why (XEP-0166 section 7.4). Exactly one condition, with what an application says about it and a text for people;
+    an unknown condition reads as `general-error`."""
 
     alternative_session: AlternativeSession | None = element(tag="alternative-session", default=None)
     busy: Flag | None = element(tag="busy", default=None)
@@ -63,12 +64,13 @@ class Reason(Element, tag="reason", ns="", nsmap={"": JINGLE}):
     unsupported_applications: Flag | None = element(tag="unsupported-applications", default=None)
     unsupported_transports: Flag | None = element(tag="unsupported-transports", default=None)
     text: Text | None = element(tag="text", default=None)
+    crypto_required: CryptoRequired | None = None
 
     @classmethod
     def of(cls, condition: str, text: str | None = None) -> Self:
         """The reason with `condition` as the XEP spells it; KeyError where there is no such condition."""
         field = condition.replace("-", "_")
-        if field == "text" or field not in cls.model_fields:
+        if field in _NO_CONDITIONS or field not in cls.model_fields:
             raise KeyError(condition)
         mark = AlternativeSession() if field == "alternative_session" else Flag()
         return cls.model_validate({field: mark, "text": text})
@@ -77,9 +79,12 @@ class Reason(Element, tag="reason", ns="", nsmap={"": JINGLE}):
     def condition(self) -> str:
         """The condition as the XEP spells it."""
         for field in type(self).model_fields:
-            if field != "text" and getattr(self, field) is not None:
+            if field not in _NO_CONDITIONS and getattr(self, field) is not None:
                 return field.replace("_", "-")
         return "general-error"
+
+
+_NO_CONDITIONS = frozenset({"text", "crypto_required"})
 
 
 class Content(Element, tag="content", ns="", nsmap={"": JINGLE}):

@@ -11,6 +11,7 @@ from focus.wire.base import Element, Flag, Name, Token
 
 RTP = "urn:xmpp:jingle:apps:rtp:1"
 RTP_INFO = "urn:xmpp:jingle:apps:rtp:info:1"
+RTP_ERRORS = "urn:xmpp:jingle:apps:rtp:errors:1"
 RTCP_FB = "urn:xmpp:jingle:apps:rtp:rtcp-fb:0"
 RTP_HDREXT = "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0"
 SSMA = "urn:xmpp:jingle:apps:rtp:ssma:0"
@@ -116,3 +117,7 @@ class Mute(Info, tag="mute", ns="", nsmap={"": RTP_INFO}):
 class Unmute(Info, tag="unmute", ns="", nsmap={"": RTP_INFO}):
     creator: Literal["initiator", "responder"] | None = attr(default=None)
     name: Token | None = attr(default=None)
+
+
+class CryptoRequired(Element, tag="crypto-required", ns="", nsmap={"": RTP_ERRORS}):
+    """In a `security-error`: without encryption there is no session (XEP-0167 section 7)."""

@@ -97,8 +97,8 @@ def transported(content: Content) -> Transport:
 def refusal(offer: Jingle, foreign: frozenset[str] = frozenset()) -> str:
     with pytest.raises(NegotiationError) as refused:
         answer(offer, LOCAL, foreign)
-    assert refused.value.text
-    return refused.value.condition
+    assert refused.value.reason.text
+    return refused.value.reason.condition
 
 
 # --- codecs ---
@@ -407,7 +407,7 @@ def test_the_dtls_role_follows_their_answer() -> None:
     for setup in ("actpass", "holdconn"):
         with pytest.raises(NegotiationError) as refused:
             settled_setup(setup)
-        assert refused.value.condition == "security-error"
+        assert refused.value.reason.condition == "security-error"
 
 
 @pytest.mark.parametrize("level", [HeaderExtension(id=2, uri=AUDIO_LEVEL), HeaderExtension(id=1, uri="urn:other")])
@@ -431,7 +431,7 @@ def test_an_extension_that_was_not_offered_like_this_is_not_used(level: HeaderEx
 def test_an_accept_that_is_no_answer_is_refused(contents: tuple[Content, ...], condition: str) -> None:
     with pytest.raises(NegotiationError) as refused:
         settle(offer(LOCAL), accept(*contents), LOCAL.codecs)
-    assert refused.value.condition == condition
+    assert refused.value.reason.condition == condition
 
 
 # --- laws ---

@@ -24,7 +24,6 @@ from .pair import Air, End, FakeLeg, Owner, Wire, candidate
 
 SUCCESS = Reason.of("success")
 DIALECTS = pytest.mark.parametrize("dialect", [JMI_0, JMI_1])
-QUICK = Timeouts(answer=0.05, initiate=0.05, connect=0.05, closing=0.05, goodbye=0.05)
 
 
 async def connected_call(alice: End, bob: End, dialect: Dialect | None = JMI_0) -> tuple[PeerSession, Owner, Owner]:
@@ -185,7 +184,7 @@ async def test_a_caller_that_gives_up_retracts(alice: End, bob: End) -> None:
 
 
 async def test_nobody_answers(wire: Wire, air: Air, bob: End) -> None:
-    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=QUICK)
+    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=Timeouts(answer=0.05))
     bob.answering = lambda session: session.ring()
     session, owner = alice.call(bob.jid.bare, JMI_0)
     await session.start()
@@ -196,7 +195,7 @@ async def test_nobody_answers(wire: Wire, air: Air, bob: End) -> None:
 
 async def test_a_proceed_that_no_session_follows(wire: Wire, air: Air) -> None:
     alice = End(wire, "alice@example.org/desk", air.leg)
-    bob = End(wire, "bob@example.org/phone", air.leg, timeouts=QUICK)
+    bob = End(wire, "bob@example.org/phone", air.leg, timeouts=Timeouts(initiate=0.05))
     alice.message(alice.jid, bob.jid.bare, Propose(id="call-1", descriptions=(Description(media="audio"),)))
     await bob.heard.until(lambda each: isinstance(each, Propose))
     assert await bob.owners[0].until_ended() == ("timeout", False)
@@ -231,7 +230,7 @@ async def test_a_call_to_nobody(alice: End) -> None:
 
 
 async def test_media_that_never_connects(wire: Wire, air: Air) -> None:
-    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=QUICK)
+    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=Timeouts(connect=0.05))
     bob = End(wire, "bob@example.org/phone", Air().leg)  # somewhere else entirely
     session, owner = alice.call(bob.jid.bare, JMI_0)
     await session.start()
@@ -247,7 +246,7 @@ async def test_media_that_fails(alice: End, bob: End) -> None:
 
 
 async def test_a_peer_that_closes_its_media_and_says_no_more(wire: Wire, air: Air, bob: End) -> None:
-    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=QUICK)
+    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=Timeouts(closing=0.05, goodbye=0.05))
     session, owner, _ = await connected_call(alice, bob)
     bob.deaf = True
     leg_of(session).observer.leg_closed()
@@ -257,7 +256,7 @@ async def test_a_peer_that_closes_its_media_and_says_no_more(wire: Wire, air: Ai
 
 async def test_a_peer_that_closes_its_media_as_soon_as_it_is_there(wire: Wire, air: Air, bob: End) -> None:
     """Both are told before anything can be done about either."""
-    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=QUICK)
+    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=Timeouts(closing=0.05, goodbye=0.05))
     session, owner = alice.call(bob.jid.bare, JMI_0)
     told: list[str] = []
 
@@ -305,7 +304,7 @@ async def test_hanging_up_again_says_nothing_more(alice: End, bob: End) -> None:
 
 
 async def test_a_deaf_peer_does_not_hold_up_the_end(wire: Wire, air: Air, bob: End) -> None:
-    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=QUICK)
+    alice = End(wire, "alice@example.org/desk", air.leg, timeouts=Timeouts(goodbye=0.05))
     session, owner, _ = await connected_call(alice, bob)
     bob.deaf = True
     session.hangup(SUCCESS)
@@ -557,6 +556,21 @@ async def test_an_offer_that_cannot_be_taken_is_terminated_before_anybody_accept
     bob.take_iq(alice.jid, text)
     assert await bob.owners[0].until_ended() == (condition, False)
     assert bob.names_said() == ["session-terminate"]
+
+
+async def test_who_does_not_encrypt_is_told_that_it_must(alice: End, bob: End) -> None:
+    text = (
+        '<jingle xmlns="urn:xmpp:jingle:1" action="session-initiate" sid="s"><content name="a" creator="initiator">'
+        '<description xmlns="urn:xmpp:jingle:apps:rtp:1" media="audio"><payload-type id="111" name="opus"/>'
+        '</description>'
+        '<transport xmlns="urn:xmpp:jingle:transports:ice-udp:1" ufrag="u" pwd="p"/></content></jingle>'
+    )
+    bob.take_iq(alice.jid, text)
+    assert await bob.owners[0].until_ended() == ("security-error", False)
+    (terminate,) = bob.said
+    assert isinstance(terminate, Jingle)
+    assert terminate.reason is not None
+    assert terminate.reason.crypto_required is not None
 
 
 async def test_a_proposal_without_audio_is_rejected(alice: End, bob: End) -> None:

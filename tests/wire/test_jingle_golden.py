@@ -33,7 +33,6 @@ DROPPED = {
     ("{urn:xmpp:jingle:1}content", "{urn:xmpp:jingle:security:stub:0}security"),
     ("{urn:xmpp:jingle:1}content", "{urn:xmpp:jingle:security:xtls:0}security"),
     ("{urn:xmpp:jingle:1}reason", "{urn:xmpp:jingle:apps:rtp:errors:1}invalid-crypto"),
-    ("{urn:xmpp:jingle:1}reason", "{urn:xmpp:jingle:apps:rtp:errors:1}crypto-required"),
     (f"{RTP}description", f"{RTP}encryption"),
     (f"{RTP}description", f"{RTP}bandwidth"),
     (f"{RTP}description", f"{FEEDBACK}rtcp-fb"),
