@@ -100,8 +100,8 @@ class PeerSession(Serial):
     ) -> PeerSession:
         """Somebody calls, by `<propose/>` or straight by session-initiate (`tree` is then its element).
 
-        Raises `StanzaError` for a session-initiate that cannot be one. `accept`, `reject` or `hangup` must follow.
-        The session's task belongs to `tasks`, where it is given.
+        Raises `StanzaError` for a session-initiate that cannot be one. `accept`, `reject` or `hangup` must follow, in
+        time. The session's task belongs to `tasks`, where it is given.
         """
         sid = first.id if isinstance(first, Propose) else first.sid
         session = cls(
@@ -116,6 +116,7 @@ class PeerSession(Serial):
             raise UnknownSession(f"no session {sid}")
         else:
             session.receive(peer, first, tree if tree is not None else first.to_element())
+        session._end_after(session._timeouts.offer, "timeout", "nobody took the call")
         session._start()
         return session
 

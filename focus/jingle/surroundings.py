@@ -93,10 +93,12 @@ class PeerObserver(Protocol):
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long the other side may take, in seconds."""
+    """How long others may take, in seconds."""
 
     #: From our propose or session-initiate to their answer.
     answer: float = 60.0
+    #: From their propose or session-initiate to our owner's decision.
+    offer: float = 300.0
     #: From their proceed or ours to the session-initiate, and from there to the session-accept.
     initiate: float = 30.0
     #: From the session-accept to media that flows.

@@ -193,6 +193,21 @@ async def test_nobody_answers(wire: Wire, air: Air, bob: End) -> None:
     assert alice.names_said() == ["propose", "retract"]
 
 
+@pytest.mark.parametrize(
+    ("dialect", "said"), [(JMI_0, ["ringing", "reject"]), (None, ["session-info", "session-terminate"])]
+)
+async def test_a_call_that_nobody_decides_about(
+    wire: Wire, air: Air, alice: End, dialect: Dialect | None, said: list[str]
+) -> None:
+    bob = End(wire, "bob@example.org/phone", air.leg, timeouts=Timeouts(offer=0.2))
+    bob.answering = lambda session: session.ring()
+    session, owner = alice.call(bob.jid.bare if dialect else bob.jid, dialect)
+    await session.start()
+    assert await owner.until_ended() == ("timeout", True)
+    assert await bob.owners[0].until_ended() == ("timeout", False)
+    assert bob.names_said() == said
+
+
 async def test_a_proceed_that_no_session_follows(wire: Wire, air: Air) -> None:
     alice = End(wire, "alice@example.org/desk", air.leg)
     bob = End(wire, "bob@example.org/phone", air.leg, timeouts=Timeouts(initiate=0.05))
@@ -562,7 +577,7 @@ async def test_who_does_not_encrypt_is_told_that_it_must(alice: End, bob: End) -
     text = (
         '<jingle xmlns="urn:xmpp:jingle:1" action="session-initiate" sid="s"><content name="a" creator="initiator">'
         '<description xmlns="urn:xmpp:jingle:apps:rtp:1" media="audio"><payload-type id="111" name="opus"/>'
-        '</description>'
+        "</description>"
         '<transport xmlns="urn:xmpp:jingle:transports:ice-udp:1" ufrag="u" pwd="p"/></content></jingle>'
     )
     bob.take_iq(alice.jid, text)

@@ -16,7 +16,7 @@ from focus.media.leg import Tap
 from focus.media.tones import SAMPLE_RATE
 from focus.service.phone.description import describe
 from focus.service.phone.desk import exit_code
-from focus.service.phone.events import CallOver, Event, Events
+from focus.service.phone.events import REMEMBERED, CallOver, Event, Events
 from focus.service.phone.participants import Participants
 from focus.service.phone.sound import Ear
 from focus.service.phone.trickle import trickled
@@ -206,6 +206,20 @@ async def test_a_wait_in_vain_tells_what_happened_instead() -> None:
     events.add("online", jid="alice@localhost/x")
     with pytest.raises(TimeoutError, match="online jid=alice@localhost/x"):
         await events.wait_for("connected", within=0)
+
+
+async def test_old_events_are_forgotten_and_the_numbers_go_on() -> None:
+    events = Events()
+    for number in range(REMEMBERED + 5):
+        last = events.add("speaking", speaking=bool(number % 2))
+    assert len(events.history) == REMEMBERED
+    assert (events.history[0].number, last.number) == (6, REMEMBERED + 5)
+    assert await events.wait_for("speaking", within=1) == events.history[0]
+    assert await events.wait_for("speaking", within=1, since=events.history[10]) == events.history[11]
+    waiting = asyncio.create_task(events.wait_for("ringing", within=5, since=last))
+    await asyncio.sleep(0)
+    rang = events.add("ringing")
+    assert await waiting == rang
 
 
 async def test_events_are_lines_of_json() -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 #: Events that may come when there is no call, or after one.
 BETWEEN_CALLS = frozenset({"connecting", "online", "offline", "incoming", "joined", "ended"})
+
+
+#: Events that are remembered: a phone may take calls for months.
+REMEMBERED = 10_000
 
 
 class CallOver(Exception):
@@ -42,10 +48,11 @@ class Event:
 
 
 class Events:
-    """Everything that happened so far, in order; `listener` is told of each as it happens."""
+    """What happened so far, in order, the last `REMEMBERED` events; `listener` is told of each as it happens."""
 
     def __init__(self, listener: Callable[[Event], None] | None = None) -> None:
-        self._history: list[Event] = []
+        self._history: deque[Event] = deque(maxlen=REMEMBERED)
+        self._total = 0
         self._listener = listener
         self._news = asyncio.Event()
 
@@ -56,13 +63,19 @@ class Events:
     def add(self, name: str, **details: Any) -> Event:
         """`details` that are None are left out."""
         known = {key: value for key, value in details.items() if value is not None}
-        event = Event(len(self._history) + 1, name, datetime.now(UTC), known)
+        self._total += 1
+        event = Event(self._total, name, datetime.now(UTC), known)
         self._history.append(event)
         self._news.set()
         self._news = asyncio.Event()
         if self._listener is not None:
             self._listener(event)
         return event
+
+    def _after(self, number: int) -> list[Event]:
+        """The events since the one with `number`."""
+        forgotten = self._total - len(self._history)
+        return list(islice(self._history, max(0, number - forgotten), None))
 
     async def wait_for(
         self,
@@ -82,8 +95,8 @@ class Events:
             async with asyncio.timeout(within):
                 while True:
                     news = self._news
-                    for event in self._history[position:]:
-                        position += 1
+                    for event in self._after(position):
+                        position = event.number
                         asked = all(event.details.get(key) == value for key, value in details.items())
                         if event.name == name and asked and where(event):
                             return event
