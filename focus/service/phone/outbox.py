@@ -43,9 +43,7 @@ class PhoneOutbox:
             while len(self._proposed) > MAX_PROPOSED:
                 del self._proposed[next(iter(self._proposed))]
         try:
-            self._send(
-                stanza(MESSAGE, None, to, "chat", element.to_element(), ET.Element(f"{{{HINTS}}}store"), id=identifier)
-            )
+            self._send(stanza(MESSAGE, None, to, "chat", element.to_element(), ET.Element(STORE), id=identifier))
         except Disconnected as error:
             log.info("not sent to %s: %s", to, error)
 
