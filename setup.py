@@ -14,7 +14,7 @@ from setuptools import Extension, setup
 
 SANITIZE = os.environ.get("MIXER_EXT_SANITIZE", "") not in ("", "0")
 DEBUG = SANITIZE or os.environ.get("MIXER_EXT_DEBUG", "") not in ("", "0")
-LIBRARIES = {"codec": "opus", "srtp": "libsrtp2"}
+LIBRARIES = {"codec": "opus", "srtp": "libcrypto"}
 
 
 def flags(what: str, package: str) -> list[str]:

@@ -235,12 +235,12 @@ static void srtp(void)
 {
     if (srtp_init() != srtp_err_status_ok)
         fail("srtp");
-    measure_srtp("srtp GCM protect, 1 stream", srtp_profile_aead_aes_128_gcm, 1, 0);
-    measure_srtp("srtp GCM protect, 400 streams", srtp_profile_aead_aes_128_gcm, STREAMS, 0);
-    measure_srtp("srtp GCM unprotect, 400 streams", srtp_profile_aead_aes_128_gcm, STREAMS, 1);
-    measure_srtp("srtp CM protect, 1 stream", srtp_profile_aes128_cm_sha1_80, 1, 0);
-    measure_srtp("srtp CM protect, 400 streams", srtp_profile_aes128_cm_sha1_80, STREAMS, 0);
-    measure_srtp("srtp CM unprotect, 400 streams", srtp_profile_aes128_cm_sha1_80, STREAMS, 1);
+    measure_srtp("libsrtp GCM protect, 1 stream", srtp_profile_aead_aes_128_gcm, 1, 0);
+    measure_srtp("libsrtp GCM protect, 400 streams", srtp_profile_aead_aes_128_gcm, STREAMS, 0);
+    measure_srtp("libsrtp GCM unprotect, 400 streams", srtp_profile_aead_aes_128_gcm, STREAMS, 1);
+    measure_srtp("libsrtp CM protect, 1 stream", srtp_profile_aes128_cm_sha1_80, 1, 0);
+    measure_srtp("libsrtp CM protect, 400 streams", srtp_profile_aes128_cm_sha1_80, STREAMS, 0);
+    measure_srtp("libsrtp CM unprotect, 400 streams", srtp_profile_aes128_cm_sha1_80, STREAMS, 1);
 }
 
 /* --- system calls on loopback -------------------------------------------------------------------------------------- */

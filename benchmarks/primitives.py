@@ -2,32 +2,43 @@
 
 import itertools
 import json
+import statistics
 import subprocess
-from collections.abc import Iterator
+import time
 
 from benchmarks.plane_server import keys
 from benchmarks.result import Benchmark, Cell, Column, Result
 from benchmarks.workbench import FRAME, Workbench, cores, frames_of, microseconds, on_core, sound
 from mixer_ext import Opus, Srtp, rtp_build
 
-
-def packets_in_order() -> Iterator[bytes]:
-    """RTP packets of 100 bytes, without end."""
-    for n in itertools.count():
-        sequence, timestamp = n & 0xFFFF, n * FRAME & 0xFFFFFFFF
-        yield rtp_build(payload_type=111, sequence=sequence, timestamp=timestamp, ssrc=1, payload=bytes(88))
+BATCH = 400  # packets between two looks at the clock
 
 
-def srtp_costs(profile: str, key: bytes, seconds: float) -> tuple[float, float]:
-    """Microseconds to protect and to unprotect."""
-    # Each loop has streams of its own: an end must see every packet, or it loses count of the sequence.
-    one, two, three = packets_in_order(), packets_in_order(), packets_in_order()
-    sender, receiver = Srtp(profile, key, 1), Srtp(profile, key)
-    only_sender = Srtp(profile, key, 1)
-    making = microseconds(lambda: next(one), seconds=seconds)
-    protecting = microseconds(lambda: only_sender.protect(next(two)), seconds=seconds)
-    both = microseconds(lambda: receiver.unprotect(sender.protect(next(three))), seconds=seconds)
-    return protecting - making, both - protecting
+def srtp_costs(profile: str, key: bytes, streams: int, seconds: float) -> tuple[float, float]:
+    """Microseconds to protect and to unprotect a packet of 100 bytes; the streams take turns."""
+    senders = [Srtp(profile, key, ssrc) for ssrc in range(streams)]
+    receivers = [Srtp(profile, key) for _ in range(streams)]
+    turns = max(1, BATCH // streams)
+    protecting, unprotecting = [], []
+    until = time.thread_time() + seconds
+    for batch in itertools.count():
+        numbers = [batch * turns + turn & 0xFFFF for turn in range(turns)]
+        packets = [
+            rtp_build(payload_type=111, sequence=number, timestamp=0, ssrc=ssrc, payload=bytes(88))
+            for number in numbers
+            for ssrc in range(streams)
+        ]
+        began = time.thread_time()
+        sealed = [sender.protect(packet) for sender, packet in zip(senders * turns, packets, strict=True)]
+        between = time.thread_time()
+        for receiver, packet in zip(receivers * turns, sealed, strict=True):
+            receiver.unprotect(packet)
+        ended = time.thread_time()
+        protecting.append((between - began) / len(packets))
+        unprotecting.append((ended - between) / len(packets))
+        if ended > until:
+            break
+    return statistics.median(protecting) * 1e6, statistics.median(unprotecting) * 1e6
 
 
 def in_python(bench: Workbench, seconds: float) -> dict[str, float]:
@@ -40,9 +51,11 @@ def in_python(bench: Workbench, seconds: float) -> dict[str, float]:
     found["mixer_ext.Opus.decode"] = microseconds(lambda: opus.decode(next(payloads)), seconds=seconds)
     for srtp in ("gcm", "cm"):
         profile, key, _ = keys(srtp)
-        protecting, unprotecting = srtp_costs(profile, key, seconds)
-        found[f"mixer_ext.Srtp.protect {srtp.upper()}"] = protecting
-        found[f"mixer_ext.Srtp.unprotect {srtp.upper()}"] = unprotecting
+        for streams in (1, 400):
+            protecting, unprotecting = srtp_costs(profile, key, streams, seconds)
+            name = f"{srtp.upper()}, {streams} stream{'s' * (streams > 1)}"
+            found[f"mixer_ext.Srtp.protect {name}"] = protecting
+            found[f"mixer_ext.Srtp.unprotect {name}"] = unprotecting
     return found
 
 

@@ -1,11 +1,11 @@
-# SRTP and SRTCP through libsrtp2, one direction of one peer each.
+# SRTP and SRTCP, one direction of one peer each.
 from libc.stdint cimport uint8_t, uint32_t
 
 cdef enum SrtpFault:
     SRTP_FAILED = -1    # not authentic, or not to be parsed
     SRTP_REPLAYED = -2  # seen before, or too old to tell
 
-cdef struct Secure      # opaque: a libsrtp session and the SSRCs that it has seen
+cdef struct Secure      # opaque: the session keys, and the sources with the indices seen of each
 
 cdef Secure* secure_new(str profile, bytes key, bint outbound, uint32_t ssrc) except NULL
 cdef void secure_free(Secure* secure) noexcept nogil
