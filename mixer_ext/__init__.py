@@ -9,7 +9,7 @@ from mixer_ext.g711 import Companded, compress, expand
 from mixer_ext.graph import JoinGraph
 from mixer_ext.mix import level, mix_minus
 from mixer_ext.plane import Plane
-from mixer_ext.rtp import RtpPacket, rtp_audio_level, rtp_build, rtp_parse
+from mixer_ext.rtp import RtpPacket, rtp_audio_level, rtp_build, rtp_mixed_levels, rtp_parse
 from mixer_ext.srtp import Srtp
 from mixer_ext.stream import JitterBuffer
 
@@ -29,5 +29,6 @@ __all__ = [
     "mix_minus",
     "rtp_audio_level",
     "rtp_build",
+    "rtp_mixed_levels",
     "rtp_parse",
 ]

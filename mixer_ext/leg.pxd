@@ -16,7 +16,8 @@ cdef struct Format:
     Codec* codec
     Coding coding
     int payload_type
-    int level_extension
+    int level_extension     # RFC 6464, 0: none
+    int mixed_extension     # RFC 6465
 
 cdef struct Speech:
     double floor        # dBov, of the background

@@ -3,7 +3,6 @@
 In: packet, SRTP, checks, jitter buffer; once a tick a frame, its level, whether it is speech. Out: once a tick what the
 peer hears, encoded, with the CSRCs of who is in it (RFC 3550 section 7.1), and now and then a report.
 """
-from libc.math cimport fabs
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -49,6 +48,7 @@ from mixer_ext.rtp cimport (
     MAX_CSRC,
     NO_LEVEL,
     RTP_OK,
+    Levels,
     Rtp,
     reception_expected,
     reception_update,
@@ -329,6 +329,11 @@ cdef bint _hear(Leg* leg, int16_t* frame) noexcept nogil:
     return mix_saturate(total, frame) and sounds
 
 
+cdef inline uint8_t _below_overload(double level) noexcept nogil:
+    """A level in dBov as it is sent."""
+    return <uint8_t>max(0.0, min(127.0, -level))
+
+
 cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped) noexcept nogil:
     """Once a tick, when all have attended: send what this leg hears. skipped: ticks that have been left out before this
     one.
@@ -343,7 +348,8 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped)
     cdef uint8_t* packet
     cdef bint sounds
     cdef double loudness
-    cdef int i, header, length, level, count
+    cdef Levels levels
+    cdef int i, header, length, count
     leg.timestamp += FRAME // codec_unit(leg.format.codec) * (skipped + 1)
     if audience == NULL:
         if leg.played:
@@ -364,14 +370,18 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped)
     for i in range(count):
         if names[i] != leg.node and rtp.csrc_count < MAX_CSRC:
             csrcs[rtp.csrc_count] = names[i].csrc
+            levels.mixed[rtp.csrc_count] = _below_overload((<Leg*>names[i].owner).level)
             rtp.csrc_count += 1
     rtp.payload_type = leg.format.payload_type
     rtp.marker = sounds and not leg.talking
     rtp.sequence = leg.sequence
     rtp.timestamp = leg.timestamp
     rtp.ssrc = leg.own_ssrc
-    level = <int>min(127.0, fabs(loudness))
-    header = rtp_write(packet, &rtp, csrcs, leg.format.level_extension, level, level < 50)
+    levels.identifier = leg.format.level_extension
+    levels.level = _below_overload(loudness)
+    levels.voice = levels.level < 50
+    levels.mixed_identifier = leg.format.mixed_extension
+    header = rtp_write(packet, &rtp, csrcs, &levels)
     length = audience_payload(audiences, &leg.listener, heard, sounds, packet + header)
     leg.talking = sounds
     if length == 0:

@@ -407,17 +407,23 @@ cdef class Plane:
         bint fec=False,
         bint dtx=False,
         int level_extension=0,
+        int mixed_extension=0,
     ):
         """What is sent to a leg and taken from it. name: "opus", "pcmu" or "pcma", for which bitrate, fec and dtx mean
-        nothing; with those, comfort noise (payload type 13) is taken too. level_extension: the identifier of RFC 6464
-        as negotiated, 0 for none.
+        nothing; with those, comfort noise (payload type 13) is taken too. level_extension and mixed_extension: the
+        identifiers of RFC 6464 and, for the level of each who is heard, RFC 6465 as negotiated, 0 for none.
         """
         cdef Handle handle = self._leg(leg)
         name = name.lower()
         if name not in ("opus", "pcmu", "pcma"):
             raise ValueError(f"unknown codec: {name}")
-        if not 0 <= payload_type <= 127 or not 0 <= level_extension <= 255 or level_extension == 15:
-            raise ValueError("payload type or extension identifier out of range")
+        for number in (level_extension, mixed_extension):
+            if not 0 <= number <= 255 or number == 15:
+                raise ValueError(f"no identifier of an extension: {number}")
+        if level_extension and level_extension == mixed_extension:
+            raise ValueError(f"an identifier for two extensions: {level_extension}")
+        if not 0 <= payload_type <= 127:
+            raise ValueError(f"no payload type: {payload_type}")
         cdef Command* command = self._command(SET_FORMAT)
         command.format.coding.kind = OPUS if name == "opus" else PCMU if name == "pcmu" else PCMA
         command.format.coding.bitrate = bitrate
@@ -431,6 +437,7 @@ cdef class Plane:
             raise
         command.format.payload_type = payload_type
         command.format.level_extension = level_extension
+        command.format.mixed_extension = mixed_extension
         command.leg = handle.leg
         self._commit(command)
 

@@ -1,9 +1,11 @@
-# RTP packets (RFC 3550 section 5), header extensions (RFC 8285), levels in them (RFC 6464), reception statistics.
+# RTP packets (RFC 3550 section 5), header extensions (RFC 8285), levels in them (RFC 6464, RFC 6465), reception
+# statistics.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     RTP_HEADER = 12
     MAX_CSRC = 15
+    MAX_HEADER = 12 + 4 * 15 + 24    # with both levels of all CSRCs, in the long form
     NO_LEVEL = 255
 
 cdef enum RtpFault:
@@ -26,11 +28,17 @@ cdef struct Rtp:
     int payload_offset
     int payload_length      # without padding
 
+# Levels in a packet that is sent, in -dBov (0 loudest, 127 silence); identifiers as negotiated, 0: none.
+cdef struct Levels:
+    int identifier          # of RFC 6464
+    uint8_t level           # of what is in the packet
+    bint voice
+    int mixed_identifier    # of RFC 6465
+    uint8_t mixed[MAX_CSRC] # of each CSRC, in their order
+
 cdef int rtp_read(const uint8_t* data, int length, Rtp* rtp, bint encrypted) noexcept nogil
 cdef uint8_t rtp_level(const uint8_t* data, Rtp* rtp, int identifier, bint* voice) noexcept nogil
-cdef int rtp_write(
-    uint8_t* data, Rtp* rtp, const uint32_t* csrcs, int identifier, uint8_t level, bint voice
-) noexcept nogil
+cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, const Levels* levels) noexcept nogil
 
 cdef struct Reception:
     bint started

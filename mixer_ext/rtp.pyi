@@ -16,6 +16,7 @@ class RtpPacket(NamedTuple):
 
 def rtp_parse(data: Buffer) -> RtpPacket: ...
 def rtp_audio_level(data: Buffer, identifier: int) -> tuple[int, bool] | None: ...
+def rtp_mixed_levels(data: Buffer, identifier: int) -> tuple[int, ...] | None: ...
 def rtp_build(
     *,
     payload_type: int,
@@ -28,4 +29,6 @@ def rtp_build(
     level_extension: int = 0,
     level: int = 127,
     voice: bool = False,
+    mixed_extension: int = 0,
+    mixed_levels: Sequence[int] = (),
 ) -> bytes: ...

@@ -1,5 +1,5 @@
-"""RTP packets (RFC 3550 section 5.1), header extensions (RFC 8285), levels in them (RFC 6464), reception statistics
-(RFC 3550 appendix A).
+"""RTP packets (RFC 3550 section 5.1), header extensions (RFC 8285), levels in them (RFC 6464, RFC 6465), reception
+statistics (RFC 3550 appendix A).
 
 Everything is read from packets that anybody may have sent: each length is checked before it is used.
 """
@@ -116,14 +116,25 @@ cdef uint8_t rtp_level(const uint8_t* data, Rtp* rtp, int identifier, bint* voic
     return data[at] & 127
 
 
-cdef int rtp_write(
-    uint8_t* data, Rtp* rtp, const uint32_t* csrcs, int identifier, uint8_t level, bint voice
-) noexcept nogil:
-    """Write the header, with a level when identifier is not 0; returns its length. data has room for 12 + 60 + 8 bytes.
+cdef inline int _element(uint8_t* data, int identifier, int size, bint short_form) noexcept nogil:
+    """The header of an extension element; its length."""
+    if short_form:
+        data[0] = identifier << 4 | (size - 1)
+        return 1
+    data[0] = identifier
+    data[1] = size
+    return 2
+
+
+cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, const Levels* levels) noexcept nogil:
+    """Write the header, with the levels that have an identifier; returns its length. data has room for MAX_HEADER bytes.
     """
-    cdef int i
+    cdef int i, start
     cdef int at = RTP_HEADER
-    data[0] = 0x80 | rtp.csrc_count | (16 if identifier else 0)
+    cdef bint mixed = levels.mixed_identifier != 0 and rtp.csrc_count > 0
+    # One form for all packets of a stream: RFC 8285 section 4.1.2 wants leave to mix them.
+    cdef bint short_form = levels.identifier < 15 and levels.mixed_identifier < 15
+    data[0] = 0x80 | rtp.csrc_count
     data[1] = (<uint8_t>rtp.marker << 7) | rtp.payload_type
     put16(data + 2, rtp.sequence)
     put32(data + 4, rtp.timestamp)
@@ -131,19 +142,24 @@ cdef int rtp_write(
     for i in range(rtp.csrc_count):
         put32(data + at, csrcs[i])
         at += 4
-    if identifier:
-        memset(data + at, 0, 8)
-        put16(data + at + 2, 1)
-        if identifier < 15:
-            put16(data + at, 0xBEDE)
-            data[at + 4] = identifier << 4
-            data[at + 5] = (<uint8_t>voice << 7) | level
-        else:
-            put16(data + at, 0x1000)
-            data[at + 4] = identifier
-            data[at + 5] = 1
-            data[at + 6] = (<uint8_t>voice << 7) | level
-        at += 8
+    if not levels.identifier and not mixed:
+        return at
+    data[0] |= 16
+    put16(data + at, 0xBEDE if short_form else 0x1000)
+    start = at + 4
+    at = start
+    if levels.identifier:
+        at += _element(data + at, levels.identifier, 1, short_form)
+        data[at] = (<uint8_t>levels.voice << 7) | levels.level
+        at += 1
+    if mixed:
+        at += _element(data + at, levels.mixed_identifier, rtp.csrc_count, short_form)
+        memcpy(data + at, levels.mixed, rtp.csrc_count)
+        at += rtp.csrc_count
+    while (at - start) & 3:
+        data[at] = 0
+        at += 1
+    put16(data + start - 2, (at - start) // 4)
     return at
 
 
@@ -253,6 +269,20 @@ def rtp_audio_level(const uint8_t[::1] data not None, int identifier):
     return None if level == NO_LEVEL else (level, bool(voice))
 
 
+def rtp_mixed_levels(const uint8_t[::1] data not None, int identifier):
+    """The levels of RFC 6465 in a packet, in -dBov, one for each CSRC; None without, ValueError as rtp_parse."""
+    cdef Rtp rtp
+    cdef int fault = rtp_read(&data[0], <int>data.shape[0], &rtp, False) if data.shape[0] else RTP_SHORT
+    if fault:
+        raise ValueError(_FAULTS[fault])
+    cdef int size = 0
+    cdef int at = -1
+    cdef int i
+    if identifier > 0 and rtp.extension_profile >= 0:
+        at = _find_extension(&data[0], &rtp, identifier, &size)
+    return None if at < 0 else tuple([data[at + i] & 127 for i in range(size)])
+
+
 def rtp_build(
     *,
     int payload_type,
@@ -265,18 +295,25 @@ def rtp_build(
     int level_extension=0,
     int level=127,
     bint voice=False,
+    int mixed_extension=0,
+    mixed_levels=(),
 ):
-    """The packet as the plane writes it. ValueError for more than 15 CSRCs, or a payload that does not fit in a
-    datagram.
+    """The packet as the plane writes it. ValueError for more than 15 CSRCs, not one of mixed_levels for each of them, or
+    a payload that does not fit in a datagram.
     """
     cdef uint8_t buffer[2048]
     cdef uint32_t sources[MAX_CSRC]
+    cdef Levels levels
     cdef Rtp rtp
     cdef int i, length
     if len(csrcs) > MAX_CSRC or len(payload) > 1900:
         raise ValueError("too long")
-    if not 0 <= payload_type <= 127 or not 0 <= level <= 127 or not 0 <= level_extension <= 255:
+    if not 0 <= payload_type <= 127 or not 0 <= level <= 127 or not all([0 <= each <= 127 for each in mixed_levels]):
         raise ValueError("out of range")
+    if not 0 <= level_extension <= 255 or not 0 <= mixed_extension <= 255:
+        raise ValueError("out of range")
+    if mixed_extension and len(mixed_levels) != len(csrcs):
+        raise ValueError("not a level for each source")
     memset(&rtp, 0, sizeof(Rtp))
     rtp.payload_type = payload_type
     rtp.marker = marker
@@ -284,8 +321,13 @@ def rtp_build(
     rtp.timestamp = timestamp
     rtp.ssrc = ssrc
     rtp.csrc_count = len(csrcs)
+    memset(&levels, 0, sizeof(Levels))
+    levels.identifier, levels.level, levels.voice = level_extension, level, voice
+    levels.mixed_identifier = mixed_extension
     for i in range(rtp.csrc_count):
         sources[i] = csrcs[i]
-    length = rtp_write(buffer, &rtp, sources, level_extension, level, voice)
+        if mixed_extension:
+            levels.mixed[i] = mixed_levels[i]
+    length = rtp_write(buffer, &rtp, sources, &levels)
     memcpy(buffer + length, <const uint8_t*>payload, len(payload))
     return (<const char*>buffer)[: length + len(payload)]

@@ -64,6 +64,7 @@ class Peer:
     outbound: Srtp | None = None
     inbound: Srtp | None = None
     rtp: list[RtpPacket] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)  # the same, as they came
     rtcp: list[bytes] = field(default_factory=list)
     other: list[bytes] = field(default_factory=list)
     heard: list[Samples] = field(default_factory=list)
@@ -117,7 +118,8 @@ class Peer:
         elif 192 <= data[1] <= 223:
             self.rtcp.append(self.inbound.unprotect_rtcp(data) if self.inbound else data)
         else:
-            packet = rtp_parse(self.inbound.unprotect(data) if self.inbound else data)
+            self.raw.append(self.inbound.unprotect(data) if self.inbound else data)
+            packet = rtp_parse(self.raw[-1])
             self.rtp.append(packet)
             self.heard.append(np.frombuffer(self.codec.decode(packet.payload), np.int16))
 
@@ -143,7 +145,11 @@ class Stage:
     def peer(self, **values: object) -> tuple[int, Peer]:
         """A leg with its peer; the n-th sends SSRC n and is CSRC 1000 + n in mixes."""
         number = len(self.peers) + 1
-        codec = {key: values.pop(key) for key in ("fec", "dtx", "level_extension", "bitrate") if key in values}
+        codec = {
+            key: values.pop(key)
+            for key in ("fec", "dtx", "level_extension", "mixed_extension", "bitrate")
+            if key in values
+        }
         peer = Peer(ssrc=number, **values)  # type: ignore[arg-type]
         leg = self.plane.add_leg(f"fragment{number}", ssrc=100 + number, csrc=1000 + number)
         self.plane.set_codec(leg, payload_type=OPUS, **codec)  # type: ignore[arg-type]

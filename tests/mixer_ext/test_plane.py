@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mixer_ext import Plane, level
+from mixer_ext import Plane, level, rtp_audio_level, rtp_mixed_levels
 from tests.mixer_ext.peers import FRAME, Peer, Stage, loudness, tone
 
 PRESENT = 120.0  # dB as of loudness() over half a second: a tone of AMPLITUDE is at 147
@@ -94,6 +94,33 @@ def test_the_level_in_a_packet_is_believed_where_it_was_negotiated(stage: Stage)
         stage.tick()
     assert stage.plane.stats(told)["level_dbov"] == stage.plane.stats(long_form)["level_dbov"] == -33
     assert stage.plane.stats(untold)["level_dbov"] == pytest.approx(level(tone(440, 1)), abs=1)
+
+
+@pytest.mark.parametrize(("own", "mixed"), [(0, 2), (1, 2), (1, 20), (16, 2)])
+def test_each_who_is_heard_has_a_level_where_that_was_negotiated(stage: Stage, own: int, mixed: int) -> None:
+    listener, ear = stage.peer(level_extension=own, mixed_extension=mixed)
+    loud, first = stage.peer(level_extension=5)
+    quiet, second = stage.peer(level_extension=5)
+    other, unaware = stage.peer()
+    mixer = stage.plane.add_mixer()
+    for leg in (listener, loud, quiet, other):
+        stage.plane.join(leg, mixer)
+    for n in range(10):
+        first.say(tone(440, 1, n), stage.address, level_extension=5, level=12)
+        second.say(tone(660, 1, n), stage.address, level_extension=5, level=40)
+        stage.tick()
+    levels = dict(zip(ear.rtp[-1].csrcs, rtp_mixed_levels(ear.raw[-1], mixed) or (), strict=True))
+    assert levels == {1002: 12, 1003: 40}
+    assert (rtp_audio_level(ear.raw[-1], own) is None) is (own == 0)
+    assert unaware.rtp[-1].extension == b""
+    for n in range(15):
+        second.say(tone(660, 1, n), stage.address, level_extension=5, level=40)
+        stage.tick()
+    levels = dict(zip(ear.rtp[-1].csrcs, rtp_mixed_levels(ear.raw[-1], mixed) or (), strict=True))
+    assert levels == {1002: 127, 1003: 40}  # who falls silent is named for a while yet
+    stage.tick(60)
+    assert ear.rtp[-1].csrcs == ()
+    assert rtp_mixed_levels(ear.raw[-1], mixed) is None
 
 
 def test_the_muted_are_not_heard_and_do_not_speak(stage: Stage) -> None:
@@ -307,6 +334,8 @@ def test_what_makes_no_sense_is_refused(stage: Stage) -> None:
         lambda: plane.set_codec(leg, payload_type=1, name="speex"),
         lambda: plane.set_codec(leg, payload_type=1, bitrate=1),
         lambda: plane.set_codec(leg, payload_type=1, level_extension=15),
+        lambda: plane.set_codec(leg, payload_type=1, mixed_extension=256),
+        lambda: plane.set_codec(leg, payload_type=1, level_extension=3, mixed_extension=3),
         lambda: plane.set_srtp(leg, "AEAD_AES_128_GCM", bytes(28), bytes(27)),
         lambda: plane.set_srtp(leg, "AEAD_AES_128_GCM", bytes(27), bytes(28)),
         lambda: plane.set_plain(leg, ("", 0)),

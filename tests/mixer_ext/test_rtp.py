@@ -1,4 +1,4 @@
-"""RTP packets: RFC 3550 section 5.1, RFC 8285, RFC 6464."""
+"""RTP packets: RFC 3550 section 5.1, RFC 8285, RFC 6464, RFC 6465."""
 
 import struct
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixer_ext import rtp_audio_level, rtp_build, rtp_parse
+from mixer_ext import rtp_audio_level, rtp_build, rtp_mixed_levels, rtp_parse
 
 HEADER = struct.pack("!BBHII", 0x80, 111, 7, 960, 0xCAFEBABE)
 
@@ -35,6 +35,41 @@ def test_what_is_built_is_parsed(level_extension: int, level: int, voice: bool, 
     assert rtp_audio_level(data, level_extension) == ((level, voice) if level_extension else None)
 
 
+IDENTIFIERS = st.integers(0, 255).filter(lambda identifier: identifier != 15)
+
+
+@given(
+    csrcs=st.lists(st.integers(0, 0xFFFFFFFF), max_size=15),
+    identifiers=st.tuples(IDENTIFIERS, IDENTIFIERS).filter(lambda pair: pair[0] != pair[1] or pair[0] == 0),
+    data=st.data(),
+)
+def test_a_level_for_each_source_goes_beside_that_of_the_packet(
+    csrcs: list[int], identifiers: tuple[int, int], data: st.DataObject
+) -> None:
+    levels = data.draw(st.lists(st.integers(0, 127), min_size=len(csrcs), max_size=len(csrcs)))
+    own, mixed = identifiers
+    packet = rtp_build(
+        payload_type=111, sequence=1, timestamp=2, ssrc=3, payload=b"sound", csrcs=csrcs,
+        level_extension=own, level=9, voice=True, mixed_extension=mixed, mixed_levels=levels if mixed else (),
+    )  # fmt: skip
+    parsed = rtp_parse(packet)
+    assert (parsed.payload, parsed.csrcs) == (b"sound", tuple(csrcs))
+    assert rtp_audio_level(packet, own) == ((9, True) if own else None)
+    assert rtp_mixed_levels(packet, mixed) == (tuple(levels) if mixed and csrcs else None)
+    if own or (mixed and csrcs):
+        assert parsed.extension_profile == (0xBEDE if own < 15 and mixed < 15 else 0x1000)
+    else:
+        assert parsed.extension_profile is None
+    assert len(packet) <= 12 + 60 + 24 + 5
+
+
+def test_levels_that_are_not_one_for_each_source_are_refused() -> None:
+    with pytest.raises(ValueError, match="each source"):
+        rtp_build(
+            payload_type=1, sequence=1, timestamp=1, ssrc=1, payload=b"", csrcs=[5], mixed_extension=2, mixed_levels=[]
+        )
+
+
 @given(st.binary(max_size=120))
 def test_anything_is_parsed_within_its_bounds_or_refused(data: bytes) -> None:
     try:
@@ -52,6 +87,8 @@ def test_any_extension_is_searched_within_its_bounds(body: bytes, identifier: in
     assert rtp_parse(data).payload == b"payload"
     found = rtp_audio_level(data, identifier)
     assert found is None or 0 <= found[0] <= 127
+    levels = rtp_mixed_levels(data, identifier)
+    assert levels is None or len(levels) <= len(body)
 
 
 @pytest.mark.parametrize(
