@@ -241,6 +241,33 @@ cdef int codec_samples(const uint8_t* payload, int length) noexcept nogil:
     return samples
 
 
+cdef bint codec_voiced(const Codec* codec, const uint8_t* payload, int length) noexcept nogil:
+    """Whether a packet (that codec_measure has a length for) may be speech, as far as can be seen without decoding it.
+    SILK says so in its first bits, one for each of its frames and channels (RFC 6716 section 4.2.3); of CELT and G.711
+    nothing is known but that very short packets are none.
+    """
+    cdef unsigned char toc
+    cdef const unsigned char* frames[48]
+    cdef short sizes[48]
+    cdef int i, offset, count, per_frame, silk, said
+    if codec.g711 != NULL:
+        return length > 1
+    if length <= 3 and (length <= 2 or payload[0] & 0x80):
+        return False
+    if payload[0] & 0x80:
+        return True
+    per_frame = opus_packet_get_samples_per_frame(payload, RATE)
+    silk = per_frame // FRAME if per_frame > FRAME else 1
+    said = 0xFF & ~(0xFF >> silk)
+    if opus_packet_get_nb_channels(payload) == 2:
+        said |= said >> (silk + 1)      # between them is the flag of FEC
+    count = opus_packet_parse(payload, length, &toc, frames, sizes, &offset)
+    for i in range(count):
+        if sizes[i] > 0 and frames[i][0] & said:
+            return True
+    return False
+
+
 cdef bint codec_has_fec(const uint8_t* payload, int length) noexcept nogil:
     """Whether the packet carries its predecessor again (RFC 6716 section 4.2.3 and 4.2.4: the flag follows the SILK
     frames' VAD bits).
@@ -342,6 +369,12 @@ cdef class Opus:
             seen |= frame[i]
         cdef int length = encoder_payload(self.encoder, &self.coding, &frame[0], seen != 0, afresh, payload)
         return (<const char*>payload)[:length]
+
+    def voiced(self, bytes payload not None):
+        """Whether a payload may be speech, as far as can be seen; ValueError for garbage."""
+        if not codec_samples(payload, len(payload)):
+            raise ValueError("not an Opus packet")
+        return codec_voiced(self.codec, payload, len(payload))
 
     def decode(self, bytes payload not None):
         """The samples in a payload, as bytes of int16; ValueError for garbage."""

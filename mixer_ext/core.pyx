@@ -134,8 +134,12 @@ cdef double _random(Core* core) noexcept nogil:
 cdef void _feed_taps(Node* mixer) noexcept nogil:
     cdef int16_t frame[FRAME]
     cdef Tap* tap = mixer.taps
-    if tap != NULL:
+    if tap == NULL:
+        return
+    if mixer.sounds:
         mix_saturate(mixer.total, frame)
+    else:
+        memset(frame, 0, sizeof(frame))
     while tap != NULL:
         ring_write(tap.ring, frame, FRAME)
         tap = tap.next
@@ -151,7 +155,7 @@ cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
     for i in range(core.graph.count):
         node = core.graph.nodes[i]
         if not node.is_mixer:
-            leg_listen(<Leg*>node.owner, &core.events)
+            core.decodes += leg_listen(<Leg*>node.owner, &core.events)
     graph_mix(&core.graph)
     for i in range(core.graph.count):
         node = core.graph.nodes[i]

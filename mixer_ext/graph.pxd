@@ -27,20 +27,21 @@ cdef struct Node:
     bint rejoined       # its joins have changed
     SampleRing* play
     Tap* taps
+    bint sounds         # there is something in frame, or in total
     # a leg
     uint32_t csrc
     bint audible        # named in the mixes that it is in
-    bint sounds         # there is something in frame
     int16_t* frame      # what it says in this tick
     # a mixer
+    int mixers          # the first of its edges are with mixers
     Node* parent
     bint from_parent    # parent to this mixer
     bint to_parent
     bint visited
     bint sounds_up      # there is something in up
-    bint played         # there is something in local play
     int32_t* up         # all but what comes from the parent
-    int32_t* total
+    int32_t* sum
+    int32_t* total      # up, sum or the parent's
     Node** heard        # HEARD legs
     int heard_count
 
@@ -60,6 +61,7 @@ cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) n
 cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil
 cdef void graph_mix(Graph* graph) noexcept nogil
 cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil
+cdef bint graph_feeds_leg(Node* leg) noexcept nogil
 cdef bint graph_in_own_mix(Node* leg) noexcept nogil
 cdef int graph_named(Node* leg, Node** named) noexcept nogil
 cdef void graph_free(Graph* graph) noexcept nogil

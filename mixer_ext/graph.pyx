@@ -15,7 +15,6 @@ from mixer_ext.mix cimport (
     mix_clear,
     mix_saturate,
     mix_subtract,
-    mix_subtract_total,
 )
 from mixer_ext.ring cimport ring_read
 
@@ -33,11 +32,12 @@ cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil:
     node.is_mixer = is_mixer
     if is_mixer:
         node.up = <int32_t*>calloc(FRAME, sizeof(int32_t))
-        node.total = <int32_t*>calloc(FRAME, sizeof(int32_t))
+        node.sum = <int32_t*>calloc(FRAME, sizeof(int32_t))
+        node.total = node.up
         node.heard = <Node**>calloc(HEARD, sizeof(Node*))
     else:
         node.frame = <int16_t*>calloc(FRAME, sizeof(int16_t))
-    if node.frame != NULL or (node.up != NULL and node.total != NULL and node.heard != NULL):
+    if node.frame != NULL or (node.up != NULL and node.sum != NULL and node.heard != NULL):
         return node
     node_free(node)
     return NULL
@@ -47,7 +47,7 @@ cdef void node_free(Node* node) noexcept nogil:
     if node != NULL:
         free(node.edges)
         free(node.up)
-        free(node.total)
+        free(node.sum)
         free(node.heard)
         free(node.frame)
         free(node)
@@ -141,6 +141,19 @@ cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil:
     graph.dirty = a.rejoined = b.rejoined = True
 
 
+cdef void _mixers_first(Node* node) noexcept nogil:
+    """Order the joins of a node so that those with mixers come first."""
+    cdef int i
+    cdef Edge other
+    node.mixers = 0
+    for i in range(node.count):
+        if node.edges[i].peer.is_mixer:
+            other = node.edges[node.mixers]
+            node.edges[node.mixers] = node.edges[i]
+            node.edges[i] = other
+            node.mixers += 1
+
+
 cdef void _arrange(Graph* graph) noexcept nogil:
     """Order the mixers so that parents come before children; which of a tree is its root does not matter."""
     cdef int i, k
@@ -150,6 +163,8 @@ cdef void _arrange(Graph* graph) noexcept nogil:
     graph.mixers = 0
     for i in range(graph.count):
         graph.nodes[i].visited = False
+        if graph.nodes[i].is_mixer:
+            _mixers_first(graph.nodes[i])
     for i in range(graph.count):
         node = graph.nodes[i]
         if not node.is_mixer or node.visited:
@@ -162,9 +177,9 @@ cdef void _arrange(Graph* graph) noexcept nogil:
         while done < graph.mixers:
             node = graph.order[done]
             done += 1
-            for k in range(node.count):
+            for k in range(node.mixers):
                 child = node.edges[k].peer
-                if child.is_mixer and not child.visited:
+                if not child.visited:
                     child.visited = True
                     child.parent = node
                     child.from_parent = node.edges[k].feeds
@@ -174,25 +189,31 @@ cdef void _arrange(Graph* graph) noexcept nogil:
     graph.dirty = False
 
 
+cdef inline void _add_to(Node* mixer, const int16_t* frame) noexcept nogil:
+    if not mixer.sounds_up:
+        mix_clear(mixer.up)
+        mixer.sounds_up = True
+    mix_add(mixer.up, frame)
+
+
 cdef void _gather(Node* mixer) noexcept nogil:
-    """What a mixer has of its own: what is played into it and the legs that it hears."""
+    """What a mixer has of its own: what is played into it and the legs that it hears. Where there is nothing, nothing is
+    done.
+    """
     cdef int i, got
     cdef Edge* edge
     cdef int16_t samples[FRAME]
-    mix_clear(mixer.up)
     mixer.sounds_up = False
     mixer.heard_count = 0
     if mixer.play != NULL:
         got = ring_read(mixer.play, samples, FRAME)
         if got:
             memset(samples + got, 0, (FRAME - got) * sizeof(int16_t))
-            mix_add(mixer.up, samples)
-            mixer.sounds_up = True
-    for i in range(mixer.count):
+            _add_to(mixer, samples)
+    for i in range(mixer.mixers, mixer.count):
         edge = &mixer.edges[i]
-        if edge.hears and not edge.peer.is_mixer and edge.peer.sounds:
-            mix_add(mixer.up, edge.peer.frame)
-            mixer.sounds_up = True
+        if edge.hears and edge.peer.sounds:
+            _add_to(mixer, edge.peer.frame)
 
 
 cdef void _announce(Node* mixer, Node* leg, Node* came_from, int depth) noexcept nogil:
@@ -205,10 +226,25 @@ cdef void _announce(Node* mixer, Node* leg, Node* came_from, int depth) noexcept
         mixer.heard_count += 1
     if depth == DEEPEST:
         return
-    for i in range(mixer.count):
+    for i in range(mixer.mixers):
         peer = mixer.edges[i].peer
-        if mixer.edges[i].feeds and peer.is_mixer and peer != came_from:
+        if mixer.edges[i].feeds and peer != came_from:
             _announce(peer, leg, mixer, depth + 1)
+
+
+cdef void _total(Node* mixer) noexcept nogil:
+    """All that a mixer has, after its parent's."""
+    cdef Node* parent = mixer.parent
+    cdef bint from_parent = mixer.from_parent and parent.sounds
+    mixer.sounds = mixer.sounds_up or from_parent
+    if not from_parent:
+        mixer.total = mixer.up
+    elif not mixer.sounds_up or mixer.to_parent:    # the parent's has this one's in it
+        mixer.total = parent.total
+    else:
+        memcpy(mixer.sum, mixer.up, FRAME * sizeof(int32_t))
+        mix_add_total(mixer.sum, parent.total)
+        mixer.total = mixer.sum
 
 
 cdef void graph_mix(Graph* graph) noexcept nogil:
@@ -222,15 +258,12 @@ cdef void graph_mix(Graph* graph) noexcept nogil:
     for i in range(graph.mixers - 1, -1, -1):
         node = graph.order[i]
         if node.to_parent and node.sounds_up:
+            if not node.parent.sounds_up:
+                mix_clear(node.parent.up)
+                node.parent.sounds_up = True
             mix_add_total(node.parent.up, node.up)
-            node.parent.sounds_up = True
     for i in range(graph.mixers):
-        node = graph.order[i]
-        memcpy(node.total, node.up, FRAME * sizeof(int32_t))
-        if node.from_parent:
-            mix_add_total(node.total, node.parent.total)
-            if node.to_parent:
-                mix_subtract_total(node.total, node.up)
+        _total(graph.order[i])
     for i in range(graph.count):
         node = graph.nodes[i]
         if not node.is_mixer and node.audible:
@@ -249,17 +282,25 @@ cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil:
     mix_clear(total)
     for i in range(leg.count):
         edge = &leg.edges[i]
-        if not edge.hears:
+        if not edge.hears or not edge.peer.sounds:
             continue
+        sounds = True
         if edge.peer.is_mixer:
             mix_add_total(total, edge.peer.total)
             if edge.feeds and leg.sounds:
                 mix_subtract(total, leg.frame)
-            sounds = True
-        elif edge.peer.sounds:
+        else:
             mix_add(total, edge.peer.frame)
-            sounds = True
     return sounds
+
+
+cdef bint graph_feeds_leg(Node* leg) noexcept nogil:
+    """Whether what a leg says goes straight to another one."""
+    cdef int i
+    for i in range(leg.count):
+        if leg.edges[i].feeds and not leg.edges[i].peer.is_mixer:
+            return True
+    return False
 
 
 cdef bint graph_in_own_mix(Node* leg) noexcept nogil:

@@ -52,5 +52,6 @@ cdef void jitter_reset(Jitter* jitter) noexcept nogil
 cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, int samples, uint8_t level,
                         const uint8_t* data, int length) noexcept nogil
 cdef Step jitter_next(Jitter* jitter, bint quiet, Slot** slot, int* samples) noexcept nogil
+cdef Slot jitter_take_out(Jitter* jitter, Slot* slot) noexcept nogil
 cdef void jitter_release(Jitter* jitter, Slot* slot) noexcept nogil
 cdef int jitter_depth(Jitter* jitter) noexcept nogil

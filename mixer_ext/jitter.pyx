@@ -33,6 +33,14 @@ cdef void jitter_release(Jitter* jitter, Slot* slot) noexcept nogil:
         jitter.count -= 1
 
 
+cdef Slot jitter_take_out(Jitter* jitter, Slot* slot) noexcept nogil:
+    """The packet in a slot, which is free then; its data is the caller's to free."""
+    cdef Slot taken = slot[0]
+    slot.data = NULL
+    jitter.count -= 1
+    return taken
+
+
 cdef void jitter_reset(Jitter* jitter) noexcept nogil:
     """Forget what is held; the next packet starts anew. Counters stay."""
     cdef int i

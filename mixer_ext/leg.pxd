@@ -39,6 +39,7 @@ cdef struct Leg:
     int local
     Address remote
     bint muted
+    bint silenced       # its last frame before that has been heard
     bint sends
     int seen            # addresses that sent STUN requests and are not allowed yet
     # from it
@@ -88,7 +89,7 @@ cdef dict leg_statistics(Leg* leg)
 cdef void leg_free(Leg* leg) noexcept nogil
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil
-cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil
+cdef uint64_t leg_listen(Leg* leg, EventRing* events) noexcept nogil
 cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil
 cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped) noexcept nogil
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil

@@ -19,10 +19,12 @@ from mixer_ext.codec cimport (
     codec_free,
     codec_measure,
     codec_unit,
+    codec_voiced,
 )
 from mixer_ext.graph cimport (
     HEARD,
     Tap,
+    graph_feeds_leg,
     graph_hear,
     graph_in_own_mix,
     graph_named,
@@ -30,7 +32,7 @@ from mixer_ext.graph cimport (
     node_new,
 )
 from mixer_ext.jitter cimport jitter_depth, jitter_push
-from mixer_ext.mix cimport mix_add, mix_level, mix_saturate
+from mixer_ext.mix cimport mix_add, mix_fade_out, mix_level, mix_saturate
 from mixer_ext.net cimport DATAGRAM, SLACK, outbox_put, outbox_room
 from mixer_ext.ring cimport (
     EVENT_SPEAKING,
@@ -62,7 +64,7 @@ from mixer_ext.srtp cimport (
     secure_protect,
     secure_unprotect,
 )
-from mixer_ext.stream cimport stream_free, stream_init, stream_reset, stream_take
+from mixer_ext.stream cimport stream_free, stream_init, stream_reset, stream_rouse, stream_take
 
 cdef enum:
     PACKETS_A_SECOND = 500      # of one leg; ten-millisecond packets are 100
@@ -73,6 +75,7 @@ cdef enum:
     AUDIBLE_HANGOVER = 25
     ROOM = DATAGRAM - SLACK
     COMFORT_NOISE = 13          # RFC 3389, the static payload type for codecs at 8 kHz
+    DIGITAL_SILENCE = 127       # as a level of RFC 6464
 
 
 cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, uint32_t timestamp) noexcept nogil:
@@ -156,6 +159,17 @@ cdef bint _of_this_source(Leg* leg, uint32_t ssrc) noexcept nogil:
     return True
 
 
+cdef bint _voiced(Leg* leg, uint8_t level, bint voice, const uint8_t* payload, int length) noexcept nogil:
+    """Whether a packet may be speech: by the level that comes with it, else by what can be seen of its codec. There are
+    senders that say of all they send that it is speech, senders that never do (RFC 6464's V), and senders that give a
+    level without having measured it, which then is that of silence.
+    """
+    cdef double floor = leg.speech.floor
+    if level == NO_LEVEL or level == DIGITAL_SILENCE:
+        return codec_voiced(leg.format.codec, payload, length)
+    return -<double>level > max(-60.0, min(-45.0, floor + (6.0 if voice else 10.0)))
+
+
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil:
     """Take an RTP packet from an address that is allowed. data is changed. stamp: when it arrived, ns of any clock that
     does not jump.
@@ -196,8 +210,12 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
     leg.bytes_received += size
     leg.stream.ended = False
     reception_update(&leg.reception, rtp.sequence, rtp.timestamp, stamp, RATE // unit)
+    if leg.muted:
+        return
     level = rtp_level(data, &rtp, leg.format.level_extension, &voice)
     data += rtp.payload_offset
+    if _voiced(leg, level, voice, data, rtp.payload_length):
+        stream_rouse(&leg.stream)
     jitter_push(&leg.stream.jitter, rtp.sequence, rtp.timestamp * unit, samples, level, data, rtp.payload_length)
 
 
@@ -240,7 +258,9 @@ cdef void _judge(Leg* leg) noexcept nogil:
     cdef double level = leg.level
     cdef double threshold = max(-55.0, min(-40.0, speech.floor + 10.0))
     cdef bint was = speech.speaking > 0
-    if level < speech.floor:
+    if level == -127.0:
+        pass        # nothing is known of the background
+    elif level < speech.floor:
         speech.floor = max(-90.0, speech.floor + 0.2 * (level - speech.floor))
     else:
         speech.floor = min(-50.0, speech.floor + 0.05)
@@ -251,7 +271,7 @@ cdef void _judge(Leg* leg) noexcept nogil:
     else:
         speech.above = max(speech.above - 1, 0)
         speech.speaking = max(speech.speaking - 1, 0)
-    speech.audible = AUDIBLE_HANGOVER if level > -60.0 else max(speech.audible - 1, 0)
+    speech.audible = AUDIBLE_HANGOVER if level > -60.0 and leg.node.sounds else max(speech.audible - 1, 0)
     leg.node.audible = speech.audible > 0
 
 
@@ -273,27 +293,41 @@ cdef void _tell_news(Leg* leg, EventRing* events) noexcept nogil:
         leg.speech.reported = speaking
 
 
-cdef void leg_listen(Leg* leg, EventRing* events) noexcept nogil:
-    """Once a tick: make node.frame what the peer says now."""
+cdef bint _take(Leg* leg) noexcept nogil:
+    """The next frame of the stream; whether anything is in it. Of one that has just been muted it is the last, faded
+    out.
+    """
+    cdef bint sounds
+    if leg.format.codec == NULL or not leg.heard_of or (leg.muted and leg.silenced):
+        return False
+    leg.stream.sparing = leg.node.taps == NULL and not graph_feeds_leg(leg.node)
+    sounds = stream_take(&leg.stream, leg.format.codec, leg.node.frame)
+    if leg.muted:
+        mix_fade_out(leg.node.frame)
+        stream_reset(&leg.stream, leg.format.codec)
+    leg.silenced = leg.muted
+    return sounds
+
+
+cdef uint64_t leg_listen(Leg* leg, EventRing* events) noexcept nogil:
+    """Once a tick: make node.frame what the peer says now. How often a decoder ran for it."""
     cdef Node* node = leg.node
     cdef Tap* tap = node.taps
-    node.sounds = False
-    if leg.format.codec != NULL and leg.heard_of:
-        node.sounds = stream_take(&leg.stream, leg.format.codec, node.frame)
-    if leg.muted and node.sounds:
-        node.sounds = False
-    if not node.sounds:
+    cdef uint64_t runs = leg.stream.runs
+    cdef bint sounded = node.sounds
+    node.sounds = _take(leg)
+    if not node.sounds and sounded:
         memset(node.frame, 0, FRAME * sizeof(int16_t))
-        leg.level = -127.0
-    elif leg.stream.level != NO_LEVEL:
+    if leg.stream.level < DIGITAL_SILENCE:
         leg.level = -<double>leg.stream.level
     else:
-        leg.level = mix_level(node.frame, FRAME)
+        leg.level = mix_level(node.frame, FRAME) if node.sounds else -127.0
     _judge(leg)
     _tell_news(leg, events)
     while tap != NULL:
         ring_write(tap.ring, node.frame, FRAME)
         tap = tap.next
+    return leg.stream.runs - runs
 
 
 cdef bint _is_sent(Leg* leg) noexcept nogil:
@@ -446,6 +480,7 @@ cdef dict leg_statistics(Leg* leg):
         "concealed": leg.stream.concealed,
         "recovered": leg.stream.recovered,
         "decoded": leg.stream.decoded,
+        "spared": leg.stream.spared,
         "undecodable": leg.stream.undecodable,
         "sent": leg.sent,
         "shares_encoding": leg.listener.audience != NULL and leg.listener.encoder == NULL,

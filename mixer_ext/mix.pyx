@@ -32,10 +32,12 @@ cdef void mix_add_total(int32_t* total, const int32_t* other) noexcept nogil:
         total[i] += other[i]
 
 
-cdef void mix_subtract_total(int32_t* total, const int32_t* other) noexcept nogil:
+cdef void mix_fade_out(int16_t* frame) noexcept nogil:
+    """The beginning of a frame, to zero in RAMP samples."""
     cdef int i
-    for i in range(FRAME):
-        total[i] -= other[i]
+    for i in range(RAMP):
+        frame[i] = <int16_t>(<int32_t>frame[i] * (RAMP - i) // (RAMP + 1))
+    memset(frame + RAMP, 0, (FRAME - RAMP) * sizeof(int16_t))
 
 
 cdef bint mix_saturate(const int32_t* total, int16_t* frame) noexcept nogil:

@@ -626,6 +626,7 @@ cdef class Plane:
             "missed_ticks": self.core.missed_ticks,
             "skipped_ticks": self.core.skipped_ticks,
             "mixes": self.core.audiences.mixes,
+            "decodes": self.core.decodes,
             "encodes": self.core.audiences.encodes,
             "late_max_us": self.core.late_max / 1000.0,
             "legs": legs,

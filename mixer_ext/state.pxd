@@ -70,6 +70,7 @@ cdef struct Core:
     Sources* sources
     Graph graph
     Audiences audiences
+    uint64_t decodes    # times that a codec ran
     uint64_t stopping
     uint64_t random
     int64_t wall_offset # of CLOCK_REALTIME to the clock of the ticks

@@ -2,6 +2,7 @@
 between.
 """
 from libc.stdint cimport int32_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memmove, memset
 
 from mixer_ext.codec cimport (
@@ -37,8 +38,9 @@ from mixer_ext.jitter cimport (
     jitter_push,
     jitter_release,
     jitter_reset,
+    jitter_take_out,
 )
-from mixer_ext.mix cimport mix_level
+from mixer_ext.mix cimport mix_fade_out, mix_level
 from mixer_ext.rtp cimport NO_LEVEL
 
 import numpy
@@ -46,6 +48,8 @@ import numpy
 cdef enum:
     TARGET = 2 * FRAME
     CONCEALED = 5 * FRAME       # so long the decoder is asked for what may have been, then it is faded out
+    AWAKE = 15                  # ticks
+    PROBE = 150                 # ticks between probes, at least
     BLEND = 240                 # 5 ms
     QUIET = -50                 # dBov
 
@@ -56,18 +60,33 @@ cdef void stream_init(Stream* stream) noexcept nogil:
     stream.level = NO_LEVEL
 
 
+cdef void _forget_kept(Stream* stream) noexcept nogil:
+    cdef int i
+    for i in range(stream.keeps):
+        free(stream.kept[i].data)
+    stream.keeps = 0
+
+
 cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil:
     """Another source follows, or none."""
     jitter_reset(&stream.jitter)
+    _forget_kept(stream)
     if codec != NULL:
         codec_forget(codec)
     stream.held = stream.run = stream.blend = stream.starved = 0
-    stream.sounded = stream.ended = False
+    stream.sounded = stream.ended = stream.asleep = False
+    stream.awake = stream.probe = 0
     stream.level = NO_LEVEL
+
+
+cdef void stream_rouse(Stream* stream) noexcept nogil:
+    """What comes now matters, and for a while after it has been played."""
+    stream.awake = AWAKE + (jitter_depth(&stream.jitter) + FRAME - 1) // FRAME
 
 
 cdef void stream_free(Stream* stream) noexcept nogil:
     jitter_reset(&stream.jitter)
+    _forget_kept(stream)
 
 
 cdef void _append(Stream* stream, const int16_t* samples, int count) noexcept nogil:
@@ -91,8 +110,9 @@ cdef bint _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
     cdef int i, got
     cdef bint fade = stream.run >= CONCEALED
     cdef bint something = True
-    if stream.sounded and not stream.ended and stream.run < CONCEALED + FRAME:
+    if stream.sounded and not stream.ended and not stream.asleep and stream.run < CONCEALED + FRAME:
         got = codec_conceal(codec, samples, count)
+        stream.runs += 1
         if got != count:
             memset(samples, 0, count * sizeof(int16_t))
         elif fade:
@@ -110,6 +130,7 @@ cdef bint _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
 cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexcept nogil:
     cdef int16_t samples[LONGEST]
     cdef int count = codec_decode(codec, slot.data, slot.length, samples)
+    stream.runs += 1
     if count <= 0:
         stream.undecodable += 1
         stream.concealed += _conceal(stream, codec, slot.samples)
@@ -125,10 +146,42 @@ cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexce
         _append(stream, samples, count)
 
 
+cdef void _keep(Stream* stream, Slot* slot, bint discard) noexcept nogil:
+    """In place of _decode while the stream is asleep; the slot is released."""
+    cdef int16_t samples[LONGEST]
+    if stream.keeps == PREROLL:
+        free(stream.kept[0].data)
+        memmove(&stream.kept[0], &stream.kept[1], (PREROLL - 1) * sizeof(Slot))
+        stream.keeps -= 1
+    stream.spared += 1
+    stream.level = slot.level
+    if not discard:
+        memset(samples, 0, slot.samples * sizeof(int16_t))
+        _append(stream, samples, slot.samples)
+    stream.kept[stream.keeps] = jitter_take_out(&stream.jitter, slot)
+    stream.keeps += 1
+
+
+cdef void _wake(Stream* stream, Codec* codec) noexcept nogil:
+    """Bring the decoder to where the packets are; what comes next is faded in."""
+    cdef int16_t samples[LONGEST]
+    cdef int i
+    for i in range(stream.keeps):
+        codec_decode(codec, stream.kept[i].data, stream.kept[i].length, samples)
+        stream.runs += 1
+        stream.sounded = True
+    _forget_kept(stream)
+    stream.asleep = False
+    stream.run = 0
+    memset(stream.over, 0, sizeof(stream.over))
+    stream.blend = BLEND
+
+
 cdef void _recover(Stream* stream, Codec* codec, Slot* slot, int count) noexcept nogil:
     cdef int16_t samples[LONGEST]
     cdef int got = 0
-    if stream.sounded and codec_has_fec(slot.data, slot.length):
+    if stream.sounded and not stream.asleep and codec_has_fec(slot.data, slot.length):
+        stream.runs += 1
         got = codec_recover(codec, slot.data, slot.length, samples, count)
     if got != count:
         stream.concealed += _conceal(stream, codec, count)
@@ -138,12 +191,11 @@ cdef void _recover(Stream* stream, Codec* codec, Slot* slot, int count) noexcept
     _append(stream, samples, count)
 
 
-cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nogil:
-    """The frame of this tick; whether anything is in it. It always is a whole frame, whatever the network did."""
+cdef void _fill(Stream* stream, Codec* codec) noexcept nogil:
+    """Hold a frame, whatever the network did."""
     cdef Slot* slot = NULL
     cdef int count = 0
     cdef Step step
-    cdef double level
     while stream.held < FRAME:
         step = jitter_next(&stream.jitter, stream.quiet, &slot, &count)
         if step == STEP_PLAY or step == STEP_DISCARD:
@@ -152,8 +204,11 @@ cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nog
             else:
                 stream.concealed += stream.starved
             stream.starved = 0
-            _decode(stream, codec, slot, step == STEP_DISCARD)
-            jitter_release(&stream.jitter, slot)
+            if stream.asleep:
+                _keep(stream, slot, step == STEP_DISCARD)
+            else:
+                _decode(stream, codec, slot, step == STEP_DISCARD)
+                jitter_release(&stream.jitter, slot)
         elif step == STEP_RECOVER:
             _recover(stream, codec, slot, count)
         elif step == STEP_CONCEAL:
@@ -162,11 +217,51 @@ cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nog
             stream.comfort += _conceal(stream, codec, count)
         else:
             stream.starved += _conceal(stream, codec, count)
+
+
+cdef bint _probes(Stream* stream) noexcept nogil:
+    """Whether a sleeping stream is to be listened to for a moment, at first and then every few seconds, not all streams in
+    the same tick: what grows slowly, a codec may not call voice.
+    """
+    stream.probe = max(0, stream.probe - 1)
+    if stream.probe or stream.level != NO_LEVEL or stream.keeps < PREROLL:
+        return False
+    stream.probe = PROBE + <int>((<size_t>stream >> 6) % PROBE)
+    return True
+
+
+cdef void _fall_asleep(Stream* stream) noexcept nogil:
+    memset(stream.samples, 0, stream.held * sizeof(int16_t))
+    stream.asleep = stream.quiet = True
+
+
+cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nogil:
+    """The frame of this tick; whether anything is in it. It always is a whole frame, whatever the network did. It falls
+    asleep, where it may, when for a while there has been nothing that is voice or loud.
+    """
+    cdef double level
+    cdef bint tired = stream.sparing and stream.awake == 0
+    cdef bint probes = stream.asleep and tired and _probes(stream)
+    stream.awake = max(0, stream.awake - 1)
+    if stream.asleep and (probes or not tired):
+        _wake(stream, codec)
+    _fill(stream, codec)
     memcpy(frame, stream.samples, FRAME * sizeof(int16_t))
     stream.held -= FRAME
     memmove(stream.samples, stream.samples + FRAME, stream.held * sizeof(int16_t))
+    if stream.asleep:
+        return False
     level = mix_level(frame, FRAME)
     stream.quiet = level < QUIET
+    if tired and not stream.quiet and stream.level == NO_LEVEL:
+        stream_rouse(stream)        # what is loud is heard, voice or not: music, a tone
+    elif tired:
+        if probes:
+            memset(frame, 0, FRAME * sizeof(int16_t))
+        else:
+            mix_fade_out(frame)
+        _fall_asleep(stream)
+        return not probes and level > -127.0
     return level > -127.0
 
 

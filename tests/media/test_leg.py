@@ -135,7 +135,7 @@ async def test_a_muted_peer_is_not_heard_and_a_leg_on_hold_hears_nothing(start_p
     here.play(Tone(440).samples(10 * SECOND))
     await ear.until_heard(440)
     there.set_mute(True)
-    await until(lambda: not tap.read()[-960:].any())
+    await until(lambda: len(heard := tap.read()) >= 960 and not heard[-960:].any())
     assert not (await ear.next(0.3)).any()
     there.set_mute(False)
     await ear.until_heard(440)
