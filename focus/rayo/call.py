@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable
-from enum import Enum
 from typing import Literal, Protocol
 
 from focus.jingle.peer import LegObserver, PeerSession
@@ -14,10 +14,10 @@ from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Outcome, on
 from focus.rayo.joinable import Emitter, Joinable, PartyName
 from focus.rayo.mixer import Mixer
+from focus.rayo.stages import Stage, Step, following
 from focus.wire import rtp
 from focus.wire.conditions import (
     BadRequest,
-    NotAllowed,
     NotTheOwner,
     OptionNotSupported,
     ServiceUnavailable,
@@ -34,6 +34,7 @@ from focus.wire.rayo import (
     Hangup,
     Header,
     Join,
+    Redirect,
     Ref,
     Reject,
     Ringing,
@@ -49,14 +50,8 @@ log = logging.getLogger(__name__)
 REASON_HEADER = "jingle-reason"
 
 
-class Stage(Enum):
-    """How far a call has come."""
-
-    OFFERED = "offered"
-    RINGING = "ringing"
-    ANSWERED = "answered"
-    ENDED = "ended"
-
+#: RFC 3986 section 3.1: whatever a caller may be told to call.
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+\Z")
 
 _REJECT = {"decline": "decline", "busy": "busy", "error": "general-error"}
 
@@ -101,7 +96,7 @@ class Call(Joinable):
         super().__init__(address, plane, calls)
         self._calls = calls
         self._method = method
-        self.stage = Stage.OFFERED
+        self.stage = Stage.OFFERED if method == "dialed-in" else Stage.DIALLED
         self.session: PeerSession | None = None
         self.leg: Leg | None = None
         #: Potential controlling parties, until the first command makes one of them the definitive one.
@@ -146,41 +141,47 @@ class Call(Joinable):
 
     @on(Accept)
     async def accept(self, sender: JID, command: Accept) -> Outcome:
-        session = self._inbound(command)
-        if self.stage is Stage.OFFERED:
-            self.stage = Stage.RINGING
-            session.ring()
+        self._act(Step.ACCEPT)
+        self._taken_in.ring()
         return None
 
     @on(Answer)
     async def answer(self, sender: JID, command: Answer) -> Outcome:
-        session = self._inbound(command)
-        if self.stage is not Stage.ANSWERED:
-            self.stage = Stage.ANSWERED
-            session.accept()
+        self._act(Step.ANSWER)
+        self._taken_in.accept()
+        return None
+
+    @on(Redirect)
+    async def redirect(self, sender: JID, command: Redirect) -> Outcome:
+        """Tell the caller to call elsewhere, in the words that Jingle has for it (section 6.6.1)."""
+        if not _URI.match(command.to):
+            raise BadRequest(f"not a URI to call: {command.to[:80]!r}")
+        self._act(Step.REDIRECT)
+        self._commanded_end = True
+        self.end_session(Reason.of("decline", f"call {command.to}", redirect=command.to))
         return None
 
     @on(Reject)
     async def reject(self, sender: JID, command: Reject) -> Outcome:
-        session = self._inbound(command)
-        if self.stage is Stage.ANSWERED:
-            raise NotAllowed("the call has been answered; hang it up")
+        self._act(Step.REJECT)
         self._commanded_end = True
-        session.reject(Reason.of(_REJECT[command.reason]))
+        self.end_session(Reason.of(_REJECT[command.reason]))
         return None
 
     @on(Hangup)
     async def hangup(self, sender: JID, command: Hangup) -> Outcome:
-        self._commanded_end = True
-        self.end_session(_wanted_reason(command.headers))
+        was_over = self._now is Stage.ENDING
+        self._act(Step.HANGUP)
+        if not was_over:
+            self._commanded_end = True
+            self.end_session(_wanted_reason(command.headers))
         return None
 
     @on(Join)
     async def join_party(self, sender: JID, command: Join) -> Outcome:
         if command.media == "direct":
             raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
-        if self.session is not None and self.session.ended:
-            raise WrongState("the call is ending")
+        self._act(Step.JOIN)
         direction = Direction(command.direction)
         if command.mixer_name is not None:
             mixer = self._calls.open_mixer(command.mixer_name)
@@ -208,11 +209,19 @@ class Call(Joinable):
                 return None
         raise ServiceUnavailable(f"{self.address} is not joined with {wanted}")
 
-    def _inbound(self, command: Command) -> PeerSession:
-        if self._method != "dialed-in" or self.session is None:
-            raise WrongState(f"<{type(command).__xml_tag__}/> is for inbound calls")
-        if self.session.ended:
-            raise WrongState("the call is ending")
+    @property
+    def _now(self) -> Stage:
+        """Also where the session has ended by itself, and is only saying goodbye."""
+        is_ending = self.session is not None and self.session.ended and self.stage is not Stage.ENDED
+        return Stage.ENDING if is_ending else self.stage
+
+    def _act(self, step: Step) -> None:
+        """Raises `StanzaError` where `step` has no place now."""
+        self.stage = following(self._now, step)
+
+    @property
+    def _taken_in(self) -> PeerSession:
+        assert self.session is not None
         return self.session
 
     def end_session(self, reason: Reason) -> None:
@@ -231,15 +240,15 @@ class Call(Joinable):
         return self.leg
 
     def peer_ringing(self) -> None:
-        if self.stage is Stage.OFFERED:
-            self.stage = Stage.RINGING
+        if self._now is Stage.DIALLED:
+            self._act(Step.PEER_RINGS)
             self.emit(Ringing())
             self._session_changed()
 
     def peer_accepted(self) -> None:
         self._accepted = True
         if self._method == "dialed-out":
-            self.stage = Stage.ANSWERED
+            self._act(Step.PEER_ANSWERS)
             self.emit(Answered())
         assert self.leg is not None
         self.connect(self.leg.node)
@@ -279,7 +288,7 @@ class Call(Joinable):
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         if self.stage is Stage.ENDED:
             return
-        self.stage = Stage.ENDED
+        self._act(Step.END)
         try:
             self.peer_speaking(False)
             self.node = None  # the leg is closed, and the plane has dropped its joins with it
@@ -312,7 +321,7 @@ class Call(Joinable):
             local=str(session.local),
             source_id=self.leg.source_id if self.leg else 0,
             joining_method=self._method,
-            ringing=self.stage is Stage.RINGING,
+            ringing=self.stage in (Stage.ACCEPTED, Stage.RINGING),
             accepted=self._accepted,
             connected=self._connected,
             muted=self._muted,

@@ -11,6 +11,7 @@ from pydantic_xml import attr, element
 
 from focus.wire.base import Address, Element, Flag, Name, Text, Token, local_name, namespace_of
 from focus.wire.coin import FocusMark
+from focus.wire.conditions import STANZAS
 from focus.wire.ice import ICE_UDP, Transport
 from focus.wire.rtp import RTP, Active, CryptoRequired, Description, Hold, Info, Mute, Ringing, Senders, Unhold, Unmute
 
@@ -65,15 +66,19 @@ class Reason(Element, tag="reason", ns="", nsmap={"": JINGLE}):
     unsupported_transports: Flag | None = element(tag="unsupported-transports", default=None)
     text: Text | None = element(tag="text", default=None)
     crypto_required: CryptoRequired | None = None
+    #: Where to call instead: what section 6.3.2 puts into the error that answers a session-initiate, for one that has
+    #: been acknowledged already, or is still only proposed.
+    redirect: Text | None = element(tag="redirect", ns="stanzas", nsmap={"stanzas": STANZAS}, default=None)
 
     @classmethod
-    def of(cls, condition: str, text: str | None = None) -> Self:
-        """The reason with `condition` as the XEP spells it; KeyError where there is no such condition."""
+    def of(cls, condition: str, text: str | None = None, *, redirect: str | None = None) -> Self:
+        """The reason with `condition` as the XEP spells it; KeyError where there is no such condition. `redirect` is
+        the address to call instead."""
         field = condition.replace("-", "_")
         if field in _NO_CONDITIONS or field not in cls.model_fields:
             raise KeyError(condition)
         mark = AlternativeSession() if field == "alternative_session" else Flag()
-        return cls.model_validate({field: mark, "text": text})
+        return cls.model_validate({field: mark, "text": text, "redirect": redirect})
 
     @property
     def condition(self) -> str:
@@ -84,7 +89,7 @@ class Reason(Element, tag="reason", ns="", nsmap={"": JINGLE}):
         return "general-error"
 
 
-_NO_CONDITIONS = frozenset({"text", "crypto_required"})
+_NO_CONDITIONS = frozenset({"text", "crypto_required", "redirect"})
 
 
 class Content(Element, tag="content", ns="", nsmap={"": JINGLE}):

@@ -58,7 +58,9 @@ class Diary:
 
 
 class Owner(Diary):
-    """A PeerObserver that writes down what it is told."""
+    """A PeerObserver that writes down what it is told. `reason` is why it ended."""
+
+    reason: Reason | None = None
 
     def peer_ringing(self) -> None:
         self.write("ringing")
@@ -79,6 +81,7 @@ class Owner(Diary):
         self.write(("speaking", speaking))
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
+        self.reason = reason
         self.write(("ended", reason.condition, by_peer))
 
     async def until_ended(self) -> tuple[str, bool]:

@@ -35,6 +35,7 @@ from focus.wire.rayo import (
     Join,
     Joined,
     Offer,
+    Redirect,
     Reject,
     Ringing,
     Unjoin,
@@ -238,6 +239,51 @@ async def test_a_call_is_rejected(focus: Focus, owner: Client, alice: Caller, re
     await owner.command(call, Reject.model_validate({reject: {}}))
     assert await alice.owners[0].until_ended() == (told, True)
     await eventually(focus.is_empty)
+
+
+@pytest.mark.parametrize("dialect", [JMI_0, JMI_1, None])
+@pytest.mark.parametrize("accepted", [False, True])
+async def test_a_caller_is_sent_elsewhere(
+    focus: Focus, owner: Client, alice: Caller, dialect: Dialect | None, accepted: bool
+) -> None:
+    to = JID.parse(f"tea@{DOMAIN}")
+    session, caller = alice.call(to if dialect else to.with_resource("focus"), dialect)
+    await session.start()
+    call = await owner.offered()
+    if accepted:
+        await owner.command(call, Accept())
+    await owner.command(call, Redirect(to="xmpp:other@example.org"))
+    assert await caller.until_ended() == ("decline", True)
+    assert caller.reason is not None
+    assert caller.reason.redirect == "xmpp:other@example.org"
+    _, end = await owner.event(End)
+    assert isinstance(end, End)
+    assert end.reason == "hangup-command"
+    await eventually(focus.is_empty)
+
+
+async def test_a_redirect_to_no_uri_changes_nothing(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await call_in(focus, alice, owner)
+    for nowhere in ("other@example.org", "xmpp:", "xmpp:a b"):
+        with pytest.raises(BadRequest):
+            await owner.command(call, Redirect(to=nowhere))
+    await owner.command(call, Answer())
+
+
+async def test_an_answered_call_cannot_be_redirected(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await answered(focus, alice, owner)
+    with pytest.raises(WrongState) as refused:
+        await owner.command(call, Redirect(to="xmpp:other@example.org"))
+    assert (refused.value.condition, refused.value.type) == ("unexpected-request", "wait")  # XEP-0327 section 6.6.1
+
+
+async def test_what_is_for_inbound_calls_has_no_place_in_others(focus: Focus, admin: Client, alice: Caller) -> None:
+    alice.answering = lambda session: session.ring()
+    call = await admin.dial(Dial(to="xmpp:alice@example.org"))
+    await admin.event(Ringing)
+    for command in (Accept(), Answer(), Reject.model_validate({"busy": {}}), Redirect(to="xmpp:other@example.org")):
+        with pytest.raises(WrongState):
+            await admin.command(call, command)
 
 
 async def test_an_answered_call_cannot_be_rejected(focus: Focus, owner: Client, alice: Caller) -> None:
