@@ -4,6 +4,7 @@ It knows nothing of XMPP, ICE or DTLS.
 """
 
 from mixer_ext.codec import Opus
+from mixer_ext.dtmf import TelephoneEvents
 from mixer_ext.events import Clock, Event
 from mixer_ext.g711 import Companded, compress, expand
 from mixer_ext.graph import JoinGraph
@@ -23,6 +24,7 @@ __all__ = [
     "Plane",
     "RtpPacket",
     "Srtp",
+    "TelephoneEvents",
     "compress",
     "expand",
     "level",

@@ -155,7 +155,7 @@ cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
     for i in range(core.graph.count):
         node = core.graph.nodes[i]
         if not node.is_mixer:
-            core.decodes += leg_listen(<Leg*>node.owner, &core.events)
+            core.decodes += leg_listen(<Leg*>node.owner, &core.events, now)
     graph_mix(&core.graph)
     for i in range(core.graph.count):
         node = core.graph.nodes[i]

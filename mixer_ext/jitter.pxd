@@ -25,6 +25,7 @@ cdef struct Slot:
     uint16_t sequence
     uint32_t timestamp
     uint8_t level       # of RFC 6464, NO_LEVEL: none
+    bint passed         # under this sequence number there is no sound; nothing is lost
 
 cdef struct Jitter:
     Slot slots[SLOTS]
@@ -37,6 +38,7 @@ cdef struct Jitter:
     uint32_t position   # timestamp of the next sample to play
     uint32_t expected   # timestamp behind the last packet played
     bint paused         # the packet just played comes after a pause of the sender
+    bint silent         # the sender sends something else than sound now
     uint16_t stray      # would continue a stray or a late packet
     int strays          # how many did in a row
     int slack           # least samples behind a played packet since the last look
@@ -51,6 +53,7 @@ cdef void jitter_init(Jitter* jitter, int target) noexcept nogil
 cdef void jitter_reset(Jitter* jitter) noexcept nogil
 cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, int samples, uint8_t level,
                         const uint8_t* data, int length) noexcept nogil
+cdef void jitter_pass(Jitter* jitter, uint16_t sequence) noexcept nogil
 cdef Step jitter_next(Jitter* jitter, bint quiet, Slot** slot, int* samples) noexcept nogil
 cdef Slot jitter_take_out(Jitter* jitter, Slot* slot) noexcept nogil
 cdef void jitter_release(Jitter* jitter, Slot* slot) noexcept nogil

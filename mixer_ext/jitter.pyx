@@ -4,7 +4,7 @@ It never waits for a packet. One that is not there when its time comes is passed
 recovered or concealed), and waited for with concealment when nothing is there at all (starved): should it come after
 all it is played, and the delay has grown. What the delay has grown beyond the target by is taken back a packet at a
 time: one a second, sooner while it is quiet, at once above LIMIT. A timestamp that jumps while the sequence does not is
-a pause of the sender (DTX), no loss.
+a pause of the sender (DTX), no loss. Nor are sequence numbers that went to packets of another kind.
 """
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -46,6 +46,7 @@ cdef void jitter_reset(Jitter* jitter) noexcept nogil:
     cdef int i
     for i in range(SLOTS):
         jitter_release(jitter, &jitter.slots[i])
+        jitter.slots[i].passed = False
     if jitter.started:
         jitter.resets += 1
     jitter.started = jitter.played = False
@@ -61,6 +62,31 @@ cdef void _begin(Jitter* jitter, uint16_t sequence, uint32_t timestamp) noexcept
     jitter.slack = LIMIT
     jitter.since = 0
     jitter.strays = 0
+    jitter.silent = False
+
+
+cdef void _skip_passed(Jitter* jitter) noexcept nogil:
+    cdef Slot* slot = &jitter.slots[jitter.sequence % SLOTS]
+    while slot.passed and slot.data == NULL and slot.sequence == jitter.sequence:
+        slot.passed = False
+        jitter.sequence += 1
+        slot = &jitter.slots[jitter.sequence % SLOTS]
+
+
+cdef void jitter_pass(Jitter* jitter, uint16_t sequence) noexcept nogil:
+    """There will be no packet with this number: it has gone to one that is no sound."""
+    cdef Slot* slot = &jitter.slots[sequence % SLOTS]
+    cdef int ahead = <int16_t>(<uint16_t>(sequence - jitter.sequence))
+    if not jitter.started or ahead < 0 or (ahead >= SLOTS and jitter.count):
+        return
+    if jitter.count == 0:
+        jitter.silent = True
+    if ahead >= SLOTS:
+        jitter.sequence = sequence + 1      # what was lost before it is not waited for
+    elif slot.data == NULL:
+        slot.sequence = sequence
+        slot.passed = True
+        _skip_passed(jitter)
 
 
 cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, int samples, uint8_t level,
@@ -101,6 +127,7 @@ cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, i
     slot.sequence = sequence
     slot.timestamp = timestamp
     slot.level = level
+    slot.passed = jitter.silent = False
     jitter.count += 1
     return PUSH_STORED
 
@@ -113,10 +140,14 @@ cdef int jitter_depth(Jitter* jitter) noexcept nogil:
 cdef Slot* _first(Jitter* jitter, int* missing) noexcept nogil:
     """The packet that comes next of those held (count > 0), and how many are missing before it."""
     cdef int i
+    cdef Slot* slot
+    _skip_passed(jitter)
+    missing[0] = 0
     for i in range(SLOTS):
-        if jitter.slots[<uint16_t>(jitter.sequence + i) % SLOTS].data != NULL:
-            missing[0] = i
-            return &jitter.slots[<uint16_t>(jitter.sequence + i) % SLOTS]
+        slot = &jitter.slots[<uint16_t>(jitter.sequence + i) % SLOTS]
+        if slot.data != NULL:
+            return slot
+        missing[0] += not (slot.passed and slot.sequence == <uint16_t>(jitter.sequence + i))
     return NULL
 
 

@@ -3,6 +3,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 
 from mixer_ext.audience cimport Audiences, Listener
 from mixer_ext.codec cimport Codec, Coding
+from mixer_ext.dtmf cimport EVENT_RATES, DtmfReceiver
 from mixer_ext.graph cimport Node
 from mixer_ext.net cimport Address, Outbox
 from mixer_ext.ring cimport EventRing
@@ -18,6 +19,7 @@ cdef struct Format:
     int payload_type
     int level_extension     # RFC 6464, 0: none
     int mixed_extension     # RFC 6465
+    int event_types[EVENT_RATES]    # payload types of telephone events at dtmf_rate(i), -1: none
 
 cdef struct Speech:
     double floor        # dBov, of the background
@@ -51,6 +53,7 @@ cdef struct Leg:
     double budget       # packets that it may still send
     int64_t budget_at
     Stream stream
+    DtmfReceiver keys
     Reception reception
     Speech speech
     double level
@@ -89,7 +92,7 @@ cdef dict leg_statistics(Leg* leg)
 cdef void leg_free(Leg* leg) noexcept nogil
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil
-cdef uint64_t leg_listen(Leg* leg, EventRing* events) noexcept nogil
+cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogil
 cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil
 cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped) noexcept nogil
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil

@@ -21,6 +21,16 @@ from mixer_ext.codec cimport (
     codec_unit,
     codec_voiced,
 )
+from mixer_ext.dtmf cimport (
+    EVENT_RATES,
+    Key,
+    dtmf_expire,
+    dtmf_next,
+    dtmf_rate,
+    dtmf_receive,
+    dtmf_restart,
+    dtmf_told,
+)
 from mixer_ext.graph cimport (
     HEARD,
     Tap,
@@ -31,10 +41,11 @@ from mixer_ext.graph cimport (
     node_free,
     node_new,
 )
-from mixer_ext.jitter cimport jitter_depth, jitter_push
+from mixer_ext.jitter cimport jitter_depth, jitter_pass, jitter_push
 from mixer_ext.mix cimport mix_add, mix_fade_out, mix_level, mix_saturate
 from mixer_ext.net cimport DATAGRAM, SLACK, outbox_put, outbox_room
 from mixer_ext.ring cimport (
+    EVENT_DTMF,
     EVENT_SPEAKING,
     EVENT_SSRC,
     Event,
@@ -52,6 +63,7 @@ from mixer_ext.rtp cimport (
     RTP_OK,
     Levels,
     Rtp,
+    reception_count,
     reception_expected,
     reception_update,
     rtp_level,
@@ -151,6 +163,7 @@ cdef bint _of_this_source(Leg* leg, uint32_t ssrc) noexcept nogil:
             return False
         stream_reset(&leg.stream, leg.format.codec)
         memset(&leg.reception, 0, sizeof(leg.reception))
+        dtmf_restart(&leg.keys)
     leg.heard_of = True
     leg.ssrc = ssrc
     leg.rivals = 0
@@ -170,6 +183,36 @@ cdef bint _voiced(Leg* leg, uint8_t level, bint voice, const uint8_t* payload, i
     return -<double>level > max(-60.0, min(-45.0, floor + (6.0 if voice else 10.0)))
 
 
+cdef int _event_rate(Leg* leg, int payload_type) noexcept nogil:
+    """Clock rate of the telephone events that come under this number, 0: they do not."""
+    cdef int i
+    for i in range(EVENT_RATES):
+        if leg.format.codec != NULL and leg.format.event_types[i] == payload_type:
+            return dtmf_rate(i)
+    return 0
+
+
+cdef void _receive_event(Leg* leg, const uint8_t* data, Rtp* rtp, int rate, int size, int64_t now) noexcept nogil:
+    """Take a telephone event, whether what the leg says is heard or not. Its number is none that sound could be lost
+    under, and its timestamp says nothing of when it was sent.
+    """
+    cdef int clock = RATE // codec_unit(leg.format.codec)
+    if rtp.payload_length < 4 or rtp.payload_length % 4:
+        leg.dropped_malformed += 1
+        return
+    if not _of_this_source(leg, rtp.ssrc):
+        return
+    leg.received += 1
+    leg.bytes_received += size
+    leg.stream.ended = False
+    reception_count(&leg.reception, rtp.sequence)
+    jitter_pass(&leg.stream.jitter, rtp.sequence)
+    data += rtp.payload_offset
+    dtmf_receive(
+        &leg.keys, rtp.sequence, rtp.timestamp, rtp.marker, rate, clock, data, rtp.payload_length, now
+    )
+
+
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil:
     """Take an RTP packet from an address that is allowed. data is changed. stamp: when it arrived, ns of any clock that
     does not jump.
@@ -177,7 +220,7 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
     cdef Rtp rtp
     cdef bint voice = False
     cdef uint8_t level
-    cdef int samples, unit
+    cdef int samples, unit, rate
     cdef int size = length
     if not _affords(leg, now):
         return
@@ -194,6 +237,10 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
         if rtp_read(data, length, &rtp, False) != RTP_OK:
             leg.dropped_malformed += 1
             return
+    rate = _event_rate(leg, rtp.payload_type)
+    if rate:
+        _receive_event(leg, data, &rtp, rate, size, now)
+        return
     unit = codec_unit(leg.format.codec)
     if leg.format.codec != NULL and unit > 1 and rtp.payload_type == COMFORT_NOISE:
         rtp.payload_length = min(rtp.payload_length, 1)     # its level; of the spectrum nothing is made
@@ -286,11 +333,14 @@ cdef bint _tell(Leg* leg, EventRing* events, EventKind kind, int64_t value) noex
 
 cdef void _tell_news(Leg* leg, EventRing* events) noexcept nogil:
     """What Python should know and does not; if there is no room, in the next tick."""
+    cdef Key key
     cdef bint speaking = leg.speech.speaking > 0
     if leg.heard_of and not leg.announced:
         leg.announced = _tell(leg, events, EVENT_SSRC, leg.ssrc)
     if speaking != leg.speech.reported and _tell(leg, events, EVENT_SPEAKING, speaking):
         leg.speech.reported = speaking
+    if dtmf_next(&leg.keys, &key) and _tell(leg, events, EVENT_DTMF, <int64_t>key.code << 32 | key.duration):
+        dtmf_told(&leg.keys)
 
 
 cdef bint _take(Leg* leg) noexcept nogil:
@@ -309,7 +359,7 @@ cdef bint _take(Leg* leg) noexcept nogil:
     return sounds
 
 
-cdef uint64_t leg_listen(Leg* leg, EventRing* events) noexcept nogil:
+cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogil:
     """Once a tick: make node.frame what the peer says now. How often a decoder ran for it."""
     cdef Node* node = leg.node
     cdef Tap* tap = node.taps
@@ -323,6 +373,7 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events) noexcept nogil:
     else:
         leg.level = mix_level(node.frame, FRAME) if node.sounds else -127.0
     _judge(leg)
+    dtmf_expire(&leg.keys, now)
     _tell_news(leg, events)
     while tap != NULL:
         ring_write(tap.ring, node.frame, FRAME)
@@ -497,6 +548,9 @@ cdef dict leg_statistics(Leg* leg):
         "dropped_malformed": leg.dropped_malformed,
         "dropped_payload_type": leg.dropped_payload_type,
         "dropped_flood": leg.dropped_flood,
+        "dtmf_received": leg.keys.received,
+        "dtmf_unknown": leg.keys.unknown,
+        "dtmf_dropped": leg.keys.dropped,
         "bytes_received": leg.bytes_received,
         "bytes_sent": leg.bytes_sent,
     }

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ class Plane:
         dtx: bool = False,
         level_extension: int = 0,
         mixed_extension: int = 0,
+        telephone_events: Mapping[int, int] = ...,
     ) -> None: ...
     def set_srtp(self, leg: int, profile: str, receive: bytes, send: bytes) -> None: ...
     def set_plain(self, leg: int, address: tuple[str, int], *, receive_ssrc: int | None = None) -> None: ...

@@ -45,6 +45,7 @@ from mixer_ext.core cimport (
     core_tick,
 )
 from mixer_ext.demux cimport demux_drain
+from mixer_ext.dtmf cimport EVENT_RATES, dtmf_digit, dtmf_rate
 from mixer_ext.graph cimport Node, Tap, node_free, node_new
 from mixer_ext.handle cimport Handle, closes_loop
 from mixer_ext.leg cimport Leg, leg_free, leg_new, leg_statistics
@@ -58,6 +59,7 @@ from mixer_ext.net cimport (
 )
 from mixer_ext.ring cimport (
     EVENT_DTLS,
+    EVENT_DTMF,
     EVENT_SPEAKING,
     EVENT_STUN,
     Event,
@@ -81,6 +83,21 @@ import numpy
 
 cdef enum:
     RING_SAMPLES = 10 * 48000
+
+
+cdef int _event_types(int* types, dict wanted, int taken) except -1:
+    """The payload types of telephone events by their rates."""
+    cdef int i
+    for i in range(EVENT_RATES):
+        found = [number for number, rate in wanted.items() if rate == dtmf_rate(i)]
+        if len(found) > 1:
+            raise ValueError(f"telephone events at {dtmf_rate(i)} Hz twice")
+        types[i] = found[0] if found else -1
+        if found and (types[i] == taken or not 0 <= types[i] <= 127):
+            raise ValueError(f"no payload type for telephone events: {types[i]}")
+    if any([rate not in (8000, 48000) for rate in wanted.values()]):
+        raise ValueError("telephone events have 8000 or 48000 Hz")
+    return 0
 
 
 cdef class _Tap:
@@ -261,7 +278,7 @@ cdef class Plane:
 
     def poll(self):
         """All events since the last call: ("stun" or "dtls", leg, local, (ip, port), bytes), ("speaking", leg, bool),
-        ("ssrc", leg, int).
+        ("ssrc", leg, int), ("dtmf", leg, key, ms).
         """
         cdef Event event
         cdef uint64_t count
@@ -278,6 +295,8 @@ cdef class Plane:
                     result.append((name, event.leg, event.local, source, (<const char*>data)[: event.length]))
                 elif event.kind == EVENT_SPEAKING:
                     result.append(("speaking", event.leg, bool(event.value)))
+                elif event.kind == EVENT_DTMF:
+                    result.append(("dtmf", event.leg, dtmf_digit(event.value >> 32), event.value & 0xFFFFFFFF))
                 else:
                     result.append(("ssrc", event.leg, event.value))
             events_drop(&self.core.events, &event)
@@ -408,10 +427,12 @@ cdef class Plane:
         bint dtx=False,
         int level_extension=0,
         int mixed_extension=0,
+        telephone_events=(),
     ):
         """What is sent to a leg and taken from it. name: "opus", "pcmu" or "pcma", for which bitrate, fec and dtx mean
         nothing; with those, comfort noise (payload type 13) is taken too. level_extension and mixed_extension: the
         identifiers of RFC 6464 and, for the level of each who is heard, RFC 6465 as negotiated, 0 for none.
+        telephone_events: what RFC 4733 goes by, {payload type: 8000 or 48000, its clock rate}, each rate once at most.
         """
         cdef Handle handle = self._leg(leg)
         name = name.lower()
@@ -424,7 +445,10 @@ cdef class Plane:
             raise ValueError(f"an identifier for two extensions: {level_extension}")
         if not 0 <= payload_type <= 127:
             raise ValueError(f"no payload type: {payload_type}")
+        cdef int types[EVENT_RATES]
+        _event_types(types, dict(telephone_events), payload_type)
         cdef Command* command = self._command(SET_FORMAT)
+        memcpy(command.format.event_types, types, sizeof(types))
         command.format.coding.kind = OPUS if name == "opus" else PCMU if name == "pcmu" else PCMA
         command.format.coding.bitrate = bitrate
         command.format.coding.fec = fec

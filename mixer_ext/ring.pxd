@@ -34,12 +34,13 @@ cdef enum EventKind:
     EVENT_DTLS
     EVENT_SPEAKING
     EVENT_SSRC
+    EVENT_DTMF
 
 cdef struct Event:
     uint32_t size       # of this header and the payload after it, rounded up to 8
     int32_t kind
     int64_t leg
-    int64_t value       # speaking: 0 or 1; ssrc: the SSRC
+    int64_t value       # speaking: 0 or 1; ssrc: the SSRC; DTMF: its code << 32 | ms
     int32_t local
     uint32_t length     # of the payload
     Address address

@@ -1,4 +1,4 @@
-"""Bounded single-producer single-consumer rings: of samples (play and tap) and of events (STUN, DTLS, speaking, SSRC).
+"""Bounded single-producer single-consumer rings: of samples (play and tap) and of events (STUN, DTLS, speaking, SSRC, DTMF).
 
 One side is Python under the GIL, the other the plane's thread. Head and tail only ever grow; each is written by one
 side, so an acquire load and a release store are all the synchronisation there is, and neither side ever waits for the

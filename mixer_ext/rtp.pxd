@@ -48,9 +48,11 @@ cdef struct Reception:
     uint64_t received
     uint64_t expected_prior
     uint64_t received_prior
+    bint timed              # transit is known
     int64_t transit         # arrival minus timestamp, in timestamp units
     double jitter           # in timestamp units
 
+cdef void reception_count(Reception* reception, uint16_t sequence) noexcept nogil
 cdef void reception_update(
     Reception* reception, uint16_t sequence, uint32_t timestamp, int64_t arrival_ns, int rate
 ) noexcept nogil

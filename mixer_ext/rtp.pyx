@@ -163,36 +163,41 @@ cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, const Levels*
     return at
 
 
-cdef void reception_update(
-    Reception* reception, uint16_t sequence, uint32_t timestamp, int64_t arrival_ns, int rate
-) noexcept nogil:
-    """Count a packet (appendix A.1, without probation: the source is authenticated) and its interarrival jitter
-    (appendix A.8).
-    """
-    cdef int64_t transit, difference
+cdef void reception_count(Reception* reception, uint16_t sequence) noexcept nogil:
+    """Count a packet (appendix A.1, without probation: the source is authenticated)."""
     cdef uint16_t ahead = <uint16_t>(sequence - reception.newest)
-    # seconds and the rest apart: nanoseconds since 1970 times the rate do not fit into 64 bits
-    cdef int64_t arrival = arrival_ns // 1000000000 * rate + arrival_ns % 1000000000 * rate // 1000000000
     if not reception.started or (ahead >= 3000 and ahead <= 65536 - 100):
         # a first packet, or a jump after which nothing can be said about what was lost
         memset(reception, 0, sizeof(Reception))
         reception.started = True
         reception.base = reception.newest = sequence
         reception.received = 1
-        reception.transit = arrival - timestamp
         return
     if ahead < 3000:
         if sequence < reception.newest:
             reception.cycles += 65536
         reception.newest = sequence
     reception.received += 1
-    transit = arrival - timestamp
-    difference = <int32_t>(<uint32_t>(transit - reception.transit))   # both wrap with the 32-bit timestamp
+
+
+cdef void reception_update(
+    Reception* reception, uint16_t sequence, uint32_t timestamp, int64_t arrival_ns, int rate
+) noexcept nogil:
+    """Count a packet that is sent at the time that its timestamp says, and with it the interarrival jitter (appendix A.8).
+    """
+    cdef int64_t difference
+    # seconds and the rest apart: nanoseconds since 1970 times the rate do not fit into 64 bits
+    cdef int64_t arrival = arrival_ns // 1000000000 * rate + arrival_ns % 1000000000 * rate // 1000000000
+    cdef int64_t transit = arrival - timestamp
+    reception_count(reception, sequence)
+    if reception.timed:
+        difference = <int32_t>(<uint32_t>(transit - reception.transit))   # both wrap with the 32-bit timestamp
+        if difference < 0:
+            difference = -difference
+        if difference < rate:       # a pause or a new clock is not jitter
+            reception.jitter += (difference - reception.jitter) / 16.0
+    reception.timed = True
     reception.transit = transit
-    if difference < 0:
-        difference = -difference
-    if difference < rate:       # a pause or a new clock is not jitter
-        reception.jitter += (difference - reception.jitter) / 16.0
 
 
 cdef uint32_t reception_highest(Reception* reception) noexcept nogil:

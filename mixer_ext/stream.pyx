@@ -108,8 +108,11 @@ cdef bint _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
     """
     cdef int16_t samples[LONGEST]
     cdef int i, got
-    cdef bint fade = stream.run >= CONCEALED
+    cdef bint fade
     cdef bint something = True
+    if stream.jitter.silent:        # it is known that there is nothing to be made up for
+        stream.run = max(stream.run, <int>CONCEALED)
+    fade = stream.run >= CONCEALED
     if stream.sounded and not stream.ended and not stream.asleep and stream.run < CONCEALED + FRAME:
         got = codec_conceal(codec, samples, count)
         stream.runs += 1
