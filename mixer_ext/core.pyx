@@ -77,7 +77,7 @@ cdef bint core_init(Core* core, int sockets, uint64_t random) noexcept nogil:
     core.fds = <int*>calloc(sockets, sizeof(int))
     core.bound = <Address*>calloc(sockets, sizeof(Address))
     core.inbox = inbox_new()
-    core.outbox = outbox_new()
+    core.outbox = outbox_new(sockets)
     core.transactions = <Transactions*>calloc(1, sizeof(Transactions))
     core.sources = <Sources*>calloc(1, sizeof(Sources))
     if core.fds == NULL or core.bound == NULL or core.inbox == NULL or core.outbox == NULL:
@@ -146,8 +146,10 @@ cdef void _feed_taps(Node* mixer) noexcept nogil:
 
 
 cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
-    """20 ms of everything: each leg says its frame, the mixes are made, each leg is sent what it hears."""
-    cdef int i
+    """20 ms of everything: each leg says its frame, the mixes are made, each leg is sent what it hears: those who talk
+    first, and all that hear something that few hear, before the many that only listen.
+    """
+    cdef int i, turn
     cdef Node* node
     cdef uint64_t ntp = wall(core, now)
     core.ticks += 1
@@ -161,14 +163,17 @@ cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
         node = core.graph.nodes[i]
         if not node.is_mixer:
             leg_attend(<Leg*>node.owner, &core.audiences)
-    for i in range(core.graph.count):
-        node = core.graph.nodes[i]
-        if node.is_mixer:
-            _feed_taps(node)
-        else:
-            leg_speak(<Leg*>node.owner, &core.audiences, core.outbox, skipped)
-            leg_report(<Leg*>node.owner, core.outbox, now, ntp, _random(core), False)
-    outbox_flush(core.outbox)
+    for turn in range(2):
+        for i in range(core.graph.count):
+            node = core.graph.nodes[i]
+            if node.is_mixer:
+                if turn:
+                    _feed_taps(node)
+            elif node.waits == (turn == 1):
+                leg_speak(<Leg*>node.owner, &core.audiences, core.outbox, skipped)
+                if (<Leg*>node.owner).rtcp_due <= now:
+                    leg_report(<Leg*>node.owner, core.outbox, now, ntp, _random(core), False)
+        outbox_flush(core.outbox)
 
 
 cdef void core_goodbye(Core* core, int64_t now) noexcept nogil:

@@ -31,6 +31,7 @@ cdef struct Node:
     # a leg
     uint32_t csrc
     bint audible        # named in the mixes that it is in
+    bint waits          # in this tick it is sent what it hears after those who talk
     int16_t* frame      # what it says in this tick
     # a mixer
     int mixers          # the first of its edges are with mixers

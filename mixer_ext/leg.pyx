@@ -86,6 +86,7 @@ cdef enum:
     SPEECH_HANGOVER = 25
     AUDIBLE_HANGOVER = 25
     ROOM = DATAGRAM - SLACK
+    FEW = 4                     # legs that share an encoding and need not wait for those who talk
     COMFORT_NOISE = 13          # RFC 3389, the static payload type for codecs at 8 kHz
     DIGITAL_SILENCE = 127       # as a level of RFC 6464
 
@@ -387,6 +388,7 @@ cdef bint _is_sent(Leg* leg) noexcept nogil:
 
 cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
     """Once a tick, after graph_mix and before anybody is sent anything: with whom this leg hears the same."""
+    cdef Audience* audience
     leg.played = leg.node.play != NULL and ring_pending(leg.node.play) > 0
     if _is_sent(leg):
         audience_attend(
@@ -399,6 +401,8 @@ cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
         )
     else:
         audience_leave(audiences, &leg.listener)
+    audience = leg.listener.audience
+    leg.node.waits = audience != NULL and leg.listener.encoder == NULL and audience.sharing > FEW
 
 
 cdef bint _hear(Leg* leg, int16_t* frame) noexcept nogil:
@@ -450,7 +454,7 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped)
         audience_mix(audiences, audience, leg.node)
         heard, sounds, loudness = audience.frame, audience.sounds, audience.level
         names, count = audience.named, audience.names
-    packet = outbox_room(outbox)
+    packet = outbox_room(outbox, leg.local)
     memset(&rtp, 0, sizeof(rtp))
     for i in range(count):
         if names[i] != leg.node and rtp.csrc_count < MAX_CSRC:
@@ -480,7 +484,7 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped)
             return
     leg.sent += 1
     leg.bytes_sent += length
-    outbox_put(outbox, leg.fd, &leg.remote, length)
+    outbox_put(outbox, leg.local, leg.fd, &leg.remote, length)
 
 
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil:
@@ -510,7 +514,7 @@ cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double
     if leg.report_at:
         sender.last_report = leg.report_ntp
         sender.delay = <uint32_t>((now - leg.report_at) // 1000 * 65536 // 1000000)
-    packet = outbox_room(outbox)
+    packet = outbox_room(outbox, leg.local)
     length = rtcp_write(packet, &sender, &leg.reception, bye)
     leg.sent_at_report = leg.sent
     leg.reported = True
@@ -518,7 +522,7 @@ cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double
         length = secure_protect(leg.outbound, packet, length, True)
         if length < 0:
             return
-    outbox_put(outbox, leg.fd, &leg.remote, length)
+    outbox_put(outbox, leg.local, leg.fd, &leg.remote, length)
 
 
 cdef dict leg_statistics(Leg* leg):

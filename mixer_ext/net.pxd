@@ -20,13 +20,12 @@ cdef struct Received:
     int64_t stamp       # of the kernel, ns of CLOCK_REALTIME, 0: none
 
 cdef struct Inbox       # opaque: recvmmsg's structures
-cdef struct Packets     # opaque: sendmmsg's structures
+cdef struct Packets     # opaque: sendmmsg's structures, of a socket
 
 cdef struct Outbox:
-    int fd              # of what is queued
-    int count
+    Packets** packets   # by socket
+    int sockets
     uint64_t failed     # packets that the kernel refused
-    Packets* packets
 
 cdef object open_socket(str host, int port)
 cdef int address_from(object pair, Address* address) except -1
@@ -36,9 +35,9 @@ cdef Inbox* inbox_new() noexcept nogil
 cdef void inbox_free(Inbox* inbox) noexcept nogil
 cdef int inbox_receive(Inbox* inbox, int fd, Received* received) noexcept nogil
 
-cdef Outbox* outbox_new() noexcept nogil
+cdef Outbox* outbox_new(int sockets) noexcept nogil
 cdef void outbox_free(Outbox* outbox) noexcept nogil
-cdef uint8_t* outbox_room(Outbox* outbox) noexcept nogil
-cdef void outbox_put(Outbox* outbox, int fd, Address* address, int length) noexcept nogil
+cdef uint8_t* outbox_room(Outbox* outbox, int local) noexcept nogil
+cdef void outbox_put(Outbox* outbox, int local, int fd, Address* address, int length) noexcept nogil
 cdef void outbox_flush(Outbox* outbox) noexcept nogil
 cdef int send_now(int fd, Address* address, const uint8_t* data, int length) noexcept nogil

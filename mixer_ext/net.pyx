@@ -56,17 +56,23 @@ cdef extern from "<netinet/in.h>" nogil:
 
 cdef enum:
     CONTROL = 64
+    STRIDE = DATAGRAM + 64      # no power of two: the first lines of a batch must not fight for the same cache sets
     RECEIVE_BUFFER = 8 << 20
     SO_RCVBUFFORCE = 33         # Linux's; the socket module does not name it
 
+# Of both, all that is the same in every call is written once.
 cdef struct Inbox:
+    int used                    # headers that the last call has changed
     mmsghdr headers[BATCH]
     iovec vectors[BATCH]
     sockaddr_storage names[BATCH]
     uint8_t control[BATCH * CONTROL]
-    uint8_t data[BATCH * DATAGRAM]
+    uint8_t data[BATCH * STRIDE]
 
 cdef struct Packets:
+    int fd                      # that they are for
+    int count
+    int end                     # of those that are queued, in data
     mmsghdr headers[BATCH]
     iovec vectors[BATCH]
     sockaddr_storage names[BATCH]
@@ -157,7 +163,19 @@ cdef socklen_t _to_name(Address* address, sockaddr_storage* name) noexcept nogil
 
 
 cdef Inbox* inbox_new() noexcept nogil:
-    return <Inbox*>calloc(1, sizeof(Inbox))
+    cdef int i
+    cdef Inbox* inbox = <Inbox*>calloc(1, sizeof(Inbox))
+    if inbox == NULL:
+        return NULL
+    for i in range(BATCH):
+        inbox.vectors[i].iov_base = inbox.data + i * STRIDE
+        inbox.vectors[i].iov_len = DATAGRAM
+        inbox.headers[i].msg_hdr.msg_name = &inbox.names[i]
+        inbox.headers[i].msg_hdr.msg_iov = &inbox.vectors[i]
+        inbox.headers[i].msg_hdr.msg_iovlen = 1
+        inbox.headers[i].msg_hdr.msg_control = inbox.control + i * CONTROL
+    inbox.used = BATCH
+    return inbox
 
 
 cdef void inbox_free(Inbox* inbox) noexcept nogil:
@@ -169,19 +187,14 @@ cdef int inbox_receive(Inbox* inbox, int fd, Received* received) noexcept nogil:
     cdef int i, count
     cdef timespec stamp
     cdef cmsghdr* control
-    for i in range(BATCH):
-        inbox.vectors[i].iov_base = inbox.data + i * DATAGRAM
-        inbox.vectors[i].iov_len = DATAGRAM
-        inbox.headers[i].msg_hdr.msg_name = &inbox.names[i]
+    for i in range(inbox.used):
         inbox.headers[i].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
-        inbox.headers[i].msg_hdr.msg_iov = &inbox.vectors[i]
-        inbox.headers[i].msg_hdr.msg_iovlen = 1
-        inbox.headers[i].msg_hdr.msg_control = inbox.control + i * CONTROL
         inbox.headers[i].msg_hdr.msg_controllen = CONTROL
         inbox.headers[i].msg_hdr.msg_flags = 0
     count = recvmmsg(fd, inbox.headers, BATCH, MSG_DONTWAIT, NULL)
+    inbox.used = min(BATCH, max(0, count) + 1)      # and the one that it may have begun
     for i in range(count):
-        received[i].data = inbox.data + i * DATAGRAM
+        received[i].data = inbox.data + i * STRIDE
         received[i].length = -1 if inbox.headers[i].msg_hdr.msg_flags & MSG_TRUNC else <int>inbox.headers[i].msg_len
         received[i].stamp = 0
         _from_name(&inbox.names[i], &received[i].address)
@@ -194,62 +207,84 @@ cdef int inbox_receive(Inbox* inbox, int fd, Received* received) noexcept nogil:
     return count
 
 
-cdef Outbox* outbox_new() noexcept nogil:
+cdef Packets* _packets_new() noexcept nogil:
+    cdef int i
+    cdef Packets* packets = <Packets*>calloc(1, sizeof(Packets))
+    if packets == NULL:
+        return NULL
+    for i in range(BATCH):
+        packets.headers[i].msg_hdr.msg_name = &packets.names[i]
+        packets.headers[i].msg_hdr.msg_iov = &packets.vectors[i]
+        packets.headers[i].msg_hdr.msg_iovlen = 1
+    return packets
+
+
+cdef Outbox* outbox_new(int sockets) noexcept nogil:
+    cdef int i
     cdef Outbox* outbox = <Outbox*>calloc(1, sizeof(Outbox))
     if outbox == NULL:
         return NULL
-    outbox.fd = -1
-    outbox.packets = <Packets*>calloc(1, sizeof(Packets))
+    outbox.packets = <Packets**>calloc(sockets, sizeof(Packets*))
     if outbox.packets == NULL:
         free(outbox)
         return NULL
+    outbox.sockets = sockets
+    for i in range(sockets):
+        outbox.packets[i] = _packets_new()
+        if outbox.packets[i] == NULL:
+            outbox_free(outbox)
+            return NULL
     return outbox
 
 
 cdef void outbox_free(Outbox* outbox) noexcept nogil:
+    cdef int i
     if outbox != NULL:
+        for i in range(outbox.sockets):
+            free(outbox.packets[i])
         free(outbox.packets)
         free(outbox)
 
 
-cdef uint8_t* outbox_room(Outbox* outbox) noexcept nogil:
-    """Where the next packet may be written: DATAGRAM bytes, of which the last SLACK are for SRTP."""
-    if outbox.count == BATCH:
-        outbox_flush(outbox)
-    return outbox.packets.data + outbox.count * DATAGRAM
+cdef uint8_t* outbox_room(Outbox* outbox, int local) noexcept nogil:
+    """Where the next packet of a socket may be written: DATAGRAM bytes, of which the last SLACK are for SRTP."""
+    cdef Packets* packets = outbox.packets[local]
+    if packets.count == BATCH or packets.end > (BATCH - 1) * DATAGRAM:
+        _flush(packets, &outbox.failed)
+    return packets.data + packets.end
 
 
-cdef void outbox_put(Outbox* outbox, int fd, Address* address, int length) noexcept nogil:
+cdef void outbox_put(Outbox* outbox, int local, int fd, Address* address, int length) noexcept nogil:
     """Queue the packet that was written at outbox_room()."""
-    cdef int i
-    cdef uint8_t* written = outbox.packets.data + outbox.count * DATAGRAM
-    if outbox.count and fd != outbox.fd:    # one sendmmsg is for one socket
-        outbox_flush(outbox)
-        memcpy(outbox.packets.data, written, length)
-    i = outbox.count
-    outbox.fd = fd
-    outbox.packets.vectors[i].iov_base = outbox.packets.data + i * DATAGRAM
-    outbox.packets.vectors[i].iov_len = length
-    memset(&outbox.packets.headers[i], 0, sizeof(mmsghdr))
-    outbox.packets.headers[i].msg_hdr.msg_name = &outbox.packets.names[i]
-    outbox.packets.headers[i].msg_hdr.msg_namelen = _to_name(address, &outbox.packets.names[i])
-    outbox.packets.headers[i].msg_hdr.msg_iov = &outbox.packets.vectors[i]
-    outbox.packets.headers[i].msg_hdr.msg_iovlen = 1
-    outbox.count += 1
+    cdef Packets* packets = outbox.packets[local]
+    cdef int i = packets.count
+    packets.fd = fd
+    packets.vectors[i].iov_base = packets.data + packets.end
+    packets.vectors[i].iov_len = length
+    packets.headers[i].msg_hdr.msg_namelen = _to_name(address, &packets.names[i])
+    packets.end += (length + 63) & ~63      # close together, each in cache lines of its own
+    packets.count += 1
+
+
+cdef void _flush(Packets* packets, uint64_t* failed) noexcept nogil:
+    cdef int done = 0
+    cdef int sent
+    while done < packets.count:
+        sent = sendmmsg(packets.fd, packets.headers + done, packets.count - done, MSG_DONTWAIT | MSG_NOSIGNAL)
+        if sent <= 0:
+            failed[0] += 1
+            sent = 1
+        done += sent
+    packets.count = packets.end = 0
 
 
 cdef void outbox_flush(Outbox* outbox) noexcept nogil:
     """Send what is queued. A packet that the kernel refuses is counted and skipped; there is no second try for sound.
     """
-    cdef int done = 0
-    cdef int sent
-    while done < outbox.count:
-        sent = sendmmsg(outbox.fd, outbox.packets.headers + done, outbox.count - done, MSG_DONTWAIT | MSG_NOSIGNAL)
-        if sent <= 0:
-            outbox.failed += 1
-            sent = 1
-        done += sent
-    outbox.count = 0
+    cdef int i
+    for i in range(outbox.sockets):
+        if outbox.packets[i].count:
+            _flush(outbox.packets[i], &outbox.failed)
 
 
 cdef int send_now(int fd, Address* address, const uint8_t* data, int length) noexcept nogil:

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from mixer_ext import Plane, rtp_parse
-from tests.mixer_ext.peers import FRAME, OPUS, stun, tone
+from tests.mixer_ext.peers import FRAME, OPUS, Peer, Stage, stun, tone
 
 PATIENCE = 20.0
 
@@ -49,6 +49,17 @@ def waiting(ear: socket.socket) -> int:
             count += not 192 <= ear.recv(4096)[1] <= 223
     except BlockingIOError:
         return count
+
+
+def rtp_from(ear: socket.socket, count: int) -> list[tuple[int, int, tuple[str, int]]]:
+    """SSRC, sequence number and source of so many packets of sound."""
+    found = []
+    while len(found) < count:
+        data, address = ear.recvfrom(4096)
+        if not 192 <= data[1] <= 223:
+            packet = rtp_parse(data)
+            found.append((packet.ssrc, packet.sequence, address))
+    return found
 
 
 def test_it_ticks_while_another_thread_holds_the_gil(plane: Plane, ear: socket.socket) -> None:
@@ -168,3 +179,53 @@ def test_two_planes_with_dropped_references_are_freed(ear: socket.socket) -> Non
         plane.stop()
         del plane, holder
         gc.collect()
+
+
+def test_those_who_talk_are_sent_their_sound_before_those_who_listen(stage: Stage, ear: socket.socket) -> None:
+    """All legs are sent to one socket, which therefore sees the order."""
+    plane = stage.plane
+    mixer = plane.add_mixer()
+    talkers = []
+    for number in range(100):
+        leg = plane.add_leg(f"many{number}", ssrc=number, csrc=1000 + number)
+        plane.set_codec(leg, payload_type=OPUS)
+        plane.set_plain(leg, ear.getsockname(), receive_ssrc=5000 + number)
+        plane.join(leg, mixer)
+        if number in (50, 99):
+            talkers.append(Peer(ssrc=5000 + number))
+            plane.set_plain(leg, talkers[-1].address)
+            plane.set_remote(leg, 0, ear.getsockname())
+    for tick in range(12):
+        for n, talker in enumerate(talkers):
+            talker.say(tone(400 + 100 * n, 1, tick), stage.address)
+        stage.tick()
+        order = [data for data in (ear.recv(4096) for _ in range(100)) if not 192 <= data[1] <= 223]
+        order = [rtp_parse(data).ssrc for data in order]
+    assert waiting(ear) <= 1200
+    assert order[:2] == [50, 99]
+    assert order[2:] == [number for number in range(100) if number not in (50, 99)]
+    for talker in talkers:
+        talker.close()
+
+
+def test_each_socket_sends_its_own(ear: socket.socket) -> None:
+    """More legs than a batch, by turns on two addresses, for some ticks: nobody misses a packet or gets another's."""
+    stage = Stage((("127.0.0.1", 0), ("127.0.0.2", 0)))
+    plane = stage.plane
+    for number in range(150):
+        leg = plane.add_leg(f"many{number}", ssrc=number, csrc=1000 + number)
+        plane.set_codec(leg, payload_type=OPUS)
+        plane.set_plain(leg, ear.getsockname())
+        plane.set_remote(leg, number % 2, ear.getsockname())
+    stage.tick()
+    first = rtp_from(ear, 150)
+    stage.tick()
+    second = rtp_from(ear, 150)
+    for packets in (first, second):
+        assert {(ssrc, address) for ssrc, _, address in packets} == {
+            (number, plane.addresses[number % 2]) for number in range(150)
+        }
+    before = {ssrc: sequence for ssrc, sequence, _ in first}
+    assert all(sequence == (before[ssrc] + 1) & 0xFFFF for ssrc, sequence, _ in second)
+    assert plane.plane_stats()["dropped_send"] == 0
+    stage.close()
