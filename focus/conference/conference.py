@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from focus.conference.notification import DocumentOutbox, Notification
-from focus.conference.policy import Policy, Verdict, occupant_of
+from focus.conference.policy import Policy, Verdict, may_control, occupant_of
 from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
 from focus.conference.roster import Roster
 from focus.rayo.call import REASON_HEADER
@@ -87,7 +87,7 @@ class Conference:
         """
         async with asyncio.TaskGroup() as self._tasks:
             try:
-                self._server.bind_mixer(self.name, self.client)
+                self._server.bind_mixer(self.name, self.client, self._may_control)
                 while await self._next():
                     pass
             finally:
@@ -270,6 +270,10 @@ class Conference:
 
     def _occupants(self, occupants: Iterable[Occupant]) -> None:
         self._update(replace(self.roster, occupants=tuple(occupants)))
+        self._server.guard_changed(self.name)
+
+    def _may_control(self, client: JID) -> bool:
+        return may_control(client, self.roster.occupants)
 
     async def _judge_again(self) -> None:
         for call in list(self._offers):

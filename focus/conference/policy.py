@@ -51,3 +51,13 @@ def occupant_of(peer: JID, occupants: Iterable[Occupant]) -> Occupant | None:
         if occupant.real_jid is not None and occupant.real_jid.bare == peer.bare:
             by_account = occupant
     return by_account
+
+
+def may_control(client: JID, occupants: Iterable[Occupant]) -> bool:
+    """Whether the Rayo client `client` belongs to somebody who has a say in the room, on whatever device."""
+    return any(
+        occupant.real_jid is not None
+        and occupant.real_jid.bare == client.bare
+        and (occupant.affiliation in ("owner", "admin") or occupant.role == "moderator")
+        for occupant in occupants
+    )

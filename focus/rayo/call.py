@@ -10,17 +10,16 @@ from typing import Literal, Protocol
 
 from focus.jingle.peer import LegObserver, PeerSession
 from focus.media.leg import Leg
-from focus.media.plane import Direction, MediaPlane
+from focus.media.plane import MediaPlane
 from focus.rayo.actor import Outcome, on
-from focus.rayo.joinable import Emitter, Joinable, PartyName
+from focus.rayo.joinable import Joinable, Parties, PartyName
 from focus.rayo.mixer import Mixer
 from focus.rayo.stages import Stage, Step, following
 from focus.wire import rtp
 from focus.wire.conditions import (
     BadRequest,
+    NotAllowed,
     NotTheOwner,
-    OptionNotSupported,
-    ServiceUnavailable,
     WrongState,
 )
 from focus.wire.jid import JID
@@ -33,14 +32,9 @@ from focus.wire.rayo import (
     End,
     Hangup,
     Header,
-    Join,
     Redirect,
-    Ref,
     Reject,
     Ringing,
-    StartedSpeaking,
-    StoppedSpeaking,
-    Unjoin,
 )
 from focus.wire.session import Session, Watch
 
@@ -67,14 +61,8 @@ _END = {
 }
 
 
-class Calls(Emitter, Protocol):
+class Calls(Parties, Protocol):
     """What a call needs of its server."""
-
-    def find_call(self, uri: str) -> Call: ...
-
-    def open_mixer(self, name: str) -> Mixer: ...
-
-    def mixer_address(self, name: str) -> JID: ...
 
     def call_ended(self, call: Call) -> None: ...
 
@@ -104,7 +92,7 @@ class Call(Joinable):
         self.controller: JID | None = None
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
-        self._accepted = self._connected = self._muted = self._held = self._speaking = False
+        self._accepted = self._connected = self._muted = self._held = False
         self._commanded_end = False
         self.ended = asyncio.Event()
 
@@ -120,10 +108,30 @@ class Call(Joinable):
     def authorize(self, sender: JID, command: Command) -> None:
         if sender == self.controller or isinstance(command, Watch) or self._calls.may_command(sender):
             return
-        if self.controller is None and sender in self.parties:
-            self.controller = sender
-            return
-        raise NotTheOwner(f"{self.address} is controlled by somebody else")
+        if not (self._take_control(sender) or self._is_left_to(sender)):
+            raise NotTheOwner(f"{self.address} is controlled by somebody else")
+
+    def check_partner(self, sender: JID) -> None:
+        """Raises `NotAllowed` where this call is not in the security zone of `sender`, who wants to join something with
+        it (section 6.3.1). A potential controlling party takes control by that, as by a command."""
+        is_in_zone = self.controller is not None and sender.bare == self.controller.bare
+        if not (
+            is_in_zone or self._calls.may_command(sender) or self._take_control(sender) or self._is_left_to(sender)
+        ):
+            raise NotAllowed(f"{self.address} is not yours")
+
+    def _take_control(self, sender: JID) -> bool:
+        if self.controller is not None or sender not in self.parties:
+            return False
+        self.controller = sender
+        for party in self.joins:
+            party.audience_changed()
+        return True
+
+    def _is_left_to(self, sender: JID) -> bool:
+        """Whether this is a call of a room that leaves its mixer to `sender`."""
+        mixers = (party for party in self.joins if isinstance(party, Mixer) and self.controller in party.owners)
+        return any(mixer.admits(sender) for mixer in mixers)
 
     async def carry_out(self, sender: JID, command: Command) -> Outcome:
         outcome = await super().carry_out(sender, command)
@@ -177,37 +185,13 @@ class Call(Joinable):
             self.end_session(_wanted_reason(command.headers))
         return None
 
-    @on(Join)
-    async def join_party(self, sender: JID, command: Join) -> Outcome:
-        if command.media == "direct":
-            raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
+    def check_joining(self) -> None:
         self._act(Step.JOIN)
-        direction = Direction(command.direction)
-        if command.mixer_name is not None:
-            mixer = self._calls.open_mixer(command.mixer_name)
-            self.join(mixer, direction)
-            return Ref(uri=mixer.address.uri)
-        assert command.call_uri is not None
-        self.join(self._calls.find_call(command.call_uri), direction)
-        return None
 
-    @on(Unjoin)
-    async def unjoin_party(self, sender: JID, command: Unjoin) -> Outcome:
-        if command.call_uri is None and command.mixer_name is None:
-            self.unjoin_all()
-            return None
-        if command.mixer_name is not None:
-            wanted = self._calls.mixer_address(command.mixer_name)
-        else:
-            try:
-                wanted = JID.from_uri(str(command.call_uri)).bare
-            except ValueError as error:
-                raise BadRequest(str(error)) from None
-        for other in list(self.joins):
-            if other.address == wanted:
-                self.unjoin(other)
-                return None
-        raise ServiceUnavailable(f"{self.address} is not joined with {wanted}")
+    @property
+    def is_over(self) -> bool:
+        """Whether it is ending, or has ended."""
+        return self._now in (Stage.ENDING, Stage.ENDED)
 
     @property
     def _now(self) -> Stage:
@@ -277,13 +261,10 @@ class Call(Joinable):
         """A participant that is a focus itself is an ordinary participant for now."""
 
     def peer_speaking(self, speaking: bool) -> None:
-        if speaking == self._speaking:
-            return
-        self._speaking = speaking
-        kind = StartedSpeaking if speaking else StoppedSpeaking
-        for party in self.joins:
+        self.speaking = speaking
+        for party in list(self.joins):
             if isinstance(party, Mixer):
-                party.emit(kind(call_uri=self.address.uri))
+                party.hear(self)
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         if self.stage is Stage.ENDED:
@@ -336,7 +317,7 @@ class Call(Joinable):
         if self._watchers and self.session is not None and self.stage is not Stage.ENDED:
             description = self.describe()
             for watcher in sorted(self._watchers, key=str):
-                self._emitter.emit(self.address, watcher, description)
+                self._calls.emit(self.address, watcher, description)
 
 
 def _wanted_reason(headers: Iterable[Header]) -> Reason:

@@ -12,18 +12,24 @@ from focus.wire.jid import JID
 
 
 class Directory:
-    """Actors by bare address."""
+    """Actors by bare address; mixers by their security zone, too."""
 
     def __init__(self) -> None:
         self._actors: dict[JID, Actor] = {}
+        self._mixers: dict[tuple[str, JID], Mixer] = {}
 
     def add(self, actor: Actor) -> None:
-        """Raises `Conflict` where the address is taken (XEP-0327 section 6.2.1.1)."""
+        """Raises `Conflict` where the address is taken (XEP-0327 section 6.2.1.1). Mixers have theirs in their zone."""
+        if isinstance(actor, Mixer):
+            self._mixers[actor.zone, actor.address] = actor
+            return
         if actor.address in self._actors:
             raise Conflict(f"{actor.address} is taken")
         self._actors[actor.address] = actor
 
     def discard(self, actor: Actor) -> None:
+        if isinstance(actor, Mixer) and self._mixers.get((actor.zone, actor.address)) is actor:
+            del self._mixers[actor.zone, actor.address]
         if self._actors.get(actor.address) is actor:
             del self._actors[actor.address]
 
@@ -34,15 +40,14 @@ class Directory:
         actor = self.get(address)
         return actor if isinstance(actor, Call) else None
 
-    def mixer(self, address: JID) -> Mixer | None:
-        actor = self.get(address)
-        return actor if isinstance(actor, Mixer) else None
+    def mixer(self, address: JID, zone: str) -> Mixer | None:
+        return self._mixers.get((zone, address.bare))
 
     def calls(self) -> Iterator[Call]:
         return (actor for actor in list(self._actors.values()) if isinstance(actor, Call))
 
     def mixers(self) -> Iterator[Mixer]:
-        return (actor for actor in list(self._actors.values()) if isinstance(actor, Mixer))
+        return iter(list(self._mixers.values()))
 
     def __contains__(self, address: JID) -> bool:
         return address.bare in self._actors

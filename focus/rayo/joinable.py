@@ -9,20 +9,36 @@ from collections.abc import Iterable
 from typing import Protocol, TypedDict
 
 from focus.media.plane import Direction, MediaPlane
-from focus.rayo.actor import Actor
-from focus.wire.conditions import Conflict, ServiceUnavailable
+from focus.rayo.actor import Actor, Outcome, on
+from focus.rayo.stages import Link, News, Turn, turned
+from focus.wire.conditions import BadRequest, Conflict, OptionNotSupported, ServiceUnavailable
 from focus.wire.jid import JID
-from focus.wire.rayo import Event, Joined, Unjoined
+from focus.wire.rayo import Event, Join, Joined, Ref, Unjoin, Unjoined
 
 log = logging.getLogger(__name__)
 
 _OPPOSITE = {Direction.DUPLEX: Direction.DUPLEX, Direction.SEND: Direction.RECV, Direction.RECV: Direction.SEND}
 
 
-class Emitter(Protocol):
-    """Where events go, for local clients and remote ones alike."""
+class Parties(Protocol):
+    """What a party needs of its server: where events go, for local clients and remote ones alike, and other parties."""
 
     def emit(self, sender: JID, to: JID, event: Event) -> None: ...
+
+    def show(self, sender: JID, to: JID, *, available: bool) -> None:
+        """Presence of the mixer `sender`."""
+
+    def find_call(self, sender: JID, uri: str) -> Joinable:
+        """The call that `sender` wants to join something with. Raises `StanzaError`."""
+
+    def open_mixer(self, sender: JID, name: str) -> Joinable:
+        """The mixer that `sender` calls `name`, made if need be. Raises `StanzaError`."""
+
+    def find_mixer(self, sender: JID, name: str) -> Joinable | None:
+        """The same, if it is there. Raises `BadRequest`."""
+
+    def mixer_address(self, name: str) -> JID:
+        """Raises `BadRequest`."""
 
 
 class PartyName(TypedDict, total=False):
@@ -38,13 +54,17 @@ class Joinable(Actor):
     A party that has no media yet keeps its joins; they take effect, and are announced, when `connect` is called.
     """
 
-    def __init__(self, address: JID, plane: MediaPlane, emitter: Emitter) -> None:
+    is_mixer = False
+    #: Whether somebody is heard to speak here.
+    speaking = False
+
+    def __init__(self, address: JID, plane: MediaPlane, parties: Parties) -> None:
         super().__init__(address)
         self._plane = plane
-        self._emitter = emitter
+        self._parties = parties
         self.node: int | None = None
         self.joins: dict[Joinable, Direction] = {}
-        self._announced: set[Joinable] = set()
+        self._links: dict[Joinable, Link] = {}
 
     @property
     @abstractmethod
@@ -59,21 +79,82 @@ class Joinable(Actor):
         """Tell everybody in the audience."""
         self._tell(list(self.audience()), event)
 
+    def is_flowing(self, other: Joinable) -> bool:
+        """Whether there is a join with `other` that audio flows through."""
+        return self._links.get(other) is Link.FLOWING
+
+    # commands
+
+    @on(Join)
+    async def join_party(self, sender: JID, command: Join) -> Outcome:
+        """Section 6.3; the result names the mixer, as section 6.4 asks."""
+        self.check_joining()
+        if command.media == "direct":
+            raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
+        direction = Direction(command.direction)
+        other = self._partner(sender, command)
+        if command.mixer_name is not None:
+            mixer = other or self._parties.open_mixer(sender, command.mixer_name)
+            self.join(mixer, direction)
+            return Ref(uri=mixer.address.uri)
+        self.join(other or self._parties.find_call(sender, str(command.call_uri)), direction)
+        return None
+
+    @on(Unjoin)
+    async def unjoin_party(self, sender: JID, command: Unjoin) -> Outcome:
+        """Section 6.3.2."""
+        if command.call_uri is None and command.mixer_name is None:
+            self.unjoin_all()
+            return None
+        other = self._partner(sender, command)
+        if other is None:
+            raise ServiceUnavailable(f"{self.address} is not joined with {command.call_uri or command.mixer_name}")
+        self.unjoin(other)
+        return None
+
+    def check_joining(self) -> None:
+        """Raises `StanzaError` where nothing can be joined now."""
+
+    def _partner(self, sender: JID, command: Join | Unjoin) -> Joinable | None:
+        """Who is meant of those that this is joined with. Two zones may have mixers of one name: `sender`'s goes first.
+
+        Raises `BadRequest`.
+        """
+        if command.mixer_name is not None:
+            known = self._parties.find_mixer(sender, command.mixer_name)
+            if known in self.joins:
+                return known
+            address, is_mixer = self._parties.mixer_address(command.mixer_name), True
+        else:
+            try:
+                address, is_mixer = JID.from_uri(str(command.call_uri)).bare, False
+            except ValueError as error:
+                raise BadRequest(str(error)) from None
+        return next((other for other in self.joins if other.address == address and other.is_mixer is is_mixer), None)
+
+    # joins
+
     def join(self, other: Joinable, direction: Direction) -> None:
         """Join with `other`, or change the direction of the join there is (which announces nothing, section 6.3.4).
 
-        Raises `Conflict` where `other` is this, and `ServiceUnavailable` where the join would close a loop.
+        Raises `Conflict` where `other` is this or the two are joined by way of other mixers already, so that this would
+        close a loop (no join could be made without destroying one, section 6.3.4), and `ServiceUnavailable` where one
+        of them has left the plane.
         """
         if other is self:
             raise Conflict(f"{self.address} cannot be joined with itself")
-        if self.node is not None and other.node is not None:
-            try:
+        try:
+            self._check_loop(other)
+            if self.node is not None and other.node is not None:
                 self._link(other, direction)
-            except ServiceUnavailable:
-                other.joins_changed()  # a mixer that was made for this has no use
-                raise
+        except ServiceUnavailable:
+            other.joins_changed()  # a mixer that was made for this has no use
+            raise
+        self._turn(other, Turn.AGREE)
         self.joins[other] = direction
         other.joins[self] = _OPPOSITE[direction]
+        self.audience_changed()
+        other.audience_changed()
         self._announce(other)
         self.joins_changed()
         other.joins_changed()
@@ -94,29 +175,38 @@ class Joinable(Actor):
                 self.unjoin(other)
             else:
                 self._announce(other)
+                other.joins_changed()
 
     def unjoin(self, other: Joinable) -> None:
         """Undo the join with `other`, which there must be."""
+        self.parting(other)
+        other.parting(self)
         listeners, others_listeners = list(self.audience()), list(other.audience())
         del self.joins[other]
         del other.joins[self]
-        if other in self._announced:
-            self._announced.discard(other)
-            other._announced.discard(self)
+        if self._turn(other, Turn.PART) is News.UNJOINED:
             if self.node is not None and other.node is not None:
                 with contextlib.suppress(ValueError):  # a leg that has left the plane took its joins along
                     self._plane.unjoin(self.node, other.node)
             self._tell(listeners, Unjoined(**other.party))
             other._tell(others_listeners, Unjoined(**self.party))
+        self.audience_changed()
+        other.audience_changed()
         self.joins_changed()
         other.joins_changed()
 
     def unjoin_all(self) -> None:
-        for other in list(self.joins):
-            self.unjoin(other)
+        while self.joins:  # mixers that go with a join take others along
+            self.unjoin(next(iter(self.joins)))
 
     def joins_changed(self) -> None:
         """Called after each change of `joins`."""
+
+    def audience_changed(self) -> None:
+        """Called when somebody may have become, or ceased to be, one who is told what happens here."""
+
+    def parting(self, other: Joinable) -> None:
+        """Called before the join with `other` ends."""
 
     def _link(self, other: Joinable, direction: Direction) -> None:
         assert self.node is not None
@@ -126,14 +216,48 @@ class Joinable(Actor):
         except ValueError as error:
             raise ServiceUnavailable(f"cannot join {self.address} and {other.address}: {error}") from error
 
+    def _check_loop(self, other: Joinable) -> None:
+        if other in self.joins or not (self.is_mixer or other.is_mixer):
+            return  # calls pass nothing on
+        here, there = self._surroundings(), other._surroundings()
+        if here & there:
+            raise Conflict(f"{self.address} and {other.address} are joined already, by way of others")
+
+    def _surroundings(self) -> set[Joinable]:
+        """Whom audio reaches by way of mixers from here, this mixer or those that this call is joined with."""
+        if not self.is_mixer:
+            return {party for party in self.joins if party.is_mixer}
+        return {party for mixer in self.tree() for party in (mixer, *mixer.joins)}
+
+    def tree(self) -> set[Joinable]:
+        """This mixer, and those that are joined with it by whatever way."""
+        found: set[Joinable] = set()
+        pending: list[Joinable] = [self]
+        while pending:
+            mixer = pending.pop()
+            if mixer not in found:
+                found.add(mixer)
+                pending += [party for party in mixer.joins if party.is_mixer]
+        return found
+
     def _announce(self, other: Joinable) -> None:
         """Once for each join, when audio can flow."""
-        if self.node is not None and other.node is not None and other not in self._announced:
-            self._announced.add(other)
-            other._announced.add(self)
+        if self.node is None or other.node is None:
+            return
+        if self._turn(other, Turn.FLOW) is News.JOINED:
             self.emit(Joined(**other.party))
             other.emit(Joined(**self.party))
 
+    def _turn(self, other: Joinable, turn: Turn) -> News | None:
+        """Take both ends of the join a step further."""
+        link, news = turned(self._links.get(other, Link.ABSENT), turn)
+        for one, two in ((self, other), (other, self)):
+            if link is Link.ABSENT:
+                del one._links[two]
+            else:
+                one._links[two] = link
+        return news
+
     def _tell(self, listeners: Iterable[JID], event: Event) -> None:
         for listener in listeners:
-            self._emitter.emit(self.address, listener, event)
+            self._parties.emit(self.address, listener, event)

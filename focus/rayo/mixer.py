@@ -1,59 +1,162 @@
-"""A mixer: what calls are joined to that shall all hear each other (XEP-0327 section 6.4)."""
+"""A mixer: what calls and other mixers are joined to that shall all hear each other (XEP-0327 section 6.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
-from focus.media.plane import MediaPlane
-from focus.rayo.joinable import Emitter, Joinable, PartyName
+from focus.media.plane import Direction, MediaPlane
+from focus.rayo.joinable import Joinable, Parties, PartyName
+from focus.wire.conditions import NotTheOwner
 from focus.wire.jid import JID
-from focus.wire.rayo import Joined
+from focus.wire.rayo import Command, Joined, StartedSpeaking, StoppedSpeaking
+
+#: Whether a client may command what belongs to a room.
+Guard = Callable[[JID], bool]
+
+
+class Neighbourhood(Parties, Protocol):
+    """What a mixer needs of its server."""
+
+    def may_use(self, client: JID, mixer: Mixer) -> bool:
+        """Whether `client` is in the security zone of `mixer`."""
+
+    def subscribers(self, mixer: Mixer, known: Iterable[JID]) -> Iterable[JID]:
+        """Who has a presence subscription, apart from those who are `known` to hear of the mixer anyway."""
+
+    def mixer_unused(self, mixer: Mixer) -> None:
+        """Nothing is joined with it any more, nobody holds it: it is to be destroyed."""
 
 
 class Mixer(Joinable):
-    """Lives from its first join (or from being bound to a room) to the end of its last join and binding."""
+    """Lives from its first join (or from being bound to a room) to the end of its last join and binding.
 
-    def __init__(
-        self, address: JID, name: str, plane: MediaPlane, emitter: Emitter, *, on_unused: Callable[[Mixer], None]
-    ) -> None:
-        """`name` is how its maker wrote it, which its events repeat; the address has no capitals."""
-        super().__init__(address, plane, emitter)
+    Mixers that are only joined with each other go together. Whoever is told what happens here is first shown the
+    mixer's presence, then who is in it and who speaks; and is shown that it is gone as soon as it is not for them any
+    more.
+    """
+
+    is_mixer = True
+
+    def __init__(self, address: JID, name: str, plane: MediaPlane, server: Neighbourhood, *, zone: str) -> None:
+        """`name` is how its maker wrote it, which its events repeat; the address has no capitals. `zone`: whose it is
+        (see `focus.rayo.mixers`)."""
+        super().__init__(address, plane, server)
         self.name = name
+        self.zone = zone
         self.node = plane.create_mixer()
-        self.owners: set[JID] = set()
-        self._on_unused = on_unused
+        self._server = server
+        self._owners: dict[JID, Guard] = {}
+        self._shown: dict[JID, None] = {}
+        self._heard: set[Joinable] = set()
+        self._is_over = False
 
     @property
     def party(self) -> PartyName:
         return {"mixer_name": self.name}
 
-    def audience(self) -> Iterable[JID]:
-        listeners = dict.fromkeys(sorted(self.owners, key=str))
-        for party in self.joins:
-            if not isinstance(party, Mixer):
-                listeners.update(dict.fromkeys(party.audience()))
-        return listeners
+    # who commands, and who is told
 
-    def bind(self, owner: JID) -> None:
+    @property
+    def owners(self) -> frozenset[JID]:
+        return frozenset(self._owners)
+
+    def admits(self, client: JID) -> bool:
+        """Whether the room that this is bound to leaves it to `client`."""
+        return client in self._owners or any(guard(client) for guard in self._owners.values())
+
+    def authorize(self, sender: JID, command: Command) -> None:
+        if not self._server.may_use(sender, self):
+            raise NotTheOwner(f"{self.address} is not yours")
+
+    def audience(self) -> Iterable[JID]:
+        return self._shown
+
+    def audience_changed(self) -> None:
+        wanted = self._wanted()
+        for client in [client for client in self._shown if client not in wanted]:
+            del self._shown[client]
+            self._server.show(self.address, client, available=False)
+        for client in wanted:
+            if client not in self._shown:
+                self._shown[client] = None
+                self._introduce(client)
+
+    def _wanted(self) -> dict[JID, None]:
+        """Each controlling party with a call here, each subscriber, and who holds this for a room."""
+        wanted = dict.fromkeys(sorted(self._owners, key=str))
+        for party in self.joins:
+            if not party.is_mixer:
+                wanted.update(dict.fromkeys(party.audience()))
+        wanted.update(dict.fromkeys(self._server.subscribers(self, tuple(wanted))))
+        return wanted
+
+    def _introduce(self, client: JID) -> None:
+        self._server.show(self.address, client, available=True)
+        for party in self.joins:
+            if self.is_flowing(party):
+                self._tell([client], Joined(**party.party))
+        for party in self.joins:
+            if party in self._heard:
+                self._tell([client], StartedSpeaking(call_uri=party.address.uri))
+
+    # rooms
+
+    def bind(self, owner: JID, guard: Guard = lambda client: False) -> None:
         """`owner` hears of everything here, also of those who are here already, and keeps the mixer alive, as a room
-        does."""
-        knew = owner in self.audience()
-        self.owners.add(owner)
-        if not knew:
-            for party in sorted(self._announced, key=lambda one: str(one.address)):
-                self._tell([owner], Joined(**party.party))
+        does. Whom `guard` lets pass may command it."""
+        self._owners[owner] = guard
+        self.audience_changed()
 
     def release(self, owner: JID) -> None:
-        self.owners.discard(owner)
+        self._owners.pop(owner, None)
+        self.audience_changed()
         self.joins_changed()
 
+    # who speaks
+
+    def hear(self, party: Joinable) -> None:
+        """Tell, once, that the call `party` began or ceased to be heard speaking here."""
+        sends = self.joins.get(party) in (Direction.DUPLEX, Direction.RECV)
+        is_heard = party.speaking and sends and self.is_flowing(party)
+        if is_heard is (party in self._heard):
+            return
+        if is_heard:
+            self._heard.add(party)
+            self.emit(StartedSpeaking(call_uri=party.address.uri))
+        else:
+            self._heard.discard(party)
+            self.emit(StoppedSpeaking(call_uri=party.address.uri))
+
+    def parting(self, other: Joinable) -> None:
+        if other in self._heard:
+            self._heard.discard(other)
+            self.emit(StoppedSpeaking(call_uri=other.address.uri))
+
+    # life
+
     def joins_changed(self) -> None:
-        if not self.joins and not self.owners:
-            self._on_unused(self)
+        for party in list(self.joins):
+            if not party.is_mixer:
+                self.hear(party)
+        if not self._is_over and not any(map(_is_used, self.tree())):
+            self.unjoin_all()
+            if not self._is_over:  # the last of these has brought us here again
+                self._is_over = True
+                self._server.mixer_unused(self)
 
     def destroy(self) -> None:
-        """Give the node back to the plane. Idempotent."""
+        """Give the node back to the plane, and tell everybody that this is gone. Idempotent."""
+        self._is_over = True
         self.close()
         if self.node is not None:
             self._plane.remove_mixer(self.node)
             self.node = None
+        for client in list(self._shown):
+            del self._shown[client]
+            self._server.show(self.address, client, available=False)
+
+
+def _is_used(mixer: Joinable) -> bool:
+    assert isinstance(mixer, Mixer)
+    return bool(mixer.owners) or not all(party.is_mixer for party in mixer.joins)

@@ -15,15 +15,16 @@ from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
-from focus.rayo.addresses import Addresses, is_mixer_name
+from focus.rayo.addresses import Addresses
 from focus.rayo.call import Call
 from focus.rayo.directory import Directory
-from focus.rayo.mixer import Mixer
+from focus.rayo.joinable import Joinable
+from focus.rayo.mixer import Guard, Mixer
+from focus.rayo.mixers import HOUSE, Mixers
 from focus.wire import context
 from focus.wire.conditions import (
     AddressTaken,
     BadRequest,
-    Conflict,
     ItemNotFound,
     NotAuthorized,
     OptionNotSupported,
@@ -52,6 +53,9 @@ class EventOutbox(Protocol):
 
     def event(self, sender: JID, to: JID, event: Event) -> None: ...
 
+    def mixer_presence(self, sender: JID, to: JID, *, available: bool) -> None:
+        """That the mixer `sender` is there, with its capabilities, or no more (XEP-0327 section 6.4)."""
+
 
 class Application(Protocol):
     """Who takes the calls that come in, and the mixers that others make."""
@@ -60,7 +64,7 @@ class Application(Protocol):
         """The potential controlling parties of a call to the mixer `mixer`; none refuses the caller."""
 
     def mixer_opened(self, name: str) -> None:
-        """A join has made the mixer `name`."""
+        """A join has made the mixer `name`, of a room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,9 @@ class Server(Actor):
         self._controllers = controllers
         self._limits = limits or Limits()
         self._clients: dict[JID, Client] = {}
+        self.mixers = Mixers(
+            self.addresses, self.directory, zone=self._zone, make=self._new_mixer, opened=self._mixer_opened
+        )
         self._sessions = SessionTable()
         self._placing: dict[Call, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -132,7 +139,7 @@ class Server(Actor):
 
         Raises `StanzaError`.
         """
-        actor = self if to.bare == self.address else self.directory.get(to)
+        actor = self if to.bare == self.address else self.mixers.find(sender, to) or self.directory.get(to)
         if actor is None:
             raise ItemNotFound(f"nothing lives at {to}")
         return await actor.submit(sender, command)
@@ -147,6 +154,11 @@ class Server(Actor):
                 self._events.event(sender, to, event)
         except Exception:
             log.exception("<%s/> for %s was lost", type(event).__xml_tag__, to)
+
+    def show(self, sender: JID, to: JID, *, available: bool) -> None:
+        """Applications of ours need no presence to know what there is."""
+        if to.domain != self.addresses.domain:
+            self._events.mixer_presence(sender, to, available=available)
 
     def may_command(self, sender: JID) -> bool:
         """Whether `sender` is one of the configured controllers."""
@@ -169,7 +181,7 @@ class Server(Actor):
             raise OptionNotSupported(f"calls can only be made from addresses at {self.addresses.domain}")
         if address.domain != self.addresses.domain or not address.local:
             raise BadRequest(f"uri must be an address at {self.addresses.domain}")
-        if address in self.directory:
+        if address in self.directory or self.mixers.find(sender, address) is not None:
             raise AddressTaken(f"{address} is taken")
         if any(join.media == "direct" for join in command.joins):
             raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
@@ -178,7 +190,11 @@ class Server(Actor):
         call.controller = sender
         try:
             for join in command.joins:
-                party = self.open_mixer(join.mixer_name) if join.mixer_name else self.find_call(str(join.call_uri))
+                party: Joinable
+                if join.mixer_name:
+                    party = self.open_mixer(sender, join.mixer_name)
+                else:
+                    party = self.find_call(sender, str(join.call_uri))
                 call.join(party, Direction(join.direction))
         except StanzaError:
             call.unjoin_all()
@@ -211,43 +227,50 @@ class Server(Actor):
 
     # what a call asks of its server (`focus.rayo.call.Calls`)
 
-    def find_call(self, uri: str) -> Call:
-        """Raises `ServiceUnavailable` where there is no such call, and `BadRequest` where `uri` is none (XEP-0327
-        section 6.3.1)."""
+    def find_call(self, sender: JID, uri: str) -> Call:
+        """Raises `ServiceUnavailable` where there is no such call, `BadRequest` where `uri` is none, and `NotAllowed`
+        where the call is in another security zone (XEP-0327 section 6.3.1)."""
         try:
             call = self.directory.call(JID.from_uri(uri))
         except ValueError as error:
             raise BadRequest(str(error)) from None
-        if call is None:
+        if call is None or call.is_over:
             raise ServiceUnavailable(f"there is no call {uri}")
+        call.check_partner(sender)
         return call
 
     def mixer_address(self, name: str) -> JID:
-        """Where the mixer `name` lives, if it lives. Capitals make no difference. Raises `BadRequest`."""
-        local = name.lower()
-        if not is_mixer_name(local):
-            raise BadRequest(f"not a name for a mixer: {name[:80]!r}")
-        return self.addresses.mixer(local)
+        return self.mixers.address(name)
 
-    def open_mixer(self, name: str) -> Mixer:
-        """The mixer `name`, made if need be. Raises `BadRequest`, and `Conflict` where a call has that address."""
-        address = self.mixer_address(name)
-        if (mixer := self.directory.mixer(address)) is not None:
-            return mixer
-        mixer = Mixer(address, name, self._plane, self, on_unused=self._close_mixer)
-        try:
-            self.directory.add(mixer)
-        except Conflict:
-            mixer.destroy()
-            raise
-        self._start(mixer, address.local)
-        if self.application is not None:
-            self.application.mixer_opened(address.local)
-        return mixer
+    def find_mixer(self, sender: JID, name: str) -> Mixer | None:
+        return self.mixers.find(sender, self.mixers.address(name))
 
-    def _close_mixer(self, mixer: Mixer) -> None:
+    def open_mixer(self, sender: JID, name: str) -> Mixer:
+        return self.mixers.open(sender, name)
+
+    def _new_mixer(self, address: JID, name: str, zone: str) -> Mixer:
+        return Mixer(address, name, self._plane, self, zone=zone)
+
+    def _mixer_opened(self, mixer: Mixer) -> None:
+        self._start(mixer, mixer.address.local)
+        if mixer.zone == HOUSE and self.application is not None:
+            self.application.mixer_opened(mixer.address.local)
+
+    # what a mixer asks of its server (`focus.rayo.mixer.Neighbourhood`)
+
+    def may_use(self, client: JID, mixer: Mixer) -> bool:
+        return self.mixers.may_use(client, mixer)
+
+    def subscribers(self, mixer: Mixer, known: Iterable[JID]) -> Iterable[JID]:
+        return self.mixers.subscribers(mixer, known)
+
+    def mixer_unused(self, mixer: Mixer) -> None:
         mixer.destroy()
         self.directory.discard(mixer)
+
+    def _zone(self, client: JID) -> str:
+        """The security zone of `client` (see `focus.rayo.mixers`)."""
+        return HOUSE if client in self._clients or self.may_command(client) else str(client.bare)
 
     def call_ended(self, call: Call) -> None:
         self.directory.discard(call)
@@ -368,18 +391,25 @@ class Server(Actor):
 
     # rooms
 
-    def bind_mixer(self, name: str, owner: JID) -> None:
-        """Bind the mixer `name` to a room: `owner` hears of all that happens in it and keeps it alive."""
-        self.open_mixer(name).bind(owner)
+    def bind_mixer(self, name: str, owner: JID, guard: Guard = lambda client: False) -> None:
+        """Bind the mixer of the room `name` to it: `owner` hears of all that happens in it and keeps it alive, and whom
+        `guard` lets pass may command it."""
+        self.mixers.open_room(name).bind(owner, guard)
 
     def release_mixer(self, name: str, owner: JID) -> None:
-        mixer = self.directory.mixer(self.addresses.mixer(name))
+        mixer = self.mixers.room(name)
         if mixer is not None:
             mixer.release(owner)
 
+    def guard_changed(self, name: str) -> None:
+        """Somebody else may command the mixer of the room `name` now."""
+        mixer = self.mixers.room(name)
+        if mixer is not None:
+            mixer.audience_changed()
+
     def mixer_in_use(self, name: str) -> bool:
-        """Whether anything is joined, or about to be, with the mixer `name`."""
-        mixer = self.directory.mixer(self.addresses.mixer(name))
+        """Whether anything is joined, or about to be, with the mixer of the room `name`."""
+        mixer = self.mixers.room(name)
         return mixer is not None and bool(mixer.joins)
 
 

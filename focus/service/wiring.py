@@ -22,7 +22,7 @@ from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.binding import Binding, Outbox
 from focus.xmpp.connection import Connection, ConnectionRefused
-from focus.xmpp.discovery import Discovery
+from focus.xmpp.discovery import MIXER_NODE, Discovery
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
 
@@ -81,6 +81,7 @@ class Service:
         )
         self._server.application = self._application
         self._outbox.connection = self._connection
+        self._outbox.mixer_caps = lambda: self._discovery.caps_element(MIXER_NODE)
         self._binding.documents = self._application
         self._binding.rooms = self._muc
         self._binding.discovery = self._discovery

@@ -65,6 +65,8 @@ class Outbox:
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
+        #: What says that a presence is a mixer's.
+        self.mixer_caps: Callable[[], ET.Element | None] = lambda: None
 
     def message(self, sender: JID, to: JID, element: Element) -> None:
         """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
@@ -90,6 +92,11 @@ class Outbox:
         delay = ET.Element(f"{{{DELAY}}}delay", {"stamp": stamp, "from": str(sender.domain)})
         kind = "unavailable" if isinstance(event, End) else None
         self.send(stanza(PRESENCE, sender, to, kind, event.to_element(), delay))
+
+    def mixer_presence(self, sender: JID, to: JID, *, available: bool) -> None:
+        """Section 6.4: with entity capabilities while it is there."""
+        kind, caps = (None, self.mixer_caps()) if available else ("unavailable", None)
+        self.send(stanza(PRESENCE, sender, to, kind, caps))
 
     def send(self, tree: ET.Element) -> None:
         if self.connection is not None:
@@ -180,12 +187,25 @@ class Binding:
             return
         if self.presences is not None:
             self.presences.handle_presence(stanza)
+        if (
+            stanza.get("type") in ("subscribe", "unsubscribe", "probe")
+            and (addresses := _addresses(stanza)) is not None
+        ):
+            self._subscription(*addresses, wanted=stanza.get("type") != "unsubscribe")
         if stanza.get("type") == "unavailable" and (addresses := _addresses(stanza)) is not None:
             sender, to = addresses
             if sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:
                 self._outbox.connection.spawn(
                     self._peer_unavailable(sender, self.interruptions), name=f"{sender} is offline"
                 )
+
+    def _subscription(self, sender: JID, to: JID, *, wanted: bool) -> None:
+        """To the mixer that is, or may come to be, at `to` (XEP-0327 section 6.4); a probe shows that there is one."""
+        if to.local and to.bare != self._server.addresses.occupant("").bare:
+            if wanted:
+                self._server.mixers.subscribe(sender.bare, to.bare)
+            else:
+                self._server.mixers.unsubscribe(sender.bare, to.bare)
 
     async def _peer_unavailable(self, peer: JID, before: int) -> None:
         """`before`: how often the connection had been lost when they went."""

@@ -63,6 +63,8 @@ FEATURES = (
 
 #: Names our software in caps (XEP-0115 section 4 asks for a URI).
 NODE = "urn:focus-conference"
+#: What mixers say that they are (XEP-0327 section 6.4).
+MIXER_NODE = "urn:xmpp:rayo:mixer:1"
 HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
 
 ASK_TIMEOUT = 5.0
@@ -143,13 +145,13 @@ class Discovery:
         node = query.get("node") or None
         if query.tag == ITEMS_QUERY:
             return self._items(stanza, node)
-        if node not in (None, f"{NODE}#{self._ver}"):
+        if node not in (None, f"{NODE}#{self._ver}", f"{MIXER_NODE}#{self._ver}"):
             raise ItemNotFound(f"there is no node {(node or '')[:100]!r} here")
         return self._information(node)
 
-    def caps_element(self) -> ET.Element:
+    def caps_element(self, node: str = NODE) -> ET.Element:
         """For every available presence of ours."""
-        return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": NODE, "ver": self._ver})
+        return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": node, "ver": self._ver})
 
     def _information(self, node: str | None) -> ET.Element:
         """The same for domain, rooms and occupants: clients take the verification string for all of them."""

@@ -50,14 +50,19 @@ class FakeRoom:
         self.observer = None
         self.left.set()
 
-    def occupant(self, nick: str, real_jid: str | None = None) -> Occupant:
+    def occupant(self, nick: str, real_jid: str | None = None, **rank: str) -> Occupant:
         real = JID.parse(real_jid) if real_jid else None
-        return Occupant(nick, self.jid.with_resource(nick), real, "none", "participant")
+        return replace(Occupant(nick, self.jid.with_resource(nick), real, "none", "participant"), **rank)
 
-    def come(self, nick: str, real_jid: str | None = None) -> None:
-        occupant = self.occupants[nick] = self.occupant(nick, real_jid)
+    def come(self, nick: str, real_jid: str | None = None, **rank: str) -> None:
+        occupant = self.occupants[nick] = self.occupant(nick, real_jid, **rank)
         if self.observer is not None:
             self.observer.occupant_joined(occupant)
+
+    def change(self, nick: str, **rank: str) -> None:
+        occupant = self.occupants[nick] = replace(self.occupants[nick], **rank)
+        if self.observer is not None:
+            self.observer.occupant_changed(occupant)
 
     def go(self, nick: str, departure: Departure = Departure.LEFT) -> None:
         occupant = self.occupants.pop(nick)

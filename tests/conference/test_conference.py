@@ -10,7 +10,7 @@ import pytest
 from focus.conference.policy import Policy
 from focus.conference.room import Departure
 from focus.service.logs import ContextFilter
-from focus.wire.conditions import BadRequest, ServiceUnavailable
+from focus.wire.conditions import BadRequest, ItemNotFound, NotTheOwner, ServiceUnavailable
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
@@ -535,3 +535,43 @@ async def test_the_end_of_the_service_ends_calls_in_every_state() -> None:
     await waiting.owners[0].until("ringing")
     await meeting.stop()
     assert (await waiting.owners[0].until_ended())[1]
+
+
+# --- who has a say ---
+
+
+async def test_a_moderator_commands_the_mixer_and_the_calls_of_the_room(meeting: Meeting) -> None:
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
+    room = meeting.rooms.room("tea")
+    room.come("alice", ALICE, role="moderator")
+    moderator = meeting.focus.client("alice@example.org/rayo")
+    mixer, call = meeting.focus.addresses.mixer("tea"), meeting.call_of(bob)
+
+    await moderator.command(mixer, Join(call_uri=call.uri, direction="send"))  # he hears, and is not heard
+    await meeting.readers.document(alice.jid, lambda one: endpoint(one, "bob").status == "muted-via-focus")
+    await moderator.command(call, Join(mixer_name="tea"))
+    await meeting.readers.document(alice.jid, lambda one: endpoint(one, "bob").status == "connected")
+
+    room.change("alice", role="participant")
+    await settled()
+    with pytest.raises(ItemNotFound):
+        await moderator.command(mixer, Unjoin())
+    with pytest.raises(NotTheOwner):
+        await moderator.command(call, Hangup())
+
+    room.change("alice", affiliation="admin")
+    await settled()
+    await moderator.command(call, Hangup())
+    await meeting.readers.document(alice.jid, names("alice"))
+
+
+async def test_who_has_no_say_does_not_find_the_mixer(meeting: Meeting) -> None:
+    moderator = meeting.focus.client("alice@example.org/rayo")
+    meeting.rooms.room("tea").come("alice", ALICE, role="moderator")
+    await meeting.join(BOB)
+    other = meeting.focus.client("carol@example.org/rayo")
+    for client in (other, meeting.focus.client("bob@example.org/rayo")):
+        with pytest.raises(ItemNotFound):
+            await client.command(meeting.focus.addresses.mixer("tea"), Unjoin())
+    await moderator.command(meeting.focus.addresses.mixer("tea"), Unjoin())
+    await eventually(lambda: not meeting.conference().roster.participants)

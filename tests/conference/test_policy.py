@@ -1,8 +1,10 @@
 """Who may take part."""
 
+from dataclasses import replace
+
 import pytest
 
-from focus.conference.policy import Policy, Verdict, occupant_of
+from focus.conference.policy import Policy, Verdict, may_control, occupant_of
 from focus.conference.room import Occupant
 from focus.wire.jid import JID
 
@@ -45,3 +47,21 @@ def test_an_occupant_is_known_by_device_then_by_occupant_jid_then_by_account(
 )
 def test_verdicts(strangers: bool, participants: int, peer: str, verdict: Verdict) -> None:
     assert Policy(strangers=strangers, maximum=2).judge(JID.parse(peer), [DESK], participants) is verdict
+
+
+@pytest.mark.parametrize(
+    ("rank", "has_a_say"),
+    [
+        ({"affiliation": "owner"}, True),
+        ({"affiliation": "admin"}, True),
+        ({"role": "moderator"}, True),
+        ({"affiliation": "member"}, False),
+        ({"role": "visitor"}, False),
+    ],
+)
+def test_who_has_a_say_in_the_room_may_control_it_from_any_device(rank: dict[str, str], has_a_say: bool) -> None:
+    room = [replace(DESK, **rank), replace(HIDDEN, **rank)]
+    assert may_control(JID.parse("alice@x.org/rayo"), room) is has_a_say
+    assert may_control(JID.parse("alice@x.org"), room) is has_a_say
+    assert not may_control(JID.parse("bob@x.org/desk"), room)
+    assert not may_control(HIDDEN.jid, room)

@@ -103,7 +103,8 @@ class FakePlane:
     def _closes_loop(self, a: int, b: int) -> bool:
         trees = [self._tree(node) if node in self._mixers else None for node in (a, b)]
         if trees[0] is not None and trees[1] is not None:
-            return b in trees[0]
+            legs = [{leg for mixer in tree for leg in self._neighbours(mixer) - self._mixers} for tree in trees if tree]
+            return b in trees[0] or bool(legs[0] & legs[1])
         for leg, tree in ((b, trees[0]), (a, trees[1])):
             if tree is not None:
                 return bool(self._neighbours(leg) & tree)
@@ -134,12 +135,19 @@ class Net(Wire):
 
 
 class Client(Diary):
-    """A Rayo client: remembers (sender, event)."""
+    """A Rayo client: remembers (sender, event).
+
+    `presences`: those of mixers, as (sender, whether it is there, how many events came before).
+    """
 
     def __init__(self, focus: Focus, jid: str) -> None:
         super().__init__()
         self.focus = focus
         self.jid = JID.parse(jid)
+        self.presences: list[tuple[JID, bool, int]] = []
+
+    def show(self, sender: JID, available: bool) -> None:
+        self.presences.append((sender, available, len(self.entries)))
 
     def deliver(self, sender: JID, event: Event) -> None:
         self.write((sender, event))
@@ -208,6 +216,7 @@ class Focus:
         self.plane = plane
         self.addresses = Addresses(DOMAIN, ROOMS)
         self.outside = Diary()  # events that left by XMPP
+        self.presences: list[tuple[JID, JID, bool]] = []  # of mixers
         self.clients: dict[JID, Client] = {}
         self.dialect: Callable[[JID], Awaitable[Dialect | None]] = self._dialect
         self.server = Server(
@@ -290,6 +299,12 @@ class Focus:
         if to in self.clients:
             self.clients[to].deliver(sender, event)
 
+    def mixer_presence(self, sender: JID, to: JID, *, available: bool) -> None:
+        assert to.domain != DOMAIN
+        self.presences.append((sender, to, available))
+        if to in self.clients:
+            self.clients[to].show(sender, available)
+
     # what comes
 
     def take_message(self, sender: JID, to: JID, text: str) -> None:
@@ -315,7 +330,9 @@ class Focus:
         return call
 
     def mixer(self, name: str) -> Mixer | None:
-        return self.server.directory.mixer(self.addresses.mixer(name))
+        """In any zone."""
+        address = self.addresses.mixer(name)
+        return next((mixer for mixer in self.server.directory.mixers() if mixer.address == address), None)
 
     def is_empty(self) -> bool:
         """Whether nothing is left of any call or mixer, neither here nor in the plane."""

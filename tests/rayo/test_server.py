@@ -44,24 +44,9 @@ from focus.wire.rayo import (
 from focus.wire.session import Session, Watch
 from tests.jingle.pair import End as Caller
 
+from .calling import answered, call_in
 from .conftest import QUICK
 from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
-
-
-async def call_in(focus: Focus, caller: Caller, owner: Client, room: str = f"tea@{DOMAIN}", number: int = 1) -> JID:
-    """A call to `room` that is offered to `owner`."""
-    session, _ = caller.call(JID.parse(room), JMI_0)
-    await session.start()
-    return await owner.offered(number)
-
-
-async def answered(focus: Focus, caller: Caller, owner: Client, number: int = 1) -> JID:
-    call = await call_in(focus, caller, owner, number=number)
-    await owner.command(call, Answer())
-    await caller.owners[-1].until("connected")
-    await eventually(lambda: focus.call(call)._connected)
-    return call
-
 
 # --- calls that come in ---
 
@@ -542,13 +527,15 @@ async def test_a_mixer_goes_with_its_last_join(focus: Focus, owner: Client, alic
     assert focus.plane.snapshot()["mixers"] == 0
 
 
-async def test_a_bound_mixer_stays_until_it_is_released(focus: Focus, owner: Client, alice: Caller) -> None:
+async def test_a_bound_mixer_stays_until_it_is_released(
+    focus: Focus, owner: Client, admin: Client, alice: Caller
+) -> None:
     room = JID("focus", DOMAIN, "tea")
     watcher = focus.client(str(room), local=True)
     focus.server.bind_mixer("tea", room)
     call = await answered(focus, alice, owner)
-    await owner.command(call, Join(mixer_name="tea"))
-    await owner.command(call, Unjoin())
+    await admin.command(call, Join(mixer_name="tea"))
+    await admin.command(call, Unjoin())
     assert watcher.events() == [Joined(call_uri=call.uri), Unjoined(call_uri=call.uri)]
     assert focus.mixer("tea") is not None
     assert not focus.server.mixer_in_use("tea")
@@ -557,10 +544,12 @@ async def test_a_bound_mixer_stays_until_it_is_released(focus: Focus, owner: Cli
     focus.server.release_mixer("tea", room)
 
 
-async def test_who_binds_a_mixer_hears_of_those_in_it(focus: Focus, owner: Client, alice: Caller) -> None:
+async def test_who_binds_a_mixer_hears_of_those_in_it(
+    focus: Focus, owner: Client, admin: Client, alice: Caller
+) -> None:
     """A mixer that a client's join has made is bound a moment later; the room must not miss that join."""
     call = await answered(focus, alice, owner)
-    await owner.command(call, Join(mixer_name="tea"))
+    await admin.command(call, Join(mixer_name="tea"))
     room = JID("focus", DOMAIN, "tea")
     watcher = focus.client(str(room), local=True)
     focus.server.bind_mixer("tea", room)

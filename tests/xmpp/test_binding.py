@@ -114,6 +114,11 @@ class Scene:
             ET.fromstring(f"<iq xmlns='jabber:client' from='{sender}' to='{to}' type='{type}' id='i1'>{child}</iq>")
         )
 
+    def presence(self, type: str, *, to: str, sender: str) -> None:
+        self.binding.presence(
+            ET.fromstring(f"<presence xmlns='jabber:client' from='{sender}' to='{to}' type='{type}'/>")
+        )
+
     def texts(self) -> list[str]:
         return [ET.tostring(tree, "unicode") for tree in self.connection.sent]
 
@@ -344,3 +349,26 @@ async def test_who_goes_offline_is_hung_up_unless_it_is_the_server_that_goes(
     assert scene.binding.first_connection.is_set()
     scene.binding.presence(unavailable)
     await eventually(lambda: not list(scene.server.directory.calls()))
+
+
+# --- mixers ---
+
+
+async def test_a_mixer_is_present_with_its_capabilities_before_its_events(scene: Scene) -> None:
+    scene.outbox.mixer_caps = lambda: ET.Element("{http://jabber.org/protocol/caps}c", {"node": "mixer"})
+    account = JID.parse(ADMIN).bare
+    scene.presence("subscribe", to=f"tea@{DOMAIN}", sender=str(account))
+    scene.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
+    scene.presence("unsubscribe", to=f"tea@{DOMAIN}", sender=str(account))
+    there, gone = scene.connection.sent
+    assert (there.get("from"), there.get("to"), there.get("type")) == (f"tea@{DOMAIN}", str(account), None)
+    assert there[0].get("node") == "mixer"
+    assert (gone.get("from"), gone.get("to"), gone.get("type")) == (f"tea@{DOMAIN}", str(account), "unavailable")
+    assert len(gone) == 0
+    scene.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
+
+
+async def test_subscriptions_to_others_concern_no_mixer(scene: Scene) -> None:
+    for to in (DOMAIN, f"focus@{DOMAIN}/tea"):
+        scene.presence("subscribe", to=to, sender=ADMIN)
+    assert not scene.server.mixers._subscriptions

@@ -1,0 +1,132 @@
+"""The mixers by the names that clients know them by: names of their security zone only (XEP-0327 section 6.4).
+
+A client's zone is its account: all that has its bare JID. The house is the zone of the configured controllers and of
+the applications in this process; its mixers are those of the rooms, and a room's mixer is also for those whom the room
+lets command it. Two zones may have mixers of one name and address: who asks decides which is meant, and nobody can find
+out about another's.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from focus.rayo.addresses import Addresses, is_mixer_name
+from focus.rayo.directory import Directory
+from focus.rayo.mixer import Mixer
+from focus.wire.conditions import BadRequest, Conflict
+from focus.wire.jid import JID
+
+#: The zone of the rooms; no JID is empty.
+HOUSE = ""
+
+#: Subscriptions that are remembered; the oldest are forgotten first.
+MAX_SUBSCRIPTIONS = 20_000
+
+
+class Mixers:
+    """Those that there are, and who has subscribed to the presence of which address."""
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        directory: Directory,
+        *,
+        zone: Callable[[JID], str],
+        make: Callable[[JID, str, str], Mixer],
+        opened: Callable[[Mixer], None],
+    ) -> None:
+        """`zone` tells whose zone somebody is in. `make` makes a mixer of an address, a name and a zone; `opened` is
+        told when it can be found."""
+        self._addresses = addresses
+        self._directory = directory
+        self._zone = zone
+        self._make = make
+        self._opened = opened
+        self._subscriptions: OrderedDict[tuple[JID, JID], None] = OrderedDict()
+        #: The clients of an account that are known to be there.
+        self.clients_of: Callable[[JID], Iterable[JID]] = lambda account: ()
+
+    # by name
+
+    def address(self, name: str) -> JID:
+        """Where a mixer called `name` lives, if it lives. Capitals make no difference. Raises `BadRequest`."""
+        local = name.lower()
+        if not is_mixer_name(local):
+            raise BadRequest(f"not a name for a mixer: {name[:80]!r}")
+        return self._addresses.mixer(local)
+
+    def find(self, client: JID, address: JID) -> Mixer | None:
+        """The mixer that is at `address` for `client`: of its own zone, else of a room that leaves it to them."""
+        own = self._directory.mixer(address, self._zone(client))
+        if own is not None:
+            return own
+        room = self._directory.mixer(address, HOUSE)
+        return room if room is not None and self.may_use(client, room) else None
+
+    def open(self, client: JID, name: str) -> Mixer:
+        """The same, made in the zone of `client` if need be. Raises `BadRequest`, and `Conflict` where a call has that
+        address."""
+        address = self.address(name)
+        return self.find(client, address) or self._open(address, name, self._zone(client))
+
+    def room(self, name: str) -> Mixer | None:
+        """The mixer of the room `name`."""
+        return self._directory.mixer(self._addresses.mixer(name), HOUSE)
+
+    def open_room(self, name: str) -> Mixer:
+        """The same, made if need be. Raises `BadRequest` and `Conflict`."""
+        address = self.address(name)
+        return self._directory.mixer(address, HOUSE) or self._open(address, name, HOUSE)
+
+    def _open(self, address: JID, name: str, zone: str) -> Mixer:
+        if self._directory.call(address) is not None:
+            raise Conflict(f"{address} is taken")
+        mixer = self._make(address, name, zone)
+        self._directory.add(mixer)
+        self._opened(mixer)
+        return mixer
+
+    # by right
+
+    def may_use(self, client: JID, mixer: Mixer) -> bool:
+        """Whether `client` is in the security zone of `mixer`, or of those to whom its room leaves it."""
+        return self._zone(client) == mixer.zone or mixer.admits(client)
+
+    # by presence
+
+    def subscribe(self, account: JID, address: JID) -> None:
+        """`account` (a bare JID) wants to hear of what is at `address` for it, now and later."""
+        self._subscriptions[address, account] = None
+        self._subscriptions.move_to_end((address, account))
+        if len(self._subscriptions) > MAX_SUBSCRIPTIONS:
+            (forgotten, _), _ = self._subscriptions.popitem(last=False)
+            self._refresh(forgotten)
+        self._refresh(address)
+
+    def unsubscribe(self, account: JID, address: JID) -> None:
+        self._subscriptions.pop((address, account), None)
+        self._refresh(address)
+
+    def subscribers(self, mixer: Mixer, known: Iterable[JID]) -> Iterable[JID]:
+        """Each client that is there of each subscribed account.
+
+        Where we know of none, the account itself, as its server knows who is there; but not where a client of it is
+        `known` to hear of the mixer anyway, or it is somebody from the room, whose program may be no Rayo client.
+        """
+        reached = {client.bare for client in known}
+        for address, account in list(self._subscriptions):
+            if address == mixer.address and self.may_use(account, mixer):
+                clients = list(self.clients_of(account))
+                is_unknown = account not in reached and self._zone(account) == mixer.zone
+                yield from clients or ([account] if is_unknown else [])
+
+    def clients_changed(self, account: JID) -> None:
+        """A client of `account` has come or gone."""
+        for address in [address for address, subscriber in self._subscriptions if subscriber == account]:
+            self._refresh(address)
+
+    def _refresh(self, address: JID) -> None:
+        for mixer in self._directory.mixers():
+            if mixer.address == address:
+                mixer.audience_changed()
