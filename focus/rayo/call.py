@@ -18,12 +18,14 @@ from focus.rayo.stages import Stage, Step, following
 from focus.wire import rtp
 from focus.wire.conditions import (
     BadRequest,
+    FeatureNotImplemented,
     NotAllowed,
     NotTheOwner,
     WrongState,
 )
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
+from focus.wire.message import CallMessage
 from focus.wire.rayo import (
     Accept,
     Answer,
@@ -67,6 +69,9 @@ class Calls(Parties, Protocol):
     def call_ended(self, call: Call) -> None: ...
 
     def may_command(self, sender: JID) -> bool: ...
+
+    def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
+        """Send the peer `to` a message from our end of its session."""
 
 
 class Call(Joinable):
@@ -150,13 +155,13 @@ class Call(Joinable):
     @on(Accept)
     async def accept(self, sender: JID, command: Accept) -> Outcome:
         self._act(Step.ACCEPT)
-        self._taken_in.ring()
+        self._session.ring()
         return None
 
     @on(Answer)
     async def answer(self, sender: JID, command: Answer) -> Outcome:
         self._act(Step.ANSWER)
-        self._taken_in.accept()
+        self._session.accept()
         return None
 
     @on(Redirect)
@@ -185,6 +190,18 @@ class Call(Joinable):
             self.end_session(_wanted_reason(command.headers))
         return None
 
+    @on(CallMessage)
+    async def message(self, sender: JID, command: CallMessage) -> Outcome:
+        """Hand a message on to the peer (section 6.8). Raises `FeatureNotImplemented` where it cannot be said so."""
+        if command.body is None:
+            raise FeatureNotImplemented("only text can be handed on")
+        try:
+            self._act(Step.MESSAGE)
+        except WrongState as error:
+            raise FeatureNotImplemented(f"there is nobody to hand it on to: {error}") from None
+        self._calls.hand_on(self._session.local, self._session.peer, command)
+        return None
+
     def check_joining(self) -> None:
         self._act(Step.JOIN)
 
@@ -204,7 +221,7 @@ class Call(Joinable):
         self.stage = following(self._now, step)
 
     @property
-    def _taken_in(self) -> PeerSession:
+    def _session(self) -> PeerSession:
         assert self.session is not None
         return self.session
 

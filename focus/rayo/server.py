@@ -37,6 +37,7 @@ from focus.wire.conditions import (
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import Dialect, Finish, JingleMessage, Propose
+from focus.wire.message import CallMessage
 from focus.wire.rayo import Command, Dial, Event, Offer, Ref
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,9 @@ class EventOutbox(Protocol):
 
     def mixer_presence(self, sender: JID, to: JID, *, available: bool) -> None:
         """That the mixer `sender` is there, with its capabilities, or no more (XEP-0327 section 6.4)."""
+
+    def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
+        """Send `message`, which a client has sent to a call, to the call's peer (XEP-0327 section 6.8)."""
 
 
 class Application(Protocol):
@@ -159,6 +163,9 @@ class Server(Actor):
         """Applications of ours need no presence to know what there is."""
         if to.domain != self.addresses.domain:
             self._events.mixer_presence(sender, to, available=available)
+
+    def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
+        self._events.hand_on(sender, to, message)
 
     def may_command(self, sender: JID) -> bool:
         """Whether `sender` is one of the configured controllers."""

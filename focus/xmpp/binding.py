@@ -21,6 +21,7 @@ from focus.wire.conditions import (
     BadRequest,
     FeatureNotImplemented,
     ItemNotFound,
+    OptionNotSupported,
     ResourceConstraint,
     ServiceUnavailable,
     StanzaError,
@@ -29,6 +30,7 @@ from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, parse_message
+from focus.wire.message import CallMessage
 from focus.wire.rayo import COMMANDS, RAYO, End, Event
 from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
 from focus.xmpp.connection import Connection
@@ -98,6 +100,10 @@ class Outbox:
         kind, caps = (None, self.mixer_caps()) if available else ("unavailable", None)
         self.send(stanza(PRESENCE, sender, to, kind, caps))
 
+    def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
+        """Section 6.8: what a client has said to a call, in the call's own name."""
+        self.send(stanza(MESSAGE, sender, to, "normal", *message.to_element(), id=token_hex(8)))
+
     def send(self, tree: ET.Element) -> None:
         if self.connection is not None:
             self.connection.send(tree)
@@ -137,16 +143,18 @@ class Binding:
     def message(self, stanza: ET.Element) -> None:
         if self.rooms is not None and self.rooms.handle_message(stanza):
             return
-        if stanza.get("type") in ("error", "groupchat"):
-            return
-        addresses = _addresses(stanza)
-        if addresses is None:
+        if stanza.get("type") == "error" or (addresses := _addresses(stanza)) is None:
             return
         sender, to = addresses
+        is_for_call = self._server.directory.call(to) is not None
+        if stanza.get("type") == "groupchat" and not is_for_call:
+            return
         message = None
         try:
             message = parse_message(stanza)
             if message is None:
+                if is_for_call:
+                    self._hand_on(stanza, sender, to)
                 return
             if stanza.find(f"{{{RECEIPTS}}}request") is not None and (identifier := stanza.get("id")):
                 self._acknowledge(sender, to, identifier)
@@ -158,6 +166,22 @@ class Binding:
                 self._decline(sender, to, message, error)
             else:
                 self._refuse(stanza, to, error)
+
+    def _hand_on(self, stanza: ET.Element, sender: JID, to: JID) -> None:
+        """A message to a call is for its peer (XEP-0327 section 6.8). Raises `StanzaError`."""
+        if stanza.get("type") in ("chat", "groupchat", "headline"):
+            raise OptionNotSupported("only messages of type normal are handed on")
+        command = CallMessage.parse(stanza)
+
+        async def hand_on() -> None:
+            try:
+                await self._server.command(sender, to, command)
+            except StanzaError as error:
+                self.refused(error.condition)
+                self._refuse(stanza, to, error)
+
+        if self._outbox.connection is not None:
+            self._outbox.connection.spawn(hand_on(), name=f"message to {to}")
 
     def _acknowledge(self, sender: JID, to: JID, identifier: str) -> None:
         """XEP-0184. COMPAT (Conversations): it shows that it rings when the receipt for its propose has come."""

@@ -19,6 +19,7 @@ from focus.wire.conditions import ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle import Jingle, Reason
 from focus.wire.jingle_message import BY_TAG, JMI_0, Dialect, JingleMessage, Propose, Reject, in_dialect
+from focus.wire.message import CallMessage
 from focus.wire.rayo import Command, Event, Offer, Ref
 from tests.jingle.pair import PATIENCE, Air, Diary, End, FakeLeg, Wire
 
@@ -217,6 +218,7 @@ class Focus:
         self.addresses = Addresses(DOMAIN, ROOMS)
         self.outside = Diary()  # events that left by XMPP
         self.presences: list[tuple[JID, JID, bool]] = []  # of mixers
+        self.handed_on: list[tuple[JID, JID, CallMessage]] = []
         self.clients: dict[JID, Client] = {}
         self.dialect: Callable[[JID], Awaitable[Dialect | None]] = self._dialect
         self.server = Server(
@@ -304,6 +306,10 @@ class Focus:
         self.presences.append((sender, to, available))
         if to in self.clients:
             self.clients[to].show(sender, available)
+
+    def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
+        assert sender.domain == DOMAIN
+        self.handed_on.append((sender, to, message))
 
     # what comes
 

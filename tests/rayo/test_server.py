@@ -11,6 +11,7 @@ from focus.wire.base import Element
 from focus.wire.conditions import (
     BadRequest,
     Conflict,
+    FeatureNotImplemented,
     ItemNotFound,
     NotAuthorized,
     NotTheOwner,
@@ -23,6 +24,7 @@ from focus.wire.conditions import (
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
+from focus.wire.message import CallMessage
 from focus.wire.rayo import (
     Accept,
     Answer,
@@ -340,6 +342,32 @@ def _propose(sid: str) -> Element:
     from focus.wire.rtp import Description
 
     return Propose(id=sid, descriptions=(Description(media="audio"),))
+
+
+# --- messages ---
+
+
+async def test_a_message_to_a_call_is_handed_on_to_the_peer(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await call_in(focus, alice, owner)
+    message = CallMessage(subject="names", body="Art thou not Romeo, and a Montague?")
+    await owner.command(call, message)
+    assert focus.handed_on == [(JID("tea", DOMAIN, "focus"), alice.jid, message)]
+    stranger = focus.client("tybalt@example.org/sword")
+    with pytest.raises(NotTheOwner):
+        await stranger.command(call, message)
+    with pytest.raises(FeatureNotImplemented) as refused:  # there is no translation, XEP-0327 section 6.8
+        await owner.command(call, CallMessage())
+    assert (refused.value.condition, refused.value.type) == ("feature-not-implemented", "cancel")
+    assert len(focus.handed_on) == 1
+
+
+async def test_nothing_is_handed_on_while_nobody_is_there(focus: Focus, admin: Client, alice: Caller) -> None:
+    alice.answering = lambda session: None
+    call = await admin.dial(Dial(to="xmpp:alice@example.org"))
+    with pytest.raises(FeatureNotImplemented):
+        await admin.command(call, CallMessage(body="hello?"))
+    await admin.command(call, Hangup())
+    assert not focus.handed_on
 
 
 # --- who may command ---

@@ -11,7 +11,7 @@ import pytest
 
 from focus.rayo.addresses import Addresses
 from focus.rayo.server import Limits, Server
-from focus.wire.base import serialize
+from focus.wire.base import local_name, serialize
 from focus.wire.conditions import (
     BadRequest,
     FeatureNotImplemented,
@@ -372,3 +372,51 @@ async def test_subscriptions_to_others_concern_no_mixer(scene: Scene) -> None:
     for to in (DOMAIN, f"focus@{DOMAIN}/tea"):
         scene.presence("subscribe", to=to, sender=ADMIN)
     assert not scene.server.mixers._subscriptions
+
+
+# --- messages to calls ---
+
+
+async def test_a_message_to_a_call_reaches_its_peer(scene: Scene) -> None:
+    scene.propose()
+    call = str(scene.offered())
+    scene.connection.sent.clear()
+    more = "<x xmlns='jabber:x:oob'/><thread>t1</thread>"
+    scene.message(f"<body>Art thou not Romeo?</body>{more}", to=call, sender=str(OWNER), type="normal")
+    await scene.connection.idle()
+    (message,) = scene.connection.sent
+    assert (message.get("from"), message.get("to"), message.get("type")) == (f"tea@{DOMAIN}/focus", ALICE, "normal")
+    assert [(local_name(child.tag), child.text) for child in message] == [
+        ("body", "Art thou not Romeo?"),
+        ("thread", "t1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "child", "type"),
+    [
+        ("chat", "<body>hello</body>", "modify"),
+        ("groupchat", "<body>hello</body>", "modify"),
+        ("headline", "<body>hello</body>", "modify"),
+        ("normal", "<x xmlns='jabber:x:oob'/>", "cancel"),
+    ],
+)
+async def test_a_message_that_cannot_be_handed_on_is_refused(scene: Scene, kind: str, child: str, type: str) -> None:
+    scene.propose()
+    call = str(scene.offered())
+    scene.connection.sent.clear()
+    scene.message(child, to=call, sender=str(OWNER), type=kind)
+    await scene.connection.idle()
+    (refusal,) = scene.connection.sent
+    (error,) = refusal.iter("{jabber:client}error")
+    assert (refusal.get("type"), error.get("type")) == ("error", type)
+    assert error[0].tag == "{urn:ietf:params:xml:ns:xmpp-stanzas}feature-not-implemented"
+
+
+async def test_an_error_about_a_message_is_not_answered(scene: Scene) -> None:
+    scene.propose()
+    call = str(scene.offered())
+    scene.connection.sent.clear()
+    scene.message("<body>hello</body>", to=call, sender=str(OWNER), type="error")
+    await scene.connection.idle()
+    assert not scene.connection.sent
