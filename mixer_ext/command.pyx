@@ -56,8 +56,15 @@ cdef bint _keyed(Leg* leg) noexcept nogil:
     return leg.plain or leg.inbound != NULL
 
 
+cdef void _orphan(Tap** row) noexcept nogil:
+    cdef Tap* tap = row[0]
+    while tap != NULL:
+        tap.node = NULL
+        tap = tap.next
+    row[0] = NULL
+
+
 cdef void _remove(Core* core, Command* command, int64_t now) noexcept nogil:
-    cdef Tap* tap = command.a.taps
     cdef Leg* leg = command.leg
     if leg != NULL:
         leg_report(leg, core.outbox, now, wall(core, now), 0.0, True)
@@ -68,10 +75,8 @@ cdef void _remove(Core* core, Command* command, int64_t now) noexcept nogil:
         table_forget(&core.ssrcs, leg)
         transaction_forget(core.transactions, leg)
         audience_leave(&core.audiences, &leg.listener)
-    while tap != NULL:
-        tap.node = NULL
-        tap = tap.next
-    command.a.taps = NULL
+    _orphan(&command.a.taps)
+    _orphan(&command.a.out_taps)
     graph_remove(&core.graph, command.a)
 
 
@@ -140,10 +145,23 @@ cdef void _set_plain(Core* core, Command* command) noexcept nogil:
                 set_remote(core, leg, i, &command.address)
 
 
+cdef Tap** _taps(Tap* tap) noexcept nogil:
+    """The row that it is in, or belongs in."""
+    return &tap.node.out_taps if tap.out else &tap.node.taps
+
+
+cdef void _open_tap(Command* command) noexcept nogil:
+    cdef Tap** row
+    command.tap.node = command.a
+    row = _taps(command.tap)
+    command.tap.next = row[0]
+    row[0] = command.tap
+
+
 cdef void _close_tap(Command* command) noexcept nogil:
     cdef Tap** link
     if command.tap.node != NULL:
-        link = &command.tap.node.taps
+        link = _taps(command.tap)
         while link[0] != NULL and link[0] != command.tap:
             link = &link[0].next
         if link[0] != NULL:
@@ -177,9 +195,7 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
     elif kind == SET_PLAY:
         command.a.play = command.ring
     elif kind == OPEN_TAP:
-        command.tap.node = command.a
-        command.tap.next = command.a.taps
-        command.a.taps = command.tap
+        _open_tap(command)
     elif kind == CLOSE_TAP:
         _close_tap(command)
     elif kind == EXPECT_RESPONSE:

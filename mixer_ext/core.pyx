@@ -18,7 +18,7 @@ from posix.unistd cimport close, read, write
 from mixer_ext.codec cimport FRAME
 from mixer_ext.command cimport commands_apply
 from mixer_ext.demux cimport demux_drain
-from mixer_ext.graph cimport Node, Tap, graph_free, graph_mix
+from mixer_ext.graph cimport Node, graph_free, graph_mix, taps_feed
 from mixer_ext.leg cimport Leg, leg_attend, leg_listen, leg_report, leg_speak
 from mixer_ext.mix cimport mix_saturate
 from mixer_ext.net cimport (
@@ -29,7 +29,15 @@ from mixer_ext.net cimport (
     outbox_free,
     outbox_new,
 )
-from mixer_ext.ring cimport events_free, events_init, load, ring_write
+from mixer_ext.ring cimport (
+    EVENT_PLAYED,
+    Event,
+    events_free,
+    events_init,
+    events_put,
+    load,
+    ring_pending,
+)
 from mixer_ext.route cimport Sources, Transactions, table_free, table_init
 from mixer_ext.state cimport wall
 
@@ -133,16 +141,22 @@ cdef double _random(Core* core) noexcept nogil:
 
 cdef void _feed_taps(Node* mixer) noexcept nogil:
     cdef int16_t frame[FRAME]
-    cdef Tap* tap = mixer.taps
-    if tap == NULL:
-        return
-    if mixer.sounds:
+    if mixer.taps != NULL and mixer.sounds:
         mix_saturate(mixer.total, frame)
+        taps_feed(mixer.taps, frame)
     else:
-        memset(frame, 0, sizeof(frame))
-    while tap != NULL:
-        ring_write(tap.ring, frame, FRAME)
-        tap = tap.next
+        taps_feed(mixer.taps, NULL)
+
+
+cdef void _tell_played(Core* core, Node* node) noexcept nogil:
+    """Python is told when all that it gave to be played has been."""
+    cdef Event event
+    if node.play.tail != node.played and ring_pending(node.play) == 0:
+        memset(&event, 0, sizeof(event))
+        event.kind = EVENT_PLAYED
+        event.leg = node.id
+        if events_put(&core.events, &event, NULL):
+            node.played = node.play.tail
 
 
 cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
@@ -169,10 +183,14 @@ cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
             if node.is_mixer:
                 if turn:
                     _feed_taps(node)
+                    if node.play != NULL:
+                        _tell_played(core, node)
             elif node.waits == (turn == 1):
                 leg_speak(<Leg*>node.owner, &core.audiences, core.outbox, skipped)
                 if (<Leg*>node.owner).rtcp_due <= now:
                     leg_report(<Leg*>node.owner, core.outbox, now, ntp, _random(core), False)
+                if node.play != NULL:
+                    _tell_played(core, node)
         outbox_flush(core.outbox)
 
 

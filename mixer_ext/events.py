@@ -13,5 +13,6 @@ Event = (
     tuple[Literal["stun", "dtls"], int, int, tuple[str, int], bytes]  # leg, local address, from where, datagram
     | tuple[Literal["speaking"], int, bool]  # leg
     | tuple[Literal["dtmf"], int, str, int]  # leg, key that was pressed ("!": a flash of the hook), for how many ms
+    | tuple[Literal["played"], int]  # leg or mixer: all that was given to play() has been played
     | tuple[Literal["ssrc"], int, int]  # leg; first SSRC that is received from it, or another
 )

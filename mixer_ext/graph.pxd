@@ -1,5 +1,5 @@
 # The join graph and its mix.
-from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
 
 from mixer_ext.ring cimport SampleRing
 
@@ -10,6 +10,7 @@ cdef struct Tap:
     Tap* next
     SampleRing* ring
     Node* node          # NULL: its node is gone
+    bint out            # it hears what its leg is sent
 
 cdef struct Edge:
     Node* peer
@@ -26,9 +27,11 @@ cdef struct Node:
     int room
     bint rejoined       # its joins have changed
     SampleRing* play
+    uint64_t played     # samples of it of whose end Python has been told
     Tap* taps
     bint sounds         # there is something in frame, or in total
     # a leg
+    Tap* out_taps
     uint32_t csrc
     bint audible        # named in the mixes that it is in
     bint waits          # in this tick it is sent what it hears after those who talk
@@ -54,6 +57,7 @@ cdef struct Graph:
     int mixers
     bint dirty
 
+cdef void taps_feed(Tap* tap, const int16_t* frame) noexcept nogil
 cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil
 cdef void node_free(Node* node) noexcept nogil
 cdef bint graph_add(Graph* graph, Node* node) noexcept nogil

@@ -16,12 +16,23 @@ from mixer_ext.mix cimport (
     mix_saturate,
     mix_subtract,
 )
-from mixer_ext.ring cimport ring_read
+from mixer_ext.ring cimport ring_read, ring_write
 
 import numpy
 
 cdef enum:
     DEEPEST = 64        # mixers in a row that a name travels
+
+
+cdef void taps_feed(Tap* tap, const int16_t* frame) noexcept nogil:
+    """Give a frame to all taps in a row; NULL is silence."""
+    cdef int16_t[FRAME] silence
+    if tap != NULL and frame == NULL:
+        memset(silence, 0, sizeof(silence))
+        frame = silence
+    while tap != NULL:
+        ring_write(tap.ring, frame, FRAME)
+        tap = tap.next
 
 
 cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil:

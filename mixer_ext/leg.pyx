@@ -33,13 +33,13 @@ from mixer_ext.dtmf cimport (
 )
 from mixer_ext.graph cimport (
     HEARD,
-    Tap,
     graph_feeds_leg,
     graph_hear,
     graph_in_own_mix,
     graph_named,
     node_free,
     node_new,
+    taps_feed,
 )
 from mixer_ext.jitter cimport jitter_depth, jitter_pass, jitter_push
 from mixer_ext.mix cimport mix_add, mix_fade_out, mix_level, mix_saturate
@@ -54,7 +54,6 @@ from mixer_ext.ring cimport (
     ring_free,
     ring_pending,
     ring_read,
-    ring_write,
 )
 from mixer_ext.rtcp cimport Report, Sender, rtcp_read, rtcp_write
 from mixer_ext.rtp cimport (
@@ -363,7 +362,6 @@ cdef bint _take(Leg* leg) noexcept nogil:
 cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogil:
     """Once a tick: make node.frame what the peer says now. How often a decoder ran for it."""
     cdef Node* node = leg.node
-    cdef Tap* tap = node.taps
     cdef uint64_t runs = leg.stream.runs
     cdef bint sounded = node.sounds
     node.sounds = _take(leg)
@@ -376,9 +374,7 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogi
     _judge(leg)
     dtmf_expire(&leg.keys, now)
     _tell_news(leg, events)
-    while tap != NULL:
-        ring_write(tap.ring, node.frame, FRAME)
-        tap = tap.next
+    taps_feed(node.taps, node.frame)
     return leg.stream.runs - runs
 
 
@@ -443,6 +439,7 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped)
     if audience == NULL:
         if leg.played:
             ring_read(leg.node.play, frame, FRAME)  # time passes for what is played whether it can be sent or not
+        taps_feed(leg.node.out_taps, NULL)
         leg.talking = False
         return
     if leg.listener.apart:
@@ -454,6 +451,7 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped)
         audience_mix(audiences, audience, leg.node)
         heard, sounds, loudness = audience.frame, audience.sounds, audience.level
         names, count = audience.named, audience.names
+    taps_feed(leg.node.out_taps, heard)
     packet = outbox_room(outbox, leg.local)
     memset(&rtp, 0, sizeof(rtp))
     for i in range(count):

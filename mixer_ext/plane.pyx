@@ -60,6 +60,7 @@ from mixer_ext.net cimport (
 from mixer_ext.ring cimport (
     EVENT_DTLS,
     EVENT_DTMF,
+    EVENT_PLAYED,
     EVENT_SPEAKING,
     EVENT_STUN,
     Event,
@@ -127,7 +128,7 @@ cdef class Plane:
     cdef dict ufrags        # bytes: Handle
     cdef dict taps          # id: _Tap
     cdef int64_t next_id
-    cdef uint64_t tap_overruns
+    cdef uint64_t overruns      # of closed taps
 
     def __cinit__(self, bind, *, clock=None):
         cdef int i
@@ -278,7 +279,7 @@ cdef class Plane:
 
     def poll(self):
         """All events since the last call: ("stun" or "dtls", leg, local, (ip, port), bytes), ("speaking", leg, bool),
-        ("ssrc", leg, int), ("dtmf", leg, key, ms).
+        ("ssrc", leg, int), ("dtmf", leg, key, ms), ("played", node).
         """
         cdef Event event
         cdef uint64_t count
@@ -297,6 +298,8 @@ cdef class Plane:
                     result.append(("speaking", event.leg, bool(event.value)))
                 elif event.kind == EVENT_DTMF:
                     result.append(("dtmf", event.leg, dtmf_digit(event.value >> 32), event.value & 0xFFFFFFFF))
+                elif event.kind == EVENT_PLAYED:
+                    result.append(("played", event.leg))
                 else:
                     result.append(("ssrc", event.leg, event.value))
             events_drop(&self.core.events, &event)
@@ -566,7 +569,7 @@ cdef class Plane:
 
     def play(self, int64_t node, const int16_t[::1] samples not None):
         """Put samples behind those still to be played: to a leg alone, or into a mixer's mix. How many were taken; 10 s
-        fit.
+        fit. When none are left there is an event ("played", node); who has given more meanwhile gets another.
         """
         cdef Handle handle = self._node(node)
         cdef Command* command
@@ -588,9 +591,13 @@ cdef class Plane:
         cdef Handle handle = self._node(node)
         return 0 if handle.ring == NULL else ring_pending(handle.ring)
 
-    def tap(self, int64_t node):
-        """Listen: to what a leg says, or to all of a mixer. The tap's id."""
+    def tap(self, int64_t node, *, str direction not None="in"):
+        """Listen: "in" to what a leg says, "out" to what it is sent (silence while it is sent nothing); to all of a
+        mixer, for which there is only "in". The tap's id.
+        """
         cdef Handle handle = self._node(node)
+        if direction not in (("in",) if handle.leg == NULL else ("in", "out")):
+            raise ValueError(f"node {node} has no direction {direction!r}")
         cdef _Tap opened = _Tap.__new__(_Tap)
         cdef Tap* tap = <Tap*>calloc(1, sizeof(Tap))
         if tap == NULL:
@@ -599,6 +606,7 @@ cdef class Plane:
         if tap.ring == NULL:
             free(tap)
             raise MemoryError
+        tap.out = direction == "out"
         opened.tap = tap
         id = self.next_id
         self.next_id += 1
@@ -623,6 +631,13 @@ cdef class Plane:
             ring_read(opened.tap.ring, &view[0], count)
         return samples
 
+    def tap_overruns(self, int64_t tap):
+        """Samples that this tap was given while it was full."""
+        cdef _Tap opened = self.taps.get(tap)
+        if opened is None:
+            raise ValueError(f"no such tap: {tap}")
+        return opened.tap.ring.overruns
+
     def tap_close(self, int64_t tap):
         """Idempotent."""
         cdef _Tap opened = self.taps.pop(tap, None)
@@ -630,7 +645,7 @@ cdef class Plane:
             return
         cdef Command* command = self._command(CLOSE_TAP)
         command.tap = opened.tap
-        self.tap_overruns += opened.tap.ring.overruns
+        self.overruns += opened.tap.ring.overruns
         self._commit(command)
 
     # statistics
@@ -661,5 +676,5 @@ cdef class Plane:
             "dropped_flood": self.core.dropped_flood,
             "dropped_send": self.core.outbox.failed,
             "dropped_events": self.core.events.overruns,
-            "overruns": self.tap_overruns + sum([tap.tap.ring.overruns for tap in self.taps.values()]),
+            "overruns": self.overruns + sum([tap.tap.ring.overruns for tap in self.taps.values()]),
         }

@@ -35,6 +35,7 @@ cdef enum EventKind:
     EVENT_SPEAKING
     EVENT_SSRC
     EVENT_DTMF
+    EVENT_PLAYED
 
 cdef struct Event:
     uint32_t size       # of this header and the payload after it, rounded up to 8

@@ -75,15 +75,20 @@ class SourceIds:
 
 
 class Tap:
-    """What is heard at a node, from now on: of a leg what its peer says, of a mixer all of it."""
+    """What is heard at a node, from now on: of a leg what its peer says or (`sent`) is sent, of a mixer all of it."""
 
-    def __init__(self, plane: Plane, node: int) -> None:
+    def __init__(self, plane: Plane, node: int, *, sent: bool = False) -> None:
         self._plane = plane
-        self._tap: int | None = plane.tap(node)
+        self._tap: int | None = plane.tap(node, direction="out" if sent else "in")
 
     def read(self) -> NDArray[np.int16]:
         """All samples since the last read, int16 mono at 48 kHz; 10 s are kept. Nothing once closed."""
         return np.zeros(0, np.int16) if self._tap is None else self._plane.tap_read(self._tap)
+
+    @property
+    def overruns(self) -> int:
+        """Samples that were not kept, since nobody had read for 10 s. Nothing once closed."""
+        return 0 if self._tap is None else self._plane.tap_overruns(self._tap)
 
     def close(self) -> None:
         if self._tap is not None:
@@ -241,9 +246,9 @@ class Leg:
         """How many samples are still to be played."""
         return self._plane.play_pending(self.node)
 
-    def tap(self) -> Tap:
-        """Listen to what the peer says."""
-        return Tap(self._plane, self.node)
+    def tap(self, *, sent: bool = False) -> Tap:
+        """Listen to what the peer says, or is sent."""
+        return Tap(self._plane, self.node, sent=sent)
 
     def stats(self) -> dict[str, int | float]:
         """Counters and levels, see `mixer_ext.Plane.stats`."""

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: For how long ICE and DTLS of a leg may take, in seconds.
 CONNECT_TIMEOUT = 20.0
+#: How often it is looked whether a node that something is played at is still there, in seconds.
+LOOK_AGAIN = 1.0
 #: How often a port that is free on the first address is tried on the others.
 PORT_ATTEMPTS = 50
 
@@ -61,6 +63,7 @@ class MediaPlane:
         self._connect_timeout = connect_timeout
         self._native: Plane | None = None
         self._legs: dict[int, Leg] = {}
+        self._playing: dict[int, asyncio.Event] = {}
         self._sources = SourceIds()
 
     async def start(self) -> None:
@@ -135,9 +138,19 @@ class MediaPlane:
         """How many samples are still to be played at `node`."""
         return self._plane.play_pending(node)
 
-    def tap(self, node: int) -> Tap:
-        """Listen at `node`: what a leg's peer says, or all of a mix."""
-        return Tap(self._plane, node)
+    async def played(self, node: int) -> None:
+        """Wait until nothing is left to be played at `node`, or the node is gone."""
+        ended = self._playing.setdefault(node, asyncio.Event())
+        with contextlib.suppress(ValueError):
+            while self._plane.play_pending(node):
+                ended.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), LOOK_AGAIN)
+        self._playing.pop(node, None)
+
+    def tap(self, node: int, *, sent: bool = False) -> Tap:
+        """Listen at `node`: what a leg's peer says or (`sent`) is sent, or all of a mix."""
+        return Tap(self._plane, node, sent=sent)
 
     def snapshot(self) -> dict[str, int | float]:
         """Counters of the whole plane, see `mixer_ext.Plane.plane_stats`."""
@@ -153,6 +166,10 @@ class MediaPlane:
                 logger.exception("event %s of leg %s broke", event[0], event[1])
 
     def _dispatch(self, event: Event) -> None:
+        if event[0] == "played":
+            if (ended := self._playing.get(event[1])) is not None:
+                ended.set()
+            return
         leg = self._legs.get(event[1])
         if leg is None:
             return  # it was closed after the plane had written this down

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -111,3 +112,22 @@ async def test_a_loop_and_an_unknown_node_are_refused(plane: MediaPlane) -> None
         plane.join(c, a)
     with pytest.raises(ValueError, match=r"."):
         plane.join(a, 1_000_000)
+
+
+async def test_the_end_of_what_is_played_can_be_waited_for(plane: MediaPlane) -> None:
+    mixer, other = plane.create_mixer(), plane.create_mixer()
+    await plane.played(mixer)
+    tap = plane.tap(mixer)
+    plane.play(mixer, np.full(4800, 1000, np.int16))
+    await asyncio.wait_for(plane.played(mixer), 10)
+    assert plane.play_pending(mixer) == 0
+    heard = tap.read()
+    assert int((heard == 1000).sum()) == 4800
+    assert tap.overruns == 0
+    tap.close()
+    assert tap.overruns == 0
+    plane.play(other, np.full(480000, 1000, np.int16))
+    waiting = asyncio.create_task(plane.played(other))
+    await asyncio.sleep(0)
+    plane.remove_mixer(other)
+    await asyncio.wait_for(waiting, 10)

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import select
 import socket
 import subprocess
 import wave
@@ -271,6 +272,101 @@ def test_taps_hear_a_leg_or_all_of_a_mixer(stage: Stage) -> None:
     stage.plane.tap_close(everything)
     with pytest.raises(ValueError, match="tap"):
         stage.plane.tap_read(everything)
+
+
+def test_a_tap_hears_what_one_leg_is_sent(stage: Stage) -> None:
+    """To the sample: the others, what is played to it alone, and not itself."""
+    mixer, legs, _ = three(stage)
+    said = [stage.plane.tap(leg) for leg in legs]
+    sent = [stage.plane.tap(leg, direction="out") for leg in legs]
+    announcement = tone(660, 20, amplitude=3000)
+    for n in range(60):
+        for leg, frequency in zip(legs, (300, 440, 550), strict=True):
+            stage.peers[leg].say(tone(frequency, 1, n), stage.address)
+        if n == 30:
+            stage.plane.play(legs[0], announcement)
+        stage.tick()
+    voices = [stage.plane.tap_read(tap).astype(int) for tap in said]
+    assert all(len(voice) == 60 * FRAME and np.abs(voice).max() > 4000 for voice in voices)
+    heard = [stage.plane.tap_read(tap) for tap in sent]
+    extra = np.zeros(60 * FRAME, int)
+    extra[30 * FRAME : 50 * FRAME] = announcement
+    assert np.array_equal(heard[0], np.clip(voices[1] + voices[2] + extra, -32768, 32767))
+    assert np.array_equal(heard[1], np.clip(voices[0] + voices[2], -32768, 32767))
+    assert np.array_equal(heard[2], np.clip(voices[0] + voices[1], -32768, 32767))
+    with pytest.raises(ValueError, match="direction"):
+        stage.plane.tap(mixer, direction="out")
+    with pytest.raises(ValueError, match="direction"):
+        stage.plane.tap(legs[0], direction="both")  # type: ignore[arg-type]
+
+
+def test_a_tap_on_a_leg_that_is_sent_nothing_hears_silence_in_time(stage: Stage) -> None:
+    _, legs, _ = three(stage)
+    tap = stage.plane.tap(legs[1], direction="out")
+    stage.run(10, {legs[0]: 300})
+    stage.plane.set_send(legs[1], False)
+    stage.run(10, {legs[0]: 300})
+    heard = stage.plane.tap_read(tap)
+    assert len(heard) == 20 * FRAME
+    assert heard[: 10 * FRAME].any()
+    assert not heard[10 * FRAME :].any()
+    stage.plane.remove_leg(legs[1])
+    stage.tick()
+    assert len(stage.plane.tap_read(tap)) == 0
+    stage.plane.tap_close(tap)
+
+
+def test_the_end_of_what_is_played_is_told_once(stage: Stage) -> None:
+    leg, _ = stage.peer()
+    alone = stage.plane.add_leg("nobodyyet", ssrc=7, csrc=8)
+    mixer = stage.plane.add_mixer()
+    for node in (leg, alone, mixer):
+        stage.plane.play(node, tone(440, 3)[:-100])
+    stage.tick(2)
+    assert stage.plane.play(mixer, tone(440, 2)) == 2 * FRAME
+    assert not stage.events
+    stage.tick()
+    assert sorted(stage.events) == [("played", leg), ("played", alone)]
+    stage.tick(20)
+    assert stage.events[2:] == [("played", mixer)]
+    stage.plane.play(leg, tone(440, 1))
+    stage.tick(20)
+    assert stage.events[3:] == [("played", leg)]
+
+
+def test_each_tap_counts_its_own_overruns(stage: Stage) -> None:
+    mixer = stage.plane.add_mixer()
+    idle, read = stage.plane.tap(mixer), stage.plane.tap(mixer)
+    stage.tick(300)
+    stage.plane.tap_read(read)
+    stage.tick(210)
+    assert stage.plane.tap_overruns(idle) == 10 * FRAME
+    assert stage.plane.tap_overruns(read) == 0
+    stage.plane.tap_close(idle)
+    with pytest.raises(ValueError, match="tap"):
+        stage.plane.tap_overruns(idle)
+
+
+def test_steady_sound_of_many_legs_needs_no_python(stage: Stage) -> None:
+    """Three seconds of ten legs, two of whom talk, with a recording: nothing is told, nothing is to be polled."""
+    mixer = stage.plane.add_mixer()
+    members = [stage.peer() for _ in range(10)]
+    for leg, _ in members:
+        stage.plane.join(leg, mixer)
+    tap = stage.plane.tap(mixer)
+    stage.run(30, {leg: 300 + 20 * leg for leg, _ in members})
+    stage.events.clear()
+    for n in range(150):
+        for leg, peer in members:
+            peer.say(tone(300 + 20 * leg, 1, 30 + n), stage.address)
+        stage.clock.ns += 20_000_000
+        stage.plane.tick()
+        assert select.select([stage.plane.fileno()], [], [], 0)[0] == []
+        for _, peer in members:
+            peer.receive()
+    assert stage.plane.poll() == []
+    assert len(stage.plane.tap_read(tap)) == 180 * FRAME
+    assert all(stage.plane.stats(leg)["received"] == 180 for leg, _ in members)
 
 
 def test_a_tap_that_nobody_reads_keeps_ten_seconds_and_counts_the_rest(stage: Stage) -> None:
