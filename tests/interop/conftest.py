@@ -8,10 +8,13 @@ from contextlib import AsyncExitStack
 import pytest
 
 from focus.client.connection import Account
+from focus.service.phone import Answering, Phone, Settings
+from focus.service.phone.call import Sound
+from focus.service.phone.sound import tone
 from focus.service.prosody import Prosody
 from focus.wire.jid import JID
 from tests.interop.callers import AiortcCaller, CallerFactory
-from tests.interop.running import PASSWORD, ClientFactory, RunningFocus, StanzaClient, serve, settings_for
+from tests.interop.running import PASSWORD, ClientFactory, PhoneFactory, RunningFocus, StanzaClient, serve, settings_for
 
 
 @pytest.fixture
@@ -50,5 +53,23 @@ async def caller(client: ClientFactory, monkeypatch: pytest.MonkeyPatch) -> Asyn
             made = AiortcCaller(await client(name), frequency)
             closing.push_async_callback(made.close)
             return made
+
+        yield make
+
+
+@pytest.fixture
+async def listening(focus: RunningFocus) -> AsyncIterator[PhoneFactory]:
+    """Makes phones that take calls, with accounts of their own."""
+    async with AsyncExitStack() as closing:
+
+        async def make(name: str, frequency: float, reject: str | None = None) -> Phone:
+            jid = JID(name, focus.prosody.domain, "phone")
+            await focus.prosody.add_user(str(jid.bare), PASSWORD)
+            account = Account(jid, PASSWORD, focus.prosody.c2s, insecure=True)
+            phone = Phone(Settings(account=account, sound=Sound(tone(frequency)), media=["127.0.0.1"]))
+            await phone.connect()
+            closing.push_async_callback(phone.close)
+            phone.listen(Answering(reject=reject))
+            return phone
 
         yield make

@@ -22,6 +22,7 @@ from focus.service.config import (
     Settings,
     XmppSettings,
 )
+from focus.service.phone import Phone
 from focus.service.prosody import Prosody
 from focus.service.ready import ServiceReady
 from focus.service.wiring import Service
@@ -194,3 +195,4 @@ class StanzaClient:
 
 
 ClientFactory = Callable[[str], Awaitable[StanzaClient]]
+PhoneFactory = Callable[..., Awaitable[Phone]]

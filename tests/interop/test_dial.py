@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from focus.client.connection import Account
-from focus.service.phone import Answering, Phone, Settings
-from focus.service.phone.call import Sound
-from focus.service.phone.sound import tone
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from tests.interop.callers import AiortcCaller, CallerFactory, assert_hears, until_gone
-from tests.interop.running import PASSWORD, ClientFactory, RunningFocus, eventually
+from tests.interop.running import ClientFactory, PhoneFactory, RunningFocus, eventually
 from tests.media.peers import level
 from tests.service.phones import listened
 
 pytestmark = pytest.mark.interop
 
 RAYO = "urn:xmpp:rayo:1"
-
-PhoneFactory = Callable[..., Awaitable[Phone]]
-
-
-@pytest.fixture
-async def listening(focus: RunningFocus) -> AsyncIterator[PhoneFactory]:
-    """Makes phones that take calls, with accounts of their own."""
-    async with AsyncExitStack() as closing:
-
-        async def make(name: str, frequency: float, reject: str | None = None) -> Phone:
-            jid = JID(name, focus.prosody.domain, "phone")
-            await focus.prosody.add_user(str(jid.bare), PASSWORD)
-            account = Account(jid, PASSWORD, focus.prosody.c2s, insecure=True)
-            phone = Phone(Settings(account=account, sound=Sound(tone(frequency)), media=["127.0.0.1"]))
-            await phone.connect()
-            closing.push_async_callback(phone.close)
-            phone.listen(Answering(reject=reject))
-            return phone
-
-        yield make
 
 
 def dial(to: str, room: JID) -> str:
@@ -59,7 +34,7 @@ async def test_a_program_calls_somebody_into_a_room(
     focus: RunningFocus,
     client: ClientFactory,
     caller: CallerFactory,
-    listening: Callable[..., Awaitable[Phone]],
+    listening: PhoneFactory,
     device: str,
 ) -> None:
     controller = await client("controller")
