@@ -155,7 +155,7 @@ cdef void demux_drain(Core* core, int64_t now) noexcept nogil:
             for i in range(count):
                 key.local = local
                 key.address = received[i].address
-                first = received[i].data[0]
+                first = received[i].data[0] if received[i].length > 0 else 0
                 if received[i].length < 1:
                     core.dropped_malformed += 1
                 elif first < 4:

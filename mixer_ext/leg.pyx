@@ -126,6 +126,9 @@ cdef void leg_free(Leg* leg) noexcept nogil:
 
 
 cdef bint _affords(Leg* leg, int64_t now) noexcept nogil:
+    """Whether the peer may have one more packet taken. Asked when that is known to be the peer's: else who sends in its
+    name could silence it.
+    """
     leg.budget = min(<double>BURST, leg.budget + (now - leg.budget_at) * 1e-9 * PACKETS_A_SECOND)
     leg.budget_at = now
     if leg.budget < 1:
@@ -222,8 +225,6 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
     cdef uint8_t level
     cdef int samples, unit, rate
     cdef int size = length
-    if not _affords(leg, now):
-        return
     if rtp_read(data, length, &rtp, not leg.plain) != RTP_OK:
         leg.dropped_malformed += 1
         return
@@ -237,6 +238,8 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
         if rtp_read(data, length, &rtp, False) != RTP_OK:
             leg.dropped_malformed += 1
             return
+    if not _affords(leg, now):
+        return
     rate = _event_rate(leg, rtp.payload_type)
     if rate:
         _receive_event(leg, data, &rtp, rate, size, now)
@@ -271,14 +274,12 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uin
     cdef Report report
     cdef int32_t round_trip
     cdef uint32_t ssrc
-    if not _affords(leg, now):
-        return
     if length < 8 or data[0] >> 6 != 2:
         leg.dropped_malformed += 1
         return
     ssrc = (<uint32_t>data[4] << 24) | (<uint32_t>data[5] << 16) | (<uint32_t>data[6] << 8) | data[7]
     length = _opened(leg, data, length, ssrc, True)
-    if length == 0:
+    if length == 0 or not _affords(leg, now):
         return
     if not rtcp_read(data, length, leg.own_ssrc, leg.ssrc, &report):
         leg.dropped_malformed += 1
