@@ -40,7 +40,12 @@ class LegDriver:
         self._remote, self._senders = settled.remote, settled.senders
         if settled.source is not None:
             leg.prefer_source_id(settled.source)
-        leg.set_codec(settled.payload, level_extension=settled.level_extension)
+        leg.set_codec(
+            settled.payload,
+            level_extension=settled.level_extension,
+            mixed_extension=settled.mixed_extension,
+            telephone_events=settled.telephone_events,
+        )
         self._update_sending()
         await self._advance()
 

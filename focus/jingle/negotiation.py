@@ -1,5 +1,5 @@
 """What two sides agree on: an offer becomes an answer, and both become what the media leg needs
-(XEP-0167 section 5, XEP-0176 section 5, XEP-0320, XEP-0338, XEP-0294, XEP-0339).
+(XEP-0167 sections 5 and 12.1, XEP-0176 section 5, XEP-0320, XEP-0338, XEP-0294, XEP-0339).
 
 Audio only, one RTP session, DTLS-SRTP always, RTP and RTCP on one port.
 """
@@ -17,6 +17,8 @@ from focus.wire.ice import Candidate, Transport
 from focus.wire.jingle import Content, Group, GroupContent, Jingle, Reason
 from focus.wire.rtp import (
     AUDIO_LEVEL,
+    MIXED_LEVELS,
+    TELEPHONE_EVENT,
     CryptoRequired,
     Description,
     HeaderExtension,
@@ -37,6 +39,9 @@ MAX_EXTENSION_ID = 14
 
 #: The first payload number that means nothing until it is given a meaning (RFC 3551 section 3).
 FIRST_DYNAMIC = 96
+
+#: The clock rates of telephone events, and under which number we offer each.
+EVENT_NUMBERS = {48000: 110, 8000: 101}
 
 #: What we call our one content when we offer.
 CONTENT_NAME = "audio"
@@ -145,7 +150,8 @@ class Choice:
     content: Content
     payload: PayloadType
     codec: Codec
-    level: HeaderExtension | None
+    telephone_events: tuple[PayloadType, ...]
+    extensions: tuple[HeaderExtension, ...]
     transport: Transport
     dtls_role: DtlsRole
     rtcp_mux: bool
@@ -156,15 +162,18 @@ class Choice:
 class Settled:
     """What both sides agreed on.
 
-    `payload` is the peer's: the number that both use, and the parameters that the peer wants to be sent. `remote` is
-    the peer's transport with the fingerprints that may be believed; `contents` names the contents it speaks for.
-    `dtls_role` is ours; `source` the SSRC that the peer announced.
+    `payload` is the peer's: the number that both use, and the parameters that the peer wants to be sent.
+    `telephone_events` go beside it, one of a clock rate at most; `level_extension` and `mixed_extension` are the
+    numbers of RFC 6464 and RFC 6465. `remote` is the peer's transport with the fingerprints that may be believed;
+    `contents` names the contents it speaks for. `dtls_role` is ours; `source` the SSRC that the peer announced.
     """
 
     name: str
     creator: Literal["initiator", "responder"]
     payload: PayloadType
+    telephone_events: tuple[PayloadType, ...]
     level_extension: int | None
+    mixed_extension: int | None
     remote: Transport
     contents: frozenset[str]
     dtls_role: DtlsRole
@@ -214,7 +223,8 @@ def consider(offer: Jingle, codecs: Sequence[Codec], foreign: frozenset[str] = f
         content=content,
         payload=payload,
         codec=codec,
-        level=_level(description.header_extensions),
+        telephone_events=_telephone_events(description, payload, codec),
+        extensions=_extensions(description, "responder"),
         transport=transport,
         dtls_role=_answer_role(transport),
         rtcp_mux=description.rtcp_mux is not None,
@@ -239,9 +249,12 @@ def answer(offer: Jingle, local: Local, foreign: frozenset[str] = frozenset()) -
         senders=offered.senders,
         description=Description(
             media="audio",
-            payload_types=(choice.codec.payload_type(choice.payload.id),),
+            payload_types=(
+                choice.codec.payload_type(choice.payload.id),
+                *(_telephone_event(each.id, each.clockrate) for each in choice.telephone_events),
+            ),
             rtcp_mux=Flag() if choice.rtcp_mux else None,
-            header_extensions=(choice.level,) if choice.level else (),
+            header_extensions=choice.extensions,
             sources=(local.source,),
         ),
         transport=ours,
@@ -261,7 +274,9 @@ def answer(offer: Jingle, local: Local, foreign: frozenset[str] = frozenset()) -
         name=offered.name,
         creator=offered.creator,
         payload=choice.payload,
-        level_extension=choice.level.id if choice.level else None,
+        telephone_events=choice.telephone_events,
+        level_extension=_number(choice.extensions, AUDIO_LEVEL),
+        mixed_extension=_number(choice.extensions, MIXED_LEVELS),
         remote=choice.transport,
         contents=frozenset({offered.name, *(content.name for content in choice.bundle)}),
         dtls_role=choice.dtls_role,
@@ -275,9 +290,19 @@ def offer(local: Local, senders: Senders = "both") -> tuple[Content, ...]:
     """The contents of a session-initiate of ours: one, audio, for the peer to choose the DTLS role."""
     description = Description(
         media="audio",
-        payload_types=tuple(codec.payload_type(codec.offered_id) for codec in local.codecs),
+        payload_types=(
+            *(codec.payload_type(codec.offered_id) for codec in local.codecs),
+            *(
+                _telephone_event(number, rate)
+                for rate, number in EVENT_NUMBERS.items()
+                if rate in {codec.clockrate for codec in local.codecs}
+            ),
+        ),
         rtcp_mux=Flag(),
-        header_extensions=(HeaderExtension(id=1, uri=AUDIO_LEVEL),),
+        header_extensions=(
+            HeaderExtension(id=1, uri=AUDIO_LEVEL),
+            HeaderExtension(id=2, uri=MIXED_LEVELS, senders="initiator"),
+        ),
         sources=(local.source,),
     )
     return (
@@ -308,15 +333,18 @@ def settle(offered: Sequence[Content], accept: Jingle, codecs: Sequence[Codec]) 
         raise NegotiationError("incompatible-parameters", "none of the offered payload types was accepted")
     transport = _believable(accepted.transport)
     assert accepted.description is not None
-    level = _level(accepted.description.header_extensions)
-    if level is not None and level not in question.header_extensions:
-        known = {(extension.id, extension.uri) for extension in question.header_extensions}
-        level = level if (level.id, level.uri) in known else None
+    known = {(extension.id, extension.uri) for extension in question.header_extensions}
+    extensions = [each for each in _extensions(accepted.description, "initiator") if (each.id, each.uri) in known]
+    events = {(payload.id, payload.clockrate) for payload in question.payload_types if _is_telephone_event(payload)}
     return Settled(
         name=accepted.name,
         creator="initiator",
         payload=chosen[0],
-        level_extension=level.id if level else None,
+        telephone_events=tuple(
+            each for each in _telephone_events(accepted.description, *chosen) if (each.id, each.clockrate) in events
+        ),
+        level_extension=_number(extensions, AUDIO_LEVEL),
+        mixed_extension=_number(extensions, MIXED_LEVELS),
         remote=transport,
         contents=frozenset({accepted.name}),
         dtls_role=_offerer_role(transport),
@@ -350,9 +378,43 @@ def _codec(content: Content, codecs: Iterable[Codec]) -> tuple[PayloadType, Code
     return None
 
 
-def _level(extensions: Iterable[HeaderExtension]) -> HeaderExtension | None:
-    """RFC 6464 under a number that fits the one-byte header."""
-    return next((each for each in extensions if each.uri == AUDIO_LEVEL and each.id <= MAX_EXTENSION_ID), None)
+def _is_telephone_event(payload: PayloadType) -> bool:
+    return (payload.name or "").lower() == TELEPHONE_EVENT and payload.channels in (1, None)
+
+
+def _telephone_event(number: int, clockrate: int | None) -> PayloadType:
+    """The keys of a telephone as we write them (RFC 4733 section 7.1.1)."""
+    parameters = (Parameter(name="events", value="0-15"),)
+    return PayloadType(id=number, name=TELEPHONE_EVENT, clockrate=clockrate, parameters=parameters)
+
+
+def _telephone_events(description: Description, payload: PayloadType, codec: Codec) -> tuple[PayloadType, ...]:
+    """The telephone events that go with `payload`, first those of its own clock (RFC 4733 section 2.1).
+
+    COMPAT (older libwebrtc): among sound of 48 kHz they may be of 8 kHz alone.
+    """
+    found: list[PayloadType] = []
+    for rate in dict.fromkeys((codec.clockrate, 8000)):
+        for each in description.payload_types:
+            taken = {payload.id, *(other.id for other in found)}
+            if _is_telephone_event(each) and (each.clockrate or 8000) == rate and each.id not in taken:
+                found.append(each.model_copy(update={"clockrate": rate}))
+                break
+    return tuple(found)
+
+
+def _extensions(description: Description, we: Literal["initiator", "responder"]) -> tuple[HeaderExtension, ...]:
+    """Those that we use, under numbers that fit the one-byte header: RFC 6464 whoever sends it, RFC 6465 if we may."""
+    usable: dict[str, HeaderExtension] = {}
+    for each in description.header_extensions:
+        known = each.uri == AUDIO_LEVEL or (each.uri == MIXED_LEVELS and each.senders in (None, "both", we))
+        if known and each.id <= MAX_EXTENSION_ID and each.id not in (other.id for other in usable.values()):
+            usable.setdefault(each.uri, each)
+    return tuple(usable.values())
+
+
+def _number(extensions: Iterable[HeaderExtension], uri: str) -> int | None:
+    return next((each.id for each in extensions if each.uri == uri), None)
 
 
 def _bundle(offer: Jingle, content: Content) -> tuple[Content, ...]:

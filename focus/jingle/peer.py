@@ -298,6 +298,12 @@ class PeerSession(Serial):
 
         self._do(tell)
 
+    def leg_pressed(self, key: str, duration: float) -> None:
+        async def tell() -> None:
+            self._observer.peer_pressed(key, duration)
+
+        self._do(tell)
+
     # Effects, in the session's task
 
     async def _initiate(self) -> None:

@@ -34,6 +34,8 @@ class LegObserver(Protocol):
 
     def leg_speaking(self, speaking: bool) -> None: ...
 
+    def leg_pressed(self, key: str, duration: float) -> None: ...
+
 
 class Leg(Protocol):
     """What a session needs of a media leg; `focus.media.leg.Leg` is one."""
@@ -56,7 +58,14 @@ class Leg(Protocol):
 
     async def add_remote_candidates(self, candidates: Sequence[Candidate]) -> None: ...
 
-    def set_codec(self, payload: PayloadType, *, level_extension: int | None) -> None: ...
+    def set_codec(
+        self,
+        payload: PayloadType,
+        *,
+        level_extension: int | None,
+        mixed_extension: int | None,
+        telephone_events: Sequence[PayloadType],
+    ) -> None: ...
 
     def set_send(self, enabled: bool) -> None: ...
 
@@ -86,6 +95,9 @@ class PeerObserver(Protocol):
     def peer_focus(self, isfocus: bool) -> None: ...
 
     def peer_speaking(self, speaking: bool) -> None: ...
+
+    def peer_pressed(self, key: str, duration: float) -> None:
+        """A key of a telephone (0 to 9, *, #, A to D, "!" for a flash of the hook), for so many seconds."""
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         """Exactly once, after everything was sent and the leg is closed."""

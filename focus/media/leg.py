@@ -50,6 +50,11 @@ class LegObserver(Protocol):
     def leg_speaking(self, speaking: bool) -> None:
         """The peer started or stopped speaking."""
 
+    def leg_pressed(self, key: str, duration: float) -> None:
+        """The peer has pressed a key of its telephone (RFC 4733) for so many seconds: 0 to 9, *, #, A to D, or "!", a
+        flash of the hook. Once, when it is over.
+        """
+
 
 class SourceIds:
     """The SSRCs and CSRCs in use: no two sources in one plane may be mistaken for each other (RFC 3550 section 8)."""
@@ -213,10 +218,18 @@ class Leg:
 
     # --- media ---
 
-    def set_codec(self, payload: rtp.PayloadType, *, level_extension: int | None) -> None:
+    def set_codec(
+        self,
+        payload: rtp.PayloadType,
+        *,
+        level_extension: int | None,
+        mixed_extension: int | None = None,
+        telephone_events: Sequence[rtp.PayloadType] = (),
+    ) -> None:
         """Send and receive `payload`, as the peer describes what it wants to get (RFC 7587 section 6.1).
 
-        `level_extension`: the number negotiated for RFC 6464, if any. Raises ValueError for an unknown codec.
+        `level_extension`, `mixed_extension`: the numbers negotiated for RFC 6464 and RFC 6465, if any;
+        `telephone_events`: what RFC 4733 goes by, at 8000 or 48000 Hz. Raises ValueError for an unknown codec.
         """
         wish = payload.parameter("maxaveragebitrate")
         bitrate = min(int(wish), BITRATE) if wish is not None and wish.isdecimal() else BITRATE
@@ -228,6 +241,8 @@ class Leg:
             fec=payload.parameter("useinbandfec") == "1",
             dtx=payload.parameter("usedtx") == "1",
             level_extension=level_extension or 0,
+            mixed_extension=mixed_extension or 0,
+            telephone_events={each.id: each.clockrate or 8000 for each in telephone_events},
         )
 
     def set_mute(self, muted: bool) -> None:
@@ -264,6 +279,9 @@ class Leg:
 
     def speaking_changed(self, speaking: bool) -> None:
         self._tell(self._observer.leg_speaking, speaking)
+
+    def key_pressed(self, key: str, duration: float) -> None:
+        self._tell(self._observer.leg_pressed, key, duration)
 
     # --- life ---
 

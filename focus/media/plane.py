@@ -180,6 +180,8 @@ class MediaPlane:
                 leg.dtls_received(data)
             case ("speaking", _, speaking):
                 leg.speaking_changed(speaking)
+            case ("dtmf", _, key, milliseconds):
+                leg.key_pressed(key, milliseconds / 1000)
 
 
 # --- addresses ---

@@ -283,6 +283,9 @@ class Call(Joinable):
             if isinstance(party, Mixer):
                 party.hear(self)
 
+    def peer_pressed(self, key: str, duration: float) -> None:
+        """Keys concern nobody who has not asked for input."""
+
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         if self.stage is Stage.ENDED:
             return

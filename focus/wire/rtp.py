@@ -18,6 +18,10 @@ SSMA = "urn:xmpp:jingle:apps:rtp:ssma:0"
 
 #: RFC 6464, client to mixer.
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+#: RFC 6465, mixer to client.
+MIXED_LEVELS = "urn:ietf:params:rtp-hdrext:csrc-audio-level"
+#: RFC 4733 section 7.1.1, the keys of a telephone among others.
+TELEPHONE_EVENT = "telephone-event"
 
 Senders = Literal["both", "initiator", "responder", "none"]
 Ssrc = Annotated[int, Field(ge=0, le=2**32 - 1)]

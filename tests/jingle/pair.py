@@ -80,6 +80,9 @@ class Owner(Diary):
     def peer_speaking(self, speaking: bool) -> None:
         self.write(("speaking", speaking))
 
+    def peer_pressed(self, key: str, duration: float) -> None:
+        self.write(("pressed", key, duration))
+
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         self.reason = reason
         self.write(("ended", reason.condition, by_peer))
@@ -127,6 +130,8 @@ class FakeLeg:
     candidates: list[Candidate] = field(default_factory=list)
     codec: PayloadType | None = None
     level_extension: int | None = None
+    mixed_extension: int | None = None
+    telephone_events: Sequence[PayloadType] = ()
     sending: bool = True
     connected: bool = False
     closed: bool = False
@@ -182,8 +187,16 @@ class FakeLeg:
             else:
                 leg.observer.leg_failed("the two sides contradict each other")
 
-    def set_codec(self, payload: PayloadType, *, level_extension: int | None) -> None:
-        self.codec, self.level_extension = payload, level_extension
+    def set_codec(
+        self,
+        payload: PayloadType,
+        *,
+        level_extension: int | None,
+        mixed_extension: int | None,
+        telephone_events: Sequence[PayloadType],
+    ) -> None:
+        self.codec, self.level_extension, self.mixed_extension = payload, level_extension, mixed_extension
+        self.telephone_events = telephone_events
 
     def set_send(self, enabled: bool) -> None:
         self.sending = enabled

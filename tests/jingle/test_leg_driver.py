@@ -23,6 +23,8 @@ class Nobody:
 
     def leg_speaking(self, speaking: bool) -> None: ...
 
+    def leg_pressed(self, key: str, duration: float) -> None: ...
+
 
 @pytest.fixture
 def leg(air: Air) -> FakeLeg:

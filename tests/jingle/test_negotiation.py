@@ -1,5 +1,7 @@
 """Offers and answers, in the shapes that clients write them."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -21,7 +23,7 @@ from focus.jingle.session import Party
 from focus.wire.dtls import Fingerprint
 from focus.wire.ice import Transport
 from focus.wire.jingle import Action, Content, Group, GroupContent, Jingle, foreign_parts
-from focus.wire.rtp import AUDIO_LEVEL, Description, HeaderExtension, PayloadType, Source
+from focus.wire.rtp import AUDIO_LEVEL, MIXED_LEVELS, Description, HeaderExtension, PayloadType, Source
 
 from .pair import candidate
 
@@ -54,6 +56,9 @@ OPUS = PayloadType.model_validate(
 PCMU = PayloadType(id=0, name="PCMU", clockrate=8000)
 PCMA = PayloadType(id=8, name="PCMA", clockrate=8000)
 G722 = PayloadType(id=9, name="G722", clockrate=8000)
+EVENT_48, EVENT_8 = (
+    PayloadType(id=number, name="telephone-event", clockrate=rate) for number, rate in ((113, 48000), (126, 8000))
+)
 VP8 = PayloadType.model_validate(
     {"id": 98, "name": "VP8", "clockrate": 90000, "feedback": ({"type": "nack"}, {"type": "ccm", "subtype": "fir"})}
 )
@@ -106,7 +111,7 @@ def refusal(offer: Jingle, foreign: frozenset[str] = frozenset()) -> str:
 
 def test_the_answer_has_one_codec_under_the_number_it_was_offered_with() -> None:
     result = answer(initiate(audio()), LOCAL)
-    (payload,) = described(result.contents[0]).payload_types
+    (payload,) = described(result.contents[0]).payload_types  # no telephone events: none were offered
     assert (payload.id, payload.name, payload.clockrate, payload.channels) == (109, "opus", 48000, 2)
     parameters = {each.name: each.value for each in payload.parameters}
     assert parameters == {
@@ -152,6 +157,97 @@ def test_an_accept_with_g711_alone_settles_it() -> None:
 
 def test_the_bitrate_asked_for_can_be_set() -> None:
     assert opus(bitrate=64000).payload_type(111).parameter("maxaveragebitrate") == "64000"
+
+
+# --- telephone events ---
+
+
+def event_types(payloads: Iterable[PayloadType]) -> list[tuple[int, int | None]]:
+    return [(each.id, each.clockrate) for each in payloads if each.name == "telephone-event"]
+
+
+@pytest.mark.parametrize(
+    ("payloads", "wanted"),
+    [
+        ((EVENT_8, OPUS, EVENT_48), [(113, 48000), (126, 8000)]),
+        ((OPUS, EVENT_48), [(113, 48000)]),
+        ((OPUS, EVENT_8), [(126, 8000)]),
+        ((OPUS,), []),
+        ((PCMU, EVENT_48, EVENT_8), [(126, 8000)]),
+        ((PCMA, EVENT_48), []),
+        (
+            (PCMU, EVENT_8.model_copy(update={"name": "Telephone-Event", "clockrate": None, "channels": 1})),
+            [(126, 8000)],
+        ),
+        ((PCMU, EVENT_8.model_copy(update={"clockrate": 16000})), []),
+        ((PCMU, EVENT_8.model_copy(update={"channels": 2})), []),
+        ((OPUS, EVENT_8, EVENT_8.model_copy(update={"id": 5})), [(126, 8000)]),
+        ((OPUS, EVENT_48.model_copy(update={"id": OPUS.id}), EVENT_8), [(126, 8000)]),
+        ((OPUS, EVENT_48, EVENT_8.model_copy(update={"id": EVENT_48.id})), [(113, 48000)]),
+    ],
+)
+def test_telephone_events_go_beside_the_codec_at_its_clock_and_beside_opus_at_8_khz_too(
+    payloads: tuple[PayloadType, ...], wanted: list[tuple[int, int]]
+) -> None:
+    result = answer(initiate(audio(payload_types=payloads)), LOCAL)
+    first, *others = described(result.contents[0]).payload_types
+    assert first.name != "telephone-event"
+    assert event_types(others) == wanted
+    assert [(each.id, each.clockrate) for each in result.settled.telephone_events] == wanted
+    assert {each.parameter("events") for each in others} <= {"0-15"}
+
+
+def test_telephone_events_and_levels_are_answered_in_the_shape_that_clients_write() -> None:
+    rtp, hdrext = "urn:xmpp:jingle:apps:rtp:1", "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0"
+    offered = f"""<description xmlns='{rtp}' media='audio'>
+        <payload-type id='111' name='opus' clockrate='48000' channels='2'>
+            <parameter name='minptime' value='10'/><parameter name='useinbandfec' value='1'/>
+            <rtcp-fb xmlns='urn:xmpp:jingle:apps:rtp:rtcp-fb:0' type='transport-cc'/>
+        </payload-type>
+        <payload-type id='8' name='PCMA' clockrate='8000'/>
+        <payload-type id='13' name='CN' clockrate='8000'/>
+        <payload-type id='110' name='telephone-event' clockrate='48000'/>
+        <payload-type id='126' name='telephone-event' clockrate='8000'>
+            <parameter name='events' value='0-16'/>
+        </payload-type>
+        <rtcp-mux/>
+        <rtp-hdrext xmlns='{hdrext}' id='1' uri='{AUDIO_LEVEL}'/>
+        <rtp-hdrext xmlns='{hdrext}' id='2' uri='{MIXED_LEVELS}' senders='responder'/>
+        <rtp-hdrext xmlns='{hdrext}' id='4' uri='urn:ietf:params:rtp-hdrext:sdes:mid'/>
+    </description>"""
+    content = audio().model_copy(update={"description": Description.parse(ET.fromstring(offered))})
+    written = described(answer(initiate(content), LOCAL).contents[0]).to_element()
+    events = [each for each in written.iter(f"{{{rtp}}}payload-type") if each.get("name") == "telephone-event"]
+    assert [ET.tostring(each).decode() for each in events] == [
+        ET.tostring(
+            ET.fromstring(
+                f"<payload-type xmlns='{rtp}' id='{number}' name='telephone-event' clockrate='{rate}'>"
+                "<parameter name='events' value='0-15'/></payload-type>"
+            )
+        ).decode()
+        for number, rate in ((110, 48000), (126, 8000))
+    ]
+    assert [dict(each.attrib) for each in written.iter(f"{{{hdrext}}}rtp-hdrext")] == [
+        {"id": "1", "uri": AUDIO_LEVEL},
+        {"id": "2", "uri": MIXED_LEVELS, "senders": "responder"},
+    ]
+
+
+def test_telephone_events_alone_are_no_codec() -> None:
+    assert refusal(initiate(audio(payload_types=(EVENT_48, EVENT_8)))) == "failed-application"
+
+
+def test_telephone_events_are_offered_at_the_clocks_of_our_codecs() -> None:
+    assert event_types(described(offer(LOCAL)[0]).payload_types) == [(110, 48000), (101, 8000)]
+    assert event_types(described(offer(replace(LOCAL, codecs=(opus(),)))[0]).payload_types) == [(110, 48000)]
+
+
+def test_telephone_events_of_an_accept_are_those_that_were_offered() -> None:
+    ours = EVENT_48.model_copy(update={"id": 110})
+    opus_type = OPUS.model_copy(update={"id": 111})
+    content = their_accept(payload_types=(opus_type, EVENT_8, ours))
+    settled = settle(offer(LOCAL), accept(content), LOCAL.codecs)
+    assert event_types(settled.telephone_events) == [(110, 48000)]
 
 
 # --- contents ---
@@ -344,6 +440,41 @@ def test_extensions_that_were_not_offered_are_not_answered() -> None:
     assert result.settled.level_extension is None
 
 
+MIXED = HeaderExtension(id=5, uri=MIXED_LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("senders", "number", "answered"),
+    [(None, 5, True), ("both", 5, True), ("responder", 5, True), ("initiator", 5, False), (None, 15, False)],
+)
+def test_levels_of_those_in_the_mix_are_answered_where_we_may_send_them(
+    senders: str | None, number: int, answered: bool
+) -> None:
+    mixed = MIXED.model_copy(update={"senders": senders, "id": number})
+    level = HeaderExtension(id=1, uri=AUDIO_LEVEL)
+    result = answer(initiate(audio(header_extensions=(mixed, level))), LOCAL)
+    assert described(result.contents[0]).header_extensions == ((mixed, level) if answered else (level,))
+    assert (result.settled.level_extension, result.settled.mixed_extension) == (1, number if answered else None)
+
+
+def test_a_number_is_for_one_extension() -> None:
+    level = HeaderExtension(id=5, uri=AUDIO_LEVEL)
+    result = answer(initiate(audio(header_extensions=(MIXED, level))), LOCAL)
+    assert (result.settled.level_extension, result.settled.mixed_extension) == (None, 5)
+    again = (level, HeaderExtension(id=6, uri=AUDIO_LEVEL))
+    assert described(answer(initiate(audio(header_extensions=again)), LOCAL).contents[0]).header_extensions == (level,)
+
+
+def test_an_accept_may_take_the_levels_of_those_in_the_mix() -> None:
+    for senders in ("initiator", None):
+        taken = HeaderExtension(id=2, uri=MIXED_LEVELS, senders=senders)
+        settled = settle(offer(LOCAL), accept(their_accept(header_extensions=(taken,))), LOCAL.codecs)
+        assert (settled.level_extension, settled.mixed_extension) == (None, 2)
+    other = HeaderExtension(id=3, uri=MIXED_LEVELS)
+    content = their_accept(header_extensions=(other,))
+    assert settle(offer(LOCAL), accept(content), LOCAL.codecs).mixed_extension is None
+
+
 def test_our_source_is_announced() -> None:
     (source,) = described(answer(initiate(audio()), LOCAL).contents[0]).sources
     assert source.ssrc == 42
@@ -367,11 +498,15 @@ def test_we_offer_one_audio_content_and_leave_the_dtls_role_to_them() -> None:
     assert transported(content).candidates == LOCAL.transport.candidates
     payloads = described(content).payload_types
     assert [(each.id, each.name, each.clockrate) for each in payloads] == [
-        (111, "opus", 48000), (0, "PCMU", 8000), (8, "PCMA", 8000)
+        (111, "opus", 48000), (0, "PCMU", 8000), (8, "PCMA", 8000),
+        (110, "telephone-event", 48000), (101, "telephone-event", 8000),
     ]  # fmt: skip
     assert payloads[0].channels == 2
     assert described(content).rtcp_mux is not None
-    assert described(content).header_extensions == (HeaderExtension(id=1, uri=AUDIO_LEVEL),)
+    assert described(content).header_extensions == (
+        HeaderExtension(id=1, uri=AUDIO_LEVEL),
+        HeaderExtension(id=2, uri=MIXED_LEVELS, senders="initiator"),
+    )
 
 
 def their_accept(**changes: object) -> Content:

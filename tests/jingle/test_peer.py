@@ -104,6 +104,9 @@ async def test_what_is_negotiated_reaches_both_legs(alice: End, bob: End) -> Non
     assert near.codec.id == far.codec.id == 111
     assert near.codec.channels == far.codec.channels == 2
     assert near.level_extension == far.level_extension == 1
+    assert near.mixed_extension is far.mixed_extension is None  # between two who mix there is nobody to read them
+    for leg in (near, far):
+        assert [(each.id, each.clockrate) for each in leg.telephone_events] == [(110, 48000), (101, 8000)]
     assert near.source_id == far.ssrc
     assert far.source_id == near.ssrc
     assert session.settled is not None
@@ -125,6 +128,15 @@ async def test_speaking_is_passed_on_until_the_end(alice: End, bob: End) -> None
     leg_of(session).observer.leg_speaking(False)
     await owner.until_ended()
     assert ("speaking", False) not in owner.entries
+
+
+async def test_keys_are_passed_on_in_order(alice: End, bob: End) -> None:
+    session, owner, _ = await connected_call(alice, bob)
+    for key in "1#!":
+        leg_of(session).observer.leg_pressed(key, 0.1)
+    await owner.until(("pressed", "!", 0.1))
+    pressed = [entry[1] for entry in owner.entries if isinstance(entry, tuple) and entry[0] == "pressed"]
+    assert pressed == ["1", "#", "!"]
 
 
 async def test_infos_are_told_and_hold_stops_the_sending(alice: End, bob: End) -> None:

@@ -208,7 +208,7 @@ class AnyOrder(RuleBasedStateMachine):
 
         self.run(act)
 
-    @rule(news=st.sampled_from(["connected", "failed", "closed", "speaking"]))
+    @rule(news=st.sampled_from(["connected", "failed", "closed", "speaking", "pressed"]))
     def leg(self, news: str) -> None:
         def tell(session: PeerSession) -> None:
             if session.leg is None:
@@ -220,6 +220,7 @@ class AnyOrder(RuleBasedStateMachine):
                 "failed": lambda: observer.leg_failed("why"),
                 "closed": observer.leg_closed,
                 "speaking": lambda: observer.leg_speaking(True),
+                "pressed": lambda: observer.leg_pressed("1", 0.1),
             }
             tellings[news]()
 

@@ -146,7 +146,12 @@ class Call:
         settled, leg = self.session.settled, self._leg
         codec = settled.payload.name if settled is not None else None
         if settled is not None and leg is not None and not self._dtx:
-            leg.set_codec(without_dtx(settled.payload), level_extension=settled.level_extension)
+            leg.set_codec(
+                without_dtx(settled.payload),
+                level_extension=settled.level_extension,
+                mixed_extension=settled.mixed_extension,
+                telephone_events=settled.telephone_events,
+            )
         self._events.add(
             "accepted", peer=str(self.session.peer), codec=codec, ssrc=leg and leg.ssrc, source=leg and leg.source_id
         )
@@ -177,6 +182,9 @@ class Call:
 
     def peer_speaking(self, speaking: bool) -> None:
         self._events.add("speaking", speaking=speaking)
+
+    def peer_pressed(self, key: str, duration: float) -> None:
+        self._events.add("dtmf", key=key, seconds=duration)
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         for task in tuple(self._tasks):
@@ -233,5 +241,7 @@ class Refused:
     def peer_focus(self, isfocus: bool) -> None: ...
 
     def peer_speaking(self, speaking: bool) -> None: ...
+
+    def peer_pressed(self, key: str, duration: float) -> None: ...
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None: ...
