@@ -1,6 +1,7 @@
 # The join graph and its mix.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
 
+from mixer_ext.link cimport Link
 from mixer_ext.ring cimport SampleRing
 
 cdef enum:
@@ -37,6 +38,7 @@ cdef struct Node:
     bint waits          # in this tick it is sent what it hears after those who talk
     int16_t* frame      # what it says in this tick
     # a mixer
+    Link* link          # it is an end of a link, NULL: it is not
     int mixers          # the first of its edges are with mixers
     Node* parent
     bint from_parent    # parent to this mixer

@@ -9,6 +9,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from mixer_ext.codec cimport FRAME
+from mixer_ext.link cimport link_give, link_take
 from mixer_ext.mix cimport (
     mix_add,
     mix_add_total,
@@ -208,7 +209,7 @@ cdef inline void _add_to(Node* mixer, const int16_t* frame) noexcept nogil:
 
 
 cdef void _gather(Node* mixer) noexcept nogil:
-    """What a mixer has of its own: what is played into it and the legs that it hears. Where there is nothing, nothing is
+    """What a mixer has of its own: what is played into it, comes by its link, and the legs that it hears. Where there is nothing, nothing is
     done.
     """
     cdef int i, got
@@ -221,6 +222,11 @@ cdef void _gather(Node* mixer) noexcept nogil:
         if got:
             memset(samples + got, 0, (FRAME - got) * sizeof(int16_t))
             _add_to(mixer, samples)
+    if mixer.link != NULL and link_take(mixer.link):
+        if not mixer.sounds_up:
+            mix_clear(mixer.up)
+            mixer.sounds_up = True
+        mix_add_total(mixer.up, mixer.link.heard)
     for i in range(mixer.mixers, mixer.count):
         edge = &mixer.edges[i]
         if edge.hears and edge.peer.sounds:
@@ -274,7 +280,10 @@ cdef void graph_mix(Graph* graph) noexcept nogil:
                 node.parent.sounds_up = True
             mix_add_total(node.parent.up, node.up)
     for i in range(graph.mixers):
-        _total(graph.order[i])
+        node = graph.order[i]
+        _total(node)
+        if node.link != NULL:
+            link_give(node.link, node.total if node.sounds else NULL)
     for i in range(graph.count):
         node = graph.nodes[i]
         if not node.is_mixer and node.audible:

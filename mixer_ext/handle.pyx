@@ -7,27 +7,28 @@ cdef class Handle:
     """A leg or a mixer."""
 
 
-cdef list _tree(Handle mixer):
-    """All mixers that are joined to this one, directly or through others, itself included."""
+cdef set _tree(Handle mixer):
+    """All mixers that are joined to this one, directly or through others, in its plane and in others, itself included.
+    """
     cdef Handle handle, other
-    found = {mixer.id: mixer}
+    found = {mixer}
     pending = [mixer]
     while pending:
         handle = pending.pop()
         for other in handle.joined.values():
-            if other.leg == NULL and other.id not in found:
-                found[other.id] = other
+            if other.leg == NULL and other not in found:
+                found.add(other)
                 pending.append(other)
-    return list(found.values())
+    return found
 
 
-cdef set _legs(list mixers):
+cdef set _legs(set mixers):
     cdef Handle mixer, other
     legs = set()
     for mixer in mixers:
         for other in mixer.joined.values():
             if other.leg != NULL:
-                legs.add(other.id)
+                legs.add(other)
     return legs
 
 
@@ -43,7 +44,8 @@ cdef bint closes_loop(Handle a, Handle b):
         return b in left or not _legs(left).isdisjoint(_legs(_tree(b)))
     if a.leg == NULL:
         a, b = b, a
-    for mixer in _tree(b):
-        if mixer.id in a.joined:
+    tree = _tree(b)
+    for mixer in a.joined.values():
+        if mixer in tree:
             return True
     return False

@@ -47,8 +47,9 @@ from mixer_ext.core cimport (
 from mixer_ext.demux cimport demux_drain
 from mixer_ext.dtmf cimport EVENT_RATES, dtmf_digit, dtmf_rate
 from mixer_ext.graph cimport Node, Tap, node_free, node_new
-from mixer_ext.handle cimport Handle, closes_loop
+from mixer_ext.handle cimport LINKED, Handle, closes_loop
 from mixer_ext.leg cimport Leg, leg_free, leg_new, leg_statistics
+from mixer_ext.link cimport Pair
 from mixer_ext.net cimport (
     DATAGRAM,
     Address,
@@ -113,6 +114,9 @@ cdef class Plane:
     runs a thread that ticks every 20 ms; with one (an object with now_ns() -> int) there is no thread and tick() is
     called by hand.
 
+    first_id and step: the ids of nodes are first_id, first_id + step and so on; planes that are used together can so have
+    different ones.
+
     Nodes are ints, never used twice. ValueError for an unknown node, an unknown local address, or a value out of range.
     What is changed takes effect between two ticks, in the order of the calls. Sound is mono int16 at 48 kHz, 960
     samples a tick.
@@ -127,17 +131,21 @@ cdef class Plane:
     cdef dict nodes         # id: Handle
     cdef dict ufrags        # bytes: Handle
     cdef dict taps          # id: _Tap
+    cdef dict links         # id: Pair, of which a node is an end
     cdef int64_t next_id
+    cdef int64_t step
     cdef uint64_t overruns      # of closed taps
 
-    def __cinit__(self, bind, *, clock=None):
+    def __cinit__(self, bind, *, clock=None, int64_t first_id=1, int64_t step=1):
         cdef int i
         self.core.event_fd = self.core.wake_fd = -1
         self.nodes = {}
         self.ufrags = {}
         self.taps = {}
+        self.links = {}
         self.sockets = []
-        self.next_id = 1
+        self.next_id = first_id
+        self.step = step
         self.clock = clock
         if not bind:
             raise ValueError("a plane needs an address")
@@ -198,6 +206,7 @@ cdef class Plane:
         if leg != NULL:
             leg_free(leg)
         else:
+            self.links.pop(node.id, None)
             ring_free(node.play)
             node_free(node)
 
@@ -331,7 +340,7 @@ cdef class Plane:
         self.nodes[node.id] = handle
         if leg != NULL:
             self.ufrags[ufrag] = handle
-        self.next_id += 1
+        self.next_id += self.step
         self._commit(command)
         return handle.id
 
@@ -340,6 +349,9 @@ cdef class Plane:
         cdef Command* command = self._command(REMOVE_NODE)
         command.a = handle.node
         command.leg = handle.leg
+        other = handle.joined.pop(LINKED, None)
+        if other is not None:
+            other.joined.pop(LINKED, None)
         for other in handle.joined.values():
             other.joined.pop(handle.id, None)
         self.nodes.pop(handle.id, None)
@@ -352,8 +364,30 @@ cdef class Plane:
             raise MemoryError
         return self._add(self._command(ADD_NODE), node, NULL, None)
 
+    def link(self, Plane other not None):
+        """A mixer here and one in the other plane, each of which passes on to the other all that it has but for what
+        came from there. Sums cross exactly, a tick or so later; who is heard across it is not named. Their two ids; both
+        are to be removed.
+        """
+        if other is self:
+            raise ValueError("a plane cannot be linked with itself")
+        cdef Pair pair = Pair()
+        cdef Handle here = self._add_end(pair, 0)
+        cdef Handle there = other._add_end(pair, 1)
+        here.joined[LINKED] = there
+        there.joined[LINKED] = here
+        return here.id, there.id
+
+    cdef Handle _add_end(self, Pair pair, int end):
+        cdef Node* node = node_new(self.next_id, True)
+        if node == NULL:
+            raise MemoryError
+        node.link = &pair.ends[end]
+        self.links[node.id] = pair
+        return self.nodes[self._add(self._command(ADD_NODE), node, NULL, None)]
+
     def remove_mixer(self, int64_t mixer):
-        """Idempotent; what was joined to it no longer is."""
+        """Idempotent; what was joined to it no longer is. An end of a link is one."""
         cdef Handle handle = self.nodes.get(mixer)
         if handle is not None:
             if handle.leg != NULL:
@@ -609,7 +643,7 @@ cdef class Plane:
         tap.out = direction == "out"
         opened.tap = tap
         id = self.next_id
-        self.next_id += 1
+        self.next_id += self.step
         self.taps[id] = opened
         cdef Command* command = self._command(OPEN_TAP)
         command.a = handle.node
@@ -659,6 +693,7 @@ cdef class Plane:
         """Counters of the plane; overruns: samples that taps and events that poll() were too slow for."""
         cdef Handle handle
         cdef _Tap tap
+        ends = [handle for handle in self.nodes.values() if handle.node.link != NULL]
         legs = sum([handle.leg != NULL for handle in self.nodes.values()])
         return {
             "ticks": self.core.ticks,
@@ -669,7 +704,10 @@ cdef class Plane:
             "encodes": self.core.audiences.encodes,
             "late_max_us": self.core.late_max / 1000.0,
             "legs": legs,
-            "mixers": len(self.nodes) - legs,
+            "mixers": len(self.nodes) - legs - len(ends),
+            "links": len(ends),
+            "link_underruns": sum([handle.node.link.underruns for handle in ends]),
+            "link_overruns": sum([handle.node.link.dropped + handle.node.link.outbound.overruns for handle in ends]),
             "dropped_unknown": self.core.dropped_unknown,
             "dropped_malformed": self.core.dropped_malformed,
             "dropped_stun": self.core.dropped_stun,
