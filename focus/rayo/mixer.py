@@ -83,11 +83,14 @@ class Mixer(Joinable):
                 self._introduce(client)
 
     def _wanted(self) -> dict[JID, None]:
-        """Each controlling party with a call here, each subscriber, and who holds this for a room."""
+        """Each controlling party with a call here, each subscriber, and who holds this for a room.
+
+        Whose call has been brought here by a controller is in another zone, and must not see anything of it.
+        """
         wanted = dict.fromkeys(sorted(self._owners, key=str))
         for party in self.joins:
             if not party.is_mixer:
-                wanted.update(dict.fromkeys(party.audience()))
+                wanted.update(dict.fromkeys(one for one in party.audience() if self._server.may_use(one, self)))
         wanted.update(dict.fromkeys(self._server.subscribers(self, tuple(wanted))))
         return wanted
 

@@ -146,12 +146,15 @@ class Client(Diary):
         self.focus = focus
         self.jid = JID.parse(jid)
         self.presences: list[tuple[JID, bool, int]] = []
+        self.stream: list[tuple[JID, Event | bool]] = []  # both, in order
 
     def show(self, sender: JID, available: bool) -> None:
         self.presences.append((sender, available, len(self.entries)))
+        self.stream.append((sender, available))
 
     def deliver(self, sender: JID, event: Event) -> None:
         self.write((sender, event))
+        self.stream.append((sender, event))
 
     async def command(self, to: JID, command: Command) -> Element | None:
         async with asyncio.timeout(PATIENCE):

@@ -1,18 +1,22 @@
-"""Whatever clients, callers and applications do, in whatever order: what is announced is true, and nothing is left."""
+"""Whatever clients, callers and applications do, in whatever order: what is announced is true, everybody's view is
+consistent, and nothing is left."""
 
 import asyncio
 import contextlib
 from collections import defaultdict
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from focus.rayo.call import Call
 from focus.rayo.joinable import Joinable
+from focus.rayo.mixer import Mixer
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.jingle_message import JMI_0, JMI_1
+from focus.wire.message import CallMessage
 from focus.wire.rayo import (
     Accept,
     Answer,
@@ -23,35 +27,52 @@ from focus.wire.rayo import (
     Hangup,
     Join,
     Joined,
+    Redirect,
     Reject,
-    Ringing,
+    StartedSpeaking,
+    StoppedSpeaking,
     Unjoin,
     Unjoined,
 )
 from tests.jingle.pair import End as Caller
 
 from .conftest import QUICK
-from .scene import DOMAIN, FakePlane, Focus, Net, eventually, settled
+from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
 
-MIXERS = st.sampled_from(["tea", "Milk", "mylk"])
+NAMES = ["tea", "Milk", "mylk"]
+MIXERS = st.sampled_from(NAMES)
 CALLS = st.integers(0, 4)
 DIRECTIONS = st.sampled_from(["duplex", "send", "recv"])
+#: A controller, two clients of one account, and one of another.
+CLIENTS = ["admin@example.org/rayo", "juliet@example.org/balcony", "juliet@example.org/garden", "romeo@example.org/x"]
+WHO = st.integers(0, len(CLIENTS) - 1)
+COMMANDS: dict[str, Command] = {
+    "accept": Accept(),
+    "answer": Answer(),
+    "reject": Reject.model_validate({"busy": {}}),
+    "redirect": Redirect(to="xmpp:other@example.org"),
+    "hang up": Hangup(),
+    "unjoin": Unjoin(),
+    "write": CallMessage(body="hello"),
+}
 STEPS = st.one_of(
     st.tuples(st.just("call"), st.integers(0, 1), st.sampled_from([JMI_0, JMI_1, None])),
     st.tuples(st.just("dial"), st.integers(0, 1), st.lists(MIXERS, max_size=2)),
-    st.tuples(st.just("accept"), CALLS),
-    st.tuples(st.just("answer"), CALLS),
-    st.tuples(st.just("reject"), CALLS),
-    st.tuples(st.just("hang up"), CALLS),
-    st.tuples(st.just("join mixer"), CALLS, MIXERS, DIRECTIONS),
-    st.tuples(st.just("join call"), CALLS, CALLS, DIRECTIONS),
-    st.tuples(st.just("unjoin"), CALLS),
-    st.tuples(st.just("unjoin mixer"), CALLS, MIXERS),
+    st.tuples(st.sampled_from(sorted(COMMANDS)), WHO, CALLS),
+    st.tuples(st.just("join mixer"), WHO, CALLS, MIXERS, DIRECTIONS),
+    st.tuples(st.just("join call"), WHO, CALLS, CALLS, DIRECTIONS),
+    st.tuples(st.just("unjoin mixer"), WHO, CALLS, MIXERS),
+    st.tuples(st.just("join mixers"), WHO, MIXERS, MIXERS, DIRECTIONS),
+    st.tuples(st.just("unjoin mixers"), WHO, MIXERS),
     st.tuples(st.just("caller ends"), CALLS),
     st.tuples(st.just("caller vanishes"), st.integers(0, 1)),
     st.tuples(st.just("media fails"), CALLS),
-    st.tuples(st.just("bind"), MIXERS),
+    st.tuples(st.just("speaks"), CALLS, st.booleans()),
+    st.tuples(st.just("bind"), MIXERS, st.booleans()),
     st.tuples(st.just("release"), MIXERS),
+    st.tuples(st.just("subscribe"), WHO, MIXERS),
+    st.tuples(st.just("unsubscribe"), WHO, MIXERS),
+    st.tuples(st.just("client comes or goes"), WHO),
 )
 
 
@@ -59,13 +80,13 @@ def has_media(party: Joinable) -> bool:
     return party.node is not None and not (isinstance(party, Call) and party.leg is not None and party.leg.closed)  # type: ignore[attr-defined]
 
 
-Step = tuple[tuple[object, ...], bool]
+Step = tuple[tuple[Any, ...], bool]
 
 #: Most of what can go wrong needs calls that are up.
 BEGINNING: list[Step] = [
     (("call", 0, JMI_0), True),
-    (("answer", 0), True),
-    (("join mixer", 0, "tea", "duplex"), True),
+    (("answer", 1, 0), True),
+    (("join mixer", 1, 0, "tea", "duplex"), True),
     (("call", 1, JMI_1), True),
 ]
 
@@ -76,14 +97,19 @@ class Play:
     def __init__(self) -> None:
         self.net = Net()
         self.plane = FakePlane()
-        self.admin_jid = JID.parse("admin@example.org/rayo")
-        self.focus = Focus(self.net, self.plane, controllers=frozenset({self.admin_jid}))
-        self.client = self.focus.client(str(self.admin_jid))
-        self.focus.takers.parties = [self.client.jid]
+        self.focus = Focus(self.net, self.plane, controllers=frozenset({JID.parse(CLIENTS[0])}))
+        self.clients = [self.focus.client(jid) for jid in CLIENTS]
+        self.accounts = [self.focus.client(str(account)) for account in {client.jid.bare for client in self.clients}]
+        self.there: set[JID] = set()
+        self.focus.takers.parties = [client.jid for client in self.clients]
+        self.focus.server.mixers.clients_of = lambda account: sorted(
+            (jid for jid in self.there if jid.bare == account), key=str
+        )
         self.callers = [
             Caller(self.net, f"{name}@example.org/desk", self.plane.create_leg, timeouts=QUICK) for name in ("a", "b")
         ]
         self.callers[1].answering = lambda session: session.ring()
+        self.controllers: dict[JID, JID] = {}
 
     async def run(self, steps: list[Step]) -> None:
         await self.focus.start()
@@ -93,8 +119,10 @@ class Play:
             await asyncio.sleep(0)
             if is_patient:
                 await settled(100)
+            self._note_controllers()
         await asyncio.gather(*pending)
         await settled()
+        self._note_controllers()
         self.check_truth()
         for end in self.callers:
             await end.close()
@@ -103,95 +131,159 @@ class Play:
                 mixer.release(owner)
         await self.focus.stop()
         await eventually(self.focus.is_empty)
-        self.check_story()
+        for client in [*self.clients, *self.accounts]:
+            self.check_view(client)
+        assert not [task for task in asyncio.all_tasks() if "rayo" in task.get_name()]
         await self.net.cut()
 
-    async def _do(self, kind: str, *arguments: object) -> None:
+    async def _do(self, kind: str, *arguments: Any) -> None:
         with contextlib.suppress(StanzaError):  # a refusal is an answer
             await self._try(kind, *arguments)
 
-    async def _try(self, kind: str, *arguments: object) -> None:
+    async def _try(self, kind: str, *arguments: Any) -> None:
         server = self.focus.server
         addresses = sorted((call.address for call in server.directory.calls()), key=str) or [JID("nobody", DOMAIN)]
 
-        def address(number: object) -> JID:
-            assert isinstance(number, int)
+        def address(number: int) -> JID:
             return addresses[number % len(addresses)]
 
-        commands: dict[str, Command] = {
-            "accept": Accept(),
-            "answer": Answer(),
-            "reject": Reject.model_validate({"busy": {}}),
-            "hang up": Hangup(),
-            "unjoin": Unjoin(),
-        }
+        def mixer(name: str) -> JID:
+            return self.focus.addresses.mixer(name.lower())
+
         match kind, arguments:
-            case "call", (int(who), dialect):
-                session, _ = self.callers[who].call(JID("tea", DOMAIN, "" if dialect else "focus"), dialect)  # type: ignore[arg-type]
+            case "call", (who, dialect):
+                session, _ = self.callers[who].call(JID("tea", DOMAIN, "" if dialect else "focus"), dialect)
                 await session.start()
-            case "dial", (int(who), list(mixers)):
+            case "dial", (who, mixers):
                 joins = tuple(Join(mixer_name=name) for name in mixers)
-                await self.client.dial(Dial(to=f"xmpp:{self.callers[who].jid.bare}", joins=joins))
-            case (("accept" | "answer" | "reject" | "hang up" | "unjoin"), (number,)):
-                await self.client.command(address(number), commands[kind])
-            case "join mixer", (number, str(name), direction):
-                await self.client.command(
-                    address(number), Join.model_validate({"mixer_name": name, "direction": direction})
-                )
-            case "join call", (number, other, direction):
-                await self.client.command(
-                    address(number), Join.model_validate({"call_uri": address(other).uri, "direction": direction})
-                )
-            case "unjoin mixer", (number, str(name)):
-                await self.client.command(address(number), Unjoin(mixer_name=name))
-            case "caller ends", (int(number),):
+                await self.clients[0].dial(Dial(to=f"xmpp:{self.callers[who].jid.bare}", joins=joins))
+            case command, (who, number) if command in COMMANDS:
+                await self.clients[who].command(address(number), COMMANDS[command])
+            case "join mixer", (who, number, name, direction):
+                await self.clients[who].command(address(number), Join(mixer_name=name, direction=direction))
+            case "join call", (who, number, other, direction):
+                join = Join(call_uri=address(other).uri, direction=direction)
+                await self.clients[who].command(address(number), join)
+            case "unjoin mixer", (who, number, name):
+                await self.clients[who].command(address(number), Unjoin(mixer_name=name))
+            case "join mixers", (who, one, other, direction):
+                await self.clients[who].command(mixer(one), Join(mixer_name=other, direction=direction))
+            case "unjoin mixers", (who, name):
+                await self.clients[who].command(mixer(name), Unjoin())
+            case "caller ends", (number,):
                 sessions = [session for caller in self.callers for session in caller.sessions]
                 if sessions:
                     sessions[number % len(sessions)].hangup(Reason.of("success"))
-            case "caller vanishes", (int(who),):
+            case "caller vanishes", (who,):
                 server.peer_unavailable(self.callers[who].jid)
             case "media fails", (number,):
                 call = server.directory.call(address(number))
                 if call is not None and call.session is not None and call.session.leg is not None:
                     call.session.leg_failed("no more packets")
-            case "bind", (str(name),):
-                server.bind_mixer(name, JID("focus", DOMAIN, name.lower()))
-            case "release", (str(name),):
-                server.release_mixer(name.lower(), JID("focus", DOMAIN, name.lower()))
+            case "speaks", (number, speaking):
+                call = server.directory.call(address(number))
+                if call is not None and call.session is not None:
+                    call.session.leg_speaking(speaking)
+            case "bind", (name, is_romeos):
+                romeo = self.clients[3].jid.bare
+                server.bind_mixer(name, self._room(name), lambda client: is_romeos and client.bare == romeo)
+            case "release", (name,):
+                server.release_mixer(name.lower(), self._room(name))
+            case "subscribe", (who, name):
+                server.mixers.subscribe(self.clients[who].jid.bare, mixer(name))
+            case "unsubscribe", (who, name):
+                server.mixers.unsubscribe(self.clients[who].jid.bare, mixer(name))
+            case "client comes or goes", (who,):
+                self.there ^= {self.clients[who].jid}
+                server.mixers.clients_changed(self.clients[who].jid.bare)
+            case _:
+                raise AssertionError((kind, arguments))
+
+    def _room(self, name: str) -> JID:
+        return JID("focus", DOMAIN, name.lower())
+
+    def _note_controllers(self) -> None:
+        for call in self.focus.server.directory.calls():
+            if call.controller is not None:
+                assert self.controllers.setdefault(call.address, call.controller) == call.controller
 
     def check_truth(self) -> None:
-        """What the actors believe is what the plane does."""
-        for call in self.focus.server.directory.calls():
-            for other, direction in call.joins.items():
-                assert call in other.joins
-                if has_media(call) and has_media(other):
-                    assert call.node is not None
+        """What the actors believe is what the plane does, and what clients have been shown is what there is."""
+        mixers = list(self.focus.server.directory.mixers())
+        for party in [*self.focus.server.directory.calls(), *mixers]:
+            for other, direction in party.joins.items():
+                assert party in other.joins
+                assert party.is_flowing(other) is (party.node is not None and other.node is not None)
+                if has_media(party) and has_media(other):
+                    assert party.node is not None
                     assert other.node is not None
-                    assert self.plane.direction(call.node, other.node) is direction
-        for mixer in self.focus.server.directory.mixers():
-            assert mixer.joins or mixer.owners
+                    assert self.plane.direction(party.node, other.node) is direction
+        for mixer in mixers:
+            assert any(one.owners or not all(each.is_mixer for each in one.joins) for one in _mixers(mixer.tree()))
+            audience = list(mixer.audience())
+            assert set(audience) == set(mixer._wanted())
+            for client in [*self.clients, *self.accounts]:
+                if client.jid in audience:
+                    joined = self.view(client, mixer.address)
+                    assert joined == {other.address for other in mixer.joins if mixer.is_flowing(other)}
 
-    def check_story(self) -> None:
-        """Per actor: joined and unjoined alternate for each party, nothing follows the end, and there is one end."""
-        stories: dict[JID, list[Event]] = defaultdict(list)
-        for sender, _, event in self.focus.outside.entries:  # type: ignore[misc]
+    def view(self, client: Client, mixer: JID) -> set[JID]:
+        """Who is in the mixer, as far as the client has been told."""
+        joined: set[JID] = set()
+        for sender, event in client.stream:
+            if sender == mixer and isinstance(event, bool):
+                joined = set()
+            elif sender == mixer and isinstance(event, Joined | Unjoined):
+                joined ^= {self._address(event)}
+        return joined
+
+    def _address(self, event: Joined | Unjoined) -> JID:
+        if event.mixer_name is not None:
+            return self.focus.addresses.mixer(event.mixer_name.lower())
+        return JID.from_uri(event.call_uri or "")
+
+    def check_view(self, client: Client) -> None:
+        """Each mixer is there when it tells something, and is gone at the end; each call ends once; who is joined was
+        not, and who speaks is joined and did not."""
+        stories: dict[JID, list[Event | bool]] = defaultdict(list)
+        for sender, event in client.stream:
             stories[sender].append(event)
-        for events in stories.values():
-            joined: set[str] = set()
+        for sender, events in stories.items():
+            is_mixer = sender.local in [name.lower() for name in NAMES]
+            there, joined, speaking = not is_mixer, set[JID](), set[JID]()
             for position, event in enumerate(events):
+                if isinstance(event, bool):
+                    assert is_mixer
+                    assert there is not event
+                    there, joined, speaking = event, set(), set()
+                    continue
+                assert there
                 if isinstance(event, End):
                     assert position == len(events) - 1
                 elif isinstance(event, Joined | Unjoined):
-                    party = event.call_uri or event.mixer_name or ""
+                    party = self._address(event)
                     assert (party in joined) is isinstance(event, Unjoined)
+                    assert party not in speaking
                     joined ^= {party}
-            if any(isinstance(event, End | Ringing) for event in events):
+                elif isinstance(event, StartedSpeaking | StoppedSpeaking):
+                    party = JID.from_uri(event.call_uri)
+                    assert party in joined
+                    assert (party in speaking) is isinstance(event, StoppedSpeaking)
+                    speaking ^= {party}
+            if is_mixer:
+                assert not there
+            else:
                 assert isinstance(events[-1], End)
-                assert not joined
+                if self.controllers.get(sender) == client.jid:
+                    assert not joined
+
+
+def _mixers(parties: set[Joinable]) -> list[Mixer]:
+    return [party for party in parties if isinstance(party, Mixer)]
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(STEPS, st.booleans()), max_size=20))
+@given(st.lists(st.tuples(STEPS, st.booleans()), max_size=24))
 def test_whatever_happens_nothing_is_left(steps: list[Step]) -> None:
     async def play() -> None:
         await Play().run(steps)

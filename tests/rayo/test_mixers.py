@@ -116,6 +116,21 @@ async def test_a_call_cannot_be_made_where_a_mixer_of_the_zone_is(
     await admin.event(End)
 
 
+async def test_a_controller_that_brings_a_call_to_a_room_shows_nobody_the_room(
+    focus: Focus, owner: Client, admin: Client, alice: Caller
+) -> None:
+    call, mixer = await taken_by(owner, focus, alice), focus.addresses.mixer("tea")
+    focus.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
+    await admin.command(call, Join(mixer_name="tea"))
+    assert owner.events(call)[1:] == [Joined(mixer_name="tea")]
+    assert not owner.events(mixer)
+    assert not owner.presences
+    with pytest.raises(ItemNotFound):
+        await owner.command(mixer, Unjoin())
+    await owner.command(call, Unjoin(mixer_name="tea"))  # it is its call
+    focus.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
+
+
 # --- mixers among themselves ---
 
 
