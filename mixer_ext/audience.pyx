@@ -23,6 +23,7 @@ from mixer_ext.codec cimport (
     encoder_free,
     encoder_new,
     encoder_payload,
+    encoder_rests,
 )
 from mixer_ext.graph cimport graph_hear, graph_named
 from mixer_ext.mix cimport mix_level, mix_saturate
@@ -223,6 +224,13 @@ cdef void audience_attend(
             _share(audience, listener, listener.encoder)
         elif listener.together > TOGETHER:
             _consider_return(audiences, listener, leg)
+
+
+cdef bint audience_rests(const Listener* listener) noexcept nogil:
+    """Whether nothing is sent to it for as long as it hears silence."""
+    if listener.audience == NULL:
+        return False
+    return encoder_rests(listener.encoder if listener.encoder != NULL else listener.audience.encoder)
 
 
 cdef Audience* audience_mix(Audiences* audiences, Audience* audience, Node* leg) noexcept nogil:

@@ -8,6 +8,7 @@ cdef enum:
     LONGEST = 5760      # 120 ms, the longest packet there can be
     MAX_PAYLOAD = 1275
     PAYLOAD = 1200      # the longest that is sent, so that it fits a packet
+    STILL = 250         # frames of silence after which nothing at all is sent for them
 
 cdef enum Kind:
     OPUS
@@ -24,7 +25,7 @@ cdef struct Coding:
 # An encoder, its codec's state behind it in the same block of memory.
 cdef struct Encoder:
     Kind kind
-    int silence         # frames of digital silence in a row
+    int silence         # frames of digital silence in a row, none of them counted beyond STILL
     bint restart        # the codec has not seen what was sent last
 
 cdef bint coding_check(Coding* coding) except False
@@ -33,10 +34,12 @@ cdef Encoder* encoder_new(const Coding* coding) noexcept nogil
 cdef Encoder* encoder_copy(const Encoder* encoder) noexcept nogil
 cdef Encoder* encoder_adapted(Encoder* encoder, const Coding* coding) noexcept nogil
 cdef void encoder_free(Encoder* encoder) noexcept nogil
+cdef bint encoder_rests(const Encoder* encoder) noexcept nogil
 cdef int encoder_encode(Encoder* encoder, const int16_t* frame, bint afresh, uint8_t* payload) noexcept nogil
 cdef int encoder_payload(
     Encoder* encoder, const Coding* coding, const int16_t* frame, bint sounds, bint afresh, uint8_t* payload
 ) noexcept nogil
+cdef int comfort_payload(Kind kind, uint8_t* payload) noexcept nogil
 
 cdef struct Codec       # opaque: a decoder
 

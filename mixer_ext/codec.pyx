@@ -153,6 +153,20 @@ cdef void encoder_free(Encoder* encoder) noexcept nogil:
     free(encoder)
 
 
+cdef bint encoder_rests(const Encoder* encoder) noexcept nogil:
+    """Whether it makes nothing of the silence that it has been given for long."""
+    return encoder.silence == STILL
+
+
+cdef int comfort_payload(Kind kind, uint8_t* payload) noexcept nogil:
+    """A frame of silence, whatever was sent before; its length."""
+    if kind != OPUS:
+        g711_silence(_law(kind), payload)
+        return G711_FRAME
+    memcpy(payload, COMFORT, sizeof(COMFORT))
+    return sizeof(COMFORT)
+
+
 cdef int encoder_encode(Encoder* encoder, const int16_t* frame, bint afresh, uint8_t* payload) noexcept nogil:
     """Encode FRAME samples into at most PAYLOAD bytes; how many, 2 or less when DTX says that it need not be sent,
     negative when Opus fails. afresh: in a way that a decoder which has heard something else takes up quickly (without
@@ -173,18 +187,16 @@ cdef int encoder_encode(Encoder* encoder, const int16_t* frame, bint afresh, uin
 cdef int encoder_payload(
     Encoder* encoder, const Coding* coding, const int16_t* frame, bint sounds, bint afresh, uint8_t* payload
 ) noexcept nogil:
-    """What is sent for this frame; 0 for nothing. Silence is a few encoded frames and then one that costs nothing."""
+    """What is sent for this frame; 0 for nothing. Silence is a few encoded frames, then for a while one that costs
+    nothing, then none.
+    """
     cdef int length
-    encoder.silence = 0 if sounds else encoder.silence + 1
+    encoder.silence = 0 if sounds else min(encoder.silence + 1, STILL)
     if encoder.silence > ENCODED_SILENCE:
         encoder.restart = True
-        if coding.dtx and encoder.silence % COMFORT_EVERY:
+        if encoder_rests(encoder) or (coding.dtx and encoder.silence % COMFORT_EVERY):
             return 0
-        if encoder.kind != OPUS:
-            g711_silence(_law(encoder.kind), payload)
-            return G711_FRAME
-        memcpy(payload, COMFORT, sizeof(COMFORT))
-        return sizeof(COMFORT)
+        return comfort_payload(encoder.kind, payload)
     if encoder.restart and encoder.kind == OPUS:
         # The peer's decoder begins anew after CELT, so must the encoder.
         opus_encoder_ctl(_opus(encoder), OPUS_RESET_STATE)

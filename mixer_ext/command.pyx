@@ -8,7 +8,8 @@ from posix.unistd cimport write
 
 from mixer_ext.audience cimport audience_leave
 from mixer_ext.graph cimport graph_add, graph_join, graph_remove, graph_unjoin
-from mixer_ext.leg cimport leg_report
+from mixer_ext.group cimport group_rouse
+from mixer_ext.leg cimport leg_pass, leg_report
 from mixer_ext.net cimport outbox_flush
 from mixer_ext.ring cimport EVENT_DTLS, exchange_pointer, load_pointer, replace_pointer
 from mixer_ext.route cimport (
@@ -50,6 +51,8 @@ cdef void _add(Core* core, Command* command) noexcept nogil:
     if command.leg != NULL:
         table_put(&core.ufrags, command.key, command.key_length, command.leg)
         core.unkeyed += 1
+        core.legs += 1
+        command.leg.time = command.leg.sent_at = core.time
 
 
 cdef bint _keyed(Leg* leg) noexcept nogil:
@@ -67,6 +70,8 @@ cdef void _orphan(Tap** row) noexcept nogil:
 cdef void _remove(Core* core, Command* command, int64_t now) noexcept nogil:
     cdef Leg* leg = command.leg
     if leg != NULL:
+        core.legs -= 1
+        leg_pass(leg, core.time)
         leg_report(leg, core.outbox, now, wall(core, now), 0.0, True)
         outbox_flush(core.outbox)
         core.unkeyed -= 0 if _keyed(leg) else 1
@@ -127,6 +132,7 @@ cdef void set_remote(Core* core, Leg* leg, int local, Address* address) noexcept
     leg.local = local
     leg.remote = address[0]
     leg.fd = core.fds[local]
+    group_rouse(&core.graph, leg.node)
 
 
 cdef void _set_plain(Core* core, Command* command) noexcept nogil:
@@ -200,6 +206,11 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
         _close_tap(command)
     elif kind == EXPECT_RESPONSE:
         transaction_put(core.transactions, command.key, command.leg)
+        return
+    if command.leg != NULL:
+        group_rouse(&core.graph, command.leg.node)
+    elif command.a != NULL:
+        group_rouse(&core.graph, command.a)
 
 
 cdef void commands_apply(Core* core, int64_t now) noexcept nogil:

@@ -5,7 +5,7 @@ from mixer_ext.state cimport Core
 
 cdef bint core_init(Core* core, int sockets, uint64_t random) noexcept nogil
 cdef void core_free(Core* core) noexcept nogil
-cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil
+cdef void core_tick(Core* core, int64_t now) noexcept nogil
 cdef void core_notify(Core* core) noexcept nogil
 cdef void core_run(Core* core) noexcept nogil
 cdef void core_goodbye(Core* core, int64_t now) noexcept nogil

@@ -18,8 +18,18 @@ from posix.unistd cimport close, read, write
 from mixer_ext.codec cimport FRAME
 from mixer_ext.command cimport commands_apply
 from mixer_ext.demux cimport demux_drain
-from mixer_ext.graph cimport Node, graph_free, graph_mix, taps_feed
-from mixer_ext.leg cimport Leg, leg_attend, leg_listen, leg_report, leg_speak
+from mixer_ext.graph cimport Graph, Node, graph_arrange, graph_free, graph_mix, taps_feed
+from mixer_ext.group cimport group_rest
+from mixer_ext.leg cimport (
+    Leg,
+    leg_attend,
+    leg_comfort,
+    leg_listen,
+    leg_pass,
+    leg_report,
+    leg_rests,
+    leg_speak,
+)
 from mixer_ext.mix cimport mix_saturate
 from mixer_ext.net cimport (
     Address,
@@ -63,6 +73,7 @@ cdef enum:
     TICK = 20000000     # ns
     CAUGHT_UP = 5       # missed ticks that are made up
     REST = 2            # ms
+    UPKEEP = 12         # ticks
 
 
 cdef int64_t _clock(int which) noexcept nogil:
@@ -159,39 +170,72 @@ cdef void _tell_played(Core* core, Node* node) noexcept nogil:
             node.played = node.play.tail
 
 
-cdef void core_tick(Core* core, int64_t now, int skipped) noexcept nogil:
-    """20 ms of everything: each leg says its frame, the mixes are made, each leg is sent what it hears: those who talk
-    first, and all that hear something that few hear, before the many that only listen.
+cdef bint _rests(Node* node) noexcept nogil:
+    """After a tick: whether there is nothing to do for a node until something comes."""
+    if node.taps != NULL or node.out_taps != NULL or node.link != NULL or node.sounds:
+        return False
+    if node.play != NULL and (ring_pending(node.play) > 0 or node.play.tail != node.played):
+        return False
+    return node.is_mixer or leg_rests(<Leg*>node.owner)
+
+
+cdef void _keep_up(Core* core, int64_t now) noexcept nogil:
+    """What each leg needs now and then, whether it rests or not: in each tick for some of them, for all in UPKEEP."""
+    cdef uint64_t ntp = wall(core, now)
+    cdef uint64_t tick
+    cdef uint64_t count = core.graph.count
+    cdef Leg* leg
+    cdef uint64_t i
+    for tick in range(max(core.upkept + 1, core.time - min(core.time, <uint64_t>(UPKEEP - 1))), core.time + 1):
+        for i in range(count * (tick % UPKEEP) // UPKEEP, count * (tick % UPKEEP + 1) // UPKEEP):
+            if core.graph.nodes[i].is_mixer:
+                continue
+            leg = <Leg*>core.graph.nodes[i].owner
+            if leg.fd >= 0:
+                leg_pass(leg, core.time)
+                leg_report(leg, core.outbox, now, ntp, _random(core), False)
+                leg_comfort(leg, core.outbox)
+    core.upkept = core.time
+
+
+cdef void core_tick(Core* core, int64_t now) noexcept nogil:
+    """20 ms of everything that lives: each leg says its frame, the mixes are made, each leg is sent what it hears: those
+    who talk first, and all that hear something that few hear, before the many that only listen.
     """
     cdef int i, turn
     cdef Node* node
-    cdef uint64_t ntp = wall(core, now)
+    cdef Graph* graph = &core.graph
     core.ticks += 1
+    core.time += 1
     core.audiences.tick = core.ticks
-    for i in range(core.graph.count):
-        node = core.graph.nodes[i]
+    if graph.dirty:
+        graph_arrange(graph)
+    for i in range(graph.live_count):
+        node = graph.live[i]
         if not node.is_mixer:
+            leg_pass(<Leg*>node.owner, core.time - 1)
             core.decodes += leg_listen(<Leg*>node.owner, &core.events, now)
-    graph_mix(&core.graph)
-    for i in range(core.graph.count):
-        node = core.graph.nodes[i]
+    graph_mix(graph)
+    for i in range(graph.live_count):
+        node = graph.live[i]
         if not node.is_mixer:
             leg_attend(<Leg*>node.owner, &core.audiences)
     for turn in range(2):
-        for i in range(core.graph.count):
-            node = core.graph.nodes[i]
+        for i in range(graph.live_count):
+            node = graph.live[i]
             if node.is_mixer:
                 if turn:
                     _feed_taps(node)
                     if node.play != NULL:
                         _tell_played(core, node)
             elif node.waits == (turn == 1):
-                leg_speak(<Leg*>node.owner, &core.audiences, core.outbox, skipped)
-                if (<Leg*>node.owner).rtcp_due <= now:
-                    leg_report(<Leg*>node.owner, core.outbox, now, ntp, _random(core), False)
+                leg_speak(<Leg*>node.owner, &core.audiences, core.outbox)
                 if node.play != NULL:
                     _tell_played(core, node)
+        if turn:
+            _keep_up(core, now)
         outbox_flush(core.outbox)
+    group_rest(graph, core.time, _rests)
 
 
 cdef void core_goodbye(Core* core, int64_t now) noexcept nogil:
@@ -201,6 +245,7 @@ cdef void core_goodbye(Core* core, int64_t now) noexcept nogil:
     for i in range(core.graph.count):
         if not core.graph.nodes[i].is_mixer:
             leg = <Leg*>core.graph.nodes[i].owner
+            leg_pass(leg, core.time)
             leg_report(leg, core.outbox, now, wall(core, now), 0.0, True)
             leg.fd = -1
     outbox_flush(core.outbox)
@@ -208,43 +253,60 @@ cdef void core_goodbye(Core* core, int64_t now) noexcept nogil:
         core.fds[i] = -1
 
 
-cdef void _catch_up(Core* core, uint64_t due, int64_t scheduled, int64_t now) noexcept nogil:
-    """Do the ticks that are due. Of those that were missed at most CAUGHT_UP are made up, the rest is left out of
+cdef void _catch_up(Core* core, uint64_t due, int64_t now) noexcept nogil:
+    """Make the ticks that are due. Of those that were missed at most CAUGHT_UP are made up, the rest is left out of
     everybody's time.
     """
     cdef uint64_t ticks = min(due, <uint64_t>(CAUGHT_UP + 1))
-    cdef int skipped = <int>min(due - ticks, <uint64_t>1000000)
     cdef uint64_t i
     core.missed_ticks += due - 1
     core.skipped_ticks += due - ticks
-    core.late_max = max(core.late_max, now - scheduled)
+    core.time += due - ticks
     for i in range(ticks):
-        core_tick(core, now, skipped if i == 0 else 0)
+        core_tick(core, now)
+
+
+cdef void _set_timer(int timer, int64_t start, uint64_t tick, uint64_t every) noexcept nogil:
+    """To this tick and then to one of so many; 0: never."""
+    cdef itimerspec spec
+    cdef int64_t first = start + <int64_t>tick * TICK
+    cdef int64_t interval = <int64_t>every * TICK
+    memset(&spec, 0, sizeof(spec))
+    if every:
+        spec.it_value.tv_sec = first // 1000000000
+        spec.it_value.tv_nsec = first % 1000000000
+        spec.it_interval.tv_sec = interval // 1000000000
+        spec.it_interval.tv_nsec = interval % 1000000000
+    timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL)
+
+
+cdef uint64_t _pace(Core* core, bint came) noexcept nogil:
+    """Ticks from one that is to be made to the next; 0: there is nothing to make one for."""
+    if came or core.graph.dirty or core.graph.live_count:
+        return 1
+    return UPKEEP if core.legs else 0
 
 
 cdef void core_run(Core* core) noexcept nogil:
-    """The thread: until stopping is set. It sleeps through a tick and then takes what has come at once; only while legs
-    wait for their keys does it wake for datagrams too, and then rests, lest the others' sound wake it for each packet.
+    """The thread: until stopping is set. It sleeps through a tick and then takes what has come at once; while legs wait
+    for their keys it wakes for datagrams too, and then rests, lest the others' sound wake it for each packet. While all
+    rests there are only those ticks that reports need, or none; then it wakes for the first datagram as well.
     """
     cdef pollfd* fds = <pollfd*>calloc(core.sockets + 2, sizeof(pollfd))
     cdef int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
-    cdef itimerspec spec
     cdef int64_t now = core_now()
-    cdef int64_t start = now + TICK
-    cdef uint64_t due, woken
-    cdef uint64_t past = 0
+    cdef int64_t start = now        # of tick 0, that is none
+    cdef uint64_t due, woken, passed, wanted
+    cdef uint64_t pace = 0
     cdef int i
+    cdef bint came, ticked, waiting
     cdef bint resting = False
     if fds == NULL or timer < 0:
         free(fds)
         if timer >= 0:
             close(timer)
         return
-    spec.it_value.tv_sec = start // 1000000000
-    spec.it_value.tv_nsec = start % 1000000000
-    spec.it_interval.tv_sec = 0
-    spec.it_interval.tv_nsec = TICK
-    timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL)
+    start -= <int64_t>core.time * TICK
     fds[0].fd = timer
     fds[1].fd = core.wake_fd
     for i in range(core.sockets):
@@ -252,21 +314,38 @@ cdef void core_run(Core* core) noexcept nogil:
     for i in range(core.sockets + 2):
         fds[i].events = POLLIN
     while not load(&core.stopping):
-        if resting:
-            poll(fds, 2, REST)
-            resting = False
-        else:
-            poll(fds, 2 + (core.sockets if core.unkeyed else 0), -1)
-            resting = core.unkeyed != 0
+        waiting = not resting and (pace != 1 or core.unkeyed)
+        for i in range(core.sockets + 2):
+            fds[i].revents = 0
+        poll(fds, 2 + (core.sockets if waiting else 0), REST if resting else -1)
+        came = pace != 1 and (fds[1].revents != 0 or _readable(fds + 2, core.sockets))
+        resting = not resting and core.unkeyed != 0
         now = core_now()
         read(core.wake_fd, &woken, sizeof(woken))
+        ticked = read(timer, &due, sizeof(due)) == sizeof(due)
+        passed = <uint64_t>((now - start) // TICK)
+        if pace != 1:
+            # Nothing was to be done in the ticks that have passed; in this one something may.
+            core.time = max(core.time, passed - (1 if ticked else 0))
         commands_apply(core, now)
         demux_drain(core, now)
         core_notify(core)
-        if read(timer, &due, sizeof(due)) == sizeof(due) and due:
-            past += due
-            _catch_up(core, due, start + <int64_t>(past - due) * TICK, now)
+        if ticked and passed > core.time:
+            core.late_max = max(core.late_max, now - start - <int64_t>(core.time + 1) * TICK)
+            _catch_up(core, passed - core.time, now)
+        wanted = _pace(core, came)
+        if wanted != pace:
+            pace = wanted
+            _set_timer(timer, start, core.time + 1 if pace == 1 else (core.time // UPKEEP + 1) * UPKEEP, pace)
         core_notify(core)
     commands_apply(core, now)
     close(timer)
     free(fds)
+
+
+cdef bint _readable(const pollfd* fds, int count) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        if fds[i].revents:
+            return True
+    return False

@@ -1,12 +1,13 @@
 """What comes in: datagrams told apart (RFC 7983, RFC 5761) and brought to their legs; STUN and DTLS go up to Python,
 within limits per source.
 """
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 from libc.string cimport memcmp, memcpy
 
 from mixer_ext.command cimport allow, set_remote
-from mixer_ext.leg cimport Leg, leg_receive, leg_receive_rtcp
+from mixer_ext.group cimport group_rouse
+from mixer_ext.leg cimport Leg, leg_pass, leg_receive, leg_receive_rtcp
 from mixer_ext.net cimport BATCH, Address, Received, inbox_receive
 from mixer_ext.ring cimport EVENT_DTLS, EVENT_STUN
 from mixer_ext.route cimport (
@@ -123,6 +124,7 @@ cdef void _media(Core* core, int local, Received* received, AddressKey* key, int
     cdef bint rtcp
     cdef int64_t stamp
     cdef uint32_t ssrc
+    cdef uint64_t taken
     if received.length < 8:
         core.dropped_malformed += 1
         return
@@ -140,7 +142,11 @@ cdef void _media(Core* core, int local, Received* received, AddressKey* key, int
         leg_receive_rtcp(leg, received.data, received.length, now, wall(core, now))
     else:
         stamp = now + core.wall_offset if core.manual or received.stamp == 0 else received.stamp
+        taken = leg.received
+        leg_pass(leg, core.time)
         leg_receive(leg, received.data, received.length, now, stamp)
+        if leg.received != taken:
+            group_rouse(&core.graph, leg.node)
 
 
 cdef void demux_drain(Core* core, int64_t now) noexcept nogil:

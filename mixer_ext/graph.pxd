@@ -23,6 +23,7 @@ cdef struct Node:
     bint is_mixer
     void* owner         # a leg's Leg
     int index           # in Graph.nodes
+    int group           # in Graph.groups
     Edge* edges
     int count
     int room
@@ -51,6 +52,14 @@ cdef struct Node:
     Node** heard        # HEARD legs
     int heard_count
 
+# Nodes that are joined, directly or through others.
+cdef struct Group:
+    int first           # in Graph.grouped
+    int count
+    int mixer           # in Graph.grouped_order
+    int mixers
+    bint rests
+
 cdef struct Graph:
     Node** nodes
     int count
@@ -58,6 +67,14 @@ cdef struct Graph:
     Node** order        # mixers, parents before children
     int mixers
     bint dirty
+    Group* groups
+    int group_count
+    Node** grouped      # nodes, and the order of mixers, group by group
+    Node** grouped_order
+    Node** live         # of these, those of groups that do not rest: they alone are mixed
+    int live_count
+    Node** live_order
+    int live_mixers
 
 cdef void taps_feed(Tap* tap, const int16_t* frame) noexcept nogil
 cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil
@@ -66,6 +83,7 @@ cdef bint graph_add(Graph* graph, Node* node) noexcept nogil
 cdef void graph_remove(Graph* graph, Node* node) noexcept nogil
 cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) noexcept nogil
 cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil
+cdef void graph_arrange(Graph* graph) noexcept nogil
 cdef void graph_mix(Graph* graph) noexcept nogil
 cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil
 cdef bint graph_feeds_leg(Node* leg) noexcept nogil

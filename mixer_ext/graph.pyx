@@ -9,6 +9,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from mixer_ext.codec cimport FRAME
+from mixer_ext.group cimport group_all
 from mixer_ext.link cimport link_give, link_take
 from mixer_ext.mix cimport (
     mix_add,
@@ -98,19 +99,29 @@ cdef void _edge_gone(Node* node, Node* peer) noexcept nogil:
         edge[0] = node.edges[node.count]
 
 
+cdef bint _grown(Graph* graph, int room) noexcept nogil:
+    cdef Node*** lists[6]
+    cdef Node** grown
+    cdef Group* groups = <Group*>realloc(graph.groups, room * sizeof(Group))
+    cdef int i
+    if groups == NULL:
+        return False
+    graph.groups = groups
+    lists[0], lists[1], lists[2] = &graph.nodes, &graph.order, &graph.grouped
+    lists[3], lists[4], lists[5] = &graph.grouped_order, &graph.live, &graph.live_order
+    for i in range(6):
+        grown = <Node**>realloc(lists[i][0], room * sizeof(Node*))
+        if grown == NULL:
+            return False
+        lists[i][0] = grown
+    graph.room = room
+    return True
+
+
 cdef bint graph_add(Graph* graph, Node* node) noexcept nogil:
     """False when there is no memory."""
-    cdef Node** grown
-    if graph.count == graph.room:
-        grown = <Node**>realloc(graph.nodes, (graph.room * 2 + 16) * sizeof(Node*))
-        if grown == NULL:
-            return False
-        graph.nodes = grown
-        grown = <Node**>realloc(graph.order, (graph.room * 2 + 16) * sizeof(Node*))
-        if grown == NULL:
-            return False
-        graph.order = grown
-        graph.room = graph.room * 2 + 16
+    if graph.count == graph.room and not _grown(graph, graph.room * 2 + 16):
+        return False
     node.index = graph.count
     graph.nodes[graph.count] = node
     graph.count += 1
@@ -166,8 +177,10 @@ cdef void _mixers_first(Node* node) noexcept nogil:
             node.mixers += 1
 
 
-cdef void _arrange(Graph* graph) noexcept nogil:
-    """Order the mixers so that parents come before children; which of a tree is its root does not matter."""
+cdef void graph_arrange(Graph* graph) noexcept nogil:
+    """After changes: order the mixers so that parents come before children; which of a tree is its root does not matter.
+    All groups are live then.
+    """
     cdef int i, k
     cdef int done = 0
     cdef Node* node
@@ -198,6 +211,7 @@ cdef void _arrange(Graph* graph) noexcept nogil:
                     child.to_parent = node.edges[k].hears
                     graph.order[graph.mixers] = child
                     graph.mixers += 1
+    group_all(graph)
     graph.dirty = False
 
 
@@ -265,27 +279,27 @@ cdef void _total(Node* mixer) noexcept nogil:
 
 
 cdef void graph_mix(Graph* graph) noexcept nogil:
-    """Make every mixer's total of this tick, and who is heard in it, from the legs' frames."""
+    """Make every live mixer's total of this tick, and who is heard in it, from the legs' frames."""
     cdef int i, k
     cdef Node* node
     if graph.dirty:
-        _arrange(graph)
-    for i in range(graph.mixers):
-        _gather(graph.order[i])
-    for i in range(graph.mixers - 1, -1, -1):
-        node = graph.order[i]
+        graph_arrange(graph)
+    for i in range(graph.live_mixers):
+        _gather(graph.live_order[i])
+    for i in range(graph.live_mixers - 1, -1, -1):
+        node = graph.live_order[i]
         if node.to_parent and node.sounds_up:
             if not node.parent.sounds_up:
                 mix_clear(node.parent.up)
                 node.parent.sounds_up = True
             mix_add_total(node.parent.up, node.up)
-    for i in range(graph.mixers):
-        node = graph.order[i]
+    for i in range(graph.live_mixers):
+        node = graph.live_order[i]
         _total(node)
         if node.link != NULL:
             link_give(node.link, node.total if node.sounds else NULL)
-    for i in range(graph.count):
-        node = graph.nodes[i]
+    for i in range(graph.live_count):
+        node = graph.live[i]
         if not node.is_mixer and node.audible:
             for k in range(node.count):
                 if node.edges[k].feeds and node.edges[k].peer.is_mixer:
@@ -366,6 +380,11 @@ cdef int graph_named(Node* leg, Node** named) noexcept nogil:
 cdef void graph_free(Graph* graph) noexcept nogil:
     free(graph.nodes)
     free(graph.order)
+    free(graph.groups)
+    free(graph.grouped)
+    free(graph.grouped_order)
+    free(graph.live)
+    free(graph.live_order)
     memset(graph, 0, sizeof(Graph))
 
 
@@ -397,7 +416,7 @@ cdef class JoinGraph:
             node_free(node)
             raise MemoryError
         node.csrc = csrc
-        self.nodes[id] = node.index
+        self.nodes[id] = node.index     # none is ever removed
         return id
 
     def join(self, int a, int b, bint a_to_b=True, bint b_to_a=True):

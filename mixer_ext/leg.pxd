@@ -31,6 +31,7 @@ cdef struct Speech:
 cdef struct Leg:
     Node* node
     int64_t id
+    uint64_t time       # tick up to which it has been kept
     Format format
     Secure* inbound
     Secure* outbound
@@ -66,6 +67,7 @@ cdef struct Leg:
     Listener listener
     bint played         # something is played to it in this tick
     bint talking        # the last packet was no comfort
+    uint64_t sent_at    # tick of the last packet
     int64_t rtcp_due
     int64_t sent_at_report
     bint reported
@@ -94,5 +96,8 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil
 cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogil
 cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil
-cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped) noexcept nogil
+cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nogil
+cdef void leg_pass(Leg* leg, uint64_t time) noexcept nogil
+cdef bint leg_rests(Leg* leg) noexcept nogil
+cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil

@@ -12,6 +12,7 @@ from mixer_ext.audience cimport (
     audience_leave,
     audience_mix,
     audience_payload,
+    audience_rests,
 )
 from mixer_ext.codec cimport (
     FRAME,
@@ -20,6 +21,7 @@ from mixer_ext.codec cimport (
     codec_measure,
     codec_unit,
     codec_voiced,
+    comfort_payload,
 )
 from mixer_ext.dtmf cimport (
     EVENT_RATES,
@@ -75,7 +77,15 @@ from mixer_ext.srtp cimport (
     secure_protect,
     secure_unprotect,
 )
-from mixer_ext.stream cimport stream_free, stream_init, stream_reset, stream_rouse, stream_take
+from mixer_ext.stream cimport (
+    stream_free,
+    stream_init,
+    stream_pass,
+    stream_reset,
+    stream_rests,
+    stream_rouse,
+    stream_take,
+)
 
 cdef enum:
     PACKETS_A_SECOND = 500      # of one leg; ten-millisecond packets are 100
@@ -88,6 +98,7 @@ cdef enum:
     FEW = 4                     # legs that share an encoding and need not wait for those who talk
     COMFORT_NOISE = 13          # RFC 3389, the static payload type for codecs at 8 kHz
     DIGITAL_SILENCE = 127       # as a level of RFC 6464
+    ALIVE = 250                 # ticks without sound between frames of comfort
 
 
 cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, uint32_t timestamp) noexcept nogil:
@@ -420,10 +431,69 @@ cdef inline uint8_t _below_overload(double level) noexcept nogil:
     return <uint8_t>max(0.0, min(127.0, -level))
 
 
-cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped) noexcept nogil:
-    """Once a tick, when all have attended: send what this leg hears. skipped: ticks that have been left out before this
-    one.
-    """
+cdef void leg_pass(Leg* leg, uint64_t time) noexcept nogil:
+    """Let the time pass for it up to this tick, where it has not been kept in each."""
+    cdef uint64_t ticks = time - leg.time
+    if ticks:
+        leg.time = time
+        leg.timestamp += <uint32_t>ticks * <uint32_t>(FRAME // codec_unit(leg.format.codec))
+        stream_pass(&leg.stream, ticks)
+
+
+cdef bint leg_rests(Leg* leg) noexcept nogil:
+    """After a tick: whether in the next ones, too, it says nothing, is sent nothing and has nothing to tell."""
+    return (
+        not leg.node.sounds
+        and stream_rests(&leg.stream)
+        and leg.speech.speaking == 0
+        and leg.speech.audible == 0
+        and not leg.speech.reported
+        and not leg.keys.open
+        and leg.keys.waiting == 0
+        and (leg.announced or not leg.heard_of)
+        and (audience_rests(&leg.listener) or not _is_sent(leg))
+    )
+
+
+cdef void _put(Leg* leg, Outbox* outbox, uint8_t* packet, int header, int length) noexcept nogil:
+    """Send the packet that was written at outbox_room(); length: of its payload."""
+    leg.sent_at = leg.time
+    leg.sequence += 1
+    leg.octets_sent += length
+    length += header
+    if not leg.plain:
+        length = secure_protect(leg.outbound, packet, length, False)
+        if length < 0:
+            return
+    leg.sent += 1
+    leg.bytes_sent += length
+    outbox_put(outbox, leg.local, leg.fd, &leg.remote, length)
+
+
+cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil:
+    """Send a frame of silence if for long there has been nothing else to send: so the peer knows that we are there."""
+    cdef Rtp rtp
+    cdef Levels levels
+    cdef uint8_t* packet
+    cdef int header
+    if not audience_rests(&leg.listener) or leg.time - leg.sent_at < ALIVE:
+        return
+    memset(&rtp, 0, sizeof(rtp))
+    rtp.payload_type = leg.format.payload_type
+    rtp.sequence = leg.sequence
+    rtp.timestamp = leg.timestamp
+    rtp.ssrc = leg.own_ssrc
+    levels.identifier = leg.format.level_extension
+    levels.level = DIGITAL_SILENCE
+    levels.voice = False
+    levels.mixed_identifier = 0
+    packet = outbox_room(outbox, leg.local)
+    header = rtp_write(packet, &rtp, NULL, &levels)
+    _put(leg, outbox, packet, header, comfort_payload(leg.format.coding.kind, packet + header))
+
+
+cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nogil:
+    """Once a tick, when all have attended: send what this leg hears."""
     cdef int16_t frame[FRAME]
     cdef int16_t* heard = frame
     cdef Node* named[HEARD]
@@ -436,7 +506,8 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped)
     cdef double loudness
     cdef Levels levels
     cdef int i, header, length, count
-    leg.timestamp += FRAME // codec_unit(leg.format.codec) * (skipped + 1)
+    leg.time += 1
+    leg.timestamp += FRAME // codec_unit(leg.format.codec)
     if audience == NULL:
         if leg.played:
             ring_read(leg.node.play, frame, FRAME)  # time passes for what is played whether it can be sent or not
@@ -472,18 +543,8 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox, int skipped)
     header = rtp_write(packet, &rtp, csrcs, &levels)
     length = audience_payload(audiences, &leg.listener, heard, sounds, packet + header)
     leg.talking = sounds
-    if length == 0:
-        return
-    leg.sequence += 1
-    leg.octets_sent += length
-    length += header
-    if not leg.plain:
-        length = secure_protect(leg.outbound, packet, length, False)
-        if length < 0:
-            return
-    leg.sent += 1
-    leg.bytes_sent += length
-    outbox_put(outbox, leg.local, leg.fd, &leg.remote, length)
+    if length:
+        _put(leg, outbox, packet, header, length)
 
 
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil:

@@ -21,6 +21,7 @@ from mixer_ext.command cimport (
     JOIN,
     OPEN_TAP,
     REMOVE_NODE,
+    ROUSE,
     SET_FORMAT,
     SET_KEYS,
     SET_MUTE,
@@ -325,7 +326,7 @@ cdef class Plane:
         cdef int64_t now = self.clock.now_ns()
         commands_apply(&self.core, now)
         demux_drain(&self.core, now)
-        core_tick(&self.core, now, 0)
+        core_tick(&self.core, now)
         core_notify(&self.core)
 
     # graph
@@ -618,7 +619,11 @@ cdef class Plane:
         if samples.shape[0] == 0:
             return 0
         cdef uint32_t room = RING_SAMPLES - ring_pending(handle.ring)
-        return ring_write(handle.ring, &samples[0], <uint32_t>min(samples.shape[0], room))
+        cdef uint32_t taken = ring_write(handle.ring, &samples[0], <uint32_t>min(samples.shape[0], room))
+        command = self._command(ROUSE)
+        command.a = handle.node
+        self._commit(command)
+        return taken
 
     def play_pending(self, int64_t node):
         """Samples that are not yet played."""
@@ -690,7 +695,9 @@ cdef class Plane:
         return leg_statistics(handle.leg)
 
     def plane_stats(self):
-        """Counters of the plane; overruns: samples that taps and events that poll() were too slow for."""
+        """Counters of the plane. live: nodes that do not rest; overruns: samples that taps and events that poll() were too
+        slow for.
+        """
         cdef Handle handle
         cdef _Tap tap
         ends = [handle for handle in self.nodes.values() if handle.node.link != NULL]
@@ -708,6 +715,7 @@ cdef class Plane:
             "links": len(ends),
             "link_underruns": sum([handle.node.link.underruns for handle in ends]),
             "link_overruns": sum([handle.node.link.dropped + handle.node.link.outbound.overruns for handle in ends]),
+            "live": self.core.graph.live_count,
             "dropped_unknown": self.core.dropped_unknown,
             "dropped_malformed": self.core.dropped_malformed,
             "dropped_stun": self.core.dropped_stun,

@@ -26,6 +26,7 @@ cdef enum CommandKind:
     SET_MUTE
     SET_SEND
     SET_PLAY
+    ROUSE
     OPEN_TAP
     CLOSE_TAP
     EXPECT_RESPONSE
@@ -75,8 +76,11 @@ cdef struct Core:
     uint64_t random
     int64_t wall_offset # of CLOCK_REALTIME to the clock of the ticks
     bint manual         # somebody else's clock: the kernel's stamps mean nothing
+    int legs
     int unkeyed         # legs that wait for their keys: STUN and DTLS are urgent
-    uint64_t ticks
+    uint64_t time       # ticks of the clock, whether there was something to do in them or not
+    uint64_t upkept     # the last of them up to which all legs have been looked after
+    uint64_t ticks      # those that were made
     uint64_t missed_ticks
     uint64_t skipped_ticks
     int64_t late_max

@@ -39,5 +39,7 @@ cdef struct Stream:
 cdef void stream_init(Stream* stream) noexcept nogil
 cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil
 cdef void stream_rouse(Stream* stream) noexcept nogil
+cdef void stream_pass(Stream* stream, uint64_t ticks) noexcept nogil
+cdef bint stream_rests(const Stream* stream) noexcept nogil
 cdef void stream_free(Stream* stream) noexcept nogil
 cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nogil

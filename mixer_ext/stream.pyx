@@ -84,6 +84,22 @@ cdef void stream_rouse(Stream* stream) noexcept nogil:
     stream.awake = AWAKE + (jitter_depth(&stream.jitter) + FRAME - 1) // FRAME
 
 
+cdef void stream_pass(Stream* stream, uint64_t ticks) noexcept nogil:
+    """So many ticks passed in which nothing was taken, since there was nothing."""
+    if stream.jitter.count == 0:
+        stream.jitter.position += <uint32_t>(ticks * FRAME)
+
+
+cdef bint stream_rests(const Stream* stream) noexcept nogil:
+    """Whether there will be nothing in any frame before a packet comes."""
+    return stream.jitter.count == 0 and not _imagines(stream)
+
+
+cdef bint _imagines(const Stream* stream) noexcept nogil:
+    """Whether something is made up for packets that do not come."""
+    return stream.sounded and not stream.ended and not stream.asleep and stream.run < CONCEALED + FRAME
+
+
 cdef void stream_free(Stream* stream) noexcept nogil:
     jitter_reset(&stream.jitter)
     _forget_kept(stream)
@@ -113,7 +129,7 @@ cdef bint _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
     if stream.jitter.silent:        # it is known that there is nothing to be made up for
         stream.run = max(stream.run, <int>CONCEALED)
     fade = stream.run >= CONCEALED
-    if stream.sounded and not stream.ended and not stream.asleep and stream.run < CONCEALED + FRAME:
+    if _imagines(stream):
         got = codec_conceal(codec, samples, count)
         stream.runs += 1
         if got != count:
