@@ -11,6 +11,7 @@ import logging
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from xml.etree import ElementTree as ET
 
 from focus.jingle import checks, ending, invitation, negotiation
@@ -28,6 +29,7 @@ from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import Dialect, JingleMessage, Propose
 from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Unhold, Unmute
+from focus.wire.shim import Shim
 
 __all__ = ["Leg", "LegFactory", "LegObserver", "Outbox", "PeerObserver", "PeerSession", "Timeouts"]
 
@@ -81,6 +83,11 @@ class PeerSession(Serial):
         self._contents = Contents()
         self._questions = 0  # of theirs, all of them rejected
         self._ending: Ending | None = None
+        self._headers: Shim | None = None  # what we say besides, when we call or accept
+        self._parting: Shim | None = None  # and when we end
+        self._taken_with: Shim | None = None
+        #: What the peer said besides (XEP-0131), when it called, began to ring, accepted or ended; of these the last.
+        self.told: Shim | None = None
 
     @classmethod
     def incoming(
@@ -108,6 +115,7 @@ class PeerSession(Serial):
             role=Party.RESPONDER, local=local, peer=peer, sid=sid, outbox=outbox, legs=legs, observer=observer,
             isfocus=isfocus, codecs=codecs, timeouts=timeouts, tasks=tasks,
         )  # fmt: skip
+        session.told = first.headers
         if isinstance(first, Propose):
             session._invitation = Invitation.received(peer, first)
             if not any(each.media in ("audio", None) for each in first.descriptions):
@@ -131,6 +139,7 @@ class PeerSession(Serial):
         observer: PeerObserver,
         isfocus: bool,
         dialect: Dialect | None,
+        headers: Shim | None = None,
         sid: str | None = None,
         codecs: Sequence[Codec] | None = None,
         timeouts: Timeouts | None = None,
@@ -146,6 +155,7 @@ class PeerSession(Serial):
             role=Party.INITIATOR, local=local, peer=to, sid=sid or str(uuid.uuid4()), outbox=outbox, legs=legs,
             observer=observer, isfocus=isfocus, codecs=codecs, timeouts=timeouts, tasks=tasks,
         )  # fmt: skip
+        session._headers = headers
         if dialect is not None:
             session._invitation = Invitation.outgoing(to, session.sid, dialect)
         return session
@@ -159,41 +169,44 @@ class PeerSession(Serial):
         self._start()
         self._end_after(self._timeouts.answer, "timeout", "nobody answered")
         if self._invitation is not None:
-            self._say([self._invitation.propose()])
+            self._say([self._invitation.propose()], self._headers)
         else:
             self._do(self._initiate)
 
-    def ring(self) -> None:
+    def ring(self, headers: Shim | None = None) -> None:
         """Incoming only: let them hear that it rings. Nothing happens where it is too late for that."""
         if self._ending is not None or self._accepting or self.role is Party.INITIATOR:
             return
         if self._session.state is State.PENDING:
-            self._do(self._send_ringing)
+            self._do(partial(self._send_ringing, headers))
         elif self._invitation is not None:
-            self._say([self._invitation.ring()])
+            self._say([self._invitation.ring()], headers)
 
-    def accept(self) -> None:
+    def accept(self, headers: Shim | None = None) -> None:
         """Incoming only: take the call. Their session-initiate, if it is still to come, must come in time."""
         if self.role is Party.INITIATOR:
             raise OutOfOrder("the side that calls cannot accept")
         if self._ending is not None or self._accepting:
             return
         self._accepting = True
+        self._headers = headers
         if self._began:
             self._do(self._answer)
         elif self._invitation is not None:
-            self._say([self._invitation.take()])
+            self._say([self._invitation.take()], headers)
             self._end_after(self._timeouts.initiate, "timeout", "no session-initiate came")
 
     def reject(self, reason: Reason) -> None:
         """Incoming only: do not take the call."""
         self.hangup(reason)
 
-    def hangup(self, reason: Reason, *, migrated_to: str | None = None) -> None:
+    def hangup(self, reason: Reason, *, migrated_to: str | None = None, headers: Shim | None = None) -> None:
         """End, in the way that the moment asks for: retract, reject, session-terminate, finish. Idempotent.
 
         `migrated_to` is the sid of the session that goes on in place of this one (XEP-0353 section 4.2).
         """
+        if self._ending is None:
+            self._parting = headers
         self._end(reason, by_peer=False, migrated_to=migrated_to)
 
     def give_way(self) -> None:
@@ -237,13 +250,14 @@ class PeerSession(Serial):
             return
         match self._invitation.receive(sender, message):
             case invitation.Rang():
-                self._do(self._rang)
+                self._do(partial(self._rang, message.headers))
             case invitation.Taken(device):
                 self.peer = device
+                self._taken_with = message.headers
                 self._end_after(self._timeouts.initiate, "timeout", "no session-accept came")
                 self._do(self._initiate)
             case invitation.Over(reason):
-                self._end(reason, by_peer=True)
+                self._end(reason, by_peer=True, told=message.headers)
 
     def receive(self, sender: JID, jingle: Jingle, tree: ET.Element) -> None:
         """A Jingle action. Returns where it is to be acknowledged, raises `StanzaError` where it is to be refused."""
@@ -259,7 +273,8 @@ class PeerSession(Serial):
         self._questions += action in REJECTED
         self._contents.mention(jingle.contents)
         if action is Action.SESSION_TERMINATE:
-            self._end(jingle.reason or ending.unexplained(self.role, settled=self.settled is not None), by_peer=True)
+            reason = jingle.reason or ending.unexplained(self.role, settled=self.settled is not None)
+            self._end(reason, by_peer=True, told=jingle.headers)
             return
         if action is Action.SESSION_INITIATE:
             self._began = True
@@ -317,6 +332,7 @@ class PeerSession(Serial):
                 sid=self.sid,
                 contents=self._contents.offered,
                 focus=self._mark(),
+                headers=self._headers,
             ),
             refused=self._refused,
         )
@@ -349,6 +365,7 @@ class PeerSession(Serial):
                 contents=answer.contents,
                 group=answer.group,
                 focus=self._mark(),
+                headers=self._headers,
             ),
             refused=self._refused,
         )
@@ -358,6 +375,7 @@ class PeerSession(Serial):
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
         assert self.leg is not None
+        self.told = Shim.of([pair for shim in (self._taken_with, jingle.headers) if shim for pair in shim.pairs])
         try:
             settled = negotiation.settle(self._contents.offered, jingle, self._codecs)
         except NegotiationError as error:
@@ -377,11 +395,12 @@ class PeerSession(Serial):
     def _no_restart(self) -> None:
         self._end(Reason.of("connectivity-error", "ICE cannot be restarted here"), by_peer=False)
 
-    async def _send_ringing(self) -> None:
+    async def _send_ringing(self, headers: Shim | None) -> None:
         if self._session.state is State.PENDING:
-            self._send(Jingle(action=Action.SESSION_INFO, sid=self.sid, ringing=Ringing()))
+            self._send(Jingle(action=Action.SESSION_INFO, sid=self.sid, ringing=Ringing(), headers=headers))
 
-    async def _rang(self) -> None:
+    async def _rang(self, headers: Shim | None) -> None:
+        self.told = headers
         self._observer.peer_ringing()
 
     async def _transport_info(self, jingle: Jingle) -> None:
@@ -398,7 +417,7 @@ class PeerSession(Serial):
                 return
             case Ringing():
                 if self.role is Party.INITIATOR:
-                    self._observer.peer_ringing()
+                    await self._rang(jingle.headers)
                 return
             case Mute(name=name) | Unmute(name=name) if name and self.settled and name != self.settled.name:
                 return
@@ -429,9 +448,9 @@ class PeerSession(Serial):
     def _local(self, leg: Leg) -> Local:
         return Local(transport=leg.local_transport, ssrc=leg.ssrc, cname=self._cname, codecs=self._codecs)
 
-    def _say(self, messages: Sequence[invitation.Outgoing]) -> None:
-        for message in messages:
-            self._outbox.message(self.local, message.to, message.message)
+    def _say(self, messages: Sequence[invitation.Outgoing], headers: Shim | None = None) -> None:
+        for to, message in messages:
+            self._outbox.message(self.local, to, message.model_copy(update={"headers": headers}))
 
     def _send(self, jingle: Jingle, refused: Callable[[StanzaError], None] | None = None) -> None:
         """Do `jingle.action`; the answer is not waited for. `refused` gets the peer's error, if it matters."""
@@ -471,6 +490,7 @@ class PeerSession(Serial):
         terminate: bool = True,
         tie_break: bool = False,
         migrated_to: str | None = None,
+        told: Shim | None = None,
     ) -> None:
         """From here on the session is over; what is to be said about it is said in its task."""
         if self._ending is not None:
@@ -478,6 +498,7 @@ class PeerSession(Serial):
         alive = self._session.state in (State.PENDING, State.ACTIVE)
         if alive:
             self._session.act(Action.SESSION_TERMINATE, self.role)
+        self.told = told
         self._ending = Ending(reason, by_peer, alive and terminate, tie_break, migrated_to)
         self._finish()
 
@@ -495,13 +516,13 @@ class PeerSession(Serial):
             terminate = self._send_off(self._terminate(end.reason))
             await asyncio.sleep(0)
         elif self._invitation is not None and not self._began:
-            self._say(self._invitation.withdraw(end.reason, tie_break=end.tie_break))
+            self._say(self._invitation.withdraw(end.reason, tie_break=end.tie_break), self._parting)
         if self.leg is not None:
             await self._close(self.leg)
         if terminate is not None:
             await asyncio.wait({terminate}, timeout=self._timeouts.goodbye)
         if self._invitation is not None:
-            self._say(self._invitation.finish(end.reason, migrated_to=end.migrated_to))
+            self._say(self._invitation.finish(end.reason, migrated_to=end.migrated_to), self._parting)
 
     def _over(self) -> None:
         end = self._ending or Ending(Reason.of("gone"), by_peer=False, terminate=False)
@@ -511,7 +532,7 @@ class PeerSession(Serial):
             logger.exception("%s: the owner failed at the end", self._name)
 
     async def _terminate(self, reason: Reason) -> None:
-        jingle = Jingle(action=Action.SESSION_TERMINATE, sid=self.sid, reason=reason)
+        jingle = Jingle(action=Action.SESSION_TERMINATE, sid=self.sid, reason=reason, headers=self._parting)
         try:
             await self._outbox.iq_set(self.local, self.peer, jingle)
         except (StanzaError, TimeoutError) as error:

@@ -39,6 +39,7 @@ from focus.wire.rayo import (
     Ringing,
 )
 from focus.wire.session import Session, Watch
+from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
 
@@ -155,13 +156,13 @@ class Call(Joinable):
     @on(Accept)
     async def accept(self, sender: JID, command: Accept) -> Outcome:
         self._act(Step.ACCEPT)
-        self._session.ring()
+        self._session.ring(to_shim(command.headers))
         return None
 
     @on(Answer)
     async def answer(self, sender: JID, command: Answer) -> Outcome:
         self._act(Step.ANSWER)
-        self._session.accept()
+        self._session.accept(to_shim(command.headers))
         return None
 
     @on(Redirect)
@@ -171,14 +172,15 @@ class Call(Joinable):
             raise BadRequest(f"not a URI to call: {command.to[:80]!r}")
         self._act(Step.REDIRECT)
         self._commanded_end = True
-        self.end_session(Reason.of("decline", f"call {command.to}", redirect=command.to))
+        reason = Reason.of("decline", f"call {command.to}", redirect=command.to)
+        self.end_session(reason, command.headers)
         return None
 
     @on(Reject)
     async def reject(self, sender: JID, command: Reject) -> Outcome:
         self._act(Step.REJECT)
         self._commanded_end = True
-        self.end_session(Reason.of(_REJECT[command.reason]))
+        self.end_session(Reason.of(_REJECT[command.reason]), command.headers)
         return None
 
     @on(Hangup)
@@ -187,7 +189,8 @@ class Call(Joinable):
         self._act(Step.HANGUP)
         if not was_over:
             self._commanded_end = True
-            self.end_session(_wanted_reason(command.headers))
+            headers = [header for header in command.headers if header.name != REASON_HEADER]
+            self.end_session(_wanted_reason(command.headers), headers)
         return None
 
     @on(CallMessage)
@@ -225,11 +228,11 @@ class Call(Joinable):
         assert self.session is not None
         return self.session
 
-    def end_session(self, reason: Reason) -> None:
+    def end_session(self, reason: Reason, headers: Iterable[Header] = ()) -> None:
         """End in any state: joins first (section 6.6.3), then the session; `peer_ended` follows."""
         self.unjoin_all()
         if self.session is not None:
-            self.session.hangup(reason)
+            self.session.hangup(reason, headers=to_shim(headers))
         else:
             self.peer_ended(reason, False)
 
@@ -243,14 +246,14 @@ class Call(Joinable):
     def peer_ringing(self) -> None:
         if self._now is Stage.DIALLED:
             self._act(Step.PEER_RINGS)
-            self.emit(Ringing())
+            self.emit(Ringing(headers=self._told))
             self._session_changed()
 
     def peer_accepted(self) -> None:
         self._accepted = True
         if self._method == "dialed-out":
             self._act(Step.PEER_ANSWERS)
-            self.emit(Answered())
+            self.emit(Answered(headers=self._told))
         assert self.leg is not None
         self.connect(self.leg.node)
         self._session_changed()
@@ -300,12 +303,17 @@ class Call(Joinable):
             self.close()
             self._calls.call_ended(self)
 
+    @property
+    def _told(self) -> tuple[Header, ...]:
+        """What the peer has said besides."""
+        return from_shim(self.session.told if self.session is not None else None)
+
     def _tell_the_end(self, reason: Reason, by_peer: bool) -> None:
         """To all who were offered the call, have commanded it or watch it (section 6.6.4)."""
         condition = reason.condition
         name = "hangup-command" if self._commanded_end and not by_peer else _END.get(condition, "error")
         log.info("ended: %s (%s%s)", name, condition, f", {reason.text}" if reason.text else "")
-        end = End.of(name, platform_code=condition)
+        end = End.of(name, platform_code=condition, headers=self._told)
         involved = self.parties | self._commanders | self._watchers | set(self.audience())
         self._tell(sorted(involved, key=str), end)
 
@@ -338,6 +346,15 @@ class Call(Joinable):
             description = self.describe()
             for watcher in sorted(self._watchers, key=str):
                 self._calls.emit(self.address, watcher, description)
+
+
+def to_shim(headers: Iterable[Header]) -> Shim | None:
+    """Rayo's headers as Jingle carries them (section 6.7): in order, none left out."""
+    return Shim.of((header.name, header.value) for header in headers)
+
+
+def from_shim(shim: Shim | None) -> tuple[Header, ...]:
+    return tuple(Header(name=name, value=value) for name, value in shim.pairs) if shim else ()
 
 
 def _wanted_reason(headers: Iterable[Header]) -> Reason:

@@ -16,7 +16,7 @@ from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
 from focus.rayo.addresses import Addresses
-from focus.rayo.call import Call
+from focus.rayo.call import Call, from_shim, to_shim
 from focus.rayo.directory import Directory
 from focus.rayo.joinable import Joinable
 from focus.rayo.mixer import Guard, Mixer
@@ -39,6 +39,7 @@ from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import Dialect, Finish, JingleMessage, Propose
 from focus.wire.message import CallMessage
 from focus.wire.rayo import Command, Dial, Event, Offer, Ref
+from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
 
@@ -211,10 +212,11 @@ class Server(Actor):
         mixer = next((join.mixer_name for join in command.joins if join.mixer_name), caller.local)
         _scope(call, mixer).run(log.info, "a call to %s, for %s", to, sender)
         self._start(call, mixer)
-        self._placing[call] = self._spawn(call, mixer, lambda: self._place(call, to, mixer, timeout))
+        headers = to_shim(command.headers)
+        self._placing[call] = self._spawn(call, mixer, lambda: self._place(call, to, mixer, timeout, headers))
         return Ref(uri=address.uri)
 
-    async def _place(self, call: Call, to: JID, mixer: str, answer_within: float) -> None:
+    async def _place(self, call: Call, to: JID, mixer: str, answer_within: float, headers: Shim | None) -> None:
         dialect = await self._dialect(to)
         local = self.addresses.line(mixer) if mixer else self.address.with_resource("focus")
         call.session = PeerSession.outgoing(
@@ -225,6 +227,7 @@ class Server(Actor):
             observer=call,
             isfocus=bool(mixer),
             dialect=dialect,
+            headers=headers,
             timeouts=Timeouts(answer=answer_within),
             tasks=self._tasks,
         )
@@ -365,7 +368,7 @@ class Server(Actor):
         if not call.parties:
             session.reject(Reason.of("decline"))
             return
-        call.emit(Offer(to=self.addresses.mixer(mixer).uri, from_=sender.uri))
+        call.emit(Offer(to=self.addresses.mixer(mixer).uri, from_=sender.uri, headers=from_shim(first.headers)))
 
     def _check_room_for_calls(self) -> None:
         if sum(1 for _ in self.directory.calls()) >= self._limits.calls:

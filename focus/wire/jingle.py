@@ -14,6 +14,7 @@ from focus.wire.coin import FocusMark
 from focus.wire.conditions import STANZAS
 from focus.wire.ice import ICE_UDP, Transport
 from focus.wire.rtp import RTP, Active, CryptoRequired, Description, Hold, Info, Mute, Ringing, Senders, Unhold, Unmute
+from focus.wire.shim import Shim
 
 JINGLE = "urn:xmpp:jingle:1"
 GROUPING = "urn:xmpp:jingle:apps:grouping:0"
@@ -132,6 +133,7 @@ class Jingle(Element, tag="jingle", ns="", nsmap={"": JINGLE}):
     unhold: Unhold | None = None
     mute: Mute | None = None
     unmute: Unmute | None = None
+    headers: Shim | None = None
 
     @property
     def info(self) -> Info | None:
@@ -154,7 +156,9 @@ def foreign_parts(tree: ET.Element) -> frozenset[str]:
     return frozenset(foreign)
 
 
-_SESSION_INFO = frozenset(kind.qualified_tag() for kind in (FocusMark, Ringing, Active, Hold, Unhold, Mute, Unmute))
+_SESSION_INFO = frozenset(
+    kind.qualified_tag() for kind in (FocusMark, Ringing, Active, Hold, Unhold, Mute, Unmute, Shim)
+)
 
 
 def unknown_info(tree: ET.Element) -> bool:

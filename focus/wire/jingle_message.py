@@ -14,6 +14,7 @@ from pydantic_xml import attr, element
 from focus.wire.base import Element, Flag, Name, namespace_of
 from focus.wire.jingle import Reason
 from focus.wire.rtp import Description
+from focus.wire.shim import Shim
 
 JMI_0: Final = "urn:xmpp:jingle-message:0"
 JMI_1: Final = "urn:xmpp:jingle-message:1"
@@ -28,6 +29,7 @@ class JingleMessage(Element):
     dialect: ClassVar[Dialect] = JMI_0
 
     id: Name = attr()
+    headers: Shim | None = None
 
 
 M = TypeVar("M", bound=JingleMessage)
@@ -116,5 +118,16 @@ def parse_message(stanza: ET.Element) -> JingleMessage | None:
     """The invitation message in a `<message/>`, or None. Raises `BadRequest` for a malformed one."""
     for child in stanza:
         if namespace_of(child.tag) in (JMI_0, JMI_1) and (kind := BY_TAG.get(child.tag)):
-            return kind.parse(child)
+            message = kind.parse(child)
+            headers = stanza.find(Shim.qualified_tag())
+            return message if headers is None else message.model_copy(update={"headers": Shim.parse(headers)})
     return None
+
+
+def message_payload(element: Element) -> list[ET.Element]:
+    """The children of the `<message/>` that carries `element`: headers are beside it (XEP-0131 section 4)."""
+    tree = element.to_element()
+    headers = tree.findall(Shim.qualified_tag())
+    for each in headers:
+        tree.remove(each)
+    return [tree, *headers]

@@ -159,12 +159,12 @@ class End(Event, tag="end", ns="", nsmap={"": RAYO}):
     headers: Headers = element(tag="header", default=())
 
     @classmethod
-    def of(cls, reason: str, platform_code: str | None = None) -> Self:
+    def of(cls, reason: str, platform_code: str | None = None, headers: tuple[Header, ...] = ()) -> Self:
         """The end with `reason` as the XEP spells it; KeyError where there is no such reason."""
         field = reason.replace("-", "_")
         if field == "headers" or field not in cls.model_fields:
             raise KeyError(reason)
-        return cls.model_validate({field: EndReason(platform_code=platform_code)})
+        return cls.model_validate({field: EndReason(platform_code=platform_code), "headers": headers})
 
     @property
     def reason(self) -> str:

@@ -29,7 +29,7 @@ from focus.wire.conditions import (
 from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
-from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, parse_message
+from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, message_payload, parse_message
 from focus.wire.message import CallMessage
 from focus.wire.rayo import COMMANDS, RAYO, End, Event
 from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
@@ -73,7 +73,7 @@ class Outbox:
     def message(self, sender: JID, to: JID, element: Element) -> None:
         """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
         hint = ET.Element(f"{{{HINTS}}}store")
-        self.send(stanza(MESSAGE, sender, to, "chat", element.to_element(), hint, id=token_hex(8)))
+        self.send(stanza(MESSAGE, sender, to, "chat", *message_payload(element), hint, id=token_hex(8)))
 
     async def iq_set(self, sender: JID, to: JID, element: Element) -> None:
         """Raises `StanzaError` of the peer, or TimeoutError, of which `NotSent` and `Interrupted` are two."""

@@ -22,6 +22,7 @@ from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import BY_TAG, Dialect, JingleMessage, Propose
 from focus.wire.rtp import Info, PayloadType
+from focus.wire.shim import Shim
 
 PATIENCE = 10.0
 
@@ -357,11 +358,13 @@ class End:
 
     # What a test does
 
-    def call(self, to: JID, dialect: Dialect | None, *, sid: str | None = None) -> tuple[PeerSession, Owner]:
+    def call(
+        self, to: JID, dialect: Dialect | None, *, sid: str | None = None, headers: Shim | None = None
+    ) -> tuple[PeerSession, Owner]:
         owner = Owner()
         session = PeerSession.outgoing(
             local=self.jid, to=to, outbox=self, legs=self.legs, observer=owner, isfocus=self.isfocus, dialect=dialect,
-            sid=sid, timeouts=self.timeouts,
+            sid=sid, headers=headers, timeouts=self.timeouts,
         )  # fmt: skip
         self._keep(session, owner)
         return session, owner

@@ -44,6 +44,7 @@ from focus.wire.rayo import (
     Unjoined,
 )
 from focus.wire.session import Session, Watch
+from focus.wire.shim import Shim
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
@@ -342,6 +343,74 @@ def _propose(sid: str) -> Element:
     from focus.wire.rtp import Description
 
     return Propose(id=sid, descriptions=(Description(media="audio"),))
+
+
+# --- headers ---
+
+ROUTE = (("Route", "foo"), ("x-skill", "agent"), ("Route", "bar"))
+HEADERS = tuple(Header(name=name, value=value) for name, value in ROUTE)
+
+
+@pytest.mark.parametrize("dialect", [JMI_0, JMI_1, None])
+async def test_headers_of_an_outbound_call_go_both_ways_in_order(
+    focus: Focus, admin: Client, alice: Caller, dialect: Dialect | None
+) -> None:
+    """XEP-0327 section 6.7: several of one name are an ordered collection."""
+
+    async def speaks(peer: JID) -> Dialect | None:
+        return dialect
+
+    said = []
+
+    def answering(session: PeerSession) -> None:
+        said.append(session.told)
+        session.ring(Shim.of([*ROUTE, ("x-step", "ringing")]))
+        session.accept(Shim.of([*ROUTE, ("x-step", "accepted")]))
+
+    focus.dialect, alice.answering = speaks, answering
+    call = await admin.dial(Dial(to=f"xmpp:{alice.jid if dialect is None else alice.jid.bare}", headers=HEADERS))
+    await admin.event(Answered)
+    assert said == [Shim.of(ROUTE)]
+    alice.sessions[0].hangup(Reason.of("success"), headers=Shim.of([*ROUTE, ("x-step", "gone")]))
+    _, end = await admin.event(End)
+    ringing, answered, _ = admin.events(call)
+    for event, step in ((ringing, "ringing"), (answered, "accepted"), (end, "gone")):
+        assert isinstance(event, Ringing | Answered | End)
+        told = [header for header in event.headers if header.name != "x-step"]
+        assert {header.value for header in event.headers if header.name == "x-step"} == {step}
+        assert tuple(told[:3]) == HEADERS
+
+
+@pytest.mark.parametrize("dialect", [JMI_0, JMI_1, None])
+async def test_headers_of_an_inbound_call_go_both_ways_in_order(
+    focus: Focus, owner: Client, alice: Caller, dialect: Dialect | None
+) -> None:
+    to = JID.parse(f"tea@{DOMAIN}" + ("" if dialect else "/focus"))
+    session, caller = alice.call(to, dialect, headers=Shim.of(ROUTE))
+    await session.start()
+    call = await owner.offered()
+    (offer,) = owner.events(call)
+    assert isinstance(offer, Offer)
+    assert offer.headers == HEADERS
+    await owner.command(call, Accept(headers=HEADERS))
+    await caller.until("ringing")
+    assert session.told == Shim.of(ROUTE)
+    await owner.command(call, Answer(headers=HEADERS[1:]))
+    await caller.until("accepted")
+    assert session.told is not None
+    assert session.told.pairs[:2] == list(ROUTE[1:])
+    why = Header(name="jingle-reason", value="gone")  # is for us
+    await owner.command(call, Hangup(headers=(*HEADERS, why)))
+    assert await caller.until_ended() == ("gone", True)
+    assert session.told == Shim.of(ROUTE)
+
+
+async def test_a_rejected_call_is_told_the_headers(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await call_in(focus, alice, owner)
+    sorry = Header(name="x-reject-description", value="Sorry, she cannae take it!")
+    await owner.command(call, Reject.model_validate({"busy": {}, "headers": [sorry]}))
+    await alice.owners[0].until_ended()
+    assert alice.sessions[0].told == Shim.of([(sorry.name, sorry.value)])
 
 
 # --- messages ---

@@ -420,3 +420,29 @@ async def test_an_error_about_a_message_is_not_answered(scene: Scene) -> None:
     scene.message("<body>hello</body>", to=call, sender=str(OWNER), type="error")
     await scene.connection.idle()
     assert not scene.connection.sent
+
+
+# --- headers ---
+
+
+async def test_headers_of_a_message_are_beside_the_invitation(scene: Scene) -> None:
+    """XEP-0131 section 4."""
+    scene.propose(
+        more="<headers xmlns='http://jabber.org/protocol/shim'><header name='x-skill'>agent</header></headers>"
+    )
+    offer = Offer.parse(scene.connection.sent[0][0])
+    assert [(header.name, header.value) for header in offer.headers] == [("x-skill", "agent")]
+    scene.connection.sent.clear()
+    await scene.iq(
+        "<accept xmlns='urn:xmpp:rayo:1'><header name='a' value='1'/></accept>",
+        to=str(scene.offered()),
+        sender=str(OWNER),
+    )
+    (ringing,) = scene.connection.sent
+    assert [child.tag for child in ringing] == [
+        "{urn:xmpp:jingle-message:0}ringing",
+        "{http://jabber.org/protocol/shim}headers",
+        "{urn:xmpp:hints}store",
+    ]
+    assert len(ringing[0]) == 0
+    assert (ringing[1][0].get("name"), ringing[1][0].text) == ("a", "1")
