@@ -7,6 +7,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 from xml.etree import ElementTree as ET
 
@@ -15,7 +16,7 @@ from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
-from focus.rayo.addresses import Addresses
+from focus.rayo.addresses import RESOURCE, Addresses, is_mixer_name
 from focus.rayo.call import Call, from_shim, to_shim
 from focus.rayo.directory import Directory
 from focus.rayo.joinable import Joinable
@@ -185,6 +186,8 @@ class Server(Actor):
             address = JID.from_uri(command.uri).bare if command.uri else self.addresses.new_call()
         except ValueError as error:
             raise BadRequest(str(error)) from None
+        if caller.local and not is_mixer_name(caller.local):
+            raise BadRequest(f"nobody could call {caller} back")
         if caller.domain != self.addresses.domain:
             raise OptionNotSupported(f"calls can only be made from addresses at {self.addresses.domain}")
         if address.domain != self.addresses.domain or not address.local:
@@ -209,26 +212,33 @@ class Server(Actor):
             self.directory.discard(call)
             raise
         timeout = command.timeout / 1000 if command.timeout >= 0 else self._limits.dial_timeout
-        mixer = next((join.mixer_name for join in command.joins if join.mixer_name), caller.local)
-        _scope(call, mixer).run(log.info, "a call to %s, for %s", to, sender)
-        self._start(call, mixer)
-        headers = to_shim(command.headers)
-        self._placing[call] = self._spawn(call, mixer, lambda: self._place(call, to, mixer, timeout, headers))
+        room = next(
+            (party.address.local for party in call.joins if isinstance(party, Mixer) and party.zone == HOUSE), ""
+        )
+        local = caller.bare.with_resource(RESOURCE) if caller.local else self.addresses.line(room)
+        _scope(call, room).run(log.info, "a call to %s, for %s", to, sender)
+        self._start(call, room)
+        place = partial(
+            self._place, call, local, to, isfocus=bool(room), within=timeout, headers=to_shim(command.headers)
+        )
+        self._placing[call] = self._spawn(call, room, place)
         return Ref(uri=address.uri)
 
-    async def _place(self, call: Call, to: JID, mixer: str, answer_within: float, headers: Shim | None) -> None:
+    async def _place(
+        self, call: Call, local: JID, to: JID, *, isfocus: bool, within: float, headers: Shim | None
+    ) -> None:
+        """Call `to` from `local`; `isfocus`: into a room, whose conference tells of itself."""
         dialect = await self._dialect(to)
-        local = self.addresses.line(mixer) if mixer else self.address.with_resource("focus")
         call.session = PeerSession.outgoing(
             local=local,
             to=to,
             outbox=self._outbox,
             legs=call.make_leg,
             observer=call,
-            isfocus=bool(mixer),
+            isfocus=isfocus,
             dialect=dialect,
             headers=headers,
-            timeouts=Timeouts(answer=answer_within),
+            timeouts=Timeouts(answer=within),
             tasks=self._tasks,
         )
         self._sessions.add(call.session)

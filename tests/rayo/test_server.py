@@ -508,6 +508,25 @@ async def test_an_outbound_call_with_a_nested_join(focus: Focus, admin: Client, 
 
 
 @pytest.mark.parametrize(
+    ("dial", "caller", "is_focus"),
+    [
+        ({}, DOMAIN, False),
+        ({"from_": f"xmpp:desk@{DOMAIN}"}, f"desk@{DOMAIN}", False),
+        ({"joins": (Join(mixer_name="myMixer"),)}, f"mymixer@{DOMAIN}", True),
+        ({"joins": (Join(mixer_name="tea"),), "from_": f"xmpp:desk@{DOMAIN}"}, f"desk@{DOMAIN}", True),
+    ],
+)
+async def test_whom_a_call_comes_from(
+    focus: Focus, admin: Client, alice: Caller, dial: dict[str, object], caller: str, is_focus: bool
+) -> None:
+    await admin.dial(Dial.model_validate({"to": "xmpp:alice@example.org", **dial}))
+    await eventually(lambda: bool(alice.owners))
+    await alice.owners[0].until("connected")
+    assert alice.sessions[0].peer == JID.parse(f"{caller}/focus")
+    assert (("focus", True) in alice.owners[0].entries) is is_focus
+
+
+@pytest.mark.parametrize(
     ("condition", "reason"), [("busy", "busy"), ("decline", "rejected"), ("gone", "hungup"), ("media-error", "error")]
 )
 async def test_why_nobody_answered(focus: Focus, admin: Client, alice: Caller, condition: str, reason: str) -> None:
@@ -543,6 +562,7 @@ async def test_a_call_is_made_where_it_is_wanted(focus: Focus, admin: Client, al
         ({"to": "tel:+13055195825"}, BadRequest),
         ({"to": "xmpp:"}, BadRequest),
         ({"from_": "xmpp:juliet@elsewhere.example"}, OptionNotSupported),
+        ({"from_": f"xmpp:focus@{DOMAIN}/tea"}, BadRequest),
         ({"uri": "xmpp:mine@elsewhere.example"}, BadRequest),
         ({"uri": f"xmpp:{DOMAIN}"}, BadRequest),
         ({"joins": (Join(mixer_name="tea", media="direct"),)}, OptionNotSupported),
