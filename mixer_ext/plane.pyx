@@ -283,6 +283,11 @@ cdef class Plane:
         core_notify(&self.core)
         self._close()
 
+    @property
+    def thread_id(self):
+        """Of the running thread, as the kernel knows it; None when there is none."""
+        return None if self.thread is None else self.thread.native_id
+
     def fileno(self):
         """Readable when poll() has something; valid for as long as the plane exists."""
         return self.core.event_fd

@@ -1,7 +1,7 @@
 """The media plane as the rest of the focus sees it: the one adapter to `mixer_ext`.
 
-One plane has one UDP port on each of its addresses, and all legs of all calls are on it. Its graph is Rayo's
-(XEP-0327 section 6.3): nodes are legs and mixers, edges are joins with a direction.
+A shard has one UDP port on each of its addresses, and a thread; mostly one is enough, with all legs of all calls on it.
+The graph is Rayo's (XEP-0327 section 6.3): nodes are legs and mixers, edges are joins with a direction.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focus.media.leg import Leg, LegObserver, SourceIds, Tap
+from focus.media.realtime import favour
+from focus.media.shards import Shards
 from focus.media.transport import Address
 from mixer_ext import Event, Plane
 
@@ -44,11 +46,13 @@ class Direction(Enum):
 
 
 class MediaPlane:
-    """All media of a process: starts the plane, brings its events to the legs, and makes legs and mixers.
+    """All media of a process: starts the planes, brings their events to the legs, and makes legs and mixers.
 
     `addresses`: (ip, port) to be bound to, one socket each; an unspecified ip (`0.0.0.0`, `::`) means all addresses
     of the machine of that family, port 0 a free one, the same on all addresses that ask for it. `public_addresses`:
-    the IPs by which a 1:1 NAT shows this machine to the world.
+    the IPs by which a 1:1 NAT shows this machine to the world. `shards`: how many planes there are; the n-th one after
+    the first has the n-th port after those given. `realtime`: before all other work of the machine, where that is
+    allowed (`focus.media.realtime`).
     """
 
     def __init__(
@@ -57,11 +61,17 @@ class MediaPlane:
         *,
         public_addresses: Sequence[str] = (),
         connect_timeout: float = CONNECT_TIMEOUT,
+        shards: int = 1,
+        realtime: bool = False,
     ) -> None:
+        if shards < 1 or any(port + shards > 65536 for _, port in addresses):
+            raise ValueError(f"no ports for {shards} shards at {addresses}")
         self._wanted = _expanded(addresses)
+        self._count = shards
+        self._realtime = realtime
         self._public_addresses = [str(ipaddress.ip_address(address)) for address in public_addresses]
         self._connect_timeout = connect_timeout
-        self._native: Plane | None = None
+        self._native: Shards | None = None
         self._legs: dict[int, Leg] = {}
         self._playing: dict[int, asyncio.Event] = {}
         self._sources = SourceIds()
@@ -70,41 +80,57 @@ class MediaPlane:
         """Bind and run. Raises OSError with its errno where an address cannot be bound."""
         if self._native is not None:
             return
-        self._native = _bind(self._wanted)
-        self._native.start()
-        asyncio.get_running_loop().add_reader(self._native.fileno(), self._drain)
+        with contextlib.ExitStack() as undo:
+            planes = []
+            for n in range(self._count):
+                wanted = [(host, port + n if port else 0) for host, port in self._wanted]
+                planes.append(_bind(wanted, first_id=1 + n, step=self._count))
+                undo.callback(planes[-1].stop)
+            undo.pop_all()
+        self._native = Shards(planes, self._legs)
+        for plane in planes:
+            plane.start()
+            asyncio.get_running_loop().add_reader(plane.fileno(), self._drain, plane)
+        if self._realtime:
+            favour([plane.thread_id for plane in planes if plane.thread_id is not None])
 
     async def stop(self) -> None:
         """Close all legs, and release the port."""
         if self._native is None:
             return
         await asyncio.gather(*(leg.close() for leg in list(self._legs.values())))
-        asyncio.get_running_loop().remove_reader(self._native.fileno())
-        self._native.stop()
+        for plane in self._native.planes:
+            asyncio.get_running_loop().remove_reader(plane.fileno())
+            plane.stop()
         self._native = None
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """As bound."""
-        return self._plane.addresses
+        """As bound, those of one shard after those of another."""
+        return tuple(address for plane in self._shards.planes for address in plane.addresses)
 
     @property
     def port(self) -> int:
-        """Of the first address; of all of them if they were not given different ones."""
-        return self._plane.addresses[0][1]
+        """Of the first address; of all of the first shard's if they were not given different ones."""
+        return self.addresses[0][1]
 
     @property
-    def _plane(self) -> Plane:
+    def _shards(self) -> Shards:
         if self._native is None:
             raise RuntimeError("the media plane is not running")
         return self._native
 
     # --- the graph ---
 
-    def create_leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
-        """A leg for one peer. `controlling`: our ICE role, ours if we initiate the session (RFC 8445 section 6.1.1)."""
-        return Leg(
-            self._plane,
+    def create_leg(
+        self, *, controlling: bool, observer: LegObserver, room: str | None = None, near: int | None = None
+    ) -> Leg:
+        """A leg for one peer. `controlling`: our ICE role, ours if we initiate the session (RFC 8445 section 6.1.1).
+
+        `near`: a node that it will be joined with, or `room`: what it calls, so that they are in one shard.
+        """
+        leg = Leg(
+            self._shards.place(self._legs, room=room, near=near),
             self._sources,
             controlling=controlling,
             observer=observer,
@@ -112,37 +138,41 @@ class MediaPlane:
             connect_timeout=self._connect_timeout,
             legs=self._legs,
         )
+        self._shards.placed(leg.node, room)
+        return leg
 
-    def create_mixer(self) -> int:
-        """A new mixer node."""
-        return self._plane.add_mixer()
+    def create_mixer(self, *, room: str | None = None) -> int:
+        """A new mixer node. `room`: as for legs."""
+        mixer = self._shards.add_mixer(self._shards.place(self._legs, room=room))
+        self._shards.placed(mixer, room)
+        return mixer
 
     def remove_mixer(self, mixer: int) -> None:
         """Take a mixer and its joins away."""
-        self._plane.remove_mixer(mixer)
+        self._shards.remove_mixer(mixer)
 
     def join(self, a: int, b: int, direction: Direction = Direction.DUPLEX) -> None:
         """Let audio flow between two nodes; again to change the direction. ValueError: unknown node, or a loop."""
-        self._plane.join(a, b, a_to_b=direction is not Direction.RECV, b_to_a=direction is not Direction.SEND)
+        self._shards.join(a, b, a_to_b=direction is not Direction.RECV, b_to_a=direction is not Direction.SEND)
 
     def unjoin(self, a: int, b: int) -> None:
         """End what `join` began. Idempotent; a node that is gone has no joins."""
         with contextlib.suppress(ValueError):
-            self._plane.unjoin(a, b)
+            self._shards.unjoin(a, b)
 
     def play(self, node: int, samples: NDArray[np.int16]) -> int:
         """Queue `samples` (int16 mono, 48 kHz): to a leg's peer, or into a mix. Returns how many fitted (10 s do)."""
-        return self._plane.play(node, samples)
+        return self._shards.of(node).play(node, samples)
 
     def play_pending(self, node: int) -> int:
         """How many samples are still to be played at `node`."""
-        return self._plane.play_pending(node)
+        return self._shards.of(node).play_pending(node)
 
     async def played(self, node: int) -> None:
         """Wait until nothing is left to be played at `node`, or the node is gone."""
         ended = self._playing.setdefault(node, asyncio.Event())
         with contextlib.suppress(ValueError):
-            while self._plane.play_pending(node):
+            while self.play_pending(node):
                 ended.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), LOOK_AGAIN)
@@ -150,16 +180,17 @@ class MediaPlane:
 
     def tap(self, node: int, *, sent: bool = False) -> Tap:
         """Listen at `node`: what a leg's peer says or (`sent`) is sent, or all of a mix."""
-        return Tap(self._plane, node, sent=sent)
+        return Tap(self._shards.of(node), node, sent=sent)
 
     def snapshot(self) -> dict[str, int | float]:
-        """Counters of the whole plane, see `mixer_ext.Plane.plane_stats`."""
-        return self._plane.plane_stats()
+        """Counters of all shards together, see `mixer_ext.Plane.plane_stats`; of what is a maximum, the largest."""
+        each = [plane.plane_stats() for plane in self._shards.planes]
+        return {name: (max if "_max_" in name else sum)(stats[name] for stats in each) for name in each[0]}
 
     # --- events ---
 
-    def _drain(self) -> None:
-        for event in self._plane.poll():
+    def _drain(self, plane: Plane) -> None:
+        for event in plane.poll():
             try:
                 self._dispatch(event)
             except Exception:  # what one peer sends must not cost another its events
@@ -224,15 +255,15 @@ def _expanded(addresses: Sequence[Address]) -> list[Address]:
     return expanded
 
 
-def _bind(addresses: Sequence[Address]) -> Plane:
+def _bind(addresses: Sequence[Address], *, first_id: int, step: int) -> Plane:
     """A plane on `addresses`, with one and the same free port wherever port 0 is asked for."""
     if sum(port == 0 for _, port in addresses) < 2:
-        return Plane(addresses)
+        return Plane(addresses, first_id=first_id, step=step)
     first = next(host for host, port in addresses if port == 0)
     for attempt in range(PORT_ATTEMPTS):
         port = _free_port(first)
         try:
-            return Plane([(host, wanted or port) for host, wanted in addresses])
+            return Plane([(host, wanted or port) for host, wanted in addresses], first_id=first_id, step=step)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS - 1:
                 raise

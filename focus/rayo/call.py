@@ -86,8 +86,11 @@ class Call(Joinable):
         *,
         method: Literal["dialed-in", "dialed-out"],
         parties: Iterable[JID] = (),
+        room: str | None = None,
     ) -> None:
+        """`room`: the address of the mixer that was called."""
         super().__init__(address, plane, calls)
+        self._room = room
         self._calls = calls
         self._method = method
         self.stage = Stage.OFFERED if method == "dialed-in" else Stage.DIALLED
@@ -240,7 +243,8 @@ class Call(Joinable):
 
     def make_leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
         """The leg for our session (`focus.jingle.peer.LegFactory`)."""
-        self.leg = self._plane.create_leg(controlling=controlling, observer=observer)
+        near = next((other.node for other in self.joins if other.node is not None), None)
+        self.leg = self._plane.create_leg(controlling=controlling, observer=observer, room=self._room, near=near)
         return self.leg
 
     def peer_ringing(self) -> None:

@@ -348,7 +348,7 @@ class Server(Actor):
             each.session is not None and each.session.peer.bare == sender.bare for each in self.directory.calls()
         ) >= (self._limits.calls_of_one):
             raise ResourceConstraint(f"there are {self._limits.calls_of_one} calls of yours already")
-        call = self._new_call(self.addresses.new_call(), method="dialed-in")
+        call = self._new_call(self.addresses.new_call(), method="dialed-in", room=str(self.addresses.mixer(mixer)))
         try:
             session = call.session = _scope(call, mixer).run(
                 lambda: PeerSession.incoming(
@@ -386,8 +386,8 @@ class Server(Actor):
 
     # owning
 
-    def _new_call(self, address: JID, *, method: Literal["dialed-in", "dialed-out"]) -> Call:
-        call = Call(address, self, self._plane, method=method)
+    def _new_call(self, address: JID, *, method: Literal["dialed-in", "dialed-out"], room: str | None = None) -> Call:
+        call = Call(address, self, self._plane, method=method, room=room)
         self.directory.add(call)
         return call
 

@@ -197,7 +197,7 @@ class XmppSettings(Section):
 
 
 class MediaSettings(Section):
-    """Audio: one UDP port for all calls, to be open in the firewall."""
+    """Audio: one UDP port for all calls, or one for each shard, to be open in the firewall."""
 
     addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip_or_auto)], ...], BeforeValidator(_listed)] = Field(
         default=("auto",),
@@ -205,10 +205,27 @@ class MediaSettings(Section):
         description="Addresses of this machine to take audio on; 'auto' is every one that it has.",
     )
     port: int = Field(default=10000, ge=0, le=65535, description="The UDP port; 0 is any free one.")
+    shards: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Threads for audio, each with a port: 'port', the next one, and so on. One carries 2000 calls.",
+    )
+    realtime: bool = Field(
+        default=True,
+        description="Whether audio goes before all other work of the machine, where the system allows it to.",
+    )
     public_addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip)], ...], BeforeValidator(_listed)] = Field(
         default=(),
         description="Further addresses by which callers reach this machine: where NAT maps the port, one to one.",
     )
+
+    @field_validator("shards")
+    @classmethod
+    def _have_ports(cls, shards: int, info: ValidationInfo) -> int:
+        if info.data.get("port", 0) + shards > 65536:
+            raise ValueError("leaves the last without a port; the highest is 65535")
+        return shards
 
 
 class HttpSettings(Section):

@@ -42,6 +42,8 @@ class Service:
         self._plane = MediaPlane(
             [address for name in media.addresses for address in _bindings(name, media.port)],
             public_addresses=media.public_addresses,
+            shards=media.shards,
+            realtime=media.realtime,
         )
         self._outbox = Outbox()
         self._server = Server(

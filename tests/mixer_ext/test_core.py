@@ -3,14 +3,18 @@
 import ctypes
 import gc
 import select
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 
-from mixer_ext import Plane, rtp_parse
+from mixer_ext import Plane, RtpPacket, rtp_parse
 from tests.mixer_ext.peers import FRAME, OPUS, Peer, Stage, stun, tone
 
 PATIENCE = 20.0
@@ -40,15 +44,30 @@ def listen(plane: Plane, ear: socket.socket) -> int:
     return leg
 
 
-def waiting(ear: socket.socket) -> int:
-    """How many packets of sound are there, without waiting for any."""
+def pending(ear: socket.socket) -> list[bytes]:
+    """The packets that are there, without waiting for any."""
     ear.setblocking(False)
-    count = 0
+    packets = []
     try:
         while True:
-            count += not 192 <= ear.recv(4096)[1] <= 223
+            packets.append(ear.recv(4096))
     except BlockingIOError:
-        return count
+        return packets
+
+
+def waiting(ear: socket.socket) -> int:
+    """How many packets of sound are there, without waiting for any."""
+    return sum(not 192 <= data[1] <= 223 for data in pending(ear))
+
+
+def rtp_packets(ear: socket.socket, count: int) -> list[RtpPacket]:
+    """So many packets of sound."""
+    packets: list[RtpPacket] = []
+    while len(packets) < count:
+        data = ear.recv(4096)
+        if not 192 <= data[1] <= 223:
+            packets.append(rtp_parse(data))
+    return packets
 
 
 def rtp_from(ear: socket.socket, count: int) -> list[tuple[int, int, tuple[str, int]]]:
@@ -157,6 +176,53 @@ def test_a_plane_that_ran_ends_when_it_is_told(ear: socket.socket) -> None:
         plane.start()
     with pytest.raises(RuntimeError):
         plane.tick()
+
+
+STALLED = """
+import sys
+from mixer_ext import Plane
+plane = Plane([("127.0.0.1", 0)])
+leg = plane.add_leg("localufrag", ssrc=1, csrc=2)
+plane.set_codec(leg, payload_type=111)
+plane.set_plain(leg, ("127.0.0.1", int(sys.argv[1])))
+plane.start()
+sys.stdin.read()
+plane.stop()
+stats = plane.plane_stats()
+print(stats["ticks"], stats["missed_ticks"], stats["skipped_ticks"], plane.stats(leg)["sent"])
+"""
+
+
+def test_after_a_stall_five_ticks_are_made_up_and_the_rest_is_left_out_of_time(ear: socket.socket) -> None:
+    """The process is stopped for more than a second. All packets are numbered in a row, and what their timestamps leap
+    over is what was left out, to the sample.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", STALLED, str(ear.getsockname()[1])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        packets = rtp_packets(ear, 5)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.2)
+        process.send_signal(signal.SIGCONT)
+        packets += rtp_packets(ear, 40)
+        output, _ = process.communicate("", timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+    ticks, missed, skipped, sent = map(int, output.split())
+    packets += [rtp_parse(data) for data in pending(ear) if not 192 <= data[1] <= 223]
+    assert len(packets) == sent
+    assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(packets))
+    assert skipped >= 40
+    assert missed - skipped >= 5
+    leaps = [((b.timestamp - a.timestamp) & 0xFFFFFFFF) // FRAME - 1 for a, b in pairwise(packets)]
+    assert sum(leaps) == skipped
+    assert max(leaps) >= 40
+    assert ticks >= sent
 
 
 def test_a_plane_that_never_ran_can_be_stopped() -> None:

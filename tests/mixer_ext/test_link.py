@@ -212,7 +212,7 @@ def test_what_a_stall_has_put_between_is_taken_back(two: Planes) -> None:
 
 def test_a_plane_that_has_stopped_holds_up_nobody(two: Planes) -> None:
     one, other = two.each
-    a, b, _ = linked_mixers(two)
+    a, _, _ = linked_mixers(two)
     one.play(a, two.noise(100, 9000))
     other.stop()
     for _ in range(100):

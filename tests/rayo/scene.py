@@ -37,12 +37,14 @@ class FakePlane:
         self._edges: dict[tuple[int, int], Direction] = {}
         self._next_mixer = 1_000_000
 
-    def create_leg(self, *, controlling: bool, observer: LegObserver) -> FakeLeg:
+    def create_leg(
+        self, *, controlling: bool, observer: LegObserver, room: str | None = None, near: int | None = None
+    ) -> FakeLeg:
         leg = self.air.leg(controlling=controlling, observer=observer)
         self._legs[leg.node] = leg
         return leg
 
-    def create_mixer(self) -> int:
+    def create_mixer(self, *, room: str | None = None) -> int:
         self._next_mixer += 1
         self._mixers.add(self._next_mixer)
         return self._next_mixer

@@ -72,6 +72,12 @@ def test_a_secret_is_never_shown(file: Path) -> None:
         ("media", "port = 99999", "[media] port: must be at most 65535 (got 99999)"),
         ("media", "port = -1", "[media] port: must be at least 0 (got -1)"),
         ("media", 'port = "many"', "[media] port: must be a whole number (got 'many')"),
+        ("media", "shards = 0", "[media] shards: must be at least 1 (got 0)"),
+        (
+            "media",
+            "port = 65534\nshards = 3",
+            "[media] shards: leaves the last without a port; the highest is 65535 (got 3)",
+        ),
         ("media", "port = 1.5", "[media] port: must be a whole number (got 1.5)"),
         ("media", "addresses = []", "[media] addresses: must not be empty (got [])"),
         (

@@ -1,0 +1,159 @@
+"""Several planes as one: where nodes are placed, and joins between nodes of different planes.
+
+A shard is a plane, with a thread and a port of its own. A room lives in one, with all who call it, as far as that is
+known when they do. Two nodes of different shards are joined by a link (`mixer_ext.Plane.link`): a mixer has an end of
+one in each shard where somebody is joined with it, and they are joined with that; a leg has one for each leg elsewhere
+that it is joined with, since it passes nothing on. Who speaks beyond a link is heard but not named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from mixer_ext import Plane
+
+#: A node and another one, in either order.
+Both = frozenset[int]
+
+
+@dataclass
+class _Link:
+    """`near` is an end in the shard of the node that it stands for, `far` the one that others are joined with."""
+
+    near: int
+    far: int
+    users: set[Both] = field(default_factory=set)
+
+
+class Shards:
+    """All planes of a process. Node n is in plane (n - 1) modulo their number, which their ids are made for."""
+
+    def __init__(self, planes: Sequence[Plane], legs: Container[int]) -> None:
+        """`legs`: the nodes that are legs, as far as they still are."""
+        self.planes = tuple(planes)
+        self._legs = legs
+        self._mixers: set[int] = set()
+        self._rooms: dict[str, set[int]] = {}
+        self._images: dict[tuple[int, int], _Link] = {}  # by mixer and shard
+        self._crossings: dict[Both, tuple[_Link, int, int]] = {}  # link, and the join that stands for this one
+
+    def of(self, node: int) -> Plane:
+        """The plane of a node."""
+        return self.planes[self._shard(node)]
+
+    def _shard(self, node: int) -> int:
+        return (node - 1) % len(self.planes)
+
+    # --- where nodes go ---
+
+    def place(self, legs: Iterable[int], *, room: str | None = None, near: int | None = None) -> Plane:
+        """Where a new node goes: to the node `near`, to the others of its `room`, or else where the fewest legs are."""
+        if near is not None:
+            return self.of(near)
+        for node in self._alive(room):
+            return self.of(node)
+        load = Counter(self._shard(leg) for leg in legs)
+        return min(self.planes, key=lambda plane: load[self.planes.index(plane)])
+
+    def placed(self, node: int, room: str | None) -> None:
+        """`node` has come into being; for others of its `room` to follow it."""
+        if room is not None:
+            self._rooms.setdefault(room, set()).add(node)
+
+    def _alive(self, room: str | None) -> list[int]:
+        """The nodes that a room has; one that has none is forgotten."""
+        nodes = self._rooms.get(room or "")
+        if nodes is None:
+            return []
+        nodes.intersection_update([node for node in nodes if self._exists(node)])
+        if not nodes:
+            del self._rooms[room or ""]
+        return sorted(nodes)
+
+    def _exists(self, node: int) -> bool:
+        return node in self._mixers or node in self._legs
+
+    # --- mixers ---
+
+    def add_mixer(self, plane: Plane) -> int:
+        mixer = plane.add_mixer()
+        self._mixers.add(mixer)
+        return mixer
+
+    def remove_mixer(self, mixer: int) -> None:
+        """Idempotent. Links that were for it go with it."""
+        self.of(mixer).remove_mixer(mixer)
+        self._mixers.discard(mixer)
+        self._sweep()
+
+    # --- joins ---
+
+    def join(self, a: int, b: int, *, a_to_b: bool, b_to_a: bool) -> None:
+        """As `mixer_ext.Plane.join`, wherever the two are."""
+        if self._shard(a) == self._shard(b):
+            self.of(a).join(a, b, a_to_b=a_to_b, b_to_a=b_to_a)
+            return
+        self._sweep()
+        if a not in self._mixers and b in self._mixers:
+            a, b, a_to_b, b_to_a = b, a, b_to_a, a_to_b
+        both = frozenset((a, b))
+        if both in self._crossings:
+            _, far, user = self._crossings[both]
+            if user == a:
+                a_to_b, b_to_a = b_to_a, a_to_b
+            self.of(user).join(far, user, a_to_b=a_to_b, b_to_a=b_to_a)
+            return
+        link = self._link(a, b)
+        try:
+            self.of(b).join(link.far, b, a_to_b=a_to_b, b_to_a=b_to_a)
+        except ValueError:
+            self._release(link)
+            raise
+        link.users.add(both)
+        self._crossings[both] = link, link.far, b
+
+    def unjoin(self, a: int, b: int) -> None:
+        """As `mixer_ext.Plane.unjoin`."""
+        if self._shard(a) == self._shard(b):
+            self.of(a).unjoin(a, b)
+            return
+        crossing = self._crossings.pop(frozenset((a, b)), None)
+        if crossing is None:
+            return
+        link, far, user = crossing
+        link.users.discard(frozenset((a, b)))
+        try:
+            self.of(user).unjoin(far, user)
+        finally:
+            self._release(link)
+
+    def _link(self, node: int, other: int) -> _Link:
+        """A link from `node` into the shard of `other`: that which a mixer has there already, or a new one."""
+        key = node, self._shard(other)
+        if key in self._images:
+            return self._images[key]
+        link = _Link(*self.of(node).link(self.of(other)))
+        try:
+            self.of(node).join(node, link.near)
+        except ValueError:
+            self._release(link)
+            raise
+        if node in self._mixers:
+            self._images[key] = link
+        return link
+
+    def _release(self, link: _Link) -> None:
+        """Take a link away that nobody uses."""
+        if not link.users:
+            self.of(link.near).remove_mixer(link.near)
+            self.of(link.far).remove_mixer(link.far)
+            self._images = {key: image for key, image in self._images.items() if image is not link}
+
+    def _sweep(self) -> None:
+        """Take the links away whose nodes are gone: a leg ends without telling us."""
+        for both in [both for both in self._crossings if not all(self._exists(node) for node in both)]:
+            link, _, _ = self._crossings.pop(both)
+            link.users.discard(both)
+            self._release(link)
