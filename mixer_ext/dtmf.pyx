@@ -112,7 +112,7 @@ cdef bint dtmf_receive(
     cdef uint32_t duration
     if length < REPORT or length % REPORT:
         return False
-    if receiver.known and now - receiver.at > FORGOTTEN:
+    if receiver.known and now - receiver.at > <int64_t>FORGOTTEN:
         dtmf_restart(receiver)
     newer = not receiver.known or <uint16_t>(sequence - receiver.sequence - 1) < 0x7FFF
     for i in range(min(length // REPORT, <int>PACKED)):

@@ -7,6 +7,7 @@ must be, bit for bit, what they are sent while Mallory keeps quiet.
 import functools
 import os
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from mixer_ext import Companded, Opus, Srtp
+from mixer_ext import Companded, Opus, Plane, Srtp
 from tests.mixer_ext.peers import FRAME, OPUS, Peer, Stage, loudness, stun, tone
 
 PROFILE = "AEAD_AES_128_GCM"
@@ -485,4 +486,66 @@ def test_who_sends_in_the_name_of_a_peer_does_not_silence_it(rtcp: bool) -> None
             scene.talk()
         stats = scene.plane.stats(scene.alice)
         assert (stats["received"], stats["dropped_auth"], stats["dropped_flood"]) == (TICKS, FLOOD * TICKS, 0)
+        assert scene.sent() == undisturbed()
+
+
+def test_a_plane_that_runs_by_itself_drops_thousands_and_loses_nothing() -> None:
+    """The same on the plane's own thread and clock: of all that came, each datagram is counted, as what it is."""
+    plane, friend, stranger = Plane([("127.0.0.1", 0)]), Peer(ssrc=1), Peer(ssrc=99)
+    leg = plane.add_leg("friendfragment", ssrc=101, csrc=1)
+    plane.set_codec(leg, payload_type=OPUS)
+    plane.set_plain(leg, friend.address)
+    plane.start()
+    junk = [b"\x80\x6f" + bytes(80), b"\0\1\0\0" + bytes(40), b"\x16" + bytes(60), stun("nobody:x"), b""]
+    counters = ("dropped_unknown", "dropped_malformed", "dropped_stun")
+    try:
+        for n in range(1, 31):
+            friend.say(tone(300, 1, n), plane.addresses[0])
+            for data in junk * 40:
+                stranger.socket.sendto(data, plane.addresses[0])
+            deadline = time.monotonic() + 20
+            while sum(plane.plane_stats()[name] for name in counters) < 200 * n:
+                assert time.monotonic() < deadline
+                time.sleep(0.002)
+        stats = plane.plane_stats()
+        assert [stats[name] for name in counters] == [2 * 40 * 30, 2 * 40 * 30, 40 * 30]
+        assert plane.stats(leg)["received"] == 30
+        assert plane.stats(leg)["lost"] == 0
+    finally:
+        plane.stop()
+        friend.close()
+        stranger.close()
+
+
+EVENTS = {
+    "telephone events that are cut off": [b"\5", b"\5\x0a\0", b"\5\x8a\0\xa0\5"],
+    "no telephone event at all": [b""],
+}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_broken_telephone_events_are_dropped(name: str) -> None:
+    with room() as scene:
+        scene.plane.set_codec(scene.mallory, payload_type=OPUS, telephone_events={101: 48000})
+        for n in range(TICKS):
+            for payload in EVENTS[name]:
+                mallory(scene).send(header(payload_type=101, sequence=n) + payload, scene.address)
+            scene.talk()
+        assert scene.dropped() == {"malformed": TICKS * len(EVENTS[name])}
+        assert scene.sent() == undisturbed()
+
+
+def test_telephone_events_by_the_thousand_are_bounded_and_nobody_hears_them() -> None:
+    with room() as scene:
+        scene.plane.set_codec(scene.mallory, payload_type=OPUS, telephone_events={101: 48000})
+        for n in range(TICKS):
+            for k in range(AT_ONCE):
+                number = AT_ONCE * n + k
+                keys = b"".join(struct.pack("!BBH", key % 256, 0x8A, 1) for key in range(number, number + 8))
+                mallory(scene).send(header(payload_type=101, sequence=number) + keys, scene.address)
+            scene.talk()
+        pressed = [event for event in scene.events if event[0] == "dtmf"]
+        assert len(pressed) <= TICKS
+        assert all(event[1] == scene.mallory for event in pressed)
+        assert scene.dropped() == {}
         assert scene.sent() == undisturbed()
