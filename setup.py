@@ -1,7 +1,9 @@
 """The Cython extensions; everything else about the distribution is in pyproject.toml.
 
 MIXER_EXT_DEBUG=1 builds with bounds checks, MIXER_EXT_SANITIZE=1 also with the address and undefined behaviour
-sanitizers. Between the two kinds, build with --force.
+sanitizers, MIXER_EXT_SANITIZE=thread with that for data races, MIXER_EXT_SANITIZE=fuzzer, for which CC has to be clang,
+with the first two and the counters that guide a fuzzer. Built in place they are the extension until it is built again
+with --force; fuzz/__main__.py puts its own elsewhere.
 """
 
 import os
@@ -12,8 +14,15 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SANITIZE = os.environ.get("MIXER_EXT_SANITIZE", "") not in ("", "0")
-DEBUG = SANITIZE or os.environ.get("MIXER_EXT_DEBUG", "") not in ("", "0")
+SANITIZERS = {
+    "": [],
+    "0": [],
+    "1": ["address", "undefined"],
+    "thread": ["thread"],
+    "fuzzer": ["address", "undefined", "fuzzer-no-link"],
+}
+SANITIZE = SANITIZERS[os.environ.get("MIXER_EXT_SANITIZE", "")]
+DEBUG = bool(SANITIZE) or os.environ.get("MIXER_EXT_DEBUG", "") not in ("", "0")
 LIBRARIES = {"codec": "opus", "srtp": "libcrypto"}
 
 
@@ -28,8 +37,12 @@ def extension(source: Path) -> Extension:
     compile_args += ["-Wno-unused-function", "-fno-math-errno", "-fno-trapping-math"]
     link_args: list[str] = []
     if SANITIZE:
-        compile_args += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"]
-        link_args += ["-fsanitize=address,undefined"]
+        link_args += ["-fsanitize=" + ",".join(SANITIZE)]
+        # Python's -fwrapv would make every overflow a lawful one.
+        compile_args += [*link_args, "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined", "-fno-wrapv"]
+        compile_args += ["-fno-sanitize=pointer-overflow"]  # Cython adds nothing to null pointers
+        if "fuzzer-no-link" in SANITIZE:
+            link_args += ["-shared-libsan"]  # the runtime comes by LD_PRELOAD: Python itself has none
     if library := LIBRARIES.get(source.stem):
         compile_args += flags("--cflags", library)
         link_args += flags("--libs", library)
@@ -50,6 +63,6 @@ setup(
             "binding": True,
             "embedsignature": True,
         },
-        force=DEBUG,
+        build_dir="build/debug" if DEBUG else None,
     ),
 )

@@ -54,6 +54,25 @@ cdef extern from "<netinet/in.h>" nogil:
     uint16_t htons(uint16_t)
     uint16_t ntohs(uint16_t)
 
+cdef extern from *:
+    """
+    #if defined(__SANITIZE_ADDRESS__)
+    #define MIXER_SANITIZED 1
+    #elif defined(__has_feature)
+    #if __has_feature(address_sanitizer)
+    #define MIXER_SANITIZED 1
+    #endif
+    #endif
+    #ifdef MIXER_SANITIZED
+    #include <sanitizer/asan_interface.h>
+    #else
+    #define ASAN_POISON_MEMORY_REGION(start, size)
+    #define ASAN_UNPOISON_MEMORY_REGION(start, size)
+    #endif
+    """
+    void forbid "ASAN_POISON_MEMORY_REGION"(void* start, size_t size) noexcept nogil
+    void permit "ASAN_UNPOISON_MEMORY_REGION"(void* start, size_t size) noexcept nogil
+
 cdef enum:
     CONTROL = 64
     STRIDE = DATAGRAM + 64      # no power of two: the first lines of a batch must not fight for the same cache sets
@@ -184,9 +203,10 @@ cdef void inbox_free(Inbox* inbox) noexcept nogil:
 
 cdef int inbox_receive(Inbox* inbox, int fd, Received* received) noexcept nogil:
     """Up to BATCH datagrams of a socket without waiting; those that are too long come with length -1."""
-    cdef int i, count
+    cdef int i, count, length
     cdef timespec stamp
     cdef cmsghdr* control
+    permit(inbox.data, sizeof(inbox.data))
     for i in range(inbox.used):
         inbox.headers[i].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
         inbox.headers[i].msg_hdr.msg_controllen = CONTROL
@@ -194,8 +214,10 @@ cdef int inbox_receive(Inbox* inbox, int fd, Received* received) noexcept nogil:
     count = recvmmsg(fd, inbox.headers, BATCH, MSG_DONTWAIT, NULL)
     inbox.used = min(BATCH, max(0, count) + 1)      # and the one that it may have begun
     for i in range(count):
+        length = -1 if inbox.headers[i].msg_hdr.msg_flags & MSG_TRUNC else <int>inbox.headers[i].msg_len
         received[i].data = inbox.data + i * STRIDE
-        received[i].length = -1 if inbox.headers[i].msg_hdr.msg_flags & MSG_TRUNC else <int>inbox.headers[i].msg_len
+        received[i].length = length
+        forbid(received[i].data + max(0, length), STRIDE - max(0, length))     # for the sanitizer, where it watches
         received[i].stamp = 0
         _from_name(&inbox.names[i], &received[i].address)
         control = CMSG_FIRSTHDR(&inbox.headers[i].msg_hdr)
