@@ -36,6 +36,7 @@ cdef struct Listener:
     Encoder* encoder        # NULL: it shares
     bint apart              # in this tick it hears something else than its audience
     int together            # ticks in a row that it has not been apart
+    uint64_t missed         # tick before which it was not given some frames
 
 cdef struct Audiences:
     Audience* buckets[BUCKETS]
@@ -46,6 +47,7 @@ cdef struct Audiences:
 cdef void audience_attend(
     Audiences* audiences, Listener* listener, Node* leg, const Coding* coding, bint apart, bint begins
 ) noexcept nogil
+cdef void audience_missed(Audiences* audiences, Listener* listener) noexcept nogil
 cdef void audience_leave(Audiences* audiences, Listener* listener) noexcept nogil
 cdef bint audience_rests(const Listener* listener) noexcept nogil
 cdef Audience* audience_mix(Audiences* audiences, Audience* audience, Node* leg) noexcept nogil

@@ -233,6 +233,15 @@ cdef bint audience_rests(const Listener* listener) noexcept nogil:
     return encoder_rests(listener.encoder if listener.encoder != NULL else listener.audience.encoder)
 
 
+cdef void audience_missed(Audiences* audiences, Listener* listener) noexcept nogil:
+    """After audience_attend: for a while until this tick a leg was sent something else than its sound, and its decoder is
+    not where the encoder is.
+    """
+    listener.missed = audiences.tick
+    if listener.audience != NULL and listener.encoder == NULL:
+        listener.audience.joined = audiences.tick
+
+
 cdef Audience* audience_mix(Audiences* audiences, Audience* audience, Node* leg) noexcept nogil:
     """The audience with its frame, level and names of this tick. leg: one of its members that is not apart."""
     cdef int32_t total[FRAME]
@@ -254,6 +263,7 @@ cdef int audience_payload(
     audience's unless it is apart.
     """
     cdef Audience* audience = listener.audience
+    cdef bint afresh
     cdef int length
     if (
         listener.encoder != NULL
@@ -263,7 +273,8 @@ cdef int audience_payload(
     ):
         _share(audience, listener, listener.encoder)
     if listener.encoder != NULL:
-        length = encoder_payload(listener.encoder, &audience.coding, frame, sounds, False, payload)
+        afresh = listener.missed == audiences.tick
+        length = encoder_payload(listener.encoder, &audience.coding, frame, sounds, afresh, payload)
         audiences.encodes += not listener.encoder.restart
         return length
     if audience.encoded != audiences.tick:

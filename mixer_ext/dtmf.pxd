@@ -50,3 +50,4 @@ cdef void dtmf_restart(DtmfReceiver* receiver) noexcept nogil
 cdef bint dtmf_next(DtmfReceiver* receiver, Key* key) noexcept nogil
 cdef void dtmf_told(DtmfReceiver* receiver) noexcept nogil
 cdef str dtmf_digit(int code)
+cdef int dtmf_code(str digit) except -1

@@ -30,6 +30,14 @@ cdef str dtmf_digit(int code):
     return DIGITS[code]
 
 
+cdef int dtmf_code(str digit) except -1:
+    """The code for a character; ValueError for what is no key."""
+    cdef int code = DIGITS.find(digit.upper())
+    if code < 0 or len(digit) != 1:
+        raise ValueError(f"no key of a telephone: {digit!r}")
+    return code
+
+
 cdef void _finish(DtmfReceiver* receiver) noexcept nogil:
     cdef Key* key
     if not receiver.open:

@@ -15,5 +15,6 @@ cdef class Handle:
     cdef bytes ufrag
     cdef dict joined        # id: Handle; LINKED: the other end of a link, in another plane
     cdef SampleRing* ring   # of play(), NULL: nothing was played yet
+    cdef bint dials         # telephone events have been negotiated
 
 cdef bint closes_loop(Handle a, Handle b)

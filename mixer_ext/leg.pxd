@@ -3,6 +3,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 
 from mixer_ext.audience cimport Audiences, Listener
 from mixer_ext.codec cimport Codec, Coding
+from mixer_ext.dial cimport Dial
 from mixer_ext.dtmf cimport EVENT_RATES, DtmfReceiver
 from mixer_ext.graph cimport Node
 from mixer_ext.net cimport Address, Outbox
@@ -65,6 +66,7 @@ cdef struct Leg:
     uint16_t sequence
     uint32_t timestamp
     Listener listener
+    Dial dial
     bint played         # something is played to it in this tick
     bint talking        # the last packet was no comfort
     uint64_t sent_at    # tick of the last packet

@@ -10,6 +10,7 @@ from mixer_ext.audience cimport (
     Audience,
     audience_attend,
     audience_leave,
+    audience_missed,
     audience_mix,
     audience_payload,
     audience_rests,
@@ -23,6 +24,7 @@ from mixer_ext.codec cimport (
     codec_voiced,
     comfort_payload,
 )
+from mixer_ext.dial cimport DIAL_EVENT, DIAL_PAYLOAD, DIAL_SOUND, dial_advance, dial_packet, dial_pending
 from mixer_ext.dtmf cimport (
     EVENT_RATES,
     Key,
@@ -48,6 +50,7 @@ from mixer_ext.mix cimport mix_add, mix_fade_out, mix_level, mix_saturate
 from mixer_ext.net cimport DATAGRAM, SLACK, outbox_put, outbox_room
 from mixer_ext.ring cimport (
     EVENT_DTMF,
+    EVENT_DTMF_SENT,
     EVENT_SPEAKING,
     EVENT_SSRC,
     Event,
@@ -206,6 +209,20 @@ cdef int _event_rate(Leg* leg, int payload_type) noexcept nogil:
     return 0
 
 
+cdef int _dialled_rate(Leg* leg, int* payload_type) noexcept nogil:
+    """Clock rate of the telephone events that the leg can be sent, and under which number: that of its sound, or else 8
+    kHz, whose timestamps then are the sound's all the same (as libwebrtc has it). 0: none.
+    """
+    cdef int clock = RATE // codec_unit(leg.format.codec)
+    cdef int i
+    cdef int rate = 0
+    for i in range(EVENT_RATES):
+        if leg.format.event_types[i] >= 0 and dtmf_rate(i) <= clock:
+            rate = dtmf_rate(i)
+            payload_type[0] = leg.format.event_types[i]
+    return rate
+
+
 cdef void _receive_event(Leg* leg, const uint8_t* data, Rtp* rtp, int rate, int size, int64_t now) noexcept nogil:
     """Take a telephone event, whether what the leg says is heard or not. Its number is none that sound could be lost
     under, and its timestamp says nothing of when it was sent.
@@ -353,6 +370,8 @@ cdef void _tell_news(Leg* leg, EventRing* events) noexcept nogil:
         leg.speech.reported = speaking
     if dtmf_next(&leg.keys, &key) and _tell(leg, events, EVENT_DTMF, <int64_t>key.code << 32 | key.duration):
         dtmf_told(&leg.keys)
+    if leg.dial.done and _tell(leg, events, EVENT_DTMF_SENT, 0):
+        leg.dial.done = False
 
 
 cdef bint _take(Leg* leg) noexcept nogil:
@@ -397,6 +416,7 @@ cdef bint _is_sent(Leg* leg) noexcept nogil:
 cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
     """Once a tick, after graph_mix and before anybody is sent anything: with whom this leg hears the same."""
     cdef Audience* audience
+    cdef int payload_type = 0
     leg.played = leg.node.play != NULL and ring_pending(leg.node.play) > 0
     if _is_sent(leg):
         audience_attend(
@@ -410,6 +430,10 @@ cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
     else:
         audience_leave(audiences, &leg.listener)
     audience = leg.listener.audience
+    if audience != NULL or leg.dial.now != DIAL_SOUND:
+        dial_advance(&leg.dial, audience != NULL and _dialled_rate(leg, &payload_type) > 0)
+        if leg.dial.returns:
+            audience_missed(audiences, &leg.listener)
     leg.node.waits = audience != NULL and leg.listener.encoder == NULL and audience.sharing > FEW
 
 
@@ -450,6 +474,9 @@ cdef bint leg_rests(Leg* leg) noexcept nogil:
         and not leg.speech.reported
         and not leg.keys.open
         and leg.keys.waiting == 0
+        and leg.dial.now == DIAL_SOUND
+        and not leg.dial.done
+        and (dial_pending(&leg.dial) == 0 or not _is_sent(leg))
         and (leg.announced or not leg.heard_of)
         and (audience_rests(&leg.listener) or not _is_sent(leg))
     )
@@ -492,6 +519,31 @@ cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil:
     _put(leg, outbox, packet, header, comfort_payload(leg.format.coding.kind, packet + header))
 
 
+cdef void _dial(Leg* leg, Outbox* outbox) noexcept nogil:
+    """In place of sound: what there is to say in this tick of the key that is pressed for the peer."""
+    cdef Rtp rtp
+    cdef Levels levels
+    cdef uint8_t payload[DIAL_PAYLOAD]
+    cdef uint8_t* packet
+    cdef int payload_type = 0
+    cdef int header
+    cdef int rate = _dialled_rate(leg, &payload_type)
+    if leg.dial.now != DIAL_EVENT or rate == 0:
+        return
+    memset(&rtp, 0, sizeof(rtp))
+    memset(&levels, 0, sizeof(levels))
+    rtp.marker = dial_packet(
+        &leg.dial, leg.timestamp, rate, RATE // codec_unit(leg.format.codec), &rtp.timestamp, payload
+    )
+    rtp.payload_type = payload_type
+    rtp.sequence = leg.sequence
+    rtp.ssrc = leg.own_ssrc
+    packet = outbox_room(outbox, leg.local)
+    header = rtp_write(packet, &rtp, NULL, &levels)
+    memcpy(packet + header, payload, DIAL_PAYLOAD)
+    _put(leg, outbox, packet, header, DIAL_PAYLOAD)
+
+
 cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nogil:
     """Once a tick, when all have attended: send what this leg hears."""
     cdef int16_t frame[FRAME]
@@ -508,11 +560,13 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
     cdef int i, header, length, count
     leg.time += 1
     leg.timestamp += FRAME // codec_unit(leg.format.codec)
-    if audience == NULL:
+    if audience == NULL or leg.dial.now != DIAL_SOUND:
         if leg.played:
             ring_read(leg.node.play, frame, FRAME)  # time passes for what is played whether it can be sent or not
         taps_feed(leg.node.out_taps, NULL)
         leg.talking = False
+        if audience != NULL:
+            _dial(leg, outbox)
         return
     if leg.listener.apart:
         audiences.mixes += 1
@@ -614,7 +668,8 @@ cdef dict leg_statistics(Leg* leg):
         "dropped_flood": leg.dropped_flood,
         "dtmf_received": leg.keys.received,
         "dtmf_unknown": leg.keys.unknown,
-        "dtmf_dropped": leg.keys.dropped,
+        "dtmf_dropped": leg.keys.dropped + leg.dial.dropped,
+        "dtmf_sent": leg.dial.sent,
         "bytes_received": leg.bytes_received,
         "bytes_sent": leg.bytes_sent,
     }

@@ -46,6 +46,7 @@ from mixer_ext.core cimport (
     core_tick,
 )
 from mixer_ext.demux cimport demux_drain
+from mixer_ext.dial cimport dial_keys, dial_pending, dial_tones
 from mixer_ext.dtmf cimport EVENT_RATES, dtmf_digit, dtmf_rate
 from mixer_ext.graph cimport Node, Tap, node_free, node_new
 from mixer_ext.handle cimport LINKED, Handle, closes_loop
@@ -62,6 +63,7 @@ from mixer_ext.net cimport (
 from mixer_ext.ring cimport (
     EVENT_DTLS,
     EVENT_DTMF,
+    EVENT_DTMF_SENT,
     EVENT_PLAYED,
     EVENT_SPEAKING,
     EVENT_STUN,
@@ -294,7 +296,7 @@ cdef class Plane:
 
     def poll(self):
         """All events since the last call: ("stun" or "dtls", leg, local, (ip, port), bytes), ("speaking", leg, bool),
-        ("ssrc", leg, int), ("dtmf", leg, key, ms), ("played", node).
+        ("ssrc", leg, int), ("dtmf", leg, key, ms), ("dtmf_sent", leg), ("played", node).
         """
         cdef Event event
         cdef uint64_t count
@@ -313,6 +315,8 @@ cdef class Plane:
                     result.append(("speaking", event.leg, bool(event.value)))
                 elif event.kind == EVENT_DTMF:
                     result.append(("dtmf", event.leg, dtmf_digit(event.value >> 32), event.value & 0xFFFFFFFF))
+                elif event.kind == EVENT_DTMF_SENT:
+                    result.append(("dtmf_sent", event.leg))
                 elif event.kind == EVENT_PLAYED:
                     result.append(("played", event.leg))
                 else:
@@ -505,6 +509,7 @@ cdef class Plane:
         command.format.payload_type = payload_type
         command.format.level_extension = level_extension
         command.format.mixed_extension = mixed_extension
+        handle.dials = types[0] >= 0 or types[1] >= 0
         command.leg = handle.leg
         self._commit(command)
 
@@ -634,6 +639,32 @@ cdef class Plane:
         """Samples that are not yet played."""
         cdef Handle handle = self._node(node)
         return 0 if handle.ring == NULL else ring_pending(handle.ring)
+
+    def send_dtmf(
+        self, int64_t leg, str digits not None, *, int duration_ms=100, int gap_ms=60, bint in_band=False
+    ):
+        """Press keys (0 to 9, *, #, A to D) for a peer, behind those that wait: telephone events instead of sound. When
+        all are sent there is an event ("dtmf_sent", leg). in_band: play their sound instead. ValueError where no events
+        were negotiated, for what is no key, and when not all fit.
+        """
+        cdef Handle handle = self._leg(leg)
+        cdef Command* command
+        if in_band:
+            samples = dial_tones(digits, duration_ms, gap_ms)
+            if len(samples) > RING_SAMPLES - self.play_pending(leg):
+                raise ValueError("no more than 10 s of sound can wait")
+            self.play(leg, samples)
+        elif not handle.dials:
+            raise ValueError(f"no telephone events were negotiated with leg {leg}: in_band=True plays their sound")
+        else:
+            dial_keys(&handle.leg.dial, digits, duration_ms, gap_ms)
+            command = self._command(ROUSE)
+            command.leg = handle.leg
+            self._commit(command)
+
+    def dtmf_pending(self, int64_t leg):
+        """Keys that are not yet sent."""
+        return dial_pending(&self._leg(leg).leg.dial)
 
     def tap(self, int64_t node, *, str direction not None="in"):
         """Listen: "in" to what a leg says, "out" to what it is sent (silence while it is sent nothing); to all of a

@@ -35,6 +35,7 @@ cdef enum EventKind:
     EVENT_SPEAKING
     EVENT_SSRC
     EVENT_DTMF
+    EVENT_DTMF_SENT
     EVENT_PLAYED
 
 cdef struct Event:

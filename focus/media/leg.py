@@ -261,6 +261,19 @@ class Leg:
         """How many samples are still to be played."""
         return self._plane.play_pending(self.node)
 
+    def press(self, keys: str, *, duration: float = 0.1, gap: float = 0.06, in_band: bool = False) -> None:
+        """Press keys of a telephone (0 to 9, *, #, A to D) for the peer, behind those that wait, each for `duration`
+        seconds: as telephone events (RFC 4733), or, `in_band`, as sound. Raises ValueError where the peer takes
+        no events, for what is no key, and when more than 64 would wait.
+        """
+        self._plane.send_dtmf(
+            self.node, keys, duration_ms=round(duration * 1000), gap_ms=round(gap * 1000), in_band=in_band
+        )
+
+    def keys_pending(self) -> int:
+        """How many keys are still to be sent as events."""
+        return self._plane.dtmf_pending(self.node)
+
     def tap(self, *, sent: bool = False) -> Tap:
         """Listen to what the peer says, or is sent."""
         return Tap(self._plane, self.node, sent=sent)

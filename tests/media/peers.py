@@ -55,6 +55,7 @@ class Observer:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.speaking: list[bool] = []
+        self.keys: list[tuple[str, float]] = []
 
     def leg_connected(self) -> None:
         self.events.append("connected")
@@ -67,6 +68,9 @@ class Observer:
 
     def leg_speaking(self, speaking: bool) -> None:
         self.speaking.append(speaking)
+
+    def leg_pressed(self, key: str, duration: float) -> None:
+        self.keys.append((key, duration))
 
     async def connected(self) -> None:
         await until(lambda: bool(self.events))

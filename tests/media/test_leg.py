@@ -18,6 +18,9 @@ from .conftest import PlaneFactory
 from .peers import OPUS, PCMU, Ear, Observer, OrtcPeer, PeerConnection, closing, level, until
 
 SECOND = SAMPLE_RATE
+EVENTS = [
+    rtp.PayloadType(id=number, name="telephone-event", clockrate=rate) for number, rate in ((110, 48000), (101, 8000))
+]
 
 
 async def connected(
@@ -126,6 +129,32 @@ async def test_a_peer_that_speaks_is_noticed(start_plane: PlaneFactory) -> None:
     here, _, _, there = await connected(await start_plane(), await start_plane())
     here.play(Tone(440).samples(SECOND))
     await until(lambda: there.speaking == [True, False])
+
+
+@pytest.mark.parametrize("codec", [OPUS, PCMU])
+async def test_keys_are_pressed_both_ways(start_plane: PlaneFactory, codec: rtp.PayloadType) -> None:
+    here, there, heard_here, heard_there = await connected(await start_plane(), await start_plane())
+    for leg in (here, there):
+        leg.set_codec(codec, level_extension=1, mixed_extension=2, telephone_events=EVENTS)
+    tap = there.tap()
+    here.play(Tone(440).samples(4 * SECOND))
+    here.press("19#D", duration=0.08)
+    there.press("0")
+    await until(lambda: len(heard_there.keys) >= 4 and len(heard_here.keys) >= 1)
+    assert heard_there.keys == [(key, 0.08) for key in "19#D"]
+    assert heard_here.keys == [("0", 0.1)]
+    await until(lambda: here.keys_pending() == there.keys_pending() == 0)
+    await Ear(tap.read).until_heard(440)
+
+
+async def test_keys_that_are_not_taken_as_events_can_be_played(start_plane: PlaneFactory) -> None:
+    here, there, _, heard_there = await connected(await start_plane(), await start_plane())
+    with pytest.raises(ValueError, match="in_band"):
+        here.press("5")
+    tap = there.tap()
+    here.press("5" * 4, duration=2, in_band=True)
+    await Ear(tap.read).until_heard(770, 1336)
+    assert heard_there.keys == []
 
 
 async def test_a_muted_peer_is_not_heard_and_a_leg_on_hold_hears_nothing(start_plane: PlaneFactory) -> None:

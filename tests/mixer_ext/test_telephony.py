@@ -1,12 +1,13 @@
 """Keys of a telephone among the sound, over real sockets on a fake clock (RFC 4733 as a leg does it)."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from mixer_ext import Companded
-from tests.mixer_ext.peers import FRAME, OPUS, Peer, Stage, loudness, tone
+from mixer_ext import Companded, Plane, RtpPacket, TelephoneEvents
+from tests.mixer_ext.peers import FRAME, OPUS, FakeClock, Peer, Stage, loudness, tone
 from tests.mixer_ext.test_dtmf import payload
 
 EVENTS = {101: 8000, 110: 48000}
@@ -210,3 +211,251 @@ def test_impossible_payload_types_are_refused(stage: Stage, types: dict[int, int
     leg, _ = stage.peer()
     with pytest.raises(ValueError, match="telephone events"):
         stage.plane.set_codec(leg, payload_type=OPUS, telephone_events=types)
+
+
+# what is sent
+
+
+class Ear(Peer):
+    """One that reads telephone events where others would take them for sound."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.events: list[RtpPacket] = []
+
+    def _take(self, data: bytes) -> None:
+        if 128 <= data[0] <= 191 and data[1] & 127 in EVENTS:
+            codec, self.codec = self.codec, NO_CODEC  # type: ignore[assignment]
+            super()._take(data)
+            self.codec = codec
+            self.heard.pop()
+            self.events.append(self.rtp[-1])
+        else:
+            super()._take(data)
+
+
+class NoCodec:
+    def decode(self, payload: bytes) -> bytes:
+        return b""
+
+
+NO_CODEC = NoCodec()
+
+
+def ear(stage: Stage, codec: str = "opus", events: dict[int, int] | None = None) -> tuple[int, Ear]:
+    if codec == "opus":
+        peer = Ear(ssrc=50 + len(stage.peers))
+    else:
+        peer = Ear(ssrc=50 + len(stage.peers), payload_type=0, codec=Companded("pcmu"), unit=6)
+    leg = stage.plane.add_leg(f"ear{len(stage.peers)}", ssrc=2000 + len(stage.peers), csrc=3000 + len(stage.peers))
+    stage.plane.set_codec(
+        leg, payload_type=peer.payload_type, name=codec, telephone_events=EVENTS if events is None else events
+    )
+    stage.plane.set_plain(leg, peer.address)
+    stage.peers[leg] = peer
+    return leg, peer
+
+
+def understood(packets: list[RtpPacket], rate: int, clock: int) -> list[tuple[str, int]]:
+    """What a receiver makes of them."""
+    events = TelephoneEvents(rate, clock)
+    told, now = [], 0
+    for packet in packets:
+        now += 20_000_000
+        events.push(packet.sequence, packet.timestamp, packet.payload, marker=packet.marker, now_ns=now)
+        told += events.pull(now)
+    return told + events.pull(now + 10**9)
+
+
+@pytest.mark.parametrize(("codec", "number", "rate"), [("opus", 110, 48000), ("pcmu", 101, 8000)])
+def test_keys_are_sent_instead_of_sound_and_time_goes_on(stage: Stage, codec: str, number: int, rate: int) -> None:
+    leg, peer = ear(stage, codec)
+    speaker, _ = stage.peer()
+    stage.plane.join(leg, speaker)
+    stage.run(20, {speaker: 440})
+    stage.plane.send_dtmf(leg, "1#", duration_ms=100, gap_ms=60)
+    assert stage.plane.dtmf_pending(leg) == 2
+    stage.run(40, {speaker: 440})
+    assert stage.plane.dtmf_pending(leg) == 0
+    assert [event for event in stage.events if event[0] == "dtmf_sent"] == [("dtmf_sent", leg)]
+    assert {packet.payload_type for packet in peer.events} == {number}
+    assert understood(peer.events, rate, rate) == [("1", 100), ("#", 100)]
+    assert [packet.marker for packet in peer.events] == [True, *[False] * 6] * 2
+    first = peer.events[:7]
+    assert [int.from_bytes(each.payload[2:], "big") for each in first] == [
+        rate // 50 * n for n in (1, 2, 3, 4, 5, 5, 5)
+    ]
+    assert [each.payload[1] >> 7 for each in first] == [0] * 4 + [1] * 3
+    # one stream: numbers without a hole, and the times of the sound where they would be
+    assert {packet.ssrc for packet in peer.rtp} == {peer.rtp[0].ssrc}
+    assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(peer.rtp))
+    before = next(a for a, b in pairwise(peer.rtp) if b is peer.events[0])
+    after = next(b for a, b in pairwise(peer.rtp) if a is peer.events[-1])
+    assert (peer.events[0].timestamp - before.timestamp) & 0xFFFFFFFF == rate // 50
+    assert (peer.events[7].timestamp - peer.events[0].timestamp) & 0xFFFFFFFF == rate // 50 * 8
+    assert (after.timestamp - before.timestamp) & 0xFFFFFFFF == rate // 50 * 17
+    assert after.marker
+    assert loudness(np.concatenate(peer.heard[-20:]), 440) > loudness(tone(440, 20), 440) - 2
+    assert stage.plane.stats(leg)["dtmf_sent"] == 2
+
+
+def test_the_sound_after_a_key_is_in_step_at_once(stage: Stage) -> None:
+    """For a decoder that was not given what others were."""
+    legs = [ear(stage) for _ in range(3)]
+    speaker, _ = stage.peer()
+    mixer = stage.plane.add_mixer()
+    for leg in (speaker, *(leg for leg, _ in legs)):
+        stage.plane.join(leg, mixer)
+    stage.run(30, {speaker: 440})
+    stage.plane.send_dtmf(legs[0][0], "5")
+    stage.run(35, {speaker: 440})
+    (_, dialled), (_, other), _ = legs
+    assert len(other.heard) - len(dialled.heard) == 8
+    got, wanted = np.concatenate(dialled.heard[-24:]), np.concatenate(other.heard[-24:])
+    noise = (got.astype(float) - wanted)[2 * FRAME :]
+    assert 10 * np.log10((noise**2).mean() / (wanted.astype(float) ** 2).mean() + 1e-12) < -20
+
+
+def test_a_long_key_is_sent_in_segments(stage: Stage) -> None:
+    leg, peer = ear(stage)
+    stage.plane.send_dtmf(leg, "7", duration_ms=4000)
+    stage.tick(220)
+    assert understood(peer.events, 48000, 48000) == [("7", 4000)]
+    assert [packet.marker for packet in peer.events].count(True) == 1
+    starts = list(dict.fromkeys(packet.timestamp for packet in peer.events))
+    assert [(b - a) & 0xFFFFFFFF for a, b in pairwise(starts)] == [0xFFFF, 0xFFFF]
+    assert len(peer.events) == 202
+
+
+@pytest.mark.parametrize("milliseconds", [1360, 1380, 2720, 2740])
+def test_a_key_that_ends_where_a_segment_does_ends_three_times(stage: Stage, milliseconds: int) -> None:
+    leg, peer = ear(stage)
+    stage.plane.send_dtmf(leg, "7", duration_ms=milliseconds)
+    stage.tick(160)
+    assert understood(peer.events, 48000, 48000) == [("7", milliseconds)]
+    assert [packet.payload[1] >> 7 for packet in peer.events].count(1) == 3
+
+
+def test_beside_opus_events_of_8_khz_are_sent_where_there_are_no_others(stage: Stage) -> None:
+    leg, peer = ear(stage, events={101: 8000})
+    stage.plane.send_dtmf(leg, "42")
+    stage.tick(40)
+    assert understood(peer.events, 8000, 48000) == [("4", 100), ("2", 100)]
+    assert (peer.events[7].timestamp - peer.events[0].timestamp) & 0xFFFFFFFF == 8 * FRAME
+
+
+def test_keys_wait_while_nothing_can_be_sent_and_one_that_is_interrupted_is_given_up(stage: Stage) -> None:
+    leg, peer = ear(stage)
+    stage.plane.set_send(leg, False)
+    stage.plane.send_dtmf(leg, "1")
+    stage.tick(20)
+    assert stage.plane.dtmf_pending(leg) == 1
+    stage.plane.set_send(leg, True)
+    stage.tick(20)
+    assert understood(peer.events, 48000, 48000) == [("1", 100)]
+    stage.plane.send_dtmf(leg, "234")
+    stage.tick(3)
+    stage.plane.set_send(leg, False)
+    stage.tick(3)
+    stage.plane.set_send(leg, True)
+    stage.tick(30)
+    assert stage.plane.dtmf_pending(leg) == 0
+    assert understood(peer.events, 48000, 48000) == [("1", 100), ("2", 60)]
+    assert stage.plane.stats(leg)["dtmf_dropped"] == 3
+    assert [event for event in stage.events if event[0] == "dtmf_sent"] == [("dtmf_sent", leg)] * 2
+
+
+def test_keys_are_dropped_when_a_codec_comes_without_events(stage: Stage) -> None:
+    leg, peer = ear(stage)
+    stage.plane.send_dtmf(leg, "12")
+    stage.tick(3)
+    stage.plane.set_codec(leg, payload_type=OPUS)
+    stage.tick(30)
+    assert stage.plane.dtmf_pending(leg) == 0
+    assert len(peer.events) == 3
+    assert len(peer.heard) == 30
+
+
+def test_what_cannot_be_dialled_is_refused(stage: Stage) -> None:
+    leg, _ = ear(stage)
+    without, _ = ear(stage, events={})
+    with pytest.raises(ValueError, match="in_band"):
+        stage.plane.send_dtmf(without, "1")
+    for digits in ("x", "1 2", "!", "\u0661"):
+        with pytest.raises(ValueError, match=r"key|flash"):
+            stage.plane.send_dtmf(leg, digits)
+        with pytest.raises(ValueError, match=r"key|flash"):
+            stage.plane.send_dtmf(leg, digits, in_band=True)
+    for changes in ({"duration_ms": 20}, {"duration_ms": 6001}, {"gap_ms": 0}):
+        with pytest.raises(ValueError, match="ms"):
+            stage.plane.send_dtmf(leg, "1", **changes)  # type: ignore[arg-type]
+    stage.plane.send_dtmf(leg, "1" * 60)
+    with pytest.raises(ValueError, match="64 keys"):
+        stage.plane.send_dtmf(leg, "1" * 5)
+    assert stage.plane.dtmf_pending(leg) == 60
+    with pytest.raises(ValueError, match="10 s"):
+        stage.plane.send_dtmf(leg, "1" * 11, duration_ms=900, gap_ms=100, in_band=True)
+    assert stage.plane.play_pending(leg) == 0
+
+
+def test_in_band_keys_are_two_tones(stage: Stage) -> None:
+    leg, peer = ear(stage, events={})
+    stage.plane.send_dtmf(leg, "a9", duration_ms=200, gap_ms=200, in_band=True)
+    stage.tick(45)
+    sound = np.concatenate(peer.heard)
+    for start, tones in ((2, (697, 1633)), (22, (852, 1477))):
+        part = sound[start * FRAME : (start + 8) * FRAME]
+        levels = {f: loudness(part, f) for f in (697, 770, 852, 941, 1209, 1336, 1477, 1633)}
+        assert set(sorted(levels, key=lambda f: -levels[f])[:2]) == set(tones)
+
+
+@pytest.mark.parametrize("codec", ["opus", "pcmu"])
+def test_two_planes_press_keys_at_each_other(codec: str) -> None:
+    """Both ways at once, encrypted, with speech before and after."""
+    key_a, key_b = bytes(range(28)), bytes(range(1, 29))
+    clocks = [FakeClock(), FakeClock()]
+    planes = [Plane([("127.0.0.1", 0)], clock=clock) for clock in clocks]
+    legs, told = [], {0: [], 1: []}
+    try:
+        for n, plane in enumerate(planes):
+            plane.start()
+            leg = plane.add_leg("fragment", ssrc=11 + n, csrc=21 + n)
+            number = OPUS if codec == "opus" else 0
+            plane.set_codec(leg, payload_type=number, name=codec, telephone_events=EVENTS)
+            keys_of = (key_a, key_b) if n == 0 else (key_b, key_a)
+            plane.set_srtp(leg, "AEAD_AES_128_GCM", *keys_of)
+            there = planes[1 - n].addresses[0]
+            plane.allow(leg, 0, there)
+            plane.set_remote(leg, 0, there)
+            legs.append(leg)
+        for tick in range(100):
+            for n, plane in enumerate(planes):
+                plane.play(legs[n], tone(440, 1, tick))
+                if tick == 20:
+                    plane.send_dtmf(legs[n], "159D"[n:], duration_ms=100 if n else 60)
+                clocks[n].ns += 20_000_000
+                plane.tick()
+                told[n] += [event[2:] for event in plane.poll() if event[0] == "dtmf"]
+        assert told == {0: [("5", 100), ("9", 100), ("D", 100)], 1: [(key, 60) for key in "159D"]}
+        for plane, leg in zip(planes, legs, strict=True):
+            stats = plane.stats(leg)
+            assert stats["lost"] == stats["dropped_auth"] == stats["dropped_replay"] == stats["concealed"] == 0
+    finally:
+        for plane in planes:
+            plane.stop()
+
+
+def test_keys_rouse_those_of_whom_nothing_was_heard_for_long(stage: Stage) -> None:
+    leg, peer = ear(stage)
+    stage.plane.set_codec(leg, payload_type=OPUS, dtx=True, telephone_events=EVENTS)
+    stage.run(5, {leg: 440})
+    stage.tick(400)
+    assert stage.plane.plane_stats()["live"] == 0
+    stage.plane.send_dtmf(leg, "3")
+    stage.tick(20)
+    assert understood(peer.events, 48000, 48000) == [("3", 100)]
+    stage.tick(400)
+    assert stage.plane.plane_stats()["live"] == 0
+    press(stage, peer, "8", 5, lost=(4, 5, 6))
+    stage.tick(20)
+    assert keys(stage) == [(leg, "8", 80)]
