@@ -49,7 +49,7 @@ class ConferenceApplication:
 
     def document_for(self, focus: JID, peer: JID, sid: str) -> ConferenceInfo | None:
         """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""
-        known = self._conferences.get(self._server.addresses.mixer_of(focus) or "")
+        known = self._conferences.get(self._server.room_called(focus))
         return known[0].document_for(peer, sid) if known else None
 
     def _open(self, name: str) -> Conference:

@@ -34,6 +34,7 @@ from focus.wire.rayo import (
     End,
     Hangup,
     Header,
+    Offer,
     Redirect,
     Reject,
     Ringing,
@@ -85,7 +86,6 @@ class Call(Joinable):
         plane: MediaPlane,
         *,
         method: Literal["dialed-in", "dialed-out"],
-        parties: Iterable[JID] = (),
         room: str | None = None,
     ) -> None:
         """`room`: the address of the mixer that was called."""
@@ -97,8 +97,11 @@ class Call(Joinable):
         self.session: PeerSession | None = None
         self.leg: Leg | None = None
         #: Potential controlling parties, until the first command makes one of them the definitive one.
-        self.parties: set[JID] = set(parties)
+        self.parties: set[JID] = set()
         self.controller: JID | None = None
+        #: Set when a party takes the call, or one goes, and at the end.
+        self.parties_changed = asyncio.Event()
+        self._offered: set[JID] = set()
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
         self._accepted = self._connected = self._muted = self._held = False
@@ -113,6 +116,25 @@ class Call(Joinable):
 
     def audience(self) -> Iterable[JID]:
         return [self.controller] if self.controller else sorted(self.parties, key=str)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether nobody need be offered the call any more."""
+        return self.controller is not None or self._now not in (Stage.OFFERED, Stage.ACCEPTED)
+
+    def offer(self, parties: Iterable[JID], offer: Offer) -> None:
+        """Make `parties` potential controlling parties, and tell those to whom that is new."""
+        parties = list(parties)
+        new = [party for party in parties if party not in self._offered]
+        self.parties.update(parties)
+        self._offered.update(parties)
+        self._tell(new, offer)
+
+    def withdraw(self, party: JID) -> None:
+        """`party` cannot take the call any more, or does not want to. It is told the end all the same."""
+        if party in self.parties:
+            self.parties.discard(party)
+            self.parties_changed.set()
 
     def authorize(self, sender: JID, command: Command) -> None:
         if sender == self.controller or isinstance(command, Watch) or self._calls.may_command(sender):
@@ -130,9 +152,10 @@ class Call(Joinable):
             raise NotAllowed(f"{self.address} is not yours")
 
     def _take_control(self, sender: JID) -> bool:
-        if self.controller is not None or sender not in self.parties:
+        if self.controller is not None or sender not in self._offered:
             return False
         self.controller = sender
+        self.parties_changed.set()
         for party in self.joins:
             party.audience_changed()
         return True
@@ -145,6 +168,7 @@ class Call(Joinable):
     async def carry_out(self, sender: JID, command: Command) -> Outcome:
         outcome = await super().carry_out(sender, command)
         self._commanders.add(sender)
+        self.parties_changed.set()
         return outcome
 
     # commands
@@ -304,6 +328,7 @@ class Call(Joinable):
             self._tell_the_end(reason, by_peer)
         finally:
             self.ended.set()
+            self.parties_changed.set()
             self.close()
             self._calls.call_ended(self)
 
@@ -318,7 +343,7 @@ class Call(Joinable):
         name = "hangup-command" if self._commanded_end and not by_peer else _END.get(condition, "error")
         log.info("ended: %s (%s%s)", name, condition, f", {reason.text}" if reason.text else "")
         end = End.of(name, platform_code=condition, headers=self._told)
-        involved = self.parties | self._commanders | self._watchers | set(self.audience())
+        involved = self._offered | self._commanders | self._watchers | set(self.audience())
         self._tell(sorted(involved, key=str), end)
 
     # what is told of the session

@@ -12,7 +12,7 @@ from focus.wire.jid import JID
 
 
 class Directory:
-    """Actors by bare address; mixers by their security zone, too."""
+    """Actors by their exact address: what has a resource is a component. Mixers by their security zone, too."""
 
     def __init__(self) -> None:
         self._actors: dict[JID, Actor] = {}
@@ -34,14 +34,14 @@ class Directory:
             del self._actors[actor.address]
 
     def get(self, address: JID) -> Actor | None:
-        return self._actors.get(address.bare)
+        return self._actors.get(address)
 
     def call(self, address: JID) -> Call | None:
         actor = self.get(address)
         return actor if isinstance(actor, Call) else None
 
     def mixer(self, address: JID, zone: str) -> Mixer | None:
-        return self._mixers.get((zone, address.bare))
+        return self._mixers.get((zone, address))
 
     def calls(self) -> Iterator[Call]:
         return (actor for actor in list(self._actors.values()) if isinstance(actor, Call))
@@ -50,4 +50,4 @@ class Directory:
         return iter(list(self._mixers.values()))
 
     def __contains__(self, address: JID) -> bool:
-        return address.bare in self._actors
+        return address in self._actors

@@ -40,6 +40,9 @@ class Parties(Protocol):
     def mixer_address(self, name: str) -> JID:
         """Raises `BadRequest`."""
 
+    def check_join(self, sender: JID, mixer_name: str | None) -> None:
+        """Raises `ResourceConstraint` where `sender` cannot have one more join, with that mixer or with a call."""
+
 
 class PartyName(TypedDict, total=False):
     """How a party is named in `<joined/>` and `<unjoined/>`."""
@@ -93,6 +96,8 @@ class Joinable(Actor):
             raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
         direction = Direction(command.direction)
         other = self._partner(sender, command)
+        if other is None:
+            self._parties.check_join(sender, command.mixer_name)
         if command.mixer_name is not None:
             mixer = other or self._parties.open_mixer(sender, command.mixer_name)
             self.join(mixer, direction)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Literal, Protocol
 from xml.etree import ElementTree as ET
@@ -16,20 +15,22 @@ from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
-from focus.rayo.addresses import RESOURCE, Addresses, is_mixer_name
+from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_mixer_name
 from focus.rayo.call import Call, from_shim, to_shim
 from focus.rayo.directory import Directory
 from focus.rayo.joinable import Joinable
+from focus.rayo.limits import Limits, Quotas
 from focus.rayo.mixer import Guard, Mixer
 from focus.rayo.mixers import HOUSE, Mixers
+from focus.rayo.offering import NOBODY_THERE, offer_by_stages
+from focus.rayo.registration import Registrations, Security
+from focus.rayo.routing import TO_ITS_ROOM, Route, route_of
 from focus.wire import context
 from focus.wire.conditions import (
     AddressTaken,
     BadRequest,
     ItemNotFound,
-    NotAuthorized,
     OptionNotSupported,
-    ResourceConstraint,
     ServiceUnavailable,
     StanzaError,
     TieBreak,
@@ -73,18 +74,6 @@ class Application(Protocol):
         """A join has made the mixer `name`, of a room."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """`calls`: at once, overall; `calls_of_one`: that come from one bare JID, so that nobody takes all the lines.
-
-    `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
-    """
-
-    calls: int = 1000
-    calls_of_one: int = 20
-    dial_timeout: float = 60.0
-
-
 class Server(Actor):
     """The actor at the component's own domain; owner of all calls and mixers."""
 
@@ -96,7 +85,8 @@ class Server(Actor):
         outbox: Outbox,
         events: EventOutbox,
         dialect: Callable[[JID], Awaitable[Dialect | None]],
-        controllers: frozenset[JID] = frozenset(),
+        security: Security | None = None,
+        routes: Sequence[Route] = (),
         limits: Limits | None = None,
     ) -> None:
         super().__init__(addresses.service)
@@ -107,12 +97,22 @@ class Server(Actor):
         self._outbox = outbox
         self._events = events
         self._dialect = dialect
-        self._controllers = controllers
         self._limits = limits or Limits()
+        self._quotas = Quotas(self._limits, self.directory, lambda client: client in self._clients)
+        self._routes = tuple(routes)
+        #: The clients outside that are there.
+        self.registrations = Registrations(
+            security or Security(),
+            maximum=self._limits.registrations,
+            maximum_of_one=self._limits.registrations_of_client,
+        )
+        self.registrations.lost = self._client_lost
         self._clients: dict[JID, Client] = {}
         self.mixers = Mixers(
             self.addresses, self.directory, zone=self._zone, make=self._new_mixer, opened=self._mixer_opened
         )
+        self.mixers.clients_of = self.registrations.of
+        self.registrations.changed = self.mixers.clients_changed
         self._sessions = SessionTable()
         self._placing: dict[Call, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -145,10 +145,17 @@ class Server(Actor):
 
         Raises `StanzaError`.
         """
-        actor = self if to.bare == self.address else self.mixers.find(sender, to) or self.directory.get(to)
+        return await self.actor_at(to, sender).submit(sender, command)
+
+    def actor_at(self, address: JID, client: JID) -> Actor:
+        """What lives at `address` for `client`.
+
+        Raises `ItemNotFound` where nothing does, or no more (XEP-0327 section 6.6.4).
+        """
+        actor = self if address == self.address else self.mixers.find(client, address) or self.directory.get(address)
         if actor is None:
-            raise ItemNotFound(f"nothing lives at {to}")
-        return await actor.submit(sender, command)
+            raise ItemNotFound(f"nothing lives at {address}")
+        return actor
 
     def emit(self, sender: JID, to: JID, event: Event) -> None:
         """Never raises: what a client makes of an event is not the actor's affair."""
@@ -171,11 +178,15 @@ class Server(Actor):
 
     def may_command(self, sender: JID) -> bool:
         """Whether `sender` is one of the configured controllers."""
-        return sender.bare in self._controllers or sender in self._controllers
+        return self.registrations.security.may_control(sender)
 
     def authorize(self, sender: JID, command: Command) -> None:
-        if sender not in self._clients and not self.may_command(sender):
-            raise NotAuthorized(f"{sender.bare} may not command this service")
+        if sender not in self._clients:
+            self.registrations.check(sender)
+
+    def _client_lost(self, client: JID) -> None:
+        for call in self.directory.calls():
+            call.withdraw(client)
 
     @on(Dial)
     async def dial(self, sender: JID, command: Dial) -> Outcome:
@@ -196,11 +207,12 @@ class Server(Actor):
             raise AddressTaken(f"{address} is taken")
         if any(join.media == "direct" for join in command.joins):
             raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
-        self._check_room_for_calls()
+        self._quotas.check_dial(sender)
         call = self._new_call(address, method="dialed-out")
         call.controller = sender
         try:
             for join in command.joins:
+                self.check_join(sender, join.mixer_name)
                 party: Joinable
                 if join.mixer_name:
                     party = self.open_mixer(sender, join.mixer_name)
@@ -246,6 +258,9 @@ class Server(Actor):
         await call.session.start()
 
     # what a call asks of its server (`focus.rayo.call.Calls`)
+
+    def check_join(self, sender: JID, mixer_name: str | None) -> None:
+        self._quotas.check_join(sender, new_mixer=mixer_name is not None and not self.find_mixer(sender, mixer_name))
 
     def find_call(self, sender: JID, uri: str) -> Call:
         """Raises `ServiceUnavailable` where there is no such call, `BadRequest` where `uri` is none, and `NotAllowed`
@@ -330,25 +345,21 @@ class Server(Actor):
                 call.end_session(Reason.of("gone"))
 
     def _take_in(self, sender: JID, to: JID, first: Propose | Jingle, tree: ET.Element | None = None) -> None:
-        mixer = self.addresses.mixer_of(to)
         if self._closed:
             raise ServiceUnavailable("the service is shutting down")
-        if mixer is None or self.directory.call(self.addresses.mixer(mixer)) is not None:
-            raise ServiceUnavailable("nobody can be called at this address; call ROOM@" + self.addresses.domain)
+        route, mixer = self._route(to)
         sid = first.id if isinstance(first, Propose) else first.sid
-        local = to if to.resource else self.addresses.line(mixer)
+        local = to if to.resource else to.with_resource(RESOURCE)
         if not self._sessions.contest(local, sender, sid):
             if isinstance(first, Jingle):
                 raise TieBreak("we are calling you at this moment")
             refusal = refuse_tie(sender, first)
             self._outbox.message(local, refusal.to, refusal.message)
             return
-        self._check_room_for_calls()
-        if sum(
-            each.session is not None and each.session.peer.bare == sender.bare for each in self.directory.calls()
-        ) >= (self._limits.calls_of_one):
-            raise ResourceConstraint(f"there are {self._limits.calls_of_one} calls of yours already")
-        call = self._new_call(self.addresses.new_call(), method="dialed-in", room=str(self.addresses.mixer(mixer)))
+        self._quotas.check_call()
+        self._quotas.check_caller(sender)
+        room = str(self.addresses.mixer(mixer)) if mixer else None
+        call = self._new_call(self.addresses.new_call(), method="dialed-in", room=room)
         try:
             session = call.session = _scope(call, mixer).run(
                 lambda: PeerSession.incoming(
@@ -359,7 +370,7 @@ class Server(Actor):
                     outbox=self._outbox,
                     legs=call.make_leg,
                     observer=call,
-                    isfocus=True,
+                    isfocus=bool(mixer),
                     tasks=self._tasks,
                 )
             )
@@ -371,18 +382,43 @@ class Server(Actor):
         self._start(call, mixer)
         if session.ended:
             return  # there is no audio in it
+        called = self.addresses.mixer(mixer) if mixer else to.bare
+        offer = Offer(to=called.uri, from_=sender.uri, headers=from_shim(first.headers))
+        if mixer:
+            self._offer_to_conference(call, to, mixer, offer)
+        else:
+            self._spawn(call, mixer, lambda: offer_by_stages(call, offer, route, self.registrations))
+
+    def room_called(self, address: JID) -> str:
+        """The room that calls to `address` come to, or an empty string."""
         try:
-            call.parties.update(self.application.controllers(to, mixer) if self.application else ())
+            return self._route(address)[1]
+        except ServiceUnavailable:
+            return ""
+
+    def _route(self, to: JID) -> tuple[Route, str]:
+        """Where a call to `to` goes, and the room's name if that is a room.
+
+        Raises `ServiceUnavailable` where nobody can be called there.
+        """
+        route = route_of(to.local, self._routes) if to.local != OCCUPANT else TO_ITS_ROOM
+        if self.directory.call(to.bare) is None:
+            if route.clients:
+                return route, ""
+            mixer = route.conference or self.addresses.mixer_of(to)
+            if mixer is not None and self.directory.call(self.addresses.mixer(mixer)) is None:
+                return route, mixer
+        raise ServiceUnavailable("nobody can be called at this address; call ROOM@" + self.addresses.domain)
+
+    def _offer_to_conference(self, call: Call, to: JID, mixer: str, offer: Offer) -> None:
+        parties: Iterable[JID] = ()
+        try:
+            parties = self.application.controllers(to, mixer) if self.application else ()
         except Exception:
             log.exception("nobody can be found to take a call to %s", mixer)
-        if not call.parties:
-            session.reject(Reason.of("decline"))
-            return
-        call.emit(Offer(to=self.addresses.mixer(mixer).uri, from_=sender.uri, headers=from_shim(first.headers)))
-
-    def _check_room_for_calls(self) -> None:
-        if sum(1 for _ in self.directory.calls()) >= self._limits.calls:
-            raise ResourceConstraint(f"all {self._limits.calls} lines are in use")
+        call.offer(parties, offer)
+        if not call.parties and call.session is not None:
+            call.session.reject(NOBODY_THERE)
 
     # owning
 

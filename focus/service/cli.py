@@ -17,8 +17,9 @@ from focus import __version__
 from focus.service.ready import ExitCode, Runnable, ServiceError, ServiceReady
 
 if TYPE_CHECKING:
-    from focus.service.config import Address, Settings
+    from focus.service.config import Settings
     from focus.service.demo import DemoReady
+    from focus.service.values import Address
 
 
 class Commands(TyperGroup):
@@ -159,7 +160,8 @@ def demo(
     """
     from focus.service import demo as demonstration
     from focus.service import logs
-    from focus.service.config import LogSettings, bare_jid, domain_name
+    from focus.service.config import LogSettings
+    from focus.service.values import bare_jid, domain_name
 
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key belong together")
@@ -194,14 +196,14 @@ def _checked(option: str, check: Any, text: str) -> Any:
 
 
 def _address(option: str, text: str) -> Address:
-    from focus.service.config import Address
+    from focus.service.values import Address
 
     address: Address = _checked(option, Address.parse, text)
     return address
 
 
 def _account(text: str, domain: str) -> tuple[str, str]:
-    from focus.service.config import bare_jid
+    from focus.service.values import bare_jid
 
     jid, _, password = text.partition(":")
     jid = _checked("--account", bare_jid, jid)

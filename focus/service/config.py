@@ -7,14 +7,11 @@ The models are the one place where an option is named, described, given a defaul
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -30,8 +27,20 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from focus.rayo.addresses import is_mixer_name
 from focus.service.ready import ExitCode, ServiceError
-from focus.wire.jid import JID
+from focus.service.values import (
+    Address,
+    BareJID,
+    Domain,
+    Listen,
+    Origins,
+    any_jid,
+    ip,
+    ip_or_auto,
+    listed,
+    websocket_url,
+)
 
 PREFIX = "FOCUS_"
 
@@ -42,99 +51,6 @@ class ConfigurationError(ServiceError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults), ExitCode.CONFIGURATION)
         self.faults = faults
-
-
-# --- values -----------------------------------------------------------------------------------------------------------
-
-
-class Address(NamedTuple):
-    """Where to listen or connect."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """`HOST:PORT`, the host an IP address or a name, IPv6 in brackets. Raises ValueError."""
-        match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\s]+)):(?P<port>[0-9]{1,5})", text)
-        if match is None or int(match["port"]) > 65535:
-            raise ValueError("must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
-        if match["v6"] is not None and not is_ip(match["v6"]):
-            raise ValueError("must have an IPv6 address between the brackets")
-        return cls(match["v6"] or match["host"], int(match["port"]))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def is_ip(text: str) -> bool:
-    """Whether the text is an IPv4 or IPv6 address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _address(value: object) -> object:
-    return Address.parse(value) if isinstance(value, str) else value
-
-
-def domain_name(value: str) -> str:
-    """The domain in lower case. Raises ValueError."""
-    if not re.fullmatch(r"[^\s@/\"'<>&]+", value) or len(value.encode()) > 1023:
-        raise ValueError("must be a domain, such as focus.example.org")
-    return value.lower()
-
-
-def bare_jid(value: str) -> str:
-    """The JID in lower case. Raises ValueError if it is none, or has a resource."""
-    try:
-        jid = JID.parse(value)
-    except ValueError:
-        raise ValueError("must be a JID, such as romeo@example.org") from None
-    if jid.resource or re.search(r"\s", value):
-        raise ValueError("must be a JID without a resource, such as romeo@example.org")
-    return value.lower()
-
-
-def _listed(value: object) -> object:
-    """Lists may be written with commas, which is how they come from the environment."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _ip(value: str) -> str:
-    if not is_ip(value):
-        raise ValueError("must be an IP address")
-    return value
-
-
-def _ip_or_auto(value: str) -> str:
-    if value != "auto" and not is_ip(value):
-        raise ValueError("must be 'auto' or an IP address of this machine")
-    return value
-
-
-def _websocket_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError("must be a ws:// or wss:// URL")
-    return value
-
-
-def _origin(value: str) -> str:
-    if value == "*":
-        return value
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise ValueError("must be '*' or an origin such as https://www.example.org")
-    return value.rstrip("/").lower()
-
-
-Domain = Annotated[str, AfterValidator(domain_name)]
-BareJID = Annotated[str, AfterValidator(bare_jid)]
-Listen = Annotated[Address, BeforeValidator(_address)]
-Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_listed)]
 
 
 # --- sections ---------------------------------------------------------------------------------------------------------
@@ -199,7 +115,7 @@ class XmppSettings(Section):
 class MediaSettings(Section):
     """Audio: one UDP port for all calls, or one for each shard, to be open in the firewall."""
 
-    addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip_or_auto)], ...], BeforeValidator(_listed)] = Field(
+    addresses: Annotated[tuple[Annotated[str, AfterValidator(ip_or_auto)], ...], BeforeValidator(listed)] = Field(
         default=("auto",),
         min_length=1,
         description="Addresses of this machine to take audio on; 'auto' is every one that it has.",
@@ -215,7 +131,7 @@ class MediaSettings(Section):
         default=True,
         description="Whether audio goes before all other work of the machine, where the system allows it to.",
     )
-    public_addresses: Annotated[tuple[Annotated[str, AfterValidator(_ip)], ...], BeforeValidator(_listed)] = Field(
+    public_addresses: Annotated[tuple[Annotated[str, AfterValidator(ip)], ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Further addresses by which callers reach this machine: where NAT maps the port, one to one.",
     )
@@ -248,7 +164,7 @@ class HttpSettings(Section):
         description="The XMPP host that lets the page in anonymously; by default guest. before the domain.",
         examples=["guest.example.org"],
     )
-    websocket: Annotated[str, AfterValidator(_websocket_url)] = Field(
+    websocket: Annotated[str, AfterValidator(websocket_url)] = Field(
         default="ws://127.0.0.1:5280/xmpp-websocket",
         description="The XMPP server's websocket (RFC 7395).",
     )
@@ -292,9 +208,94 @@ class ConferenceSettings(Section):
 class RayoSettings(Section):
     """Control by Rayo clients (XEP-0327)."""
 
-    controllers: Annotated[tuple[BareJID, ...], BeforeValidator(_listed)] = Field(
-        default=(), description="JIDs whose clients may command calls and rooms."
+    controllers: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
+        default=(),
+        description="JIDs whose clients may command everybody's calls and rooms, registered or not. They may also do "
+        "what `clients` may.",
     )
+    clients: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
+        default=(),
+        description="JIDs whose clients may register, with presence sent to the component's domain; then they may make "
+        "calls, and take those that a route gives them. A domain is everybody who has an account there.",
+    )
+    call_ids: bool = Field(
+        default=False,
+        description="Whether to name who speaks by `call-id`, too, which clients from before `call-uri` read.",
+    )
+
+
+class LimitsSettings(Section):
+    """How much there may be at once. What is too much is refused with resource-constraint, callers as busy."""
+
+    calls: int = Field(default=1000, ge=0, le=100_000, description="Calls, overall.")
+    calls_of_caller: int = Field(default=20, ge=1, le=100_000, description="Calls that one account makes to us.")
+    calls_of_client: int = Field(
+        default=500, ge=0, le=100_000, description="Calls that the Rayo clients of one account control."
+    )
+    mixers: int = Field(default=1000, ge=0, le=100_000, description="Mixers, overall; each room in use has one.")
+    mixers_of_client: int = Field(
+        default=500, ge=0, le=100_000, description="Mixers that the calls of one account's Rayo clients are in."
+    )
+    joins: int = Field(default=10_000, ge=0, le=100_000, description="Joins of a call or mixer with another, overall.")
+    joins_of_client: int = Field(
+        default=5_000, ge=0, le=100_000, description="Joins of the calls of one account's Rayo clients."
+    )
+    registrations: int = Field(default=2_000, ge=0, le=100_000, description="Rayo clients that are registered.")
+    registrations_of_client: int = Field(
+        default=1_000, ge=0, le=100_000, description="Rayo clients of one account that are registered."
+    )
+    events: int = Field(
+        default=1_000,
+        ge=0,
+        le=100_000,
+        description="Events for one Rayo client that are kept while the XMPP server cannot be reached. With one more, "
+        "all are forgotten, and the client has to register again.",
+    )
+
+
+class RouteSettings(Section):
+    """Where a call goes whose address is like `match`: to a room, or to Rayo clients. The first route that matches is
+    taken; a call that none matches goes to the room which has the called address. This table may be given any number
+    of times."""
+
+    match: str = Field(
+        min_length=1,
+        max_length=1023,
+        description="The part of the called address before the @, with * for any characters, ? for one, and [...] for "
+        "one of several.",
+        examples=["support-*"],
+    )
+    conference: str | None = Field(default=None, description="The room that such calls come to.", examples=["tea"])
+    clients: Annotated[tuple[Annotated[str, AfterValidator(any_jid)], ...], BeforeValidator(listed)] = Field(
+        default=(),
+        description="Accounts, single clients or whole domains of Rayo clients that such calls are offered to. Not "
+        "together with `conference`; without either, such calls come to the room that has the called address.",
+        examples=[["agents@example.org", "night@example.org"]],
+    )
+    distribution: Literal["simultaneous", "staged"] = Field(
+        default="simultaneous",
+        description="Whether all of `clients` are offered the call at once, or one after the other, in this order.",
+    )
+    timeout: float = Field(
+        default=20.0,
+        ge=0.1,
+        le=300,
+        description="Seconds in which a client must take the call: in each stage, if they are staged.",
+    )
+
+    @field_validator("conference")
+    @classmethod
+    def _room(cls, value: str | None) -> str | None:
+        if value is not None and not is_mixer_name(value.lower()):
+            raise ValueError("must be the name of a room: the part of its address before the @")
+        return value and value.lower()
+
+    @field_validator("clients")
+    @classmethod
+    def _one_of_both(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("conference") is not None:
+            raise ValueError("cannot be given together with conference")
+        return value
 
 
 class LogSettings(Section):
@@ -317,6 +318,8 @@ class Settings(BaseModel):
     metrics: MetricsSettings = MetricsSettings()
     conference: ConferenceSettings = ConferenceSettings()
     rayo: RayoSettings = RayoSettings()
+    limits: LimitsSettings = LimitsSettings()
+    routes: tuple[RouteSettings, ...] = ()
     log: LogSettings = LogSettings()
 
     @property
@@ -373,7 +376,7 @@ def load(file: Path) -> Settings:
     faults = [
         f"{file}: {name}: is outside of any section; known sections are {_sections()}"
         for name, value in document.items()
-        if not isinstance(value, dict)
+        if not isinstance(value, dict) and not _is_repeated(name, value)
     ]
     if faults:
         raise ConfigurationError(faults)
@@ -384,8 +387,24 @@ def load(file: Path) -> Settings:
     return Settings(**{section: getattr(loaded, section) for section in Settings.model_fields})
 
 
+def _is_repeated(name: str, value: object) -> bool:
+    """Whether this is a section that is given as often as one likes: `[[name]]`."""
+    tables = isinstance(value, list) and all(isinstance(each, dict) for each in value)
+    return tables and name in Settings.model_fields and section_model(name)[1]
+
+
+def section_model(name: str) -> tuple[type[Section], bool]:
+    """The model of the section `name`, and whether it may be repeated."""
+    annotation = Settings.model_fields[name].annotation
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation, False
+    model: type[Section] = get_args(annotation)[0]
+    return model, True
+
+
 def _sections() -> str:
-    return ", ".join(f"[{name}]" for name in Settings.model_fields)
+    names = {name: section_model(name)[1] for name in Settings.model_fields}
+    return ", ".join(f"[[{name}]]" if repeated else f"[{name}]" for name, repeated in names.items())
 
 
 # pydantic's words for its checks are about types; these are about what to write instead.
@@ -415,9 +434,11 @@ def _fault(file: Path, details: ErrorDetails) -> str:
     """One line: where, what is wrong, what was given."""
     location = details["loc"]
     section = str(location[0]) if location else ""
-    key = str(location[1]) if len(location) > 1 else ""
+    number = f" {location[1] + 1}" if len(location) > 1 and isinstance(location[1], int) else ""
+    keys = location[2:] if number else location[1:]
+    key = str(keys[0]) if keys else ""
     variable = f"{PREFIX}{section}__{key}".upper()
-    where = f"{file}: [{section}]{f' {key}' if key else ''}"
+    where = f"{file}: {f'[[{section}]]' if number else f'[{section}]'}{number}{f' {key}' if key else ''}"
     if key and any(name.upper() == variable for name in os.environ):
         where = f"environment: {variable}"
     return f"{where}: {_words(details, section, key)}"
@@ -428,8 +449,7 @@ def _words(details: ErrorDetails, section: str, key: str) -> str:
     if kind == "extra_forbidden":
         known = list(Settings.model_fields)
         if key:
-            model = Settings.model_fields[section].annotation
-            known = list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+            known = list(section_model(section)[0].model_fields)
         close = difflib.get_close_matches(key or section, known, n=1)
         return f"is not a known {'key' if key else 'section'}" + (f"; is it {close[0]!r}?" if close else "")
     if kind == "missing":

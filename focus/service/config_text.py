@@ -7,14 +7,14 @@ import json
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, SecretStr
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from focus.service.config import PREFIX, Address, Settings, XmppSettings, is_ip
+from focus.service.config import PREFIX, Settings, XmppSettings, section_model
 from focus.service.lua import quoted
+from focus.service.values import Address, is_ip
 
 WIDTH = 100
 
@@ -32,11 +32,14 @@ def example() -> str:
         "# What is commented out has no value of its own; every other key is shown with its default, but for",
         "# the names under example.org and the secret.",
     ]
-    for section, field in Settings.model_fields.items():
-        model = cast(type[BaseModel], field.annotation)
-        lines += ["", "", *_comment(inspect.getdoc(model) or ""), f"[{section}]"]
+    for section in Settings.model_fields:
+        model, repeated = section_model(section)
+        lines += ["", "", *_comment(inspect.getdoc(model) or ""), f"# [[{section}]]" if repeated else f"[{section}]"]
         for key, option in model.model_fields.items():
-            lines += ["", *_comment(f"{option.description}{_range(option)}"), _assignment(key, option)]
+            assignment = _assignment(key, option)
+            if repeated and not assignment.startswith("#"):
+                assignment = f"# {assignment}"  # there is none by default
+            lines += ["", *_comment(f"{option.description}{_range(option)}"), assignment]
     return "\n".join(lines) + "\n"
 
 

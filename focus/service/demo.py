@@ -21,7 +21,6 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from focus.service.config import (
-    Address,
     ConferenceSettings,
     HttpSettings,
     LogSettings,
@@ -33,6 +32,7 @@ from focus.service.config import (
 )
 from focus.service.prosody import LOOPBACK, Prosody, free_port, keep_running
 from focus.service.ready import Runnable, ServiceError, ServiceReady
+from focus.service.values import Address
 
 log = logging.getLogger(__name__)
 

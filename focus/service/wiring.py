@@ -14,6 +14,9 @@ from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
 from focus.media.plane import MediaPlane
 from focus.rayo.addresses import Addresses
+from focus.rayo.limits import Limits
+from focus.rayo.registration import Security
+from focus.rayo.routing import Route
 from focus.rayo.server import Server
 from focus.service.config import Settings
 from focus.service.metrics import Metrics
@@ -22,9 +25,10 @@ from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.binding import Binding, Outbox
 from focus.xmpp.connection import Connection, ConnectionRefused
-from focus.xmpp.discovery import MIXER_NODE, Discovery
+from focus.xmpp.discovery import CALL, MIXER, Discovery
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
+from focus.xmpp.registration import RegistrationDesk
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +49,43 @@ class Service:
             shards=media.shards,
             realtime=media.realtime,
         )
-        self._outbox = Outbox()
+        self._outbox = Outbox(events=settings.limits.events, call_ids=settings.rayo.call_ids)
         self._server = Server(
             self._addresses,
             self._plane,
             outbox=self._outbox,
             events=self._outbox,
             dialect=self._dialect,
-            controllers=frozenset(JID.parse(jid) for jid in settings.rayo.controllers),
+            security=Security(
+                clients=frozenset(JID.parse(jid) for jid in settings.rayo.clients),
+                controllers=frozenset(JID.parse(jid) for jid in settings.rayo.controllers),
+            ),
+            routes=[
+                Route(
+                    match=route.match,
+                    conference=route.conference,
+                    clients=tuple(JID.parse(jid) for jid in route.clients),
+                    staged=route.distribution == "staged",
+                    timeout=route.timeout,
+                )
+                for route in settings.routes
+            ],
+            limits=Limits(
+                calls=settings.limits.calls,
+                calls_of_one=settings.limits.calls_of_caller,
+                calls_of_client=settings.limits.calls_of_client,
+                mixers=settings.limits.mixers,
+                mixers_of_client=settings.limits.mixers_of_client,
+                joins=settings.limits.joins,
+                joins_of_client=settings.limits.joins_of_client,
+                registrations=settings.limits.registrations,
+                registrations_of_client=settings.limits.registrations_of_client,
+            ),
         )
         self._binding = Binding(self._server, self._outbox)
         self._connection = Connection(xmpp.jid, xmpp.secret.get_secret_value(), xmpp.host, xmpp.port, self._binding)
-        self._discovery = Discovery(self._connection, self._rooms)
+        self._discovery = Discovery(self._connection, self._rooms, kind=self._kind)
+        self._desk = RegistrationDesk(self._connection, self._discovery, self._server.registrations)
         self._muc = MucRooms(
             self._connection,
             self._addresses.occupant("").bare,
@@ -83,11 +112,12 @@ class Service:
         )
         self._server.application = self._application
         self._outbox.connection = self._connection
-        self._outbox.mixer_caps = lambda: self._discovery.caps_element(MIXER_NODE)
+        self._outbox.caps = self._discovery.caps_element
         self._binding.documents = self._application
         self._binding.rooms = self._muc
         self._binding.discovery = self._discovery
         self._binding.presences = self._presences
+        self._binding.desk = self._desk
         self._metrics = Metrics(self)
         self._binding.refused = self._metrics.error
 
@@ -131,6 +161,7 @@ class Service:
             await asyncio.wait((server,), timeout=GOODBYE)
             self._application.stop()
             await asyncio.wait((application,), timeout=GOODBYE)
+            self._desk.withdraw()
             self._presences.withdraw()
             self._connection.stop()
             await asyncio.wait((connection,), timeout=GOODBYE)
@@ -156,6 +187,11 @@ class Service:
         """The addresses that can be called and have a conference now, for disco#items."""
         for conference in self._application.conferences:
             yield self._addresses.mixer(conference.name), unescape_node(conference.name)
+
+    def _kind(self, client: JID, address: JID) -> str | None:
+        if self._server.directory.call(address) is not None:
+            return CALL
+        return MIXER if self._server.mixers.find(client, address) is not None else None
 
     async def _dialect(self, peer: JID) -> Dialect | None:
         """How to invite `peer`: without an invitation only a device that is known not to take one."""

@@ -188,12 +188,19 @@ class Unjoined(Party, tag="unjoined", ns="", nsmap={"": RAYO}):
     """No longer joined (section 7.15)."""
 
 
-class StartedSpeaking(Event, tag="started-speaking", ns="", nsmap={"": RAYO}):
+class Speaking(Event):
+    """`call_id` is what clients from before `call-uri` read; COMPAT (punchblock)."""
+
     call_uri: Address = attr(name="call-uri")
+    call_id: Name | None = attr(name="call-id", default=None)
 
 
-class StoppedSpeaking(Event, tag="stopped-speaking", ns="", nsmap={"": RAYO}):
-    call_uri: Address = attr(name="call-uri")
+class StartedSpeaking(Speaking, tag="started-speaking", ns="", nsmap={"": RAYO}):
+    """A call in a mixer has begun to speak (section 7.16)."""
+
+
+class StoppedSpeaking(Speaking, tag="stopped-speaking", ns="", nsmap={"": RAYO}):
+    """And has ended to."""
 
 
 _COMMANDS: tuple[type[Command], ...] = (Accept, Answer, Redirect, Reject, Hangup, Join, Unjoin, Dial)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Protocol
 from xml.etree import ElementTree as ET
@@ -31,17 +30,20 @@ from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, message_payload, parse_message
 from focus.wire.message import CallMessage
-from focus.wire.rayo import COMMANDS, RAYO, End, Event
+from focus.wire.rayo import COMMANDS, Event
 from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import Discovery
+from focus.xmpp.discovery import MIXER, Discovery
+from focus.xmpp.events import KeptEvents, event_stanza
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
+from focus.xmpp.registration import RegistrationDesk
 
 log = logging.getLogger(__name__)
 
 RECEIPTS = "urn:xmpp:receipts"
-DELAY = "urn:xmpp:delay"
+#: Rayo itself, and all of its components.
+RAYO_FAMILY = "urn:xmpp:rayo:"
 
 #: Seconds between a peer's going offline and the end of its calls: a server that goes down takes everybody's presence
 #: with it first, and that must not end the calls.
@@ -63,12 +65,22 @@ class Documents(Protocol):
 
 
 class Outbox:
-    """The way out, for sessions, documents and events; it drops what cannot be sent while there is no connection."""
+    """The way out, for sessions, documents and events.
 
-    def __init__(self) -> None:
+    While there is no connection events are kept, so that no client misses how a call went on, and all else is dropped.
+    """
+
+    def __init__(self, *, events: int = 1000, call_ids: bool = False) -> None:
+        """`events`: how many are kept for one client; `call_ids`: whether speakers are named in the old way, too."""
         self.connection: Connection | None = None
-        #: What says that a presence is a mixer's.
-        self.mixer_caps: Callable[[], ET.Element | None] = lambda: None
+        self.caps: Callable[[str], ET.Element] | None = None
+        self.kept = KeptEvents(events)
+        self._call_ids = call_ids
+
+    def connected(self) -> None:
+        """There is a connection (again): send the events that were kept."""
+        for tree in self.kept.take():
+            self.send(tree)
 
     def message(self, sender: JID, to: JID, element: Element) -> None:
         """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
@@ -85,20 +97,19 @@ class Outbox:
             raise Interrupted(str(error)) from error
 
     def event(self, sender: JID, to: JID, event: Event) -> None:
-        """A Rayo event: directed presence with the time of its origin (XEP-0327 section 5.3, XEP-0203).
-
-        The end of a call is its going offline (section 6.6.4).
-        """
-        now = datetime.now(UTC)
-        stamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
-        delay = ET.Element(f"{{{DELAY}}}delay", {"stamp": stamp, "from": str(sender.domain)})
-        kind = "unavailable" if isinstance(event, End) else None
-        self.send(stanza(PRESENCE, sender, to, kind, event.to_element(), delay))
+        """A Rayo event, now or when there is a connection again."""
+        self._send_or_keep(sender, to, event_stanza(sender, to, event, self.caps, call_ids=self._call_ids))
 
     def mixer_presence(self, sender: JID, to: JID, *, available: bool) -> None:
         """Section 6.4: with entity capabilities while it is there."""
-        kind, caps = (None, self.mixer_caps()) if available else ("unavailable", None)
-        self.send(stanza(PRESENCE, sender, to, kind, caps))
+        caps = self.caps(MIXER) if available and self.caps else None
+        self._send_or_keep(sender, to, stanza(PRESENCE, sender, to, None if available else "unavailable", caps))
+
+    def _send_or_keep(self, sender: JID, to: JID, tree: ET.Element) -> None:
+        if self.connection is None or self.connection.connected:
+            self.send(tree)
+        else:
+            self.kept.keep(JID("", sender.domain), to, tree)
 
     def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
         """Section 6.8: what a client has said to a call, in the call's own name."""
@@ -120,6 +131,8 @@ class Binding:
         self.rooms: MucRooms | None = None
         self.discovery: Discovery | None = None
         self.presences: PresenceResponder | None = None
+        self.desk: RegistrationDesk | None = None
+        outbox.kept.lost = server.registrations.remove
         #: Told the condition of every stanza error that a peer is given.
         self.refused: Callable[[str], None] = lambda condition: None
         #: How often the connection has been lost.
@@ -128,6 +141,9 @@ class Binding:
 
     def connected(self) -> None:
         self.first_connection.set()
+        self._outbox.connected()
+        if self.desk is not None:
+            self.desk.connected()
         if self.presences is not None:
             self.presences.connected()
         if self.rooms is not None:
@@ -216,6 +232,8 @@ class Binding:
             and (addresses := _addresses(stanza)) is not None
         ):
             self._subscription(*addresses, wanted=stanza.get("type") != "unsubscribe")
+        if self.desk is not None:
+            self.desk.handle_presence(stanza)
         if stanza.get("type") == "unavailable" and (addresses := _addresses(stanza)) is not None:
             sender, to = addresses
             if sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:
@@ -261,16 +279,17 @@ class Binding:
             case ("set", namespace) if namespace == JINGLE:
                 self._server.jingle(sender, to, Jingle.parse(payload), payload)
                 return None
-            case ("set", namespace) if namespace == RAYO:
+            case ("set", namespace) if namespace.startswith(RAYO_FAMILY):
                 return await self._command(sender, to, payload)
             case ("get", namespace) if namespace == CONFERENCE_INFO:
                 return self._document(sender, to, payload)
         raise ServiceUnavailable(f"<{local_name(payload.tag)} xmlns='{namespace_of(payload.tag)}'/> is not known here")
 
     async def _command(self, sender: JID, to: JID, payload: ET.Element) -> ET.Element | None:
+        self._server.actor_at(to, sender)
         kind = COMMANDS.get(payload.tag)
         if kind is None:
-            raise FeatureNotImplemented(f"<{local_name(payload.tag)}/> is not a command")
+            raise FeatureNotImplemented(f"<{local_name(payload.tag)}/> is no command here")
         outcome = await self._server.command(sender, to, kind.parse(payload))
         return outcome.to_element() if outcome is not None else None
 

@@ -14,7 +14,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 from xml.etree import ElementTree as ET
 
 from focus.wire.base import XML_LANG, local_name
@@ -58,13 +58,36 @@ FEATURES = (
     "urn:xmpp:jingle:apps:rtp:ssma:0",
     "urn:xmpp:jingle:coin:1",
     "urn:xmpp:jingle:transports:ice-udp:1",
+    "urn:xmpp:rayo:1",
     "urn:xmpp:receipts",
 )
 
+#: The nodes of Rayo's calls and mixers (XEP-0327 sections 6.2.2 and 6.4).
+CALL: Final = "urn:xmpp:rayo:call:1"
+MIXER: Final = "urn:xmpp:rayo:mixer:1"
+
+
+class Kind(NamedTuple):
+    """What one sort of our entities says of itself."""
+
+    category: str
+    type: str
+    name: str
+    features: tuple[str, ...]
+
+
+_RTP = ("urn:xmpp:jingle:apps:rtp:1", "urn:xmpp:jingle:apps:rtp:audio")
+_ALWAYS = (CAPS, DISCO_INFO, DISCO_ITEMS, PING, "urn:xmpp:rayo:1")
+KINDS = {
+    CALL: Kind(
+        "client", "phone", "Call",
+        (*_ALWAYS, CALL, *_RTP, "urn:xmpp:jingle:apps:dtls:0", "urn:xmpp:jingle:transports:ice-udp:1"),
+    ),
+    MIXER: Kind("conference", "audio", "Mixer", (*_ALWAYS, MIXER, *_RTP)),
+}  # fmt: skip
+
 #: Names our software in caps (XEP-0115 section 4 asks for a URI).
 NODE = "urn:focus-conference"
-#: What mixers say that they are (XEP-0327 section 6.4).
-MIXER_NODE = "urn:xmpp:rayo:mixer:1"
 HASHES = {"sha-1": "sha1", "sha-256": "sha256", "sha-512": "sha512"}
 
 ASK_TIMEOUT = 5.0
@@ -117,13 +140,18 @@ class Discovery:
         *,
         features: Iterable[str] = FEATURES,
         name: str = "Conference focus",
+        kind: Callable[[JID, JID], str | None] = lambda client, address: None,
     ) -> None:
-        """`rooms` gives the callable addresses with their names, for the domain's disco#items."""
+        """`rooms` gives the callable addresses with their names, for the domain's disco#items.
+
+        `kind` says which of `KINDS` lives, for a client, at an address of ours.
+        """
         self._connection = connection
         self._rooms = rooms
-        self._features = tuple(sorted(set(features)))
-        self._name = name
-        self._ver = verification_string(self._information(None), "sha-1")
+        self._kind = kind
+        focus = Kind("conference", "audio-focus", name, tuple(features))
+        self._nodes = {NODE: focus, **KINDS}
+        self._ver = {node: verification_string(_information(one), "sha-1") for node, one in self._nodes.items()}
         self._caps: _Recent[JID, Caps] = _Recent(MAX_PEERS)
         self._by_version: _Recent[Caps, frozenset[str]] = _Recent(MAX_VERSIONS)
         self._by_peer: _Recent[tuple[JID, Caps | None], tuple[float, frozenset[str]]] = _Recent(MAX_PEERS)
@@ -145,22 +173,28 @@ class Discovery:
         node = query.get("node") or None
         if query.tag == ITEMS_QUERY:
             return self._items(stanza, node)
-        if node not in (None, f"{NODE}#{self._ver}", f"{MIXER_NODE}#{self._ver}"):
-            raise ItemNotFound(f"there is no node {(node or '')[:100]!r} here")
-        return self._information(node)
+        if node is None:
+            return _information(self._at(stanza.get("from", ""), stanza.get("to", "")))
+        for name, ver in self._ver.items():
+            if node == f"{name}#{ver}":
+                return _information(self._nodes[name], node)
+        raise ItemNotFound(f"there is no node {node[:100]!r} here")
 
     def caps_element(self, node: str = NODE) -> ET.Element:
-        """For every available presence of ours."""
-        return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": node, "ver": self._ver})
+        """For every available presence of ours; of a call or mixer, with its `node`."""
+        return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": node, "ver": self._ver[node]})
 
-    def _information(self, node: str | None) -> ET.Element:
-        """The same for domain, rooms and occupants: clients take the verification string for all of them."""
-        query = ET.Element(INFO_QUERY, {} if node is None else {"node": node})
-        identity = {"category": "conference", "type": "audio-focus", "name": self._name}
-        ET.SubElement(query, f"{{{DISCO_INFO}}}identity", identity)
-        for feature in self._features:
-            ET.SubElement(query, f"{{{DISCO_INFO}}}feature", {"var": feature})
-        return query
+    def _at(self, client: str, address: str) -> Kind:
+        """The same for domain, rooms and occupants, as clients take the verification string for all of them; a room
+        whose mixer is alive can what mixers can as well."""
+        focus = self._nodes[NODE]
+        try:
+            kind = self._kind(JID.parse(client), JID.parse(address))
+        except ValueError:
+            return focus
+        if kind == MIXER:
+            return focus._replace(features=tuple({*focus.features, *KINDS[MIXER].features}))
+        return self._nodes.get(kind or NODE, focus)
 
     def _items(self, stanza: ET.Element, node: str | None) -> ET.Element:
         if node is not None:
@@ -231,6 +265,15 @@ class Discovery:
             self._asking.pop((jid, caps), None)
             if not asking.done():
                 asking.set_result(found)
+
+
+def _information(kind: Kind, node: str | None = None) -> ET.Element:
+    query = ET.Element(INFO_QUERY, {} if node is None else {"node": node})
+    identity = {"category": kind.category, "type": kind.type, "name": kind.name}
+    ET.SubElement(query, f"{{{DISCO_INFO}}}identity", identity)
+    for feature in sorted(set(kind.features)):
+        ET.SubElement(query, f"{{{DISCO_INFO}}}feature", {"var": feature})
+    return query
 
 
 def verification_string(query: ET.Element, hash: str) -> str:

@@ -13,7 +13,6 @@ from pydantic import SecretStr
 
 from focus.client.connection import Account, Connection
 from focus.service.config import (
-    Address,
     ConferenceSettings,
     HttpSettings,
     MediaSettings,
@@ -25,6 +24,7 @@ from focus.service.config import (
 from focus.service.phone import Phone
 from focus.service.prosody import Prosody
 from focus.service.ready import ServiceReady
+from focus.service.values import Address
 from focus.service.wiring import Service
 from focus.wire.base import serialize
 from focus.wire.jid import JID

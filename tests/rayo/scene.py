@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from xml.etree import ElementTree as ET
 
 from focus.jingle.peer import LegObserver
 from focus.media.plane import Direction
 from focus.rayo.addresses import Addresses
 from focus.rayo.call import Call
+from focus.rayo.limits import Limits
 from focus.rayo.mixer import Mixer
-from focus.rayo.server import Limits, Server
+from focus.rayo.registration import Security
+from focus.rayo.routing import Route
+from focus.rayo.server import Server
 from focus.wire.base import Element
 from focus.wire.conditions import ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
@@ -215,7 +218,14 @@ class Focus:
     """The server under test, with what it needs of the world."""
 
     def __init__(
-        self, net: Net, plane: FakePlane, *, limits: Limits | None = None, controllers: frozenset[JID] = frozenset()
+        self,
+        net: Net,
+        plane: FakePlane,
+        *,
+        limits: Limits | None = None,
+        controllers: frozenset[JID] = frozenset(),
+        clients: frozenset[JID] = frozenset(),
+        routes: Sequence[Route] = (),
     ) -> None:
         self.net = net
         net.focus = self
@@ -232,7 +242,8 @@ class Focus:
             outbox=self,
             events=self,
             dialect=lambda peer: self.dialect(peer),
-            controllers=controllers,
+            security=Security(clients, controllers),
+            routes=routes,
             limits=limits,
         )
         self.takers = Takers()

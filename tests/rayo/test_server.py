@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from focus.jingle.peer import PeerSession
-from focus.rayo.server import Limits
+from focus.rayo.limits import Limits
 from focus.wire.base import Element
 from focus.wire.conditions import (
     BadRequest,
@@ -291,7 +291,7 @@ async def test_answering_twice_changes_nothing(focus: Focus, owner: Client, alic
 async def test_a_call_without_a_controlling_party_is_refused(focus: Focus, alice: Caller) -> None:
     session, caller = alice.call(JID.parse(f"tea@{DOMAIN}"), JMI_0)
     await session.start()
-    assert (await caller.until_ended())[0] == "decline"
+    assert (await caller.until_ended())[0] == "gone"
     await eventually(focus.is_empty)
 
 

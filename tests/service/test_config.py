@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from focus.service import config_text
-from focus.service.config import Address, ConfigurationError, load
+from focus.service.config import ConfigurationError, RouteSettings, Settings, load, section_model
+from focus.service.values import Address
 
 GOOD = """\
 [xmpp]
@@ -159,6 +160,51 @@ def test_a_fault_of_the_environment_is_called_so(file: Path, monkeypatch: pytest
     ]
 
 
+def test_routes_are_read_in_their_order(file: Path) -> None:
+    file.write_text(
+        GOOD
+        + '[[routes]]\nmatch = "room-*"\n'
+        + '[[routes]]\nmatch = "help"\nconference = "Tea"\n'
+        + '[[routes]]\nmatch = "*"\nclients = ["A@example.org/Desk", "example.net"]\n'
+        + 'distribution = "staged"\ntimeout = 5\n'
+    )
+    assert load(file).routes == (
+        RouteSettings(match="room-*"),
+        RouteSettings(match="help", conference="tea"),
+        RouteSettings(match="*", clients=("a@example.org/Desk", "example.net"), distribution="staged", timeout=5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("", "[[routes]] 2 match: must be given"),
+        ('match = ""', "[[routes]] 2 match: must not be empty (got '')"),
+        ('match = "a"\nmatches = 1', "[[routes]] 2 matches: is not a known key; is it 'match'?"),
+        ('match = "a"\nclients = ["@"]', "[[routes]] 2 clients: must be a JID, such as romeo@example.org (got '@')"),
+        (
+            'match = "a"\nclients = ["a@b"]\nconference = "tea"',
+            "[[routes]] 2 clients: cannot be given together with conference (got ['a@b'])",
+        ),
+        (
+            'match = "a"\nconference = "a b"',
+            "[[routes]] 2 conference: must be the name of a room: the part of its address before the @ (got 'a b')",
+        ),
+        (
+            'match = "a"\ndistribution = "random"',
+            "[[routes]] 2 distribution: must be one of 'simultaneous' or 'staged' (got 'random')",
+        ),
+    ],
+)
+def test_faults_of_a_route_say_which_one(file: Path, line: str, fault: str) -> None:
+    assert faults(file, f'{GOOD}[[routes]]\nmatch = "fine"\n[[routes]]\n{line}\n') == [fault]
+
+
+def test_what_is_given_once_cannot_be_given_twice(file: Path) -> None:
+    assert faults(file, f"{GOOD}[[rayo]]\n[[rayo]]\n")[0].startswith("rayo: is outside of any section")
+    assert faults(file, f"{GOOD}[routes]\nmatch = 'x'\n")[0].startswith("[routes]")
+
+
 def test_the_example_is_a_good_configuration_with_the_defaults(file: Path) -> None:
     file.write_text(config_text.example())
     settings = load(file)
@@ -167,10 +213,9 @@ def test_the_example_is_a_good_configuration_with_the_defaults(file: Path) -> No
 
 def test_the_example_names_and_explains_every_key() -> None:
     text = config_text.example()
-    placeholder = config_text.placeholder()
-    for section in type(placeholder).model_fields:
+    for section in Settings.model_fields:
         assert f"[{section}]" in text
-        for key, option in type(getattr(placeholder, section)).model_fields.items():
+        for key, option in section_model(section)[0].model_fields.items():
             assert f"{key} = " in text
             assert option.description
 

@@ -10,7 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.rayo.addresses import Addresses
-from focus.rayo.server import Limits, Server
+from focus.rayo.limits import Limits
+from focus.rayo.registration import Security
+from focus.rayo.server import Server
 from focus.wire.base import local_name, serialize
 from focus.wire.conditions import (
     BadRequest,
@@ -78,7 +80,7 @@ class Scene:
             outbox=self.outbox,
             events=self.outbox,
             dialect=self._dialect,
-            controllers=frozenset({JID.parse(ADMIN).bare}),
+            security=Security(controllers=frozenset({JID.parse(ADMIN).bare})),
             limits=limits,
         )
         self.server.application = self.takers

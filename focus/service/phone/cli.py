@@ -18,12 +18,12 @@ from focus.engines.espeak import Espeak
 from focus.engines.synthesizer import SynthesisError
 from focus.jingle.peer import Timeouts
 from focus.media.files import AudioFileError
-from focus.service.config import Address
 from focus.service.phone.call import Sound
 from focus.service.phone.desk import FAILED, NOT_TAKEN, Desk, run
 from focus.service.phone.phone import Answering, Phone, Settings
 from focus.service.phone.sound import Source, file, speech, tone
 from focus.service.ready import ExitCode
+from focus.service.values import Address
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 

@@ -1,0 +1,78 @@
+"""How much there may be at once, overall and for one client (XEP-0327 sections 6.2.1.1 and 6.3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from focus.rayo.call import Call
+from focus.rayo.directory import Directory
+from focus.wire.conditions import ResourceConstraint
+from focus.wire.jid import JID
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`calls`, `mixers`, `joins`: at once, overall; those `_of_client`: that clients of one account control.
+
+    `calls_of_one`: that come from one bare JID, so that nobody takes all the lines. `registrations`: of clients, and
+    `registrations_of_client`: with one account. `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no
+    limit.
+    """
+
+    calls: int = 1000
+    calls_of_one: int = 20
+    calls_of_client: int = 500
+    mixers: int = 1000
+    mixers_of_client: int = 500
+    joins: int = 10_000
+    joins_of_client: int = 5_000
+    registrations: int = 2_000
+    registrations_of_client: int = 1_000
+    dial_timeout: float = 60.0
+
+
+class Quotas:
+    """`Limits` held against what there is. Applications of ours have none of those for clients."""
+
+    def __init__(self, limits: Limits, directory: Directory, is_ours: Callable[[JID], bool]) -> None:
+        self._limits = limits
+        self._directory = directory
+        self._is_ours = is_ours
+
+    def check_call(self) -> None:
+        """Raises `ResourceConstraint` where there cannot be a further call."""
+        if sum(1 for _ in self._directory.calls()) >= self._limits.calls:
+            raise ResourceConstraint(f"all {self._limits.calls} lines are in use")
+
+    def check_caller(self, caller: JID) -> None:
+        """Raises `ResourceConstraint` where the account of `caller` cannot call once more."""
+        sessions = (call.session for call in self._directory.calls())
+        if sum(each is not None and each.peer.bare == caller.bare for each in sessions) >= self._limits.calls_of_one:
+            raise ResourceConstraint(f"there are {self._limits.calls_of_one} calls of yours already")
+
+    def check_dial(self, client: JID) -> None:
+        """Raises `ResourceConstraint` where `client` cannot make a further call."""
+        self.check_call()
+        if not self._is_ours(client) and sum(1 for _ in self._calls_of(client)) >= self._limits.calls_of_client:
+            raise ResourceConstraint(f"you control {self._limits.calls_of_client} calls already")
+
+    def check_join(self, client: JID, *, new_mixer: bool) -> None:
+        """Raises `ResourceConstraint` where `client` cannot have one more join, with a mixer of which it would be the
+        first, or with what there is."""
+        mixers = list(self._directory.mixers())
+        if new_mixer and len(mixers) >= self._limits.mixers:
+            raise ResourceConstraint(f"there are {self._limits.mixers} mixers already")
+        joined = sum(len(actor.joins) for actor in (*self._directory.calls(), *mixers)) // 2
+        if joined >= self._limits.joins:
+            raise ResourceConstraint(f"there are {self._limits.joins} joins already")
+        if self._is_ours(client):
+            return
+        if sum(len(call.joins) for call in self._calls_of(client)) >= self._limits.joins_of_client:
+            raise ResourceConstraint(f"your calls have {self._limits.joins_of_client} joins already")
+        if new_mixer and sum(mixer.zone == str(client.bare) for mixer in mixers) >= self._limits.mixers_of_client:
+            raise ResourceConstraint(f"you have {self._limits.mixers_of_client} mixers already")
+
+    def _calls_of(self, client: JID) -> Iterator[Call]:
+        calls = self._directory.calls()
+        return (call for call in calls if call.controller is not None and call.controller.bare == client.bare)

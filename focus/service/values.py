@@ -1,0 +1,108 @@
+"""What the values of the configuration are: addresses, JIDs, lists, origins, and how each is refused."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+
+from focus.wire.jid import JID
+
+
+class Address(NamedTuple):
+    """Where to listen or connect."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """`HOST:PORT`, the host an IP address or a name, IPv6 in brackets. Raises ValueError."""
+        match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\s]+)):(?P<port>[0-9]{1,5})", text)
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError("must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
+        if match["v6"] is not None and not is_ip(match["v6"]):
+            raise ValueError("must have an IPv6 address between the brackets")
+        return cls(match["v6"] or match["host"], int(match["port"]))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_ip(text: str) -> bool:
+    """Whether the text is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def address(value: object) -> object:
+    return Address.parse(value) if isinstance(value, str) else value
+
+
+def domain_name(value: str) -> str:
+    """The domain in lower case. Raises ValueError."""
+    if not re.fullmatch(r"[^\s@/\"'<>&]+", value) or len(value.encode()) > 1023:
+        raise ValueError("must be a domain, such as focus.example.org")
+    return value.lower()
+
+
+def bare_jid(value: str) -> str:
+    """The JID in lower case. Raises ValueError if it is none, or has a resource."""
+    try:
+        jid = JID.parse(value)
+    except ValueError:
+        raise ValueError("must be a JID, such as romeo@example.org") from None
+    if jid.resource or re.search(r"\s", value):
+        raise ValueError("must be a JID without a resource, such as romeo@example.org")
+    return value.lower()
+
+
+def any_jid(value: str) -> str:
+    """The JID with its bare part in lower case. Raises ValueError if it is none."""
+    bare, slash, resource = value.partition("/")
+    return bare_jid(bare) + slash + resource
+
+
+def listed(value: object) -> object:
+    """Lists may be written with commas, which is how they come from the environment."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def ip(value: str) -> str:
+    if not is_ip(value):
+        raise ValueError("must be an IP address")
+    return value
+
+
+def ip_or_auto(value: str) -> str:
+    if value != "auto" and not is_ip(value):
+        raise ValueError("must be 'auto' or an IP address of this machine")
+    return value
+
+
+def websocket_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError("must be a ws:// or wss:// URL")
+    return value
+
+
+def origin(value: str) -> str:
+    if value == "*":
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+        raise ValueError("must be '*' or an origin such as https://www.example.org")
+    return value.rstrip("/").lower()
+
+
+Domain = Annotated[str, AfterValidator(domain_name)]
+BareJID = Annotated[str, AfterValidator(bare_jid)]
+Listen = Annotated[Address, BeforeValidator(address)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(origin)], ...], BeforeValidator(listed)]

@@ -1,0 +1,108 @@
+"""Rayo clients that register by presence sent to the service (XEP-0327 section 6.1)."""
+
+from __future__ import annotations
+
+import logging
+from xml.etree import ElementTree as ET
+
+from focus.rayo.registration import Availability, Registrations
+from focus.wire.conditions import NotAuthorized, StanzaError
+from focus.wire.jid import JID
+from focus.wire.stanzas import CLIENT, error_of, presence
+from focus.xmpp.connection import Connection
+from focus.xmpp.discovery import CAPS, PING_QUERY, Caps, Discovery
+
+log = logging.getLogger(__name__)
+
+#: The node in a Rayo client's caps, and its feature.
+RAYO_CLIENT = "urn:xmpp:rayo:client:1"
+
+#: Seconds that a client has to answer when it is asked whether it is still there.
+PING_TIMEOUT = 20.0
+
+#: How servers answer for somebody who is not there.
+_GONE = frozenset({"gone", "item-not-found", "recipient-unavailable", "remote-server-not-found", "service-unavailable"})
+
+
+class RegistrationDesk:
+    """Takes the presence that is sent to the component's domain.
+
+    A presence registers its sender if the sender may register, and is a Rayo client: its caps say so with their node,
+    or service discovery does. COMPAT (punchblock): who sends no caps at all is believed to be one.
+    """
+
+    def __init__(self, connection: Connection, discovery: Discovery, registrations: Registrations) -> None:
+        self._connection = connection
+        self._discovery = discovery
+        self._registrations = registrations
+        # What those said last who are being asked what they are.
+        self._asking: dict[JID, Availability] = {}
+
+    def handle_presence(self, stanza: ET.Element) -> bool:
+        """Whether the presence told of somebody's availability to the service."""
+        kind = stanza.get("type")
+        try:
+            sender, to = JID.parse(stanza.get("from", "")), JID.parse(stanza.get("to", ""))
+        except ValueError:
+            return False
+        if to.bare != self._connection.jid or kind not in (None, "unavailable", "error"):
+            return False
+        if kind is None:
+            self._available(sender, stanza)
+        else:  # an error: what we send does not arrive
+            self._asking.pop(sender, None)
+            if sender in self._registrations:
+                log.info("%s is no longer registered", sender)
+            self._registrations.remove(sender)
+        return True
+
+    def connected(self) -> None:
+        """Ask everybody who is registered whether they are still there: they may have gone meanwhile, unseen."""
+        for client in self._registrations:
+            self._connection.spawn(self._look_for(client), f"ping {client}")
+
+    def _available(self, sender: JID, stanza: ET.Element) -> None:
+        availability = Availability.of(stanza.findtext(f"{{{CLIENT}}}show", "").strip())
+        element = stanza.find(f"{{{CAPS}}}c")
+        says_so = element is not None and element.get("node", "") == RAYO_CLIENT
+        if says_so or element is None or sender in self._registrations:
+            try:
+                self._registrations.update(sender, availability)
+            except StanzaError as refusal:
+                if says_so or not isinstance(refusal, NotAuthorized):
+                    log.info("%s is not registered: %s", sender, refusal)
+                    self._connection.send(error_of(stanza, refusal))
+                return
+            log.info("%s is registered, %s", sender, availability.name.lower())
+        elif self._registrations.security.may_register(sender):
+            is_asked = sender in self._asking
+            self._asking[sender] = availability
+            if not is_asked:
+                self._connection.spawn(self._ask(sender, stanza), f"disco {sender}")
+
+    async def _ask(self, sender: JID, stanza: ET.Element) -> None:
+        element = stanza.find(f"{{{CAPS}}}c")
+        features = await self._discovery.features(sender, element if Caps.read(element) else None)
+        availability = self._asking.pop(sender, None)
+        if RAYO_CLIENT not in features or availability is None:
+            return
+        try:
+            self._registrations.update(sender, availability)
+        except StanzaError as refusal:
+            self._connection.send(error_of(stanza, refusal))
+        else:
+            log.info("%s is registered, %s", sender, availability.name.lower())
+
+    async def _look_for(self, client: JID) -> None:
+        try:
+            await self._connection.iq(self._connection.jid, client, "get", ET.Element(PING_QUERY), PING_TIMEOUT)
+        except TimeoutError:
+            self._registrations.remove(client)
+        except StanzaError as error:
+            if error.condition in _GONE:
+                self._registrations.remove(client)
+
+    def withdraw(self) -> None:
+        """Before we go down for good."""
+        for client in self._registrations:
+            self._connection.send(presence(self._connection.jid, client, "unavailable"))
