@@ -15,7 +15,7 @@ from pydantic import ConfigDict, StringConstraints, ValidationError
 from pydantic_xml import BaseXmlModel
 from pydantic_xml.errors import ParsingError
 
-from focus.wire.conditions import BadRequest, FeatureNotImplemented
+from focus.wire.conditions import BadRequest, OptionNotSupported
 
 #: An attribute or short text. Longer ones are nobody's identifier.
 Token = Annotated[str, StringConstraints(max_length=1023)]
@@ -43,7 +43,7 @@ class Element(BaseXmlModel, search_mode="unordered"):
     def parse(cls, tree: ET.Element) -> Self:
         """Read `tree`.
 
-        Raises `BadRequest` (or `FeatureNotImplemented`, where an unknown part must not be ignored), saying what is
+        Raises `BadRequest` (or `OptionNotSupported`, where an unknown part must not be ignored), saying what is
         wrong and where in a text fit for the stanza error.
         """
         try:
@@ -53,7 +53,7 @@ class Element(BaseXmlModel, search_mode="unordered"):
         except ValidationError as error:
             raise _refusal(tree, error) from None
         if cls.strict_children and (unknown := _unread(tree, element.to_element())):
-            raise FeatureNotImplemented(f"unknown element <{unknown}/> in <{local_name(tree.tag)}/>")
+            raise OptionNotSupported(f"unknown element <{unknown}/> in <{local_name(tree.tag)}/>")
         return element
 
     def to_element(self) -> ET.Element:
@@ -115,12 +115,12 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _refusal(tree: ET.Element, error: ValidationError) -> BadRequest | FeatureNotImplemented:
+def _refusal(tree: ET.Element, error: ValidationError) -> BadRequest | OptionNotSupported:
     first: Any = error.errors()[0]
     where = "/".join(str(part) for part in first["loc"]) or local_name(tree.tag)
     what = str(first.get("ctx", {}).get("orig", first["msg"]))
     if first["type"] == "extra_forbidden":
-        return FeatureNotImplemented(f"unknown {where} in <{local_name(tree.tag)}/>")
+        return OptionNotSupported(f"unknown {where} in <{local_name(tree.tag)}/>")
     return BadRequest(f"<{local_name(tree.tag)}/> {where}: {what}")
 
 

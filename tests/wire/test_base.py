@@ -6,7 +6,7 @@ import pytest
 from pydantic_xml import attr, element
 
 from focus.wire.base import XML_LANG, Element, Flag, Name, StrictElement, local_name, namespace_of, serialize
-from focus.wire.conditions import BadRequest, FeatureNotImplemented
+from focus.wire.conditions import BadRequest, OptionNotSupported
 
 
 class Cup(Element, tag="cup", ns="", nsmap={"": "urn:tea"}):
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_a_bad_request(text: str) -> None:
     ],
 )
 def test_a_strict_element_ignores_nothing(kind: type[Element], text: str, named: str) -> None:
-    with pytest.raises(FeatureNotImplemented) as refused:
+    with pytest.raises(OptionNotSupported) as refused:
         parse(kind, text)
     assert named in refused.value.text
 

@@ -20,6 +20,7 @@ from focus.wire.conditions import (
     ItemNotFound,
     NotAuthorized,
     NotTheOwner,
+    OptionNotSupported,
     ServiceUnavailable,
     StanzaError,
     UnknownSession,
@@ -226,9 +227,8 @@ async def test_sessions_that_nobody_knows_are_unknown(scene: Scene) -> None:
         ("<jingle xmlns='urn:xmpp:jingle:1' action='session-initiate'/>", BadRequest),
         ("<x xmlns='urn:x'/>", ServiceUnavailable),
         ("<answer xmlns='urn:xmpp:rayo:1'/>", ItemNotFound),
-        ("<teleport xmlns='urn:xmpp:rayo:1'/>", FeatureNotImplemented),
-        ("<answer xmlns='urn:xmpp:rayo:1' quickly='true'/>", FeatureNotImplemented),
-        ("<join xmlns='urn:xmpp:rayo:1'/>", BadRequest),
+        ("<teleport xmlns='urn:xmpp:rayo:1'/>", ItemNotFound),
+        ("<output xmlns='urn:xmpp:rayo:output:1'/>", ItemNotFound),
         ("<watch xmlns='urn:focus-conference:session:0'/>", ServiceUnavailable),
         ("", BadRequest),
         ("<a xmlns='urn:x'/><b xmlns='urn:x'/>", BadRequest),
@@ -237,6 +237,36 @@ async def test_sessions_that_nobody_knows_are_unknown(scene: Scene) -> None:
 async def test_what_is_refused(scene: Scene, child: str, refusal: type[StanzaError]) -> None:
     with pytest.raises(refusal):
         await scene.iq(child)
+
+
+@pytest.mark.parametrize(
+    ("child", "refusal", "named"),
+    [
+        ("<teleport xmlns='urn:xmpp:rayo:1'/>", FeatureNotImplemented, "teleport"),
+        ("<output xmlns='urn:xmpp:rayo:output:1'/>", FeatureNotImplemented, "output"),
+        ("<stop xmlns='urn:xmpp:rayo:ext:1'/>", FeatureNotImplemented, "stop"),
+        ("<answer xmlns='urn:xmpp:rayo:1' quickly='true'/>", OptionNotSupported, "quickly"),
+        ("<answer xmlns='urn:xmpp:rayo:1'><gently/></answer>", OptionNotSupported, "gently"),
+        ("<join xmlns='urn:xmpp:rayo:1'/>", BadRequest, "call-uri"),
+        ("<join xmlns='urn:xmpp:rayo:1' mixer-name='tea' direction='up'/>", BadRequest, "direction"),
+        ("<dial xmlns='urn:xmpp:rayo:1' to='xmpp:a@b'/>", FeatureNotImplemented, "dial"),
+    ],
+)
+async def test_what_a_call_refuses_says_which_part(
+    scene: Scene, child: str, refusal: type[StanzaError], named: str
+) -> None:
+    scene.propose()
+    with pytest.raises(refusal) as refused:
+        await scene.iq(child, to=str(scene.offered()), sender=str(OWNER))
+    assert (refused.value.condition, refused.value.type) == (refusal.condition, refusal.type)
+    assert named in refused.value.text
+
+
+async def test_a_component_that_does_not_exist_is_not_found(scene: Scene) -> None:
+    scene.propose()
+    for address in (f"{scene.offered()}/eh3u28", f"{DOMAIN}/eh3u28"):
+        with pytest.raises(ItemNotFound):
+            await scene.iq("<stop xmlns='urn:xmpp:rayo:ext:1'/>", to=address, sender=str(OWNER))
 
 
 async def test_what_is_refused_is_counted_by_its_condition(scene: Scene) -> None:

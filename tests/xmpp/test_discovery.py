@@ -14,7 +14,17 @@ from slixmpp.plugins.xep_0030.stanza import DiscoInfo
 from focus.wire.conditions import FeatureNotImplemented, ItemNotFound
 from focus.wire.jid import JID
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import CAPS, DISCO_INFO, FEATURES, INFO_QUERY, Discovery, verification_string
+from focus.xmpp.discovery import (
+    CALL,
+    CAPS,
+    DISCO_INFO,
+    FEATURES,
+    INFO_QUERY,
+    KINDS,
+    MIXER,
+    Discovery,
+    verification_string,
+)
 
 from .conftest import Party
 
@@ -72,6 +82,34 @@ async def test_every_address_says_that_it_can_be_called(discovery, login, addres
 def test_no_video_is_offered():
     """It would show a video button that nobody answers."""
     assert "urn:xmpp:jingle:apps:rtp:video" not in FEATURES
+
+
+@pytest.mark.parametrize("node", [CALL, MIXER])
+async def test_calls_and_mixers_have_nodes_of_their_own(discovery, login, node):
+    alice = await login("alice")
+    caps = discovery.caps_element(node)
+    answer = await alice.asks("x@focus.localhost", f"<query xmlns='{DISCO_INFO}' node='{node}#{caps.get('ver')}'/>")
+    assert verification_string(answer.find(INFO_QUERY), "sha-1") == caps.get("ver")
+    assert {node, "urn:xmpp:rayo:1", "urn:xmpp:jingle:apps:rtp:audio", "urn:xmpp:ping"} < features_of(answer)
+    assert answer.find(f".//{{{DISCO_INFO}}}identity") is not None
+
+
+async def test_an_address_says_what_lives_there(component, party, login):
+    lives = {"call@focus.localhost": CALL, "tea@focus.localhost": MIXER}
+    discovery = Discovery(component, tuple, kind=lambda address: lives.get(str(address)))
+
+    async def answer(stanza: ET.Element) -> ET.Element | None:
+        return discovery.answer(stanza)
+
+    party.on_iq = answer
+    alice = await login("alice")
+    found = {
+        address: features_of(await alice.asks(address, f"<query xmlns='{DISCO_INFO}'/>", id=address))
+        for address in (*lives, "focus.localhost")
+    }
+    assert found["call@focus.localhost"] == set(KINDS[CALL].features)
+    assert found["tea@focus.localhost"] == {*FEATURES, MIXER}
+    assert found["focus.localhost"] == set(FEATURES)
 
 
 async def test_an_unknown_node_is_not_found(discovery, login):

@@ -1,0 +1,216 @@
+"""Inbound calls that routes give to clients: who is offered them, who gets them, and what callers are told."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from focus.rayo.limits import Limits
+from focus.rayo.registration import Availability
+from focus.rayo.routing import Route
+from focus.wire.conditions import NotTheOwner, RegistrationRequired
+from focus.wire.jid import JID
+from focus.wire.jingle import Reason
+from focus.wire.jingle_message import JMI_0
+from focus.wire.rayo import Accept, Answer, Dial, End, Join, Offer
+from tests.jingle.pair import End as Caller
+from tests.jingle.pair import Owner
+
+from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
+
+JULIET, ROMEO = "juliet@capulet.lit/balcony", "romeo@montague.lit/orchard"
+ACCOUNTS = tuple(JID.parse(jid).bare for jid in (JULIET, ROMEO))
+OFFER = Offer(to=f"xmpp:desk@{DOMAIN}", from_="xmpp:alice@example.org/desk")
+LONG = 60.0
+
+Serving = Callable[..., Awaitable[Focus]]
+
+
+@pytest.fixture
+def plane() -> FakePlane:
+    return FakePlane()
+
+
+@pytest.fixture
+async def serving(net: Net, plane: FakePlane) -> AsyncIterator[Serving]:
+    """Starts the server with routes; at the end it has nothing left."""
+    async with AsyncExitStack() as closing:
+
+        async def start(*routes: Route, limits: Limits | None = None) -> Focus:
+            focus = Focus(net, plane, clients=frozenset(ACCOUNTS), routes=routes, limits=limits)
+            await focus.start()
+            closing.push_async_callback(focus.stop)
+            return focus
+
+        yield start
+    assert plane.snapshot() == {"legs": 0, "mixers": 0}
+
+
+def register(focus: Focus, jid: str, availability: Availability = Availability.READY) -> Client:
+    client = focus.clients.get(JID.parse(jid)) or focus.client(jid)
+    focus.server.registrations.update(client.jid, availability)
+    return client
+
+
+async def call(caller: Caller, to: str = "desk") -> Owner:
+    session, owner = caller.call(JID.parse(f"{to}@{DOMAIN}" if to else DOMAIN), JMI_0)
+    await session.start()
+    return owner
+
+
+async def test_all_who_are_ready_are_offered_a_call_and_the_first_gets_it(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+    busy = register(focus, "juliet@capulet.lit/tomb", Availability.BUSY)
+    caller = await call(alice)
+    address = await juliet.offered()
+    assert await romeo.offered() == address
+    assert juliet.events() == romeo.events() == [OFFER]
+
+    await romeo.command(address, Accept())
+    await caller.until("ringing")
+    with pytest.raises(NotTheOwner):
+        await juliet.command(address, Answer())
+    await romeo.command(address, Answer())
+    await caller.until("connected")
+    assert ("focus", True) not in caller.entries  # it is no conference
+    await eventually(lambda: focus.call(address)._connected)
+    await romeo.command(address, Join(mixer_name="tea"))
+
+    focus.server.registrations.remove(romeo.jid)  # who controls a call need not stay
+    await settled()
+    focus.call(address).session.hangup(Reason.of("success"))  # type: ignore[union-attr]
+    for client in (juliet, romeo):
+        await client.event(End, address)
+    assert busy.events() == []
+
+
+async def test_nobody_there_is_told_to_the_caller(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    busy = register(focus, JULIET, Availability.BUSY)
+    assert (await (await call(alice)).until_ended())[0] == "gone"
+    await eventually(focus.is_empty)
+    assert busy.events() == []
+
+
+@pytest.mark.parametrize("leaves", ["goes", "is busy"])
+async def test_who_leaves_drops_out_and_with_the_last_the_call_is_refused(
+    serving: Serving, alice: Caller, leaves: str
+) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+
+    def leave(client: Client) -> None:
+        if leaves == "goes":
+            focus.server.registrations.remove(client.jid)
+        else:
+            register(focus, str(client.jid), Availability.BUSY)
+
+    caller = await call(alice)
+    address = await juliet.offered()
+    leave(juliet)
+    await settled()
+    assert not focus.is_empty()
+    leave(romeo)
+    assert (await caller.until_ended())[0] == "gone"
+    for client in (juliet, romeo):  # to all to whom an offer was sent (section 6.6.4)
+        _, end = await client.event(End, address)
+        assert isinstance(end, End)
+        assert end.hungup is not None
+        assert end.hungup.platform_code == "gone"
+
+
+async def test_who_has_become_busy_may_still_take_what_it_was_offered(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, _ = register(focus, JULIET), register(focus, ROMEO)
+    caller = await call(alice)
+    address = await juliet.offered()
+    register(focus, JULIET, Availability.BUSY)
+    await juliet.command(address, Answer())
+    await caller.until("connected")
+
+
+async def test_a_call_that_nobody_takes_is_a_timeout(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=0.05))
+    juliet = register(focus, JULIET)
+    assert (await (await call(alice)).until_ended())[0] == "timeout"
+    _, end = await juliet.event(End)
+    assert isinstance(end, End)
+    assert end.reason == "timeout"
+
+
+async def test_stages_come_one_after_the_other_and_the_earlier_may_still_take_it(
+    serving: Serving, alice: Caller
+) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, staged=True, timeout=0.3))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+    caller = await call(alice)
+    address = await juliet.offered()
+    assert romeo.events() == []
+    assert await romeo.offered() == address
+    await juliet.command(address, Answer())
+    await caller.until("connected")
+    assert juliet.events() == [OFFER]
+
+
+async def test_a_stage_ends_when_everybody_in_it_has_gone(serving: Serving, alice: Caller) -> None:
+    focus = await serving(
+        Route("desk", clients=(JID.parse("nobody@capulet.lit"), *ACCOUNTS), staged=True, timeout=LONG)
+    )
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+    await call(alice)
+    await juliet.offered()
+    assert romeo.events() == []
+    focus.server.registrations.remove(juliet.jid)
+    await romeo.offered()
+
+
+async def test_a_caller_that_gives_up_ends_the_offer(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet = register(focus, JULIET)
+    session, _ = alice.call(JID.parse(f"desk@{DOMAIN}"), JMI_0)
+    await session.start()
+    await juliet.offered()
+    session.hangup(Reason.of("success"))
+    await juliet.event(End)
+    await eventually(focus.is_empty)
+    register(focus, JULIET, Availability.BUSY)
+
+
+async def test_calls_to_rooms_are_the_conferences(serving: Serving, alice: Caller) -> None:
+    """Also where a route sends them to a room of another name, or exempts them from a later one."""
+    focus = await serving(Route("room-*"), Route("help", conference="tea"), Route("*", clients=ACCOUNTS, timeout=LONG))
+    owner = focus.client("conference@example.org/x")
+    focus.takers.parties = [owner.jid]
+    juliet = register(focus, JULIET)
+    for to in ("room-1", "help"):
+        await call(alice, to)
+    await owner.offered(2)
+    assert [event.to for event in owner.events() if isinstance(event, Offer)] == [
+        f"xmpp:room-1@{DOMAIN}",
+        f"xmpp:tea@{DOMAIN}",
+    ]
+    assert focus.server.room_called(JID("help", DOMAIN, "focus")) == "tea"
+    assert focus.server.room_called(JID("desk", DOMAIN)) == ""
+    assert juliet.events() == []
+    await call(alice, "")
+    await juliet.offered()
+
+
+async def test_a_registered_client_may_dial(serving: Serving, alice: Caller) -> None:
+    focus = await serving()
+    juliet = focus.client(JULIET)
+    dial = Dial(to="xmpp:alice@example.org")
+    with pytest.raises(RegistrationRequired):
+        await juliet.dial(dial)
+    register(focus, JULIET, Availability.BUSY)
+    await juliet.dial(dial)
+
+
+async def test_a_thousand_offers_are_one_for_each_client(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG), limits=Limits(registrations=1000))
+    clients = [register(focus, f"juliet@capulet.lit/{number}") for number in range(1000)]
+    await call(alice)
+    for client in clients:
+        await client.offered()
+        assert client.events() == [OFFER]

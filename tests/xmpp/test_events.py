@@ -1,0 +1,125 @@
+"""Events as presence, and what becomes of them while there is no connection."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from focus.wire.base import serialize
+from focus.wire.jid import JID
+from focus.wire.rayo import Answered, End, Event, Joined, Offer, Ringing, StartedSpeaking, StoppedSpeaking
+from focus.xmpp.binding import Outbox
+from focus.xmpp.discovery import CAPS
+from focus.xmpp.events import CLIENTS_KEPT, event_stanza
+
+CALL = JID.parse("9f00061@focus.example.org")
+MIXER = JID.parse("tea@focus.example.org")
+JULIET, ROMEO = JID.parse("juliet@capulet.lit/balcony"), JID.parse("romeo@montague.lit/orchard")
+
+
+class Line:
+    """What an outbox needs of a connection."""
+
+    def __init__(self, connected: bool = True) -> None:
+        self.connected = connected
+        self.sent: list[ET.Element] = []
+
+    def send(self, tree: ET.Element) -> None:
+        self.sent.append(ET.fromstring(serialize(tree)))
+
+    def texts(self, to: JID) -> list[str]:
+        """What each stanza for `to` is about."""
+        mine = [tree for tree in self.sent if tree.get("to") == str(to)]
+        return ["error" if tree.get("type") == "error" else tree[0].get("mixer-name", "") for tree in mine]
+
+
+def outbox(events: int, line: Line) -> Outbox:
+    made = Outbox(events=events)
+    made.connection = line  # type: ignore[assignment]
+    return made
+
+
+def caps(node: str) -> ET.Element:
+    return ET.Element(f"{{{CAPS}}}c", {"node": node})
+
+
+@pytest.mark.parametrize("event", [Offer(to="xmpp:a@b"), Ringing(), Answered()])
+def test_what_is_first_heard_of_a_call_has_its_capabilities(event: Event) -> None:
+    tree = event_stanza(CALL, JULIET, event, caps, call_ids=False)
+    assert [child.tag.rpartition("}")[2] for child in tree] == ["c", type(event).__xml_tag__, "delay"]
+    assert tree[0].get("node") == "urn:xmpp:rayo:call:1"
+    assert tree.get("type") is None
+
+
+@pytest.mark.parametrize("event", [Joined(mixer_name="tea"), End.of("hungup")])
+def test_later_ones_have_none(event: Event) -> None:
+    tree = event_stanza(CALL, JULIET, event, caps, call_ids=False)
+    assert [child.tag.rpartition("}")[2] for child in tree] == [type(event).__xml_tag__, "delay"]
+    assert tree.get("type") == ("unavailable" if isinstance(event, End) else None)
+
+
+@pytest.mark.parametrize("kind", [StartedSpeaking, StoppedSpeaking])
+@pytest.mark.parametrize("call_ids", [True, False])
+def test_who_speaks_is_named_in_the_old_way_where_that_is_wanted(
+    kind: type[StartedSpeaking | StoppedSpeaking], call_ids: bool
+) -> None:
+    element = event_stanza(MIXER, JULIET, kind(call_uri=CALL.uri), caps, call_ids=call_ids)[0]
+    assert element.get("call-uri") == CALL.uri
+    assert element.get("call-id") == ("9f00061" if call_ids else None)
+    assert kind.parse(element).call_uri == CALL.uri
+
+
+def test_events_wait_for_a_connection_in_order_with_the_time_of_their_origin() -> None:
+    line = Line(connected=False)
+    kept = outbox(10, line)
+    for name in "abc":
+        kept.event(CALL, JULIET, Joined(mixer_name=name))
+        kept.event(CALL, ROMEO, Joined(mixer_name=name))
+    assert line.sent == []
+    line.connected = True
+    kept.connected()
+    assert line.texts(JULIET) == line.texts(ROMEO) == ["a", "b", "c"]
+    stamps = [tree[1].get("stamp", "") for tree in line.sent if tree.get("to") == str(JULIET)]
+    assert stamps == sorted(stamps)
+    kept.connected()
+    assert len(line.sent) == 6
+
+
+def test_who_has_missed_events_is_told_so_and_costs_nobody_else() -> None:
+    line = Line(connected=False)
+    kept = outbox(2, line)
+    lost: list[JID] = []
+    kept.kept.lost = lost.append
+    for name in "abcde":
+        kept.event(CALL, JULIET, Joined(mixer_name=name))
+    kept.event(CALL, ROMEO, Joined(mixer_name="a"))
+    assert lost == [JULIET]
+    line.connected = True
+    kept.connected()
+    assert (line.texts(JULIET), line.texts(ROMEO)) == (["error"], ["a"])
+    error = next(tree for tree in line.sent if tree.get("type") == "error")
+    assert error.get("from") == "focus.example.org"
+    assert error.find(".//{*}resource-constraint") is not None
+
+    line.connected = False
+    kept.event(CALL, JULIET, Joined(mixer_name="f"))
+    line.connected = True
+    kept.connected()
+    assert line.texts(JULIET) == ["error", "f"]
+
+
+def test_all_clients_together_are_bounded_too() -> None:
+    line = Line(connected=False)
+    kept = outbox(2, line)
+    lost: list[JID] = []
+    kept.kept.lost = lost.append
+    others = [JULIET.with_resource(str(number)) for number in range(2 * CLIENTS_KEPT - 2)]
+    for to in (ROMEO, ROMEO, *others):
+        kept.event(CALL, to, Joined(mixer_name="a"))
+    assert lost == []
+    kept.event(CALL, JULIET, Joined(mixer_name="a"))
+    assert lost == [ROMEO]
+    line.connected = True
+    kept.connected()
+    assert len(line.sent) == len(others) + 2

@@ -1,0 +1,145 @@
+"""Presence that registers Rayo clients, as they and their server send it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pytest
+
+from focus.rayo.registration import Registrations, Security
+from focus.wire.jid import JID
+from focus.xmpp.connection import Connection
+from focus.xmpp.discovery import CAPS, Discovery
+from focus.xmpp.registration import RAYO_CLIENT, RegistrationDesk
+
+from .conftest import Client, Inbox, Party
+
+SERVICE = "focus.localhost"
+RAYO_CAPS = f"<c xmlns='{CAPS}' hash='sha-1' node='{RAYO_CLIENT}' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>"
+CHAT_CAPS = f"<c xmlns='{CAPS}' hash='sha-1' node='urn:chat' ver='{{ver}}'/>"
+
+
+class Recorded(Registrations):
+    """Says what happened to it."""
+
+    def __init__(self) -> None:
+        security = Security(clients=frozenset({JID.parse("juliet@localhost")}))
+        super().__init__(security, maximum=10, maximum_of_one=2)
+        self.news: Inbox = Inbox()
+
+    def update(self, client, availability) -> None:
+        super().update(client, availability)
+        self.news.put((client.resource, availability.name))
+
+    def remove(self, client) -> None:
+        super().remove(client)
+        self.news.put((client.resource, "gone"))
+
+    async def told(self, resource: str, what: str) -> None:
+        await self.news.get(lambda entry: entry == (resource, what))
+
+
+class Login(Protocol):
+    async def __call__(self, name: str = "", resource: str = "phone", features: tuple[str, ...] = ()) -> Client: ...
+
+
+@pytest.fixture
+def registrations(component: Connection, party: Party) -> Recorded:
+    registrations = Recorded()
+    discovery = Discovery(component, tuple)
+    desk = RegistrationDesk(component, discovery, registrations)
+    party.on_presence, party.on_connected = desk.handle_presence, desk.connected
+    return registrations
+
+
+def show(value: str) -> str:
+    return f"<show>{value}</show>" if value else ""
+
+
+@pytest.mark.parametrize("caps", [RAYO_CAPS, ""])
+async def test_a_client_comes_is_busy_and_goes(registrations: Recorded, login: Login, caps: str) -> None:
+    """COMPAT (punchblock): without caps as well."""
+    juliet = await login("juliet")
+    for value, name in (("chat", "READY"), ("dnd", "BUSY"), ("", "READY"), ("xa", "BUSY"), ("chat", "READY")):
+        juliet.say(f"<presence to='{SERVICE}'>{caps}{show(value)}</presence>")
+        await registrations.told("phone", name)
+    juliet.say(f"<presence to='{SERVICE}' type='unavailable'/>")
+    await registrations.told("phone", "gone")
+    assert len(registrations) == 0
+
+
+async def test_a_client_whose_connection_ends_is_gone(registrations: Recorded, login: Login) -> None:
+    juliet = await login("juliet")
+    juliet.say(f"<presence to='{SERVICE}'>{RAYO_CAPS}</presence>")
+    await registrations.told("phone", "READY")
+    juliet.abort()
+    await registrations.told("phone", "gone")
+
+
+async def test_other_software_of_the_account_is_asked_what_it_is(registrations: Recorded, login: Login) -> None:
+    chat, rayo = await login("juliet", "chat"), await login("juliet", "rayo", (RAYO_CLIENT,))
+    for client in (chat, rayo):
+        client.send_presence(pto=SERVICE)
+    await registrations.told("rayo", "READY")
+    await chat.hears("iq", SERVICE, "get")  # it has been asked, and is none
+    assert [client.resource for client in registrations] == ["rayo"]
+
+
+async def test_what_came_while_it_was_asked_counts(registrations: Recorded, login: Login) -> None:
+    juliet = await login("juliet", "rayo", (RAYO_CLIENT,))
+    juliet.send_presence(pto=SERVICE)
+    juliet.send_presence(pto=SERVICE, pshow="dnd")
+    await registrations.told("rayo", "BUSY")
+
+
+async def test_who_may_not_register_is_told_if_it_says_that_it_wants_to(registrations: Recorded, login: Login) -> None:
+    romeo = await login("romeo")
+    romeo.say(f"<presence to='{SERVICE}'/>")
+    romeo.say(f"<presence to='{SERVICE}' id='p1'>{RAYO_CAPS}</presence>")
+    refused = await romeo.hears("presence", SERVICE, "error")
+    assert refused.get("id") == "p1"
+    error = refused.find("{jabber:client}error")
+    assert error is not None
+    assert error.get("type") == "auth"
+    assert error.find("{*}not-authorized") is not None
+    assert len(registrations) == 0
+
+
+async def test_too_many_are_told_so(registrations: Recorded, login: Login) -> None:
+    for resource in ("a", "b", "c"):
+        juliet = await login("juliet", resource)
+        juliet.say(f"<presence to='{SERVICE}'/>")
+    refused = await juliet.hears("presence", SERVICE, "error")
+    assert refused.find("{*}error/{*}resource-constraint") is not None
+    assert [client.resource for client in registrations] == ["a", "b"]
+
+
+async def test_who_went_while_we_were_away_is_found_out(registrations: Recorded, party: Party, login: Login) -> None:
+    there, gone = await login("juliet", "there"), await login("juliet", "gone")
+    for client in (there, gone):
+        client.say(f"<presence to='{SERVICE}'>{RAYO_CAPS}</presence>")
+        await registrations.told(client.jid.resource, "READY")
+    party.on_presence = lambda stanza: False  # the desk does not hear of it
+    gone.abort()
+    await party.presences.get(lambda stanza: stanza.get("type") == "unavailable")
+    party.connected()
+    await registrations.told("gone", "gone")
+    await there.hears("iq", SERVICE, "get")
+    assert [client.resource for client in registrations] == ["there"]
+
+
+async def test_presence_for_others_is_left_to_them(registrations: Recorded, party: Party, login: Login) -> None:
+    juliet = await login("juliet")
+    juliet.say(f"<presence to='tea@{SERVICE}'/>")
+    juliet.say(f"<presence to='{SERVICE}' type='probe'/>")
+    for _ in range(2):
+        await party.presences.get(lambda stanza: stanza.get("from") == str(juliet.jid))
+    assert len(registrations) == 0
+
+
+async def test_at_the_end_clients_are_told(registrations: Recorded, component: Connection, login: Login) -> None:
+    juliet = await login("juliet")
+    juliet.say(f"<presence to='{SERVICE}'/>")
+    await registrations.told("phone", "READY")
+    RegistrationDesk(component, Discovery(component, tuple), registrations).withdraw()
+    await juliet.hears("presence", SERVICE, "unavailable")
