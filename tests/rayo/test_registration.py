@@ -65,6 +65,19 @@ def test_who_can_be_offered_nothing_any_more_is_lost_once(registrations: Registr
     assert len(registrations) == 0
 
 
+def test_it_is_told_whose_clients_come_and_go(registrations: Registrations) -> None:
+    changed: list[JID] = []
+    registrations.changed = changed.append
+    registrations.update(JULIET, BUSY)
+    registrations.update(JULIET, READY)
+    registrations.update(COURTYARD, READY)
+    assert registrations.of(JULIET.bare) == [JULIET, COURTYARD]
+    assert registrations.of(ROMEO.bare) == []
+    registrations.remove(JULIET)
+    registrations.remove(ROMEO)
+    assert changed == [JULIET.bare] * 3
+
+
 @pytest.mark.parametrize(
     ("client", "refusal"),
     [(JULIET, RegistrationRequired), (ROMEO, RegistrationRequired), (PARIS, NotAuthorized), (ADMIN, None)],

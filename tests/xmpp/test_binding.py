@@ -387,14 +387,14 @@ async def test_who_goes_offline_is_hung_up_unless_it_is_the_server_that_goes(
 
 
 async def test_a_mixer_is_present_with_its_capabilities_before_its_events(scene: Scene) -> None:
-    scene.outbox.mixer_caps = lambda: ET.Element("{http://jabber.org/protocol/caps}c", {"node": "mixer"})
+    scene.outbox.caps = lambda node: ET.Element("{http://jabber.org/protocol/caps}c", {"node": node})
     account = JID.parse(ADMIN).bare
     scene.presence("subscribe", to=f"tea@{DOMAIN}", sender=str(account))
     scene.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
     scene.presence("unsubscribe", to=f"tea@{DOMAIN}", sender=str(account))
     there, gone = scene.connection.sent
     assert (there.get("from"), there.get("to"), there.get("type")) == (f"tea@{DOMAIN}", str(account), None)
-    assert there[0].get("node") == "mixer"
+    assert there[0].get("node") == "urn:xmpp:rayo:mixer:1"
     assert (gone.get("from"), gone.get("to"), gone.get("type")) == (f"tea@{DOMAIN}", str(account), "unavailable")
     assert len(gone) == 0
     scene.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))

@@ -96,7 +96,7 @@ async def test_calls_and_mixers_have_nodes_of_their_own(discovery, login, node):
 
 async def test_an_address_says_what_lives_there(component, party, login):
     lives = {"call@focus.localhost": CALL, "tea@focus.localhost": MIXER}
-    discovery = Discovery(component, tuple, kind=lambda address: lives.get(str(address)))
+    discovery = Discovery(component, tuple, kind=lambda client, address: lives.get(str(address)))
 
     async def answer(stanza: ET.Element) -> ET.Element | None:
         return discovery.answer(stanza)
