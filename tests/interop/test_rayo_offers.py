@@ -1,0 +1,220 @@
+"""Rayo clients register and are offered calls, in plain stanzas (XEP-0327 sections 6.1 and 6.2, listings 1 to 20)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from focus.service.config import LimitsSettings, RayoSettings, RouteSettings
+from focus.service.prosody import Prosody
+from focus.wire.conditions import StanzaError
+from focus.wire.jid import JID
+from focus.wire.jingle_message import JMI_0
+from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, verification_string
+from tests.interop.callers import CallerFactory
+from tests.interop.running import PATIENCE, ClientFactory, RunningFocus, StanzaClient, eventually, serve, settings_for
+
+pytestmark = pytest.mark.interop
+
+RAYO = "urn:xmpp:rayo:1"
+RAYO_CAPS = f"<c xmlns='{CAPS}' hash='sha-1' node='urn:xmpp:rayo:client:1' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>"
+MANY = 500
+
+
+@pytest.fixture
+async def focus(prosody: Prosody) -> AsyncIterator[RunningFocus]:
+    """Calls to desk-… go to juliet's and romeo's clients at once, those to line-… to one after the other."""
+    accounts = (f"juliet@{prosody.domain}", f"romeo@{prosody.domain}")
+    settings = settings_for(prosody).model_copy(
+        update={
+            "rayo": RayoSettings(clients=accounts, call_ids=True),
+            "routes": (
+                RouteSettings(match="desk-*", clients=accounts, timeout=60),
+                RouteSettings(match="line-*", clients=accounts, distribution="staged", timeout=0.3),
+            ),
+            "limits": LimitsSettings(calls=MANY, calls_of_caller=MANY, calls_of_client=2),
+        }
+    )
+    async with serve(prosody, settings) as running:
+        yield running
+
+
+def service(focus: RunningFocus) -> JID:
+    return JID("", focus.prosody.focus)
+
+
+async def registered(focus: RunningFocus, client: StanzaClient, show: str = "chat") -> None:
+    """Listings 11 and 12. That it was taken shows in the answer to what is sent after it."""
+    client.send(f"<presence to='{service(focus)}'>{RAYO_CAPS}<show>{show}</show></presence>")
+    await client.ask(service(focus), "get", "<ping xmlns='urn:xmpp:ping'/>")
+
+
+async def offer(client: StanzaClient) -> ET.Element:
+    return await client.expect_child(f"{{{RAYO}}}offer")
+
+
+def caller_of(stanza: ET.Element) -> JID:
+    return JID.parse(stanza.get("from", ""))
+
+
+async def refused(client: StanzaClient, to: JID, child: str) -> tuple[str, str]:
+    with pytest.raises(StanzaError) as caught:
+        await client.ask(to, "set", child)
+    return caught.value.condition, caught.value.type
+
+
+async def propose(client: StanzaClient, to: JID, id: str = "p1") -> None:
+    client.send(
+        f"<message type='chat' to='{to}'><propose xmlns='{JMI_0}' id='{id}'>"
+        "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/></propose></message>"
+    )
+
+
+def ended(call: JID) -> Callable[[ET.Element], bool]:
+    return lambda stanza: stanza.get("from") == str(call) and stanza.find(f"{{{RAYO}}}end") is not None
+
+
+async def test_a_call_is_offered_to_all_and_controlled_by_the_first(
+    focus: RunningFocus, client: ClientFactory, caller: CallerFactory
+) -> None:
+    juliet, romeo = await client("juliet/balcony"), await client("romeo/orchard")
+    for each in (juliet, romeo):
+        await registered(focus, each)
+    busy = await client("juliet/tomb")
+    await registered(focus, busy, "dnd")
+    alice = await caller("alice", 300)
+    to = focus.mixer("desk-1")
+    calling = asyncio.create_task(alice.call(to))
+
+    offers = [await offer(each) for each in (juliet, romeo)]
+    call = caller_of(offers[0])
+    assert {caller_of(each) for each in offers} == {call}
+    presence = offers[0]
+    assert presence.get("type") is None
+    element = presence.find(f"{{{RAYO}}}offer")
+    assert element is not None
+    assert element.attrib == {"to": to.uri, "from": alice.client.jid.uri}
+    assert presence.find("{urn:xmpp:delay}delay") is not None
+    caps = presence.find(f"{{{CAPS}}}c")
+    assert caps is not None
+    node = f"{caps.get('node')}#{caps.get('ver')}"
+    assert caps.get("node") == "urn:xmpp:rayo:call:1"
+    about = (await juliet.ask(call, "get", f"<query xmlns='{DISCO_INFO}' node='{node}'/>")).find(INFO_QUERY)
+    assert about is not None
+    assert verification_string(about, "sha-1") == caps.get("ver")
+
+    await juliet.ask(call, "set", f"<accept xmlns='{RAYO}'/>")
+    assert await refused(romeo, call, f"<accept xmlns='{RAYO}'/>") == ("conflict", "cancel")
+    await juliet.ask(call, "set", f"<answer xmlns='{RAYO}'/>")
+    async with asyncio.timeout(PATIENCE):
+        await calling
+    await alice.hang_up()
+    for each in (juliet, romeo):
+        end = await each.expect("the end", ended(call))
+        assert end.get("type") == "unavailable"
+        assert end.find(f"{{{RAYO}}}end/{{{RAYO}}}hungup") is not None
+    assert await refused(juliet, call, f"<answer xmlns='{RAYO}'/>") == ("item-not-found", "cancel")
+    assert not [stanza for stanza in busy.received if stanza.find(f"{{{RAYO}}}offer") is not None]
+
+
+async def test_a_call_is_refused_when_the_last_party_leaves(focus: RunningFocus, client: ClientFactory) -> None:
+    juliet, romeo, alice = await client("juliet"), await client("romeo"), await client("alice")
+    await propose(alice, focus.mixer("desk-1"), "nobody")
+    reject = await alice.expect_child(f"{{{JMI_0}}}reject", id="nobody")
+    assert reject[0].find("{*}reason/{*}gone") is not None
+
+    for each in (juliet, romeo):
+        await registered(focus, each)
+    await propose(alice, focus.mixer("desk-1"), "somebody")
+    call = caller_of(await offer(juliet))
+    await registered(focus, juliet, "dnd")
+    await romeo.close()
+    reject = await alice.expect_child(f"{{{JMI_0}}}reject", id="somebody")
+    assert reject[0].find("{*}reason/{*}gone") is not None
+    await juliet.expect("the end", ended(call))
+    await eventually(lambda: focus.service.calls() == 0)
+
+
+async def test_stages_come_one_after_the_other(focus: RunningFocus, client: ClientFactory) -> None:
+    juliet, romeo, alice = await client("juliet"), await client("romeo"), await client("alice")
+    for each in (romeo, juliet):
+        await registered(focus, each)
+    await propose(alice, focus.mixer("line-1"))
+    assert caller_of(await offer(juliet)) == caller_of(await offer(romeo))
+    reject = await alice.expect_child(f"{{{JMI_0}}}reject", id="p1")
+    assert reject[0].find("{*}reason/{*}timeout") is not None
+
+
+async def test_what_dialling_is_refused_with(focus: RunningFocus, client: ClientFactory) -> None:
+    """Listings 14 to 19."""
+    juliet, mallory = await client("juliet"), await client("mallory")
+    to, dial = service(focus), f"<dial xmlns='{RAYO}' to='xmpp:nobody@nowhere.invalid'/>"
+    assert await refused(juliet, to, dial) == ("registration-required", "auth")
+    assert await refused(mallory, to, dial) == ("not-authorized", "auth")
+    mallory.send(f"<presence to='{to}' id='m1'>{RAYO_CAPS}<show>chat</show></presence>")
+    error = await mallory.expect("a refusal", lambda stanza: stanza.get("id") == "m1")
+    assert (error.get("type"), error.find(".//{*}not-authorized") is not None) == ("error", True)
+
+    await registered(focus, juliet, "dnd")  # wants no calls, and is known
+    assert await refused(juliet, to, dial.replace("'xmpp:", "'foo:")) == ("bad-request", "modify")
+    assert await refused(juliet, to, f"<dial xmlns='{RAYO}'/>") == ("bad-request", "modify")
+    assert await refused(juliet, to, dial.replace("/>", " speed='9'/>")) == ("feature-not-implemented", "modify")
+    assert await refused(juliet, to, f"<teleport xmlns='{RAYO}'/>") == ("feature-not-implemented", "cancel")
+    assert await refused(juliet, to, "<output xmlns='urn:xmpp:rayo:output:1'/>") == (
+        "feature-not-implemented",
+        "cancel",
+    )
+    assert await refused(juliet, to.with_resource("x"), "<stop xmlns='urn:xmpp:rayo:ext:1'/>") == (
+        "item-not-found",
+        "cancel",
+    )
+
+    # at an address of the client's choice: a device that never answers keeps the calls alive
+    alice = await client("alice")
+    alice.answers[INFO_QUERY] = lambda _: ET.fromstring(f"<query xmlns='{DISCO_INFO}'><feature var='{JMI_0}'/></query>")
+    dial = f"<dial xmlns='{RAYO}' to='{alice.jid.uri}' uri='xmpp:mine@{to}'/>"
+    reference = await juliet.ask(to, "set", dial)
+    assert reference[0].get("uri") == f"xmpp:mine@{to}"
+    assert await refused(juliet, to, dial) == ("conflict", "modify")
+    await juliet.ask(to, "set", dial.replace("mine", "other"))
+    assert await refused(juliet, to, dial.replace("mine", "third")) == ("resource-constraint", "wait")
+
+
+async def test_everybody_can_find_out_that_this_is_a_rayo_server(focus: RunningFocus, client: ClientFactory) -> None:
+    juliet = await client("juliet")
+    answer = await juliet.ask(service(focus), "get", f"<query xmlns='{DISCO_INFO}'/>")
+    features = {feature.get("var") for feature in answer.iter(f"{{{DISCO_INFO}}}feature")}
+    assert {RAYO, "urn:xmpp:jingle:apps:rtp:1", "urn:xmpp:jingle:transports:ice-udp:1"} < features
+
+
+async def test_other_software_is_asked_whether_it_is_a_rayo_client(focus: RunningFocus, client: ClientFactory) -> None:
+    """Listings 91 and 92."""
+    juliet, alice = await client("juliet"), await client("alice")
+    juliet.answers[INFO_QUERY] = lambda _: ET.fromstring(
+        f"<query xmlns='{DISCO_INFO}'><feature var='urn:xmpp:rayo:client:1'/></query>"
+    )
+    juliet.send(f"<presence to='{service(focus)}'>{RAYO_CAPS.replace('urn:xmpp:rayo:client:1', 'urn:x')}</presence>")
+    await juliet.expect_child(INFO_QUERY)
+    await eventually(lambda: len(focus.service._server.registrations) == 1)
+    await propose(alice, focus.mixer("desk-1"))
+    await offer(juliet)
+
+
+async def test_a_client_that_does_not_read_delays_nobody(focus: RunningFocus, client: ClientFactory) -> None:
+    juliet, deaf, alice = await client("juliet/hears"), await client("juliet/deaf"), await client("alice")
+    for each in (juliet, deaf):
+        await registered(focus, each)
+    transport = deaf.connection._stream.transport
+    transport.pause_reading()
+    try:
+        for number in range(MANY):
+            await propose(alice, focus.mixer(f"desk-{number}"), f"p{number}")
+        offered = {caller_of(await offer(juliet)) for _ in range(MANY)}
+        assert len(offered) == MANY
+        await juliet.ask(min(offered, key=str), "set", f"<accept xmlns='{RAYO}'/>")
+        assert focus.service.calls() == MANY
+    finally:
+        transport.resume_reading()
