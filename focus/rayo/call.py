@@ -129,12 +129,14 @@ class Call(Joinable):
         self.parties.update(parties)
         self._offered.update(parties)
         self._tell(new, offer)
+        self._audience_changed()
 
     def withdraw(self, party: JID) -> None:
         """`party` cannot take the call any more, or does not want to. It is told the end all the same."""
         if party in self.parties:
             self.parties.discard(party)
             self.parties_changed.set()
+            self._audience_changed()
 
     def authorize(self, sender: JID, command: Command) -> None:
         if sender == self.controller or isinstance(command, Watch) or self._calls.may_command(sender):
@@ -156,9 +158,13 @@ class Call(Joinable):
             return False
         self.controller = sender
         self.parties_changed.set()
+        self._audience_changed()
+        return True
+
+    def _audience_changed(self) -> None:
+        """Who hears of this call hears of the mixers that it is in."""
         for party in self.joins:
             party.audience_changed()
-        return True
 
     def _is_left_to(self, sender: JID) -> bool:
         """Whether this is a call of a room that leaves its mixer to `sender`."""

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from focus.rayo.call import Call
 from focus.rayo.joinable import Joinable
 from focus.rayo.mixer import Mixer
+from focus.rayo.registration import Availability
+from focus.rayo.routing import Route
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
@@ -41,6 +43,8 @@ from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
 
 NAMES = ["tea", "Milk", "mylk"]
 MIXERS = st.sampled_from(NAMES)
+#: A room, and what a route leaves to those clients who are there.
+ROOMS = ["tea", "desk"]
 CALLS = st.integers(0, 4)
 DIRECTIONS = st.sampled_from(["duplex", "send", "recv"])
 #: A controller, two clients of one account, and one of another.
@@ -56,8 +60,8 @@ COMMANDS: dict[str, Command] = {
     "write": CallMessage(body="hello"),
 }
 STEPS = st.one_of(
-    st.tuples(st.just("call"), st.integers(0, 1), st.sampled_from([JMI_0, JMI_1, None])),
-    st.tuples(st.just("dial"), st.integers(0, 1), st.lists(MIXERS, max_size=2)),
+    st.tuples(st.just("call"), st.integers(0, 1), st.sampled_from([JMI_0, JMI_1, None]), st.sampled_from(ROOMS)),
+    st.tuples(st.just("dial"), WHO, st.integers(0, 1), st.lists(MIXERS, max_size=2)),
     st.tuples(st.sampled_from(sorted(COMMANDS)), WHO, CALLS),
     st.tuples(st.just("join mixer"), WHO, CALLS, MIXERS, DIRECTIONS),
     st.tuples(st.just("join call"), WHO, CALLS, CALLS, DIRECTIONS),
@@ -72,7 +76,7 @@ STEPS = st.one_of(
     st.tuples(st.just("release"), MIXERS),
     st.tuples(st.just("subscribe"), WHO, MIXERS),
     st.tuples(st.just("unsubscribe"), WHO, MIXERS),
-    st.tuples(st.just("client comes or goes"), WHO),
+    st.tuples(st.just("client comes or goes"), WHO, st.sampled_from(Availability)),
 )
 
 
@@ -84,10 +88,12 @@ Step = tuple[tuple[Any, ...], bool]
 
 #: Most of what can go wrong needs calls that are up.
 BEGINNING: list[Step] = [
-    (("call", 0, JMI_0), True),
+    (("call", 0, JMI_0, "tea"), True),
     (("answer", 1, 0), True),
     (("join mixer", 1, 0, "tea", "duplex"), True),
-    (("call", 1, JMI_1), True),
+    (("client comes or goes", 1, Availability.READY), True),
+    (("client comes or goes", 3, Availability.READY), True),
+    (("call", 1, JMI_1, "desk"), True),
 ]
 
 
@@ -97,14 +103,18 @@ class Play:
     def __init__(self) -> None:
         self.net = Net()
         self.plane = FakePlane()
-        self.focus = Focus(self.net, self.plane, controllers=frozenset({JID.parse(CLIENTS[0])}))
+        tenants = frozenset(JID.parse(jid).bare for jid in CLIENTS[1:])
+        self.focus = Focus(
+            self.net,
+            self.plane,
+            controllers=frozenset({JID.parse(CLIENTS[0])}),
+            clients=tenants,
+            routes=[Route("desk", clients=tuple(sorted(tenants, key=str)), timeout=60)],
+        )
         self.clients = [self.focus.client(jid) for jid in CLIENTS]
         self.accounts = [self.focus.client(str(account)) for account in {client.jid.bare for client in self.clients}]
-        self.there: set[JID] = set()
+        self.left: set[JID] = set()
         self.focus.takers.parties = [client.jid for client in self.clients]
-        self.focus.server.mixers.clients_of = lambda account: sorted(
-            (jid for jid in self.there if jid.bare == account), key=str
-        )
         self.callers = [
             Caller(self.net, f"{name}@example.org/desk", self.plane.create_leg, timeouts=QUICK) for name in ("a", "b")
         ]
@@ -151,12 +161,12 @@ class Play:
             return self.focus.addresses.mixer(name.lower())
 
         match kind, arguments:
-            case "call", (who, dialect):
-                session, _ = self.callers[who].call(JID("tea", DOMAIN, "" if dialect else "focus"), dialect)
+            case "call", (who, dialect, room):
+                session, _ = self.callers[who].call(JID(room, DOMAIN, "" if dialect else "focus"), dialect)
                 await session.start()
-            case "dial", (who, mixers):
+            case "dial", (who, whom, mixers):
                 joins = tuple(Join(mixer_name=name) for name in mixers)
-                await self.clients[0].dial(Dial(to=f"xmpp:{self.callers[who].jid.bare}", joins=joins))
+                await self.clients[who].dial(Dial(to=f"xmpp:{self.callers[whom].jid.bare}", joins=joins))
             case command, (who, number) if command in COMMANDS:
                 await self.clients[who].command(address(number), COMMANDS[command])
             case "join mixer", (who, number, name, direction):
@@ -193,9 +203,13 @@ class Play:
                 server.mixers.subscribe(self.clients[who].jid.bare, mixer(name))
             case "unsubscribe", (who, name):
                 server.mixers.unsubscribe(self.clients[who].jid.bare, mixer(name))
-            case "client comes or goes", (who,):
-                self.there ^= {self.clients[who].jid}
-                server.mixers.clients_changed(self.clients[who].jid.bare)
+            case "client comes or goes", (who, availability):
+                client = self.clients[who].jid
+                if client in server.registrations:
+                    self.left.add(client)
+                    server.registrations.remove(client)
+                else:
+                    server.registrations.update(client, availability)
             case _:
                 raise AssertionError((kind, arguments))
 
@@ -262,7 +276,8 @@ class Play:
                     assert position == len(events) - 1
                 elif isinstance(event, Joined | Unjoined):
                     party = self._address(event)
-                    assert (party in joined) is isinstance(event, Unjoined)
+                    if is_mixer or client.jid not in self.left:  # else it may have missed something of a call
+                        assert (party in joined) is isinstance(event, Unjoined)
                     assert party not in speaking
                     joined ^= {party}
                 elif isinstance(event, StartedSpeaking | StoppedSpeaking):
@@ -274,7 +289,7 @@ class Play:
                 assert not there
             else:
                 assert isinstance(events[-1], End)
-                if self.controllers.get(sender) == client.jid:
+                if self.controllers.get(sender) == client.jid and client.jid not in self.left:
                     assert not joined
 
 
