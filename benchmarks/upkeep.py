@@ -14,6 +14,7 @@ from mixer_ext import rtp_build
 ROOMS = 2000
 LEGS = 1000
 HOLD = 3.0  # s
+SETTLING = 6.0  # s; silence is sent for five
 SILENT_PAYLOAD = bytes([0xF8, 0xFF, 0xFE])  # 20 ms of nothing
 
 
@@ -30,7 +31,7 @@ def _idle(bench: Workbench) -> Result:
         with plane(bench, legs, rooms=rooms) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as member:
             if "is sent" in what:
                 _say_something(server, member)
-            time.sleep(1)  # what there is to do at the beginning is done
+            time.sleep(SETTLING)  # what there is to do at the beginning is done
             began, cpu = time.monotonic(), cpu_seconds(server.pid)
             time.sleep(seconds)
             share = (cpu_seconds(server.pid) - cpu) / (time.monotonic() - began)

@@ -11,12 +11,14 @@ from mixer_ext.graph import JoinGraph
 from mixer_ext.mix import level, mix_minus
 from mixer_ext.plane import Plane
 from mixer_ext.rtp import RtpPacket, rtp_audio_level, rtp_build, rtp_mixed_levels, rtp_parse
+from mixer_ext.speakers import DominantSpeaker
 from mixer_ext.srtp import Srtp
 from mixer_ext.stream import JitterBuffer
 
 __all__ = [
     "Clock",
     "Companded",
+    "DominantSpeaker",
     "Event",
     "JitterBuffer",
     "JoinGraph",

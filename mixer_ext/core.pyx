@@ -18,6 +18,7 @@ from posix.unistd cimport close, read, write
 from mixer_ext.codec cimport FRAME
 from mixer_ext.command cimport commands_apply
 from mixer_ext.demux cimport demux_drain
+from mixer_ext.floor cimport floor_decide
 from mixer_ext.graph cimport Graph, Node, graph_arrange, graph_free, graph_mix, taps_feed
 from mixer_ext.group cimport group_rest
 from mixer_ext.leg cimport (
@@ -40,6 +41,7 @@ from mixer_ext.net cimport (
     outbox_new,
 )
 from mixer_ext.ring cimport (
+    EVENT_DOMINANT,
     EVENT_PLAYED,
     Event,
     events_free,
@@ -170,13 +172,26 @@ cdef void _tell_played(Core* core, Node* node) noexcept nogil:
             node.played = node.play.tail
 
 
+cdef void _tell_dominant(Core* core, Node* mixer) noexcept nogil:
+    cdef Event event
+    if mixer.dominant != mixer.told:
+        memset(&event, 0, sizeof(event))
+        event.kind = EVENT_DOMINANT
+        event.leg = mixer.id
+        event.value = mixer.dominant
+        if events_put(&core.events, &event, NULL):
+            mixer.told = mixer.dominant
+
+
 cdef bint _rests(Node* node) noexcept nogil:
     """After a tick: whether there is nothing to do for a node until something comes."""
     if node.taps != NULL or node.out_taps != NULL or node.link != NULL or node.sounds:
         return False
     if node.play != NULL and (ring_pending(node.play) > 0 or node.play.tail != node.played):
         return False
-    return node.is_mixer or leg_rests(<Leg*>node.owner)
+    if node.is_mixer:
+        return node.dominant == node.told
+    return leg_rests(<Leg*>node.owner)
 
 
 cdef void _keep_up(Core* core, int64_t now) noexcept nogil:
@@ -215,6 +230,9 @@ cdef void core_tick(Core* core, int64_t now) noexcept nogil:
         if not node.is_mixer:
             leg_pass(<Leg*>node.owner, core.time - 1)
             core.decodes += leg_listen(<Leg*>node.owner, &core.events, now)
+    for i in range(graph.live_mixers):
+        floor_decide(graph.live_order[i], core.time)
+        _tell_dominant(core, graph.live_order[i])
     graph_mix(graph)
     for i in range(graph.live_count):
         node = graph.live[i]

@@ -12,6 +12,7 @@ class Clock(Protocol):
 Event = (
     tuple[Literal["stun", "dtls"], int, int, tuple[str, int], bytes]  # leg, local address, from where, datagram
     | tuple[Literal["speaking"], int, bool]  # leg
+    | tuple[Literal["dominant"], int, int | None]  # mixer; of the legs that it hears, the one that leads
     | tuple[Literal["dtmf"], int, str, int]  # leg, key that was pressed ("!": a flash of the hook), for how many ms
     | tuple[Literal["dtmf_sent"], int]  # leg; all that was dialled has been sent
     | tuple[Literal["played"], int]  # leg or mixer: all that was given to play() has been played

@@ -39,6 +39,8 @@ cdef struct Node:
     bint waits          # in this tick it is sent what it hears after those who talk
     int16_t* frame      # what it says in this tick
     # a mixer
+    int64_t dominant    # id of the leg that is the dominant speaker, 0: none
+    int64_t told        # and of whom Python has been told
     Link* link          # it is an end of a link, NULL: it is not
     int mixers          # the first of its edges are with mixers
     Node* parent

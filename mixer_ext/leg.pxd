@@ -10,6 +10,7 @@ from mixer_ext.net cimport Address, Outbox
 from mixer_ext.ring cimport EventRing
 from mixer_ext.rtcp cimport CNAME
 from mixer_ext.rtp cimport Reception
+from mixer_ext.speakers cimport Speaker
 from mixer_ext.srtp cimport Secure
 from mixer_ext.stream cimport Stream
 
@@ -58,6 +59,7 @@ cdef struct Leg:
     DtmfReceiver keys
     Reception reception
     Speech speech
+    Speaker speaker
     double level
     uint32_t report_ntp     # middle of the NTP time in its last SR
     int64_t report_at

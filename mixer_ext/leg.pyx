@@ -74,6 +74,7 @@ from mixer_ext.rtp cimport (
     rtp_read,
     rtp_write,
 )
+from mixer_ext.speakers cimport speaker_pass, speaker_push
 from mixer_ext.srtp cimport (
     SRTP_REPLAYED,
     secure_free,
@@ -402,6 +403,10 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogi
         leg.level = -<double>leg.stream.level
     else:
         leg.level = mix_level(node.frame, FRAME) if node.sounds else -127.0
+    if node.sounds or leg.stream.level != NO_LEVEL:
+        speaker_push(&leg.speaker, leg.level)
+    else:
+        speaker_pass(&leg.speaker, 1)
     _judge(leg)
     dtmf_expire(&leg.keys, now)
     _tell_news(leg, events)
@@ -462,6 +467,7 @@ cdef void leg_pass(Leg* leg, uint64_t time) noexcept nogil:
         leg.time = time
         leg.timestamp += <uint32_t>ticks * <uint32_t>(FRAME // codec_unit(leg.format.codec))
         stream_pass(&leg.stream, ticks)
+        speaker_pass(&leg.speaker, ticks)
 
 
 cdef bint leg_rests(Leg* leg) noexcept nogil:

@@ -61,6 +61,7 @@ from mixer_ext.net cimport (
     send_now,
 )
 from mixer_ext.ring cimport (
+    EVENT_DOMINANT,
     EVENT_DTLS,
     EVENT_DTMF,
     EVENT_DTMF_SENT,
@@ -296,7 +297,8 @@ cdef class Plane:
 
     def poll(self):
         """All events since the last call: ("stun" or "dtls", leg, local, (ip, port), bytes), ("speaking", leg, bool),
-        ("ssrc", leg, int), ("dtmf", leg, key, ms), ("dtmf_sent", leg), ("played", node).
+        ("ssrc", leg, int), ("dtmf", leg, key, ms), ("dtmf_sent", leg), ("played", node),
+        ("dominant", mixer, leg or None).
         """
         cdef Event event
         cdef uint64_t count
@@ -319,6 +321,9 @@ cdef class Plane:
                     result.append(("dtmf_sent", event.leg))
                 elif event.kind == EVENT_PLAYED:
                     result.append(("played", event.leg))
+                elif event.kind == EVENT_DOMINANT:
+                    if event.value == 0 or event.value in self.nodes:
+                        result.append(("dominant", event.leg, event.value or None))
                 else:
                     result.append(("ssrc", event.leg, event.value))
             events_drop(&self.core.events, &event)

@@ -37,12 +37,13 @@ cdef enum EventKind:
     EVENT_DTMF
     EVENT_DTMF_SENT
     EVENT_PLAYED
+    EVENT_DOMINANT
 
 cdef struct Event:
     uint32_t size       # of this header and the payload after it, rounded up to 8
     int32_t kind
     int64_t leg
-    int64_t value       # speaking: 0 or 1; ssrc: the SSRC; DTMF: its code << 32 | ms
+    int64_t value       # speaking: 0 or 1; ssrc: the SSRC; DTMF: its code << 32 | ms; dominant: the leg
     int32_t local
     uint32_t length     # of the payload
     Address address

@@ -12,7 +12,7 @@ import errno
 import ipaddress
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 import ifaddr
@@ -74,6 +74,7 @@ class MediaPlane:
         self._native: Shards | None = None
         self._legs: dict[int, Leg] = {}
         self._playing: dict[int, asyncio.Event] = {}
+        self._dominance: dict[int, Callable[[int | None], None]] = {}
         self._sources = SourceIds()
 
     async def start(self) -> None:
@@ -141,14 +142,21 @@ class MediaPlane:
         self._shards.placed(leg.node, room)
         return leg
 
-    def create_mixer(self, *, room: str | None = None) -> int:
-        """A new mixer node. `room`: as for legs."""
+    def create_mixer(
+        self, dominant_changed: Callable[[int | None], None] | None = None, *, room: str | None = None
+    ) -> int:
+        """A new mixer node. `room`: as for legs. `dominant_changed` is called with the node of the leg that is its
+        dominant speaker from now on, of those that are joined to this mixer itself; None: the one that was has left.
+        """
         mixer = self._shards.add_mixer(self._shards.place(self._legs, room=room))
         self._shards.placed(mixer, room)
+        if dominant_changed is not None:
+            self._dominance[mixer] = dominant_changed
         return mixer
 
     def remove_mixer(self, mixer: int) -> None:
         """Take a mixer and its joins away."""
+        self._dominance.pop(mixer, None)
         self._shards.remove_mixer(mixer)
 
     def join(self, a: int, b: int, direction: Direction = Direction.DUPLEX) -> None:
@@ -200,6 +208,10 @@ class MediaPlane:
         if event[0] == "played":
             if (ended := self._playing.get(event[1])) is not None:
                 ended.set()
+            return
+        if event[0] == "dominant":
+            if (changed := self._dominance.get(event[1])) is not None:
+                changed(event[2])
             return
         leg = self._legs.get(event[1])
         if leg is None:

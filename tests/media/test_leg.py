@@ -157,6 +157,19 @@ async def test_keys_that_are_not_taken_as_events_can_be_played(start_plane: Plan
     assert heard_there.keys == []
 
 
+async def test_a_mixer_tells_who_leads_the_talk_in_it(start_plane: PlaneFactory) -> None:
+    plane = await start_plane()
+    here, leg, _, _ = await connected(await start_plane(), plane)
+    leaders: list[int | None] = []
+    mixer = plane.create_mixer(leaders.append)
+    plane.join(leg.node, mixer)
+    here.play(Tone(440).samples(SECOND))
+    await until(lambda: leaders == [leg.node])
+    plane.unjoin(leg.node, mixer)
+    await until(lambda: leaders == [leg.node, None])
+    plane.remove_mixer(mixer)
+
+
 async def test_a_muted_peer_is_not_heard_and_a_leg_on_hold_hears_nothing(start_plane: PlaneFactory) -> None:
     here, there, _, _ = await connected(await start_plane(), await start_plane())
     tap = there.tap()

@@ -1,0 +1,9 @@
+from collections.abc import Mapping
+
+class DominantSpeaker:
+    """The decisions of one mixer, for tests: levels in, who is dominant out."""
+
+    dominant: int | None
+    def tick(self, levels: Mapping[int, float]) -> int | None: ...
+    def rest(self, id: int, ticks: int) -> None: ...
+    def remove(self, id: int) -> None: ...
