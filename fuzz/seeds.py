@@ -128,6 +128,7 @@ def plane() -> Iterator[bytes]:
     yield (
         room + b"\x0f\0\1\x0f\1\1" + talk + b"\x11\0" + ticks + b"\x07\0\0\x18" + block(REPORT[8:])[1:] + b"\0" + ticks
     )
+    yield room + b"\x0f\2\0" + b"\2\x45\0" + ticks * 8 + b"\x0f\1\0" + ticks
     yield (
         b"\xff"
         + room[1:]

@@ -347,7 +347,7 @@ class Actions:
     def run(self) -> list[list[bytes]]:
         """Do all that the script says; what the friends were sent, payload by payload."""
         acts = (
-            self.tick, self.tick, self.tick, self.datagram, self.datagram, self.speech, self.speech, self.report,
+            self.tick, self.tick, self.dial, self.datagram, self.datagram, self.speech, self.speech, self.report,
             self.add_leg, self.add_leg, self.add_mixer, self.remove, self.join, self.join, self.unjoin, self.codec,
             self.codec, self.keys, self.plain, self.remote, self.allow, self.mute, self.hold, self.send, self.play,
             self.tap, self.tap_read, self.tap_close, self.poll, self.stats,
@@ -489,6 +489,11 @@ class Actions:
 
     def send(self) -> None:
         self.plane.send(0, self.loop.addresses[self.stranger()], exact(self.script.block()))
+
+    def dial(self) -> None:
+        choice = self.script.byte()
+        digits = "0123456789*#ABCD"[choice & 15] * (1 + choice // 64)
+        self.plane.send_dtmf(self.node(), digits, duration_ms=40 + choice * 8, in_band=bool(choice & 16))
 
     def play(self) -> None:
         self.plane.play(self.node(), np.arange(self.script.word() * 16 % 500_000).astype(np.int16))
