@@ -333,9 +333,10 @@ class Actions:
         self.ticks = 0
         self.heard: list[list[bytes]] = [[], []]
         self.friends: list[int] = []
+        self.room = 0
         if script.byte() < 64:  # they cost more than all the rest
-            room = self.plane.add_mixer()
-            self.friends = [self._friend(number, room) for number in self.FRIENDS]
+            self.room = self.plane.add_mixer()
+            self.friends = [self._friend(number, self.room) for number in self.FRIENDS]
 
     def _friend(self, number: int, room: int) -> int:
         leg = self.plane.add_leg(f"friend{number}", ssrc=number, csrc=number)
@@ -512,7 +513,7 @@ class Actions:
 
     def poll(self) -> None:
         for event in self.plane.poll():
-            assert event[1] in self.nodes or event[1] in self.friends
+            assert event[1] in (*self.nodes, *self.friends, self.room)
 
     def stats(self) -> None:
         self.plane.plane_stats()
