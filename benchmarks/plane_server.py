@@ -9,6 +9,8 @@ what the server receives the bytes 0, 1, 2, ... and for what it sends 128, 129, 
 key and salt together (28 for gcm, AEAD_AES_128_GCM; 30 for cm, AES_CM_128_HMAC_SHA1_80). The streams differ by their
 SSRC. A keyed leg must have a source address of its own.
 
+With --shards S there are S planes, each with a thread and a port of its own; each room is in one.
+
 With --hold-gil S another thread's worst is played: the interpreter lock is held for S seconds again and again. The
 statistics then say how many ticks went on meanwhile.
 """
@@ -55,14 +57,15 @@ class Hold:
         self.ticks += int(plane.plane_stats()["ticks"] - ticks)
 
 
-def add_legs(plane: Plane, chosen: argparse.Namespace) -> list[int]:
-    """All rooms and legs, and the file that tells of them. SystemExit when the plane refuses the codec."""
-    mixers = [plane.add_mixer() for _ in range(chosen.rooms)]
-    host, port = plane.addresses[0]
+def add_legs(planes: list[Plane], chosen: argparse.Namespace) -> list[tuple[Plane, int]]:
+    """All rooms, each in one plane with its legs, and the file that tells of them. SystemExit when the codec is refused."""
+    rooms = [(planes[n % len(planes)], planes[n % len(planes)].add_mixer()) for n in range(chosen.rooms)]
     payload_type = PAYLOAD_TYPES[chosen.codec]
     legs = []
     with chosen.peers_file.open("w") as lines:
         for n in range(chosen.legs):
+            plane, mixer = rooms[n % len(rooms)]
+            host, port = plane.addresses[0]
             leg = plane.add_leg(f"benchmark{n}", ssrc=OWN_SSRC + n, csrc=1 + n)
             try:
                 plane.set_codec(
@@ -73,8 +76,8 @@ def add_legs(plane: Plane, chosen: argparse.Namespace) -> list[int]:
             plane.set_plain(leg, ("", 0), receive_ssrc=1 + n)
             if chosen.srtp != "none":
                 plane.set_srtp(leg, *keys(chosen.srtp))
-            plane.join(leg, mixers[n % chosen.rooms])
-            legs.append(leg)
+            plane.join(leg, mixer)
+            legs.append((plane, leg))
             lines.write(f"{host} {port} {payload_type} {1 + n}\n")
     return legs
 
@@ -84,19 +87,22 @@ def serve(chosen: argparse.Namespace) -> dict[str, object]:
     ended: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: ended.append(number))
-    plane = Plane([("127.0.0.1", chosen.port)])
-    legs = add_legs(plane, chosen)
+    planes = [Plane([("127.0.0.1", chosen.port + n if chosen.port else 0)]) for n in range(chosen.shards)]
+    legs = add_legs(planes, chosen)
     hold = Hold(chosen.hold_gil) if chosen.hold_gil else None
-    plane.start()
+    for plane in planes:
+        plane.start()
     began, cpu = time.monotonic(), time.process_time()
     print("ready", os.getpid(), flush=True)
     while not ended:
         time.sleep(POLL)
-        plane.poll()
+        for plane in planes:
+            plane.poll()
         if hold is not None:
-            hold.once(plane)
+            hold.once(planes[0])
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
-    stats = [plane.stats(leg) for leg in legs]
+    stats = [plane.stats(leg) for plane, leg in legs]
+    shards = [plane.plane_stats() for plane in planes]
     result: dict[str, object] = {
         "legs": chosen.legs,
         "rooms": chosen.rooms,
@@ -105,13 +111,14 @@ def serve(chosen: argparse.Namespace) -> dict[str, object]:
         "seconds": round(seconds, 2),
         "cores": round(cpu / seconds, 4),
         "us_per_leg_and_tick": round(cpu / seconds / chosen.legs * 20_000, 1) if chosen.legs else None,
-        "plane": plane.plane_stats(),
+        "plane": {name: (max if "_max_" in name else sum)(shard[name] for shard in shards) for name in shards[0]},
         "total": {name: round(sum(each[name] for each in stats), 1) for name in stats[0]} if stats else {},
         "mean_depth_ms": round(sum(each["depth_ms"] for each in stats) / len(stats), 1) if stats else None,
     }
     if hold is not None:
         result["lock"] = {"held_seconds": round(hold.held, 3), "ticks_meanwhile": hold.ticks}
-    plane.stop()
+    for plane in planes:
+        plane.stop()
     return result
 
 
@@ -119,6 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--legs", type=int, required=True, metavar="N")
     parser.add_argument("--rooms", type=int, default=1, metavar="R")
+    parser.add_argument("--shards", type=int, default=1, metavar="S", help="planes, each with a thread and a port")
     parser.add_argument("--codec", choices=sorted(PAYLOAD_TYPES), default="opus")
     parser.add_argument("--srtp", choices=[*PROFILES, "none"], default="none")
     parser.add_argument("--port", type=int, default=0, help="UDP; 0 is any free one")
@@ -127,8 +135,8 @@ def main() -> None:
     parser.add_argument("--hold-gil", type=float, default=0, metavar="S", help="keep the interpreter lock so long")
     parser.add_argument("--peers-file", type=Path, required=True)
     chosen = parser.parse_args()
-    if chosen.legs < 0 or chosen.rooms < 1:
-        parser.error("some rooms, and no less than no legs")
+    if chosen.legs < 0 or chosen.rooms < 1 or chosen.shards < 1:
+        parser.error("some rooms and shards, and no less than no legs")
     if chosen.cpu is not None:
         os.sched_setaffinity(0, {chosen.cpu})
     print(json.dumps(serve(chosen)))

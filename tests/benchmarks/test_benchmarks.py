@@ -130,6 +130,20 @@ def test_the_plane_server_tells_of_its_legs_and_ends_with_its_statistics(tmp_pat
     assert (statistics["legs"], statistics["rooms"], statistics["plane"]["mixers"]) == (3, 2, 2)
 
 
+def test_the_plane_server_spreads_its_rooms_over_shards(tmp_path: Path) -> None:
+    peers = tmp_path / "peers"
+    command = [sys.executable, "-m", "benchmarks.plane_server", "--legs", "6", "--rooms", "3", "--shards", "2"]
+    command += ["--peers-file", str(peers)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == f"ready {server.pid}\n"
+        ports = [line.split()[1] for line in peers.read_text().splitlines()]
+        server.send_signal(signal.SIGTERM)
+        statistics = json.loads(server.stdout.read())
+    assert [ports.count(port) for port in dict.fromkeys(ports)] == [4, 2]
+    assert (statistics["plane"]["legs"], statistics["plane"]["mixers"]) == (6, 3)
+
+
 def test_what_the_plane_server_does_not_take_is_said_in_its_words(bench: Workbench) -> None:
     with pytest.raises(Unavailable, match="some rooms"), plane(bench, 1, rooms=0):
         pass
