@@ -23,7 +23,7 @@ SANITIZERS = {
 }
 SANITIZE = SANITIZERS[os.environ.get("MIXER_EXT_SANITIZE", "")]
 DEBUG = bool(SANITIZE) or os.environ.get("MIXER_EXT_DEBUG", "") not in ("", "0")
-LIBRARIES = {"codec": "opus", "srtp": "libcrypto"}
+LIBRARIES = {"codec": "opus", "srtp": "libcrypto", "consent": "libcrypto"}
 
 
 def flags(what: str, package: str) -> list[str]:

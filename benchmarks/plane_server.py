@@ -58,7 +58,7 @@ class Hold:
 
 
 def add_legs(planes: list[Plane], chosen: argparse.Namespace) -> list[tuple[Plane, int]]:
-    """All rooms, each in one plane with its legs, and the file that tells of them. SystemExit when the codec is refused."""
+    """All rooms, each with its legs in one plane, and the file that tells of them. SystemExit for a codec not taken."""
     rooms = [(planes[n % len(planes)], planes[n % len(planes)].add_mixer()) for n in range(chosen.rooms)]
     payload_type = PAYLOAD_TYPES[chosen.codec]
     legs = []

@@ -14,6 +14,7 @@ from mixer_ext.state cimport (
     JOIN,
     OPEN_TAP,
     REMOVE_NODE,
+    SET_CONSENT,
     ROUSE,
     SET_FORMAT,
     SET_KEYS,

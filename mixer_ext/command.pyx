@@ -4,6 +4,7 @@ They are handed over on a lock-free stack, and come back on another carrying wha
 neither side ever waits.
 """
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
 from posix.unistd cimport write
 
 from mixer_ext.audience cimport audience_leave
@@ -204,6 +205,10 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
         _open_tap(command)
     elif kind == CLOSE_TAP:
         _close_tap(command)
+    elif kind == SET_CONSENT:
+        command.leg.consent.controlling = command.a_to_b
+        command.leg.consent.length = command.key_length
+        memcpy(command.leg.consent.password, command.key, command.key_length)
     elif kind == EXPECT_RESPONSE:
         transaction_put(core.transactions, command.key, command.leg)
         return

@@ -7,8 +7,9 @@ from libc.string cimport memcmp, memcpy
 
 from mixer_ext.command cimport allow, set_remote
 from mixer_ext.group cimport group_rouse
+from mixer_ext.consent cimport ANSWER, consent_answer
 from mixer_ext.leg cimport Leg, leg_pass, leg_receive, leg_receive_rtcp
-from mixer_ext.net cimport BATCH, Address, Received, inbox_receive
+from mixer_ext.net cimport BATCH, Address, Received, inbox_receive, send_now
 from mixer_ext.ring cimport EVENT_DTLS, EVENT_STUN
 from mixer_ext.route cimport (
     KEY,
@@ -33,6 +34,20 @@ cdef enum:
     SIGNALLING_RATE = 200       # STUN and DTLS datagrams a second of one source
     SIGNALLING_BURST = 200
     SEEN = 64                   # addresses of a leg that are remembered before they are allowed
+
+
+cdef bint _consents(Core* core, int local, Received* received, Leg* leg) noexcept nogil:
+    """Answer a check on the pair that media takes, if that can be done here."""
+    cdef uint8_t[ANSWER] answer
+    cdef int length
+    if leg.local != local or memcmp(&leg.remote, &received.address, sizeof(Address)) != 0:
+        return False
+    length = consent_answer(&leg.consent, received.data, received.length, &received.address, answer)
+    if length == 0:
+        return False
+    leg.consents += 1
+    send_now(core.fds[local], &received.address, answer, length)
+    return True
 
 
 cdef void _stun(Core* core, int local, Received* received, AddressKey* key, int64_t now) noexcept nogil:
@@ -60,6 +75,8 @@ cdef void _stun(Core* core, int local, Received* received, AddressKey* key, int6
         return
     if not source_admits(core.sources, key, now, SIGNALLING_RATE, SIGNALLING_BURST):
         core.dropped_flood += 1
+        return
+    if kind == STUN_REQUEST and _consents(core, local, received, <Leg*>leg):
         return
     if seen == NULL and kind == STUN_REQUEST and (<Leg*>leg).seen < SEEN:
         (<Leg*>leg).seen += 1

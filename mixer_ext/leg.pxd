@@ -2,6 +2,7 @@
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from mixer_ext.audience cimport Audiences, Listener
+from mixer_ext.consent cimport Consent
 from mixer_ext.codec cimport Codec, Coding
 from mixer_ext.dial cimport Dial
 from mixer_ext.dtmf cimport EVENT_RATES, DtmfReceiver
@@ -76,6 +77,8 @@ cdef struct Leg:
     int64_t sent_at_report
     bint reported
     char cname[CNAME]
+    Consent consent
+    uint64_t consents   # checks that have been answered here
     # statistics
     double rtt
     double remote_jitter

@@ -666,6 +666,7 @@ cdef dict leg_statistics(Leg* leg):
         "remote_lost": leg.remote_lost,
         "remote_fraction_lost": leg.remote_fraction,
         "remote_jitter_ms": leg.remote_jitter,
+        "consents": leg.consents,
         "dropped_unknown": leg.dropped_unknown,
         "dropped_auth": leg.dropped_auth,
         "dropped_replay": leg.dropped_replay,

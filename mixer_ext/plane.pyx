@@ -22,6 +22,7 @@ from mixer_ext.command cimport (
     OPEN_TAP,
     REMOVE_NODE,
     ROUSE,
+    SET_CONSENT,
     SET_FORMAT,
     SET_KEYS,
     SET_MUTE,
@@ -36,6 +37,7 @@ from mixer_ext.command cimport (
     commands_apply,
     wake,
 )
+from mixer_ext.consent cimport PASSWORD
 from mixer_ext.core cimport (
     core_free,
     core_goodbye,
@@ -563,6 +565,20 @@ cdef class Plane:
         command.leg = handle.leg
         command.local = local
         command.address = where
+        self._commit(command)
+
+    def set_consent(self, int64_t leg, bytes password not None, *, bint controlling):
+        """Answer the peer's checks of the pair that media takes (see set_remote) without telling anybody. password: the
+        local one of ICE, empty to leave them to the agent again. What is not plain goes to the agent as before.
+        """
+        cdef Handle handle = self._leg(leg)
+        if len(password) > PASSWORD:
+            raise ValueError(f"a password of more than {PASSWORD} bytes")
+        cdef Command* command = self._command(SET_CONSENT)
+        command.leg = handle.leg
+        command.key_length = len(password)
+        memcpy(command.key, <const char*>password, len(password))
+        command.a_to_b = controlling
         self._commit(command)
 
     def allow(self, int64_t leg, int local, address):

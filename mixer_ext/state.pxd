@@ -30,6 +30,7 @@ cdef enum CommandKind:
     OPEN_TAP
     CLOSE_TAP
     EXPECT_RESPONSE
+    SET_CONSENT
 
 # What a command puts in place it brings; what it replaces or removes it carries away, to be freed by Python.
 cdef struct Command:

@@ -312,6 +312,7 @@ class Leg:
             logger.exception("leg %s broke", self.node)
             reason = "internal error"
         self._plane.set_send(self.node, False)  # RFC 7675 section 5.1: without consent nothing is sent
+        self._plane.set_consent(self.node, b"", controlling=False)  # nor is the peer told that all is well
         if reason is None:
             self._tell(self._observer.leg_closed)
         else:
@@ -329,6 +330,7 @@ class Leg:
         except TimeoutError:
             raise TransportError(f"{late} in {self._connect_timeout:g} s") from None
         self._plane.set_srtp(self.node, keys.profile, keys.receive, keys.send)
+        self._plane.set_consent(self.node, self._ice.local_password.encode(), controlling=self._ice.ice_controlling)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
         if self.closing or self._ended:

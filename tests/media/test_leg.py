@@ -564,3 +564,14 @@ async def test_an_observer_that_breaks_breaks_nothing_else(plane: MediaPlane, ca
         await peer.close()
         assert await observer.last(2) == "closed"
     assert "its observer broke" in caplog.text
+
+
+async def test_checks_of_consent_are_answered_in_the_plane(
+    start_plane: PlaneFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many times in the life of a consent: nobody is lost, and the agent, once it is connected, is not asked."""
+    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.1)
+    a, b, first, second = await connected(await start_plane(), await start_plane())
+    asked = a.stats()["consents"], b.stats()["consents"]
+    await until(lambda: a.stats()["consents"] >= asked[0] + 15 and b.stats()["consents"] >= asked[1] + 15)
+    assert first.events == second.events == ["connected"]
