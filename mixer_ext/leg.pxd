@@ -9,7 +9,7 @@ from mixer_ext.dtmf cimport EVENT_RATES, DtmfReceiver
 from mixer_ext.graph cimport Node
 from mixer_ext.net cimport Address, Outbox
 from mixer_ext.ring cimport EventRing
-from mixer_ext.rtcp cimport CNAME
+from mixer_ext.rtcp cimport CNAME, Loss
 from mixer_ext.rtp cimport Reception
 from mixer_ext.speakers cimport Speaker
 from mixer_ext.srtp cimport Secure
@@ -69,6 +69,7 @@ cdef struct Leg:
     uint16_t sequence
     uint32_t timestamp
     Listener listener
+    Loss loss
     Dial dial
     bint played         # something is played to it in this tick
     bint talking        # the last packet was no comfort

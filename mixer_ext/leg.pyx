@@ -16,6 +16,7 @@ from mixer_ext.audience cimport (
     audience_rests,
 )
 from mixer_ext.codec cimport (
+    Coding,
     FRAME,
     RATE,
     codec_free,
@@ -60,7 +61,7 @@ from mixer_ext.ring cimport (
     ring_pending,
     ring_read,
 )
-from mixer_ext.rtcp cimport Report, Sender, rtcp_read, rtcp_write
+from mixer_ext.rtcp cimport Report, Sender, loss_note, rtcp_read, rtcp_write
 from mixer_ext.rtp cimport (
     MAX_CSRC,
     NO_LEVEL,
@@ -313,12 +314,13 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uin
     if not rtcp_read(data, length, leg.own_ssrc, leg.ssrc, &report):
         leg.dropped_malformed += 1
         return
-    if report.has_sender and report.sender == leg.ssrc:
+    if report.has_sender and leg.heard_of:
         leg.report_ntp = <uint32_t>(report.ntp >> 16)
         leg.report_at = now
     if report.has_block:
         leg.remote_fraction = report.fraction / 256.0
         leg.remote_lost = report.lost
+        loss_note(&leg.loss, report.fraction, now)
         leg.remote_jitter = report.jitter * 1000.0 * codec_unit(leg.format.codec) / RATE
         if report.last_report:
             round_trip = <int32_t>(<uint32_t>(ntp >> 16) - report.last_report - report.delay)
@@ -418,9 +420,18 @@ cdef bint _is_sent(Leg* leg) noexcept nogil:
     return leg.fd >= 0 and leg.sends and leg.format.codec != NULL and (leg.plain or leg.outbound != NULL)
 
 
+cdef Coding _coding(Leg* leg) noexcept nogil:
+    """How what the leg is sent is encoded now: with what repairs losses if there are any and the peer can make use of it.
+    """
+    cdef Coding coding = leg.format.coding
+    coding.fec = coding.fec and leg.loss.heavy
+    return coding
+
+
 cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
     """Once a tick, after graph_mix and before anybody is sent anything: with whom this leg hears the same."""
     cdef Audience* audience
+    cdef Coding coding = _coding(leg)
     cdef int payload_type = 0
     leg.played = leg.node.play != NULL and ring_pending(leg.node.play) > 0
     if _is_sent(leg):
@@ -428,7 +439,7 @@ cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
             audiences,
             &leg.listener,
             leg.node,
-            &leg.format.coding,
+            &coding,
             leg.played or graph_in_own_mix(leg.node),
             leg.sent == 0,
         )
@@ -608,8 +619,8 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
 
 
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil:
-    """Send an RTCP report when one is due (RFC 3550 section 6.2: about 2.5 s, times 0.5 to 1.5 at random, the first in
-    half of it), or the last one.
+    """Send an RTCP report when one is due, or the last one: every 2.5 s, times 0.5 to 1.5 at random, the first in half of
+    that (RFC 3550 section 6.2). In SAVPF there is no minimum, and 5 % of 32 kbit/s for two would be one each 1.5 s.
     """
     cdef Sender sender
     cdef uint8_t* packet
@@ -658,6 +669,7 @@ cdef dict leg_statistics(Leg* leg):
         "spared": leg.stream.spared,
         "undecodable": leg.stream.undecodable,
         "sent": leg.sent,
+        "sends_fec": _coding(leg).fec,
         "shares_encoding": leg.listener.audience != NULL and leg.listener.encoder == NULL,
         "depth_ms": (jitter_depth(&leg.stream.jitter) + leg.stream.held) / 48.0,
         "jitter_ms": leg.reception.jitter * codec_unit(leg.format.codec) / 48.0,

@@ -484,8 +484,9 @@ cdef class Plane:
         telephone_events=(),
     ):
         """What is sent to a leg and taken from it. name: "opus", "pcmu" or "pcma", for which bitrate, fec and dtx mean
-        nothing; with those, comfort noise (payload type 13) is taken too. level_extension and mixed_extension: the
-        identifiers of RFC 6464 and, for the level of each who is heard, RFC 6465 as negotiated, 0 for none.
+        nothing; with those, comfort noise (payload type 13) is taken too. fec: the peer can make use of what repairs
+        losses, which it is sent while it reports many. level_extension and mixed_extension: the identifiers of RFC 6464
+        and, for the level of each who is heard, RFC 6465 as negotiated, 0 for none.
         telephone_events: what RFC 4733 goes by, {payload type: 8000 or 48000, its clock rate}, each rate once at most.
         """
         cdef Handle handle = self._leg(leg)

@@ -8,8 +8,7 @@ cdef enum:
 
 # What a peer's compound packet says that concerns us.
 cdef struct Report:
-    uint32_t sender
-    bint has_sender     # an SR was in it
+    bint has_sender     # an SR of the SSRC that we receive
     uint64_t ntp
     bint has_block      # a report about what we send
     uint8_t fraction
@@ -31,5 +30,13 @@ cdef struct Sender:
     uint32_t last_report
     uint32_t delay
 
+# What becomes of what we send.
+cdef struct Loss:
+    int64_t at          # ns of the last report, 0: none
+    int64_t bad         # since when much of it is lost, 0: it is not
+    int64_t good        # since when next to nothing is
+    bint heavy          # it has been, for some time
+
+cdef void loss_note(Loss* loss, uint8_t fraction, int64_t now) noexcept nogil
 cdef bint rtcp_read(const uint8_t* data, int length, uint32_t ours, uint32_t theirs, Report* report) noexcept nogil
 cdef int rtcp_write(uint8_t* data, Sender* sender, Reception* reception, bint bye) noexcept nogil

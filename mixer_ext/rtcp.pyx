@@ -11,6 +11,10 @@ cdef enum:
     SDES = 202
     BYE = 203
 
+cdef int64_t HEAVY_AFTER = 5 * <int64_t>1000000000     # ns
+cdef int64_t LIGHT_AFTER = 30 * <int64_t>1000000000
+cdef int64_t STALE = 10 * <int64_t>1000000000          # so long ago a report says nothing of the time since then
+
 
 cdef inline uint32_t get32(const uint8_t* p) noexcept nogil:
     return (<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | p[3]
@@ -30,6 +34,26 @@ cdef inline void _header(uint8_t* p, int count, int kind, int length) noexcept n
     p[3] = (length // 4 - 1) & 255
 
 
+cdef void loss_note(Loss* loss, uint8_t fraction, int64_t now) noexcept nogil:
+    """A report says that so many 256ths were lost since the one before it. Loss is heavy after HEAVY_AFTER of more than
+    3 %, and no longer after LIGHT_AFTER of less than 1 %.
+    """
+    cdef int64_t since = loss.at if loss.at and now - loss.at < STALE else now
+    loss.at = now
+    if fraction * 100 > 3 * 256:
+        loss.good = 0
+        loss.bad = loss.bad if loss.bad else since
+    elif fraction * 100 < 256:
+        loss.bad = 0
+        loss.good = loss.good if loss.good else since
+    else:
+        loss.bad = loss.good = 0
+    if loss.bad and now - loss.bad >= HEAVY_AFTER:
+        loss.heavy = True
+    elif loss.good and now - loss.good >= LIGHT_AFTER:
+        loss.heavy = False
+
+
 cdef bint rtcp_read(const uint8_t* data, int length, uint32_t ours, uint32_t theirs, Report* report) noexcept nogil:
     """Read a compound or reduced-size packet (RFC 5506) up to its first fault; False when even its first part is none.
     """
@@ -44,12 +68,11 @@ cdef bint rtcp_read(const uint8_t* data, int length, uint32_t ours, uint32_t the
         if p[0] >> 6 != 2 or size < 8 or size > length - at:
             return at > 0
         count = p[0] & 31
-        if at == 0:
-            report.sender = get32(p + 4)
         blocks = 0
         if p[1] == SR and size >= 28:
-            report.has_sender = True
-            report.ntp = <uint64_t>get32(p + 8) << 32 | get32(p + 12)
+            if get32(p + 4) == theirs:
+                report.has_sender = True
+                report.ntp = <uint64_t>get32(p + 8) << 32 | get32(p + 12)
             blocks = 28
         elif p[1] == RR:
             blocks = 8

@@ -162,7 +162,7 @@ def continuous(peer: Peer, ticks: int) -> bool:
 def test_in_a_room_each_packet_is_bit_for_bit_that_of_an_encoder_of_ones_own(stage: Stage, seed: int) -> None:
     mixer = stage.plane.add_mixer()
     reference = Reference(stage, {mixer})
-    legs = [reference.leg() for _ in range(4)] + [reference.leg(fec=True), reference.leg(bitrate=20000)]
+    legs = [reference.leg() for _ in range(4)] + [reference.leg(bitrate=24000), reference.leg(bitrate=20000)]
     listeners = [reference.leg() for _ in range(3)]
     for leg in (*legs, *listeners):
         reference.join(leg, mixer, a_to_b=leg not in listeners[:2])
@@ -209,7 +209,7 @@ def encodes(stage: Stage) -> int:
 def test_as_much_is_encoded_as_is_different(stage: Stage) -> None:
     mixers = [stage.plane.add_mixer() for _ in range(2)]
     reference = Reference(stage, set(mixers))
-    legs = [reference.leg(fec=n % 5 == 4) for n in range(20)]
+    legs = [reference.leg(bitrate=24000 if n % 5 == 4 else 32000) for n in range(20)]
     for n, leg in enumerate(legs):
         reference.join(leg, mixers[n % 2])
     talkers = {legs[0]: 0, legs[2]: 40, legs[3]: 80}

@@ -1,10 +1,13 @@
 """RTCP as the peers of a plane see it: RFC 3550 section 6."""
 
 import struct
+from itertools import pairwise
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from mixer_ext import Srtp
+from mixer_ext import Companded, Srtp
 from tests.mixer_ext.peers import OPUS, Peer, Stage, tone
 
 NTP = 2208988800
@@ -182,3 +185,93 @@ def test_reports_are_encrypted_where_media_is(stage: Stage) -> None:
     assert len(peer.rtcp) >= 2
     assert stage.plane.stats(leg)["remote_fraction_lost"] == 0.25
     assert stage.plane.stats(leg)["dropped_auth"] == 0
+
+
+def intervals(stage: Stage, ticks: int) -> list[float]:
+    """Seconds between a leg's reports."""
+    _, peer = stage.peer()
+    times = [stage.clock.ns]
+    for _ in range(ticks):
+        before = len(peer.rtcp)
+        stage.tick()
+        times += [stage.clock.ns] * (len(peer.rtcp) - before)
+    return [(b - a) / 1e9 for a, b in pairwise(times)]
+
+
+def test_reports_are_not_sent_by_the_clock(stage: Stage) -> None:
+    first, *others = intervals(stage, 3000)
+    assert first <= 1.9 + 0.5
+    assert all(1.2 <= each <= 3.75 + 0.6 for each in others)
+    assert 2.0 < sum(others) / len(others) < 3.1
+    assert len({round(each, 1) for each in others}) > 5
+
+
+def test_goodbye_is_said_once(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    _, other = stage.peer()
+    stage.tick(10)
+    stage.plane.remove_leg(leg)
+    stage.plane.remove_leg(leg)
+    stage.tick(200)
+    stage.plane.stop()
+    for each in (peer, other):
+        each.receive()
+        assert [kind for compound in each.rtcp for kind, _, _ in parts(compound)].count(203) == 1
+        assert parts(each.rtcp[-1])[-1][0] == 203
+
+
+def test_what_came_twice_is_loss_below_zero(stage: Stage) -> None:
+    _, peer = stage.peer()
+    for n in range(300):
+        packet = peer.packet(tone(440, 1, n))
+        for _ in range(2 if n % 3 == 0 else 1):
+            peer.send(packet, stage.address)
+        stage.tick()
+    kind, _, body = parts(peer.rtcp[-1])[0]
+    (loss,) = struct.unpack_from("!I", body, 24 + 4 if kind == 200 else 8)
+    assert loss >> 24 == 0  # the fraction has no sign
+    assert -100 <= (loss & 0xFFFFFF) - 0x1000000 <= -50
+
+
+def test_jitter_is_in_units_of_the_codecs_clock(stage: Stage) -> None:
+    leg, peer = stage.peer(payload_type=0, codec=Companded("pcmu"), unit=6)
+    stage.plane.set_codec(leg, payload_type=0, name="pcmu")
+    for n in range(0, 300, 2):
+        for _ in range(2):
+            peer.say(tone(440, 1, n), stage.address)
+        stage.tick(2)
+    kind, _, body = parts(peer.rtcp[-1])[0]
+    (jitter,) = struct.unpack_from("!I", body, (24 if kind == 200 else 4) + 12)
+    assert jitter == pytest.approx(160, abs=24)
+    assert stage.plane.stats(leg)["jitter_ms"] == pytest.approx(20, abs=3)
+
+
+def test_the_report_of_somebody_else_in_a_compound_says_nothing_of_the_peers_clock(stage: Stage) -> None:
+    _, peer = stage.peer()
+    peer.say(tone(440, 1), stage.address)
+    stage.tick()
+    peer.send(report(1, ntp=0x0123456789ABCDEF) + report(99, block(7), ntp=0xFFFF000000000000), stage.address)
+    stage.tick(300)
+    (last,) = struct.unpack_from("!I", parts(peer.rtcp[-1])[0][2], 24 + 16)
+    assert last == 0x456789AB
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 31), st.integers(192, 223), st.integers(0, 30), st.binary(max_size=80)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_any_compound_is_read_within_its_bounds(stage: Stage, packets: list[tuple[int, int, int, bytes]]) -> None:
+    if not stage.peers:
+        stage.peer(fec=True)
+    (leg, peer), *_ = stage.peers.items()
+    data = b"".join(struct.pack("!BBH", 0x80 | count, kind, words) + body for count, kind, words, body in packets)
+    peer.send(data, stage.address)
+    stage.tick()
+    stats = stage.plane.stats(leg)
+    assert 0 <= stats["remote_fraction_lost"] < 1
+    assert -0x800000 <= stats["remote_lost"] <= 0x7FFFFF
+    assert stats["rtt_ms"] == -1 or 0 <= stats["rtt_ms"] < 60_000
