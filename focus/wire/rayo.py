@@ -179,6 +179,12 @@ class Party(Event):
     call_uri: Address | None = attr(name="call-uri", default=None)
     mixer_name: Name | None = attr(name="mixer-name", default=None)
 
+    @model_validator(mode="after")
+    def _one_party(self) -> Self:
+        if (self.call_uri is None) == (self.mixer_name is None):
+            raise ValueError("exactly one of call-uri and mixer-name is needed")
+        return self
+
 
 class Joined(Party, tag="joined", ns="", nsmap={"": RAYO}):
     """Joined with a call or a mixer (section 7.14)."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from secrets import token_hex
 from typing import Protocol
 from xml.etree import ElementTree as ET
@@ -76,6 +78,8 @@ class Outbox:
         self.caps: Callable[[str], ET.Element] | None = None
         self.kept = KeptEvents(events)
         self._call_ids = call_ids
+        self._answering: Counter[JID] = Counter()
+        self._after_answer: dict[JID, list[tuple[JID, ET.Element]]] = {}
 
     def connected(self) -> None:
         """There is a connection (again): send the events that were kept."""
@@ -96,14 +100,41 @@ class Outbox:
         except Disconnected as error:
             raise Interrupted(str(error)) from error
 
+    @contextmanager
+    def answering(self, client: JID) -> Iterator[None]:
+        """While a command of `client` is carried out: what it brings about is told after the answer, which must leave
+        before the loop goes round (so the listings of XEP-0327 sections 6.3.4 and 6.4 have it)."""
+        self._answering[client] += 1
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_soon(self._answered, client)
+
+    def _answered(self, client: JID) -> None:
+        self._answering[client] -= 1
+        if not self._answering[client]:
+            del self._answering[client]
+        for sender, tree in self._after_answer.pop(client, []):
+            self._send_or_keep(sender, client, tree)
+
     def event(self, sender: JID, to: JID, event: Event) -> None:
-        """A Rayo event, now or when there is a connection again."""
-        self._send_or_keep(sender, to, event_stanza(sender, to, event, self.caps, call_ids=self._call_ids))
+        """A Rayo event: now, after an answer that goes before it, or when there is a connection again."""
+        self._tell(sender, to, event_stanza(sender, to, event, self.caps, call_ids=self._call_ids))
 
     def mixer_presence(self, sender: JID, to: JID, *, available: bool) -> None:
-        """Section 6.4: with entity capabilities while it is there."""
+        """Section 6.4: with entity capabilities while it is there; even before the answer that names the mixer."""
         caps = self.caps(MIXER) if available and self.caps else None
-        self._send_or_keep(sender, to, stanza(PRESENCE, sender, to, None if available else "unavailable", caps))
+        tree = stanza(PRESENCE, sender, to, None if available else "unavailable", caps)
+        if available and to not in self._after_answer:
+            self._send_or_keep(sender, to, tree)
+        else:
+            self._tell(sender, to, tree)
+
+    def _tell(self, sender: JID, to: JID, tree: ET.Element) -> None:
+        if to in self._answering:
+            self._after_answer.setdefault(to, []).append((sender, tree))
+        else:
+            self._send_or_keep(sender, to, tree)
 
     def _send_or_keep(self, sender: JID, to: JID, tree: ET.Element) -> None:
         if self.connection is None or self.connection.connected:
@@ -290,7 +321,8 @@ class Binding:
         kind = COMMANDS.get(payload.tag)
         if kind is None:
             raise FeatureNotImplemented(f"<{local_name(payload.tag)}/> is no command here")
-        outcome = await self._server.command(sender, to, kind.parse(payload))
+        with self._outbox.answering(sender):
+            outcome = await self._server.command(sender, to, kind.parse(payload))
         return outcome.to_element() if outcome is not None else None
 
     def _document(self, sender: JID, to: JID, payload: ET.Element) -> ET.Element:

@@ -478,3 +478,32 @@ async def test_headers_of_a_message_are_beside_the_invitation(scene: Scene) -> N
     ]
     assert len(ringing[0]) == 0
     assert (ringing[1][0].get("name"), ringing[1][0].text) == ("a", "1")
+
+
+# --- the answer and what follows ---
+
+
+async def test_the_answer_to_a_command_comes_before_what_it_brings_about(scene: Scene) -> None:
+    """As the listings of XEP-0327 sections 6.3.4 and 6.4 have it; nobody else has to wait."""
+    scene.outbox.caps = lambda node: ET.Element("{http://jabber.org/protocol/caps}c", {"node": node})
+    admin = JID.parse(ADMIN)
+    sent = scene.connection.sent
+    with scene.outbox.answering(admin), scene.outbox.answering(admin):
+        scene.outbox.mixer_presence(JID("tea", DOMAIN), admin, available=True)
+        scene.outbox.event(JID("call", DOMAIN), admin, Joined(mixer_name="tea"))
+        scene.outbox.mixer_presence(JID("milk", DOMAIN), admin, available=True)
+        scene.outbox.mixer_presence(JID("tea", DOMAIN), admin, available=False)
+        scene.outbox.event(JID("call", DOMAIN), OWNER, Joined(mixer_name="tea"))
+    sent.append(ET.Element("answer"))
+    await settled()
+    story = [(tree.get("from", tree.tag), tree.get("to") == ADMIN, tree.get("type")) for tree in sent]
+    assert story == [
+        (f"tea@{DOMAIN}", True, None),
+        (f"call@{DOMAIN}", False, None),
+        ("answer", False, None),
+        (f"call@{DOMAIN}", True, None),
+        (f"milk@{DOMAIN}", True, None),
+        (f"tea@{DOMAIN}", True, "unavailable"),
+    ]
+    scene.outbox.event(JID("call", DOMAIN), admin, Joined(mixer_name="tea"))
+    assert len(sent) == 7
