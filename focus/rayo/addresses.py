@@ -14,6 +14,9 @@ RESOURCE = "focus"
 #: The local part that our occupants have, which therefore is no room's.
 OCCUPANT = "focus"
 
+#: The local parts that clients may choose for their calls: so random that no room has that name.
+_CALL_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{20,64}")
+
 #: What no local part contains (RFC 7622 section 3.3.1).
 _FORBIDDEN = re.compile(r"""[\x00-\x20\x7f"&'/:<>@]""")
 
@@ -58,6 +61,11 @@ class Addresses:
         address."""
         name = called.resource if called.local == OCCUPANT else called.local
         return name if called.domain == self.domain and is_mixer_name(name) else None
+
+
+def is_call_name(name: str) -> bool:
+    """Whether a client may have its call at this local part: rooms have theirs here, too."""
+    return _CALL_NAME.fullmatch(name) is not None
 
 
 def is_mixer_name(name: str) -> bool:

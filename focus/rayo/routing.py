@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from focus.rayo.registration import is_among
 from focus.wire.jid import JID
 
 
@@ -37,3 +38,8 @@ TO_ITS_ROOM = Route("*")
 def route_of(local: str, routes: Iterable[Route]) -> Route:
     """The first of `routes` that is for the local part `local`."""
     return next((route for route in routes if fnmatchcase(local, route.match)), TO_ITS_ROOM)
+
+
+def may_call_from(client: JID, local: str, routes: Iterable[Route]) -> bool:
+    """Whether `client` may call others from the address with the local part `local`: calls back would come to it."""
+    return is_among(client, route_of(local, routes).clients)

@@ -15,7 +15,7 @@ from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
-from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_mixer_name
+from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_call_name, is_mixer_name
 from focus.rayo.call import Call, from_shim, to_shim
 from focus.rayo.directory import Directory
 from focus.rayo.joinable import Joinable
@@ -24,12 +24,13 @@ from focus.rayo.mixer import Guard, Mixer
 from focus.rayo.mixers import HOUSE, Mixers
 from focus.rayo.offering import NOBODY_THERE, offer_by_stages
 from focus.rayo.registration import Registrations, Security
-from focus.rayo.routing import TO_ITS_ROOM, Route, route_of
+from focus.rayo.routing import TO_ITS_ROOM, Route, may_call_from, route_of
 from focus.wire import context
 from focus.wire.conditions import (
     AddressTaken,
     BadRequest,
     ItemNotFound,
+    NotAuthorized,
     OptionNotSupported,
     ServiceUnavailable,
     StanzaError,
@@ -201,8 +202,13 @@ class Server(Actor):
             raise BadRequest(f"nobody could call {caller} back")
         if caller.domain != self.addresses.domain:
             raise OptionNotSupported(f"calls can only be made from addresses at {self.addresses.domain}")
-        if address.domain != self.addresses.domain or not address.local:
+        if address.domain != self.addresses.domain or not is_mixer_name(address.local):
             raise BadRequest(f"uri must be an address at {self.addresses.domain}")
+        if self._zone(sender) != HOUSE:
+            if caller.local and not may_call_from(sender, caller.local, self._routes):
+                raise NotAuthorized(f"calls to {caller.bare} would not come to you")
+            if not is_call_name(address.local):
+                raise BadRequest(f"uri must be xmpp:UUID@{self.addresses.domain}: other names can be rooms")
         if address in self.directory or self.mixers.find(sender, address) is not None:
             raise AddressTaken(f"{address} is taken")
         if any(join.media == "direct" for join in command.joins):

@@ -85,7 +85,9 @@ class Service:
         self._binding = Binding(self._server, self._outbox)
         self._connection = Connection(xmpp.jid, xmpp.secret.get_secret_value(), xmpp.host, xmpp.port, self._binding)
         self._discovery = Discovery(self._connection, self._rooms, kind=self._kind)
-        self._desk = RegistrationDesk(self._connection, self._discovery, self._server.registrations)
+        self._desk = RegistrationDesk(
+            self._connection, self._discovery, self._server.registrations, self._outbox.kept, self._outbox.release
+        )
         self._muc = MucRooms(
             self._connection,
             self._addresses.occupant("").bare,

@@ -69,7 +69,8 @@ class Documents(Protocol):
 class Outbox:
     """The way out, for sessions, documents and events.
 
-    While there is no connection events are kept, so that no client misses how a call went on, and all else is dropped.
+    What cannot be sent is dropped, but for events: they are kept until their client is known to be there again, so that
+    none misses how a call went on.
     """
 
     def __init__(self, *, events: int = 1000, call_ids: bool = False) -> None:
@@ -81,10 +82,11 @@ class Outbox:
         self._answering: Counter[JID] = Counter()
         self._after_answer: dict[JID, list[tuple[JID, ET.Element]]] = {}
 
-    def connected(self) -> None:
-        """There is a connection (again): send the events that were kept."""
-        for tree in self.kept.take():
-            self.send(tree)
+    def release(self, client: JID) -> None:
+        """`client` is there: send it the events that were kept for it."""
+        if self.connection is not None and self.connection.connected:
+            for tree in self.kept.take(client):
+                self.send(tree)
 
     def message(self, sender: JID, to: JID, element: Element) -> None:
         """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
@@ -118,7 +120,7 @@ class Outbox:
             self._send_or_keep(sender, client, tree)
 
     def event(self, sender: JID, to: JID, event: Event) -> None:
-        """A Rayo event: now, after an answer that goes before it, or when there is a connection again."""
+        """A Rayo event: now, after an answer that goes before it, or when its client can be reached again."""
         self._tell(sender, to, event_stanza(sender, to, event, self.caps, call_ids=self._call_ids))
 
     def mixer_presence(self, sender: JID, to: JID, *, available: bool) -> None:
@@ -137,7 +139,7 @@ class Outbox:
             self._send_or_keep(sender, to, tree)
 
     def _send_or_keep(self, sender: JID, to: JID, tree: ET.Element) -> None:
-        if self.connection is None or self.connection.connected:
+        if self.connection is None or (self.connection.connected and to not in self.kept):
             self.send(tree)
         else:
             self.kept.keep(JID("", sender.domain), to, tree)
@@ -172,7 +174,6 @@ class Binding:
 
     def connected(self) -> None:
         self.first_connection.set()
-        self._outbox.connected()
         if self.desk is not None:
             self.desk.connected()
         if self.presences is not None:

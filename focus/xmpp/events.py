@@ -23,10 +23,11 @@ CLIENTS_KEPT = 100
 
 
 class KeptEvents:
-    """What could not be sent while there was no connection, at most `maximum` for one client.
+    """What could not be sent: there was no connection, or nobody knows yet whether the client is there again after it.
+    At most `maximum` for one client.
 
-    With more, all that is kept for that client is forgotten, and so is what follows until there is a connection:
-    `lost` is told, and the client hears of it by an error of the service as soon as it can be told.
+    With more, all that is kept for that client is forgotten, and so is what follows until it is there: `lost` is told,
+    and then the client, by an error of the service.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -36,6 +37,13 @@ class KeptEvents:
         self._overflowed: dict[JID, JID] = {}
         #: Told of each client that has missed events.
         self.lost: Callable[[JID], None] = lambda client: None
+
+    def __contains__(self, client: JID) -> bool:
+        return client in self._kept or client in self._overflowed
+
+    def clients(self) -> set[JID]:
+        """For whom there is something."""
+        return self._kept.keys() | self._overflowed.keys()
 
     def keep(self, service: JID, to: JID, tree: ET.Element) -> None:
         if to in self._overflowed:
@@ -48,21 +56,20 @@ class KeptEvents:
         elif self._number > self._maximum * CLIENTS_KEPT:
             self._overflow(service, max(self._kept, key=lambda client: len(self._kept[client])))
 
-    def take(self) -> list[ET.Element]:
-        """All that is to be sent now, in order; nothing is kept any more."""
-        found = [tree for kept in self._kept.values() for tree in kept]
-        for client, service in self._overflowed.items():
+    def take(self, client: JID) -> list[ET.Element]:
+        """All that `client` is to be sent, in order; nothing is kept for it any more."""
+        found = list(self._kept.pop(client, ()))
+        self._number -= len(found)
+        service = self._overflowed.pop(client, None)
+        if service is not None:
             missed = stanza(PRESENCE, client, service, None)
             found.append(error_of(missed, ResourceConstraint("events for you were lost; register again")))
-        self._kept.clear()
-        self._overflowed.clear()
-        self._number = 0
         return found
 
     def _overflow(self, service: JID, client: JID) -> None:
         self._number -= len(self._kept.pop(client))
         self._overflowed[client] = service
-        log.warning("%d events for %s were lost: there was no connection for too long", self._maximum + 1, client)
+        log.warning("events for %s were lost: it could not be reached for too long", client)
         self.lost(client)
 
 

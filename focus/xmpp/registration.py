@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 from focus.rayo.registration import Availability, Registrations
@@ -11,6 +13,7 @@ from focus.wire.jid import JID
 from focus.wire.stanzas import CLIENT, error_of, presence
 from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import CAPS, PING_QUERY, Caps, Discovery
+from focus.xmpp.events import KeptEvents
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +22,9 @@ RAYO_CLIENT = "urn:xmpp:rayo:client:1"
 
 #: Seconds that a client has to answer when it is asked whether it is still there.
 PING_TIMEOUT = 20.0
+#: Seconds for which events are kept for a client that went with its server, and between two looks for it.
+RETURN_TIMEOUT = 60.0
+RETURN_INTERVAL = 2.0
 
 #: How servers answer for somebody who is not there.
 _GONE = frozenset({"gone", "item-not-found", "recipient-unavailable", "remote-server-not-found", "service-unavailable"})
@@ -31,10 +37,20 @@ class RegistrationDesk:
     or service discovery does. COMPAT (punchblock): who sends no caps at all is believed to be one.
     """
 
-    def __init__(self, connection: Connection, discovery: Discovery, registrations: Registrations) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        discovery: Discovery,
+        registrations: Registrations,
+        kept: KeptEvents,
+        release: Callable[[JID], None],
+    ) -> None:
+        """`kept` is for clients that may not be there; `release` is called for each that turns out to be."""
         self._connection = connection
         self._discovery = discovery
         self._registrations = registrations
+        self._kept = kept
+        self._release = release
         # What those said last who are being asked what they are.
         self._asking: dict[JID, Availability] = {}
 
@@ -57,8 +73,9 @@ class RegistrationDesk:
         return True
 
     def connected(self) -> None:
-        """Ask everybody who is registered whether they are still there: they may have gone meanwhile, unseen."""
-        for client in self._registrations:
+        """Ask everybody who is registered, or should have been told something, whether they are there: they may have
+        gone meanwhile, unseen."""
+        for client in {*self._registrations, *self._kept.clients()}:
             self._connection.spawn(self._look_for(client), f"ping {client}")
 
     def _available(self, sender: JID, stanza: ET.Element) -> None:
@@ -74,6 +91,7 @@ class RegistrationDesk:
                     self._connection.send(error_of(stanza, refusal))
                 return
             log.info("%s is registered, %s", sender, availability.name.lower())
+            self._release(sender)
         elif self._registrations.security.may_register(sender):
             is_asked = sender in self._asking
             self._asking[sender] = availability
@@ -92,15 +110,29 @@ class RegistrationDesk:
             self._connection.send(error_of(stanza, refusal))
         else:
             log.info("%s is registered, %s", sender, availability.name.lower())
+            self._release(sender)
 
     async def _look_for(self, client: JID) -> None:
+        """Until `client` answers, or there is nothing more to be told to it."""
+        give_up = asyncio.get_running_loop().time() + RETURN_TIMEOUT
+        while not await self._is_there(client):
+            self._registrations.remove(client)
+            if client not in self._kept:
+                return
+            if asyncio.get_running_loop().time() >= give_up:
+                self._kept.take(client)
+                return
+            await asyncio.sleep(RETURN_INTERVAL)
+        self._release(client)
+
+    async def _is_there(self, client: JID) -> bool:
         try:
             await self._connection.iq(self._connection.jid, client, "get", ET.Element(PING_QUERY), PING_TIMEOUT)
         except TimeoutError:
-            self._registrations.remove(client)
+            return False
         except StanzaError as error:
-            if error.condition in _GONE:
-                self._registrations.remove(client)
+            return error.condition not in _GONE
+        return True
 
     def withdraw(self) -> None:
         """Before we go down for good."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -22,6 +24,7 @@ pytestmark = pytest.mark.interop
 RAYO = "urn:xmpp:rayo:1"
 RAYO_CAPS = f"<c xmlns='{CAPS}' hash='sha-1' node='urn:xmpp:rayo:client:1' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>"
 MANY = 500
+MINE = str(uuid4())
 
 
 @pytest.fixture
@@ -33,6 +36,7 @@ async def focus(prosody: Prosody) -> AsyncIterator[RunningFocus]:
             "rayo": RayoSettings(clients=accounts, call_ids=True),
             "routes": (
                 RouteSettings(match="desk-*", clients=accounts, timeout=60),
+                RouteSettings(match="slow-*", clients=accounts, timeout=2),
                 RouteSettings(match="line-*", clients=accounts, distribution="staged", timeout=0.3),
             ),
             "limits": LimitsSettings(calls=MANY, calls_of_caller=MANY, calls_of_client=2),
@@ -175,12 +179,12 @@ async def test_what_dialling_is_refused_with(focus: RunningFocus, client: Client
     # at an address of the client's choice: a device that never answers keeps the calls alive
     alice = await client("alice")
     alice.answers[INFO_QUERY] = lambda _: ET.fromstring(f"<query xmlns='{DISCO_INFO}'><feature var='{JMI_0}'/></query>")
-    dial = f"<dial xmlns='{RAYO}' to='{alice.jid.uri}' uri='xmpp:mine@{to}'/>"
+    dial = f"<dial xmlns='{RAYO}' to='{alice.jid.uri}' uri='xmpp:{MINE}@{to}'/>"
     reference = await juliet.ask(to, "set", dial)
-    assert reference[0].get("uri") == f"xmpp:mine@{to}"
+    assert reference[0].get("uri") == f"xmpp:{MINE}@{to}"
     assert await refused(juliet, to, dial) == ("conflict", "modify")
-    await juliet.ask(to, "set", dial.replace("mine", "other"))
-    assert await refused(juliet, to, dial.replace("mine", "third")) == ("resource-constraint", "wait")
+    await juliet.ask(to, "set", dial.replace(MINE, str(uuid4())))
+    assert await refused(juliet, to, dial.replace(MINE, str(uuid4()))) == ("resource-constraint", "wait")
 
 
 async def test_everybody_can_find_out_that_this_is_a_rayo_server(focus: RunningFocus, client: ClientFactory) -> None:
@@ -218,3 +222,55 @@ async def test_a_client_that_does_not_read_delays_nobody(focus: RunningFocus, cl
         assert focus.service.calls() == MANY
     finally:
         transport.resume_reading()
+
+
+async def test_a_client_is_told_what_it_missed_while_the_server_was_down(
+    focus: RunningFocus, prosody: Prosody, client: ClientFactory
+) -> None:
+    juliet, alice = await client("juliet"), await client("alice")
+    await registered(focus, juliet)
+    await propose(alice, focus.mixer("slow-1"))
+    call = caller_of(await offer(juliet))
+    prosody.kill()
+    await prosody.wait()
+    await eventually(lambda: focus.service.calls() == 0)  # nobody has taken it
+    gone = datetime.now(UTC)
+    await prosody.start()
+    await eventually(focus.service.connected)
+    await juliet.connect()
+    await registered(focus, juliet)
+    end = await juliet.expect("the end", ended(call))
+    stamp = end.find("{urn:xmpp:delay}delay")
+    assert stamp is not None
+    assert datetime.fromisoformat(stamp.get("stamp", "")) <= gone
+
+
+async def test_what_the_one_existing_library_sends_is_taken(
+    focus: RunningFocus, client: ClientFactory, caller: CallerFactory
+) -> None:
+    """COMPAT (punchblock): no caps, pings, all addresses at the root domain, speakers by `call-id`."""
+    juliet = await client("juliet/punchblock")
+    juliet.send(f"<presence to='{service(focus)}'><show>chat</show></presence>")
+    await juliet.ask(service(focus), "get", "<ping xmlns='urn:xmpp:ping'/>")
+    alice = await caller("alice", 300)
+    calling = asyncio.create_task(alice.call(focus.mixer("desk-1")))
+    call = caller_of(await offer(juliet))
+    for command in ("accept", "answer"):
+        await juliet.ask(call, "set", f"<{command} xmlns='{RAYO}'/>")
+    async with asyncio.timeout(PATIENCE):
+        await calling
+    reference = await juliet.ask(call, "set", f"<join xmlns='{RAYO}' mixer-name='myMixer'/>")
+    mixer = JID.from_uri(reference[0].get("uri", ""))
+    assert mixer == focus.mixer("mymixer")
+    speaking = await juliet.expect_child(f"{{{RAYO}}}started-speaking")
+    event = speaking.find(f"{{{RAYO}}}started-speaking")
+    assert event is not None
+    assert (speaking.get("from"), event.get("call-id"), event.get("call-uri")) == (str(mixer), call.local, call.uri)
+    uris = f"to='xmpp:bob@{focus.prosody.domain}' uri='xmpp:{MINE}@{service(focus)}'"
+    dial = f"<dial xmlns='{RAYO}' {uris} timeout='30000'/>"
+    assert (await juliet.ask(service(focus), "set", dial))[0].get("uri") == f"xmpp:{MINE}@{service(focus)}"
+    await juliet.ask(JID(MINE, focus.prosody.focus), "set", f"<hangup xmlns='{RAYO}'/>")
+    await juliet.expect("the end", ended(JID(MINE, focus.prosody.focus)))
+    await juliet.ask(call, "set", f"<hangup xmlns='{RAYO}'/>")
+    end = await juliet.expect("the end", ended(call))
+    assert end.find(f"{{{RAYO}}}end/{{{RAYO}}}hangup-command") is not None

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from uuid import uuid4
 
 import pytest
 
 from focus.rayo.limits import Limits
 from focus.rayo.registration import Availability
 from focus.rayo.routing import Route
-from focus.wire.conditions import NotTheOwner, RegistrationRequired
+from focus.wire.conditions import BadRequest, NotAuthorized, NotTheOwner, RegistrationRequired
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.jingle_message import JMI_0
@@ -205,6 +206,25 @@ async def test_a_registered_client_may_dial(serving: Serving, alice: Caller) -> 
         await juliet.dial(dial)
     register(focus, JULIET, Availability.BUSY)
     await juliet.dial(dial)
+
+
+async def test_clients_call_from_addresses_that_come_to_them_and_at_addresses_that_are_no_rooms(
+    serving: Serving,
+) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS[:1], timeout=LONG))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+    dial = Dial(to="xmpp:alice@example.org", from_=f"xmpp:desk@{DOMAIN}")
+    await juliet.dial(dial)
+    for client, address in ((romeo, "desk"), (juliet, "tea"), (juliet, "focus")):
+        with pytest.raises((NotAuthorized, BadRequest)):
+            await client.dial(dial.model_copy(update={"from_": f"xmpp:{address}@{DOMAIN}"}))
+
+    identifier = str(uuid4())
+    mine = Dial(to="xmpp:alice@example.org", uri=f"xmpp:{identifier}@{DOMAIN}")
+    assert await romeo.dial(mine) == JID(identifier, DOMAIN)
+    for name in ("tea", "desk", "focus", identifier[:-1]):
+        with pytest.raises(BadRequest):
+            await romeo.dial(mine.model_copy(update={"uri": f"xmpp:{name}@{DOMAIN}"}))
 
 
 async def test_a_thousand_offers_are_one_for_each_client(serving: Serving, alice: Caller) -> None:

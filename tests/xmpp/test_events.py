@@ -70,20 +70,29 @@ def test_who_speaks_is_named_in_the_old_way_where_that_is_wanted(
     assert kind.parse(element).call_uri == CALL.uri
 
 
-def test_events_wait_for_a_connection_in_order_with_the_time_of_their_origin() -> None:
+def test_events_wait_for_their_client_in_order_with_the_time_of_their_origin() -> None:
     line = Line(connected=False)
     kept = outbox(10, line)
     for name in "abc":
         kept.event(CALL, JULIET, Joined(mixer_name=name))
         kept.event(CALL, ROMEO, Joined(mixer_name=name))
     assert line.sent == []
+    kept.release(JULIET)
+    assert line.sent == []
     line.connected = True
-    kept.connected()
-    assert line.texts(JULIET) == line.texts(ROMEO) == ["a", "b", "c"]
+    kept.release(JULIET)
+    assert line.texts(JULIET) == ["a", "b", "c"]
+    assert line.texts(ROMEO) == []
+    kept.event(CALL, ROMEO, Joined(mixer_name="d"))  # nobody knows yet whether he is there
+    kept.event(CALL, JULIET, Joined(mixer_name="d"))
+    assert line.texts(JULIET) == ["a", "b", "c", "d"]
+    assert kept.kept.clients() == {ROMEO}
+    kept.release(ROMEO)
+    assert line.texts(ROMEO) == ["a", "b", "c", "d"]
     stamps = [tree[1].get("stamp", "") for tree in line.sent if tree.get("to") == str(JULIET)]
     assert stamps == sorted(stamps)
-    kept.connected()
-    assert len(line.sent) == 6
+    kept.release(ROMEO)
+    assert len(line.sent) == 8
 
 
 def test_who_has_missed_events_is_told_so_and_costs_nobody_else() -> None:
@@ -96,7 +105,9 @@ def test_who_has_missed_events_is_told_so_and_costs_nobody_else() -> None:
     kept.event(CALL, ROMEO, Joined(mixer_name="a"))
     assert lost == [JULIET]
     line.connected = True
-    kept.connected()
+    assert kept.kept.clients() == {JULIET, ROMEO}
+    for client in (JULIET, ROMEO):
+        kept.release(client)
     assert (line.texts(JULIET), line.texts(ROMEO)) == (["error"], ["a"])
     error = next(tree for tree in line.sent if tree.get("type") == "error")
     assert error.get("from") == "focus.example.org"
@@ -105,7 +116,7 @@ def test_who_has_missed_events_is_told_so_and_costs_nobody_else() -> None:
     line.connected = False
     kept.event(CALL, JULIET, Joined(mixer_name="f"))
     line.connected = True
-    kept.connected()
+    kept.release(JULIET)
     assert line.texts(JULIET) == ["error", "f"]
 
 
@@ -121,5 +132,7 @@ def test_all_clients_together_are_bounded_too() -> None:
     kept.event(CALL, JULIET, Joined(mixer_name="a"))
     assert lost == [ROMEO]
     line.connected = True
-    kept.connected()
+    for client in kept.kept.clients():
+        kept.release(client)
     assert len(line.sent) == len(others) + 2
+    assert kept.kept.clients() == set()

@@ -10,6 +10,7 @@ from focus.rayo.registration import Registrations, Security
 from focus.wire.jid import JID
 from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import CAPS, Discovery
+from focus.xmpp.events import KeptEvents
 from focus.xmpp.registration import RAYO_CLIENT, RegistrationDesk
 
 from .conftest import Client, Inbox, Party
@@ -43,11 +44,15 @@ class Login(Protocol):
     async def __call__(self, name: str = "", resource: str = "phone", features: tuple[str, ...] = ()) -> Client: ...
 
 
+def desk_of(component: Connection, discovery: Discovery, registrations: Recorded) -> RegistrationDesk:
+    return RegistrationDesk(component, discovery, registrations, KeptEvents(10), lambda client: None)
+
+
 @pytest.fixture
 def registrations(component: Connection, party: Party) -> Recorded:
     registrations = Recorded()
     discovery = Discovery(component, tuple)
-    desk = RegistrationDesk(component, discovery, registrations)
+    desk = desk_of(component, discovery, registrations)
     party.on_presence, party.on_connected = desk.handle_presence, desk.connected
     return registrations
 
@@ -141,5 +146,5 @@ async def test_at_the_end_clients_are_told(registrations: Recorded, component: C
     juliet = await login("juliet")
     juliet.say(f"<presence to='{SERVICE}'/>")
     await registrations.told("phone", "READY")
-    RegistrationDesk(component, Discovery(component, tuple), registrations).withdraw()
+    desk_of(component, Discovery(component, tuple), registrations).withdraw()
     await juliet.hears("presence", SERVICE, "unavailable")
