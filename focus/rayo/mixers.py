@@ -44,6 +44,9 @@ class Mixers:
         self._make = make
         self._opened = opened
         self._subscriptions: OrderedDict[tuple[JID, JID], None] = OrderedDict()
+        # The same from either side, each in order: most addresses and accounts have few.
+        self._accounts: dict[JID, dict[JID, None]] = {}
+        self._watched: dict[JID, dict[JID, None]] = {}
         #: The clients of an account that are known to be there.
         self.clients_of: Callable[[JID], Iterable[JID]] = lambda account: ()
 
@@ -99,14 +102,21 @@ class Mixers:
         """`account` (a bare JID) wants to hear of what is at `address` for it, now and later."""
         self._subscriptions[address, account] = None
         self._subscriptions.move_to_end((address, account))
+        self._accounts.setdefault(address, {})[account] = None
+        self._watched.setdefault(account, {})[address] = None
         if len(self._subscriptions) > MAX_SUBSCRIPTIONS:
-            (forgotten, _), _ = self._subscriptions.popitem(last=False)
-            self._refresh(forgotten)
+            forgotten, its_account = next(iter(self._subscriptions))
+            self.unsubscribe(its_account, forgotten)
         self._refresh(address)
 
     def unsubscribe(self, account: JID, address: JID) -> None:
-        self._subscriptions.pop((address, account), None)
-        self._refresh(address)
+        if (address, account) in self._subscriptions:
+            del self._subscriptions[address, account]
+            for index, key, value in ((self._accounts, address, account), (self._watched, account, address)):
+                del index[key][value]
+                if not index[key]:
+                    del index[key]
+            self._refresh(address)
 
     def subscribers(self, mixer: Mixer, known: Iterable[JID]) -> Iterable[JID]:
         """Each client that is there of each subscribed account.
@@ -115,15 +125,15 @@ class Mixers:
         `known` to hear of the mixer anyway, or it is somebody from the room, whose program may be no Rayo client.
         """
         reached = {client.bare for client in known}
-        for address, account in list(self._subscriptions):
-            if address == mixer.address and self.may_use(account, mixer):
+        for account in list(self._accounts.get(mixer.address, ())):
+            if self.may_use(account, mixer):
                 clients = list(self.clients_of(account))
                 is_unknown = account not in reached and self._zone(account) == mixer.zone
                 yield from clients or ([account] if is_unknown else [])
 
     def clients_changed(self, account: JID) -> None:
         """A client of `account` has come or gone."""
-        for address in [address for address, subscriber in self._subscriptions if subscriber == account]:
+        for address in list(self._watched.get(account, ())):
             self._refresh(address)
 
     def _refresh(self, address: JID) -> None:

@@ -244,6 +244,22 @@ async def test_who_subscribes_early_is_shown_the_mixer_when_it_comes(
     assert watcher.presences == [(mixer, True, 0), (mixer, False, 0)]
 
 
+async def test_the_oldest_subscriptions_are_forgotten(
+    focus: Focus, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("focus.rayo.mixers.MAX_SUBSCRIPTIONS", 2)
+    mixers, account, room = focus.server.mixers, admin.jid.bare, JID("focus", DOMAIN, "tea")
+    watcher = focus.client(str(account))
+    focus.server.bind_mixer("tea", room)
+    for name in ("tea", "milk", "sugar"):
+        mixers.subscribe(account, focus.addresses.mixer(name))
+    assert [available for _, available, _ in watcher.presences] == [True, False]
+    for name in ("tea", "milk", "sugar"):
+        mixers.unsubscribe(account, focus.addresses.mixer(name))
+    assert not any((mixers._subscriptions, mixers._accounts, mixers._watched))
+    focus.server.release_mixer("tea", room)
+
+
 # --- who speaks ---
 
 
