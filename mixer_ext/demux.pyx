@@ -8,7 +8,7 @@ from libc.string cimport memcmp, memcpy
 from mixer_ext.command cimport allow, set_remote
 from mixer_ext.group cimport group_rouse
 from mixer_ext.consent cimport ANSWER, consent_answer
-from mixer_ext.leg cimport Leg, leg_pass, leg_receive, leg_receive_rtcp
+from mixer_ext.leg cimport Leg, leg_affords, leg_pass, leg_receive, leg_receive_rtcp
 from mixer_ext.net cimport BATCH, Address, Received, inbox_receive, send_now
 from mixer_ext.ring cimport EVENT_DTLS, EVENT_STUN
 from mixer_ext.route cimport (
@@ -25,7 +25,7 @@ from mixer_ext.route cimport (
     stun_split,
     table_find,
     table_put,
-    transaction_find,
+    transaction_take,
 )
 from mixer_ext.state cimport hand_up, wall
 
@@ -36,7 +36,7 @@ cdef enum:
     SEEN = 64                   # addresses of a leg that are remembered before they are allowed
 
 
-cdef bint _consents(Core* core, int local, Received* received, Leg* leg) noexcept nogil:
+cdef bint _consents(Core* core, int local, Received* received, Leg* leg, int64_t now) noexcept nogil:
     """Answer a check on the pair that media takes, if that can be done here."""
     cdef uint8_t[ANSWER] answer
     cdef int length
@@ -45,17 +45,22 @@ cdef bint _consents(Core* core, int local, Received* received, Leg* leg) noexcep
     length = consent_answer(&leg.consent, received.data, received.length, &received.address, answer)
     if length == 0:
         return False
-    leg.consents += 1
-    send_now(core.fds[local], &received.address, answer, length)
+    if leg_affords(leg, now):
+        leg.consents += 1
+        send_now(core.fds[local], &received.address, answer, length)
     return True
 
 
 cdef void _stun(Core* core, int local, Received* received, AddressKey* key, int64_t now) noexcept nogil:
+    """What nobody else can have made, a check with the right integrity or the answer to one of ours, comes through however
+    much is sent in the name of its source.
+    """
     cdef const uint8_t* username
     cdef int length, colon
     cdef Route* route
     cdef Route* seen
     cdef void* leg = NULL
+    cdef bint asked_for = False
     cdef StunClass kind = stun_read(received.data, received.length, &username, &length)
     if kind == STUN_BAD:
         core.dropped_malformed += 1
@@ -66,17 +71,18 @@ cdef void _stun(Core* core, int local, Received* received, AddressKey* key, int6
         route = table_find(&core.ufrags, username, colon) if colon > 0 and colon <= KEY else NULL
         if route != NULL:
             leg = route.leg
+            if _consents(core, local, received, <Leg*>leg, now):
+                return
     else:
-        leg = transaction_find(core.transactions, received.data + 8)
+        leg = transaction_take(core.transactions, received.data + 8)
+        asked_for = leg != NULL
         if leg == NULL and seen != NULL:
             leg = seen.leg
     if leg == NULL:
         core.dropped_stun += 1
         return
-    if not source_admits(core.sources, key, now, SIGNALLING_RATE, SIGNALLING_BURST):
+    if not asked_for and not source_admits(core.sources, key, now, SIGNALLING_RATE, SIGNALLING_BURST):
         core.dropped_flood += 1
-        return
-    if kind == STUN_REQUEST and _consents(core, local, received, <Leg*>leg):
         return
     if seen == NULL and kind == STUN_REQUEST and (<Leg*>leg).seen < SEEN:
         (<Leg*>leg).seen += 1

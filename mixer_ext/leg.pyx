@@ -141,7 +141,7 @@ cdef void leg_free(Leg* leg) noexcept nogil:
         free(leg)
 
 
-cdef bint _affords(Leg* leg, int64_t now) noexcept nogil:
+cdef bint leg_affords(Leg* leg, int64_t now) noexcept nogil:
     """Whether the peer may have one more packet taken. Asked when that is known to be the peer's: else who sends in its
     name could silence it.
     """
@@ -268,7 +268,7 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
         if rtp_read(data, length, &rtp, False) != RTP_OK:
             leg.dropped_malformed += 1
             return
-    if not _affords(leg, now):
+    if not leg_affords(leg, now):
         return
     rate = _event_rate(leg, rtp.payload_type)
     if rate:
@@ -309,7 +309,7 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uin
         return
     ssrc = (<uint32_t>data[4] << 24) | (<uint32_t>data[5] << 16) | (<uint32_t>data[6] << 8) | data[7]
     length = _opened(leg, data, length, ssrc, True)
-    if length == 0 or not _affords(leg, now):
+    if length == 0 or not leg_affords(leg, now):
         return
     if not rtcp_read(data, length, leg.own_ssrc, leg.ssrc, &report):
         leg.dropped_malformed += 1

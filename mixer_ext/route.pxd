@@ -58,7 +58,7 @@ cdef void table_forget(RouteTable* table, void* leg) noexcept nogil
 cdef void pending_free(Route* route) noexcept nogil
 
 cdef void transaction_put(Transactions* table, const uint8_t* id, void* leg) noexcept nogil
-cdef void* transaction_find(Transactions* table, const uint8_t* id) noexcept nogil
+cdef void* transaction_take(Transactions* table, const uint8_t* id) noexcept nogil
 cdef void transaction_forget(Transactions* table, void* leg) noexcept nogil
 
 cdef bint source_admits(Sources* sources, AddressKey* key, int64_t now, double rate, double burst) noexcept nogil

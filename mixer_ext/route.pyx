@@ -131,9 +131,14 @@ cdef void transaction_put(Transactions* table, const uint8_t* id, void* leg) noe
     entry.leg = leg
 
 
-cdef void* transaction_find(Transactions* table, const uint8_t* id) noexcept nogil:
+cdef void* transaction_take(Transactions* table, const uint8_t* id) noexcept nogil:
+    """Whose request this answers, once: who has answered can no longer send under this number. NULL: nobody's."""
     cdef Transaction* entry = _transaction(table, id)
-    return entry.leg if entry.leg != NULL and memcmp(entry.id, id, 12) == 0 else NULL
+    cdef void* leg = entry.leg
+    if leg == NULL or memcmp(entry.id, id, 12) != 0:
+        return NULL
+    entry.leg = NULL
+    return leg
 
 
 cdef void transaction_forget(Transactions* table, void* leg) noexcept nogil:

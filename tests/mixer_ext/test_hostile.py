@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from aioice import stun as ice
 
 from mixer_ext import Companded, Opus, Plane, Srtp
 from tests.mixer_ext.peers import FRAME, OPUS, Peer, Stage, loudness, stun, tone
@@ -407,6 +408,49 @@ def test_goodbye_in_the_name_of_another_ends_nothing() -> None:
             calm.talk()
             scene.talk()
         assert scene.sent() == calm.sent()
+
+
+def check(password: bytes) -> bytes:
+    """What Alice's ICE agent asks every few seconds."""
+    message = ice.Message(ice.Method.BINDING, ice.Class.REQUEST, transaction_id=os.urandom(12))
+    message.attributes["USERNAME"] = "alicefragment:hers"
+    message.attributes["ICE-CONTROLLING"] = 7
+    message.add_message_integrity(password)
+    return bytes(message)
+
+
+def test_who_sends_in_the_name_of_a_peer_does_not_end_its_call() -> None:
+    """Consent is asked for and given however many STUN messages and DTLS records are forged with Alice's address."""
+    forged = [check(b"not her password"), stun(None, kind=0x0101), b"\x17\xfe\xfd" + bytes(60)]
+    with room(alice_is_keyed=True) as scene:
+        alice = scene.peers[scene.alice]
+        scene.plane.set_consent(scene.alice, b"her password", controlling=False)
+        for n in range(TICKS):
+            for data in forged * 60:
+                alice.socket.sendto(data, scene.address)
+            ours = os.urandom(12)
+            scene.plane.send(0, alice.address, stun("hers:alicefragment", transaction=ours))
+            alice.send(check(b"her password"), scene.address)
+            answer = stun(None, kind=0x0101, transaction=ours)
+            alice.send(answer, scene.address)
+            scene.events.clear()
+            scene.talk()
+            assert answer in [event[4] for event in scene.events if event[0] == "stun"]
+            assert scene.plane.stats(scene.alice)["consents"] == n + 1
+        assert scene.plane.plane_stats()["dropped_flood"] > 100 * TICKS
+        assert scene.sent() == undisturbed()
+
+
+def test_one_answer_is_taken_for_each_request() -> None:
+    with room() as scene:
+        ours = os.urandom(12)
+        scene.plane.send(0, mallory(scene).address, stun("x:malloryfragment", transaction=ours))
+        for _ in range(500):
+            scene.stranger.socket.sendto(stun(None, kind=0x0101, transaction=ours), scene.address)
+        scene.stranger.receive()
+        scene.talk()
+        assert sum(event[0] == "stun" for event in scene.events) == 1
+        assert scene.dropped() == {"plane stun": 499}
 
 
 FLOOD = 200  # datagrams in each tick: ten thousand a second
