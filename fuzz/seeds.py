@@ -115,6 +115,8 @@ def stun() -> Iterator[bytes]:
     yield b"\1" + block(message(0x101)) + b"\0" + block(message(0x111))
     yield b"\0" + block(message(1, name + b":theirs")) + b"\0" + block(hello) + b"\1" + block(hello)
     yield b"\2" + block(message(1, b"theirs:" + name))
+    role = struct.pack("!HHQHHI", 0x802A, 8, 7, 0x24, 4, 1234)
+    yield b"\5" + block(message(1, name + b":theirs")) + b"\5" + block(message(1, name + b":theirs") + role)
 
 
 def plane() -> Iterator[bytes]:

@@ -6,6 +6,7 @@ no other way. The clock is ours, so an input does the same each time.
 
 import contextlib
 import functools
+import hmac
 import socket
 import struct
 from collections.abc import Callable
@@ -20,6 +21,7 @@ TICK = 20_000_000
 OPUS, EVENTS = 111, 101
 PROFILES = {"AEAD_AES_128_GCM": 28, "AEAD_AES_256_GCM": 44, "AES_CM_128_HMAC_SHA1_80": 30}
 UFRAG = "fragment"
+PASSWORD = b"a password of ours"
 DEEPEST = 70 * 5760  # samples in a full jitter buffer, with room for what is decoded
 Target = Callable[[bytes], None]
 
@@ -293,17 +295,24 @@ def stun(data: bytes) -> None:
     loop = _loopback(2)
     leg = loop.plane.add_leg(UFRAG, ssrc=101, csrc=1)
     loop.plane.allow(leg, 0, loop.addresses[1])
+    loop.plane.set_remote(leg, 0, loop.addresses[1])
+    loop.plane.set_consent(leg, PASSWORD, controlling=False)
     asked = struct.pack("!HHI", 1, 16, 0x2112A442) + bytes(12) + struct.pack("!HH", 6, 10) + b"x:fragment\0\0"
     loop.plane.send(0, loop.addresses[1], asked)
     script = Script(data)
     while script:
         kind, datagram = script.byte(), script.block()
+        if kind & 4:
+            datagram = _with_integrity(datagram)
         if kind & 2 and datagram:
             with contextlib.suppress(ValueError):
                 loop.plane.send(0, loop.addresses[1], exact(datagram))
         else:
             loop.send(kind & 1, datagram)
-        loop.tick()
+        stranger, peer = loop.tick()
+        assert stranger == []
+        for answer in peer:
+            assert answer in (asked, datagram) or (answer[:2] == b"\1\1" and answer[4:20] == datagram[4:20])
         for event in loop.plane.poll():
             assert event[0] in ("stun", "dtls")
             assert event[1] == leg
@@ -311,6 +320,12 @@ def stun(data: bytes) -> None:
     loop.plane.remove_leg(leg)
     loop.tick()
     loop.plane.poll()
+
+
+def _with_integrity(message: bytes) -> bytes:
+    """As a peer ends it that knows the password (RFC 8489 section 14.5)."""
+    message = message[:2] + struct.pack("!H", (len(message) + 4) & 0xFFFF) + message[4:]
+    return message + b"\0\x08\0\x14" + hmac.digest(PASSWORD, message, "sha1")
 
 
 class Actions:
