@@ -5,7 +5,7 @@ It knows nothing of XMPP, ICE or DTLS.
 
 from mixer_ext.codec import Opus
 from mixer_ext.dtmf import TelephoneEvents
-from mixer_ext.events import Clock, Event
+from mixer_ext.events import Clock, Event, LegStatistics
 from mixer_ext.g711 import Companded, compress, expand
 from mixer_ext.graph import JoinGraph
 from mixer_ext.mix import level, mix_minus
@@ -22,6 +22,7 @@ __all__ = [
     "Event",
     "JitterBuffer",
     "JoinGraph",
+    "LegStatistics",
     "Opus",
     "Plane",
     "RtpPacket",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focus.media.totals import Totals
 from focus.media.transport import (
     IDENTITY,
     Address,
@@ -27,7 +28,7 @@ from focus.media.transport import (
 from focus.wire import dtls, ice, rtp
 
 if TYPE_CHECKING:  # a leg is given its plane; focus.media.plane is the one place that makes one
-    from mixer_ext import Plane
+    from mixer_ext import LegStatistics, Plane
 
 logger = logging.getLogger(__name__)
 
@@ -140,12 +141,14 @@ class Leg:
         public_addresses: Sequence[str],
         connect_timeout: float,
         legs: dict[int, Leg],
+        totals: Totals,
     ) -> None:
         self._plane = plane
         self._sources = sources
         self._observer = observer
         self._connect_timeout = connect_timeout
         self._legs = legs
+        self._totals = totals
         self._task: asyncio.Task[None] | None = None
         self._close_task: asyncio.Task[None] | None = None
         self._ended = False  # the observer knows
@@ -169,6 +172,7 @@ class Leg:
         return node
 
     def _leave(self) -> None:
+        self._totals.left(self.stats())
         self._plane.remove_leg(self.node)
         self._legs.pop(self.node, None)
 
@@ -278,8 +282,8 @@ class Leg:
         """Listen to what the peer says, or is sent."""
         return Tap(self._plane, self.node, sent=sent)
 
-    def stats(self) -> dict[str, int | float]:
-        """Counters and levels, see `mixer_ext.Plane.stats`."""
+    def stats(self) -> LegStatistics:
+        """Counters and levels."""
         return self._plane.stats(self.node)
 
     # --- from the plane ---

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from focus.media.leg import Leg, LegObserver, SourceIds, Tap
 from focus.media.realtime import favour
 from focus.media.shards import Shards
+from focus.media.totals import Totals
 from focus.media.transport import Address
 from mixer_ext import Event, Plane
 
@@ -76,6 +77,7 @@ class MediaPlane:
         self._playing: dict[int, asyncio.Event] = {}
         self._dominance: dict[int, Callable[[int | None], None]] = {}
         self._sources = SourceIds()
+        self._totals = Totals()
 
     async def start(self) -> None:
         """Bind and run. Raises OSError with its errno where an address cannot be bound."""
@@ -138,6 +140,7 @@ class MediaPlane:
             public_addresses=self._public_addresses,
             connect_timeout=self._connect_timeout,
             legs=self._legs,
+            totals=self._totals,
         )
         self._shards.placed(leg.node, room)
         return leg
@@ -191,9 +194,12 @@ class MediaPlane:
         return Tap(self._shards.of(node), node, sent=sent)
 
     def snapshot(self) -> dict[str, int | float]:
-        """Counters of all shards together, see `mixer_ext.Plane.plane_stats`; of what is a maximum, the largest."""
+        """Counters of all shards together, see `mixer_ext.Plane.plane_stats`; of what is a maximum, the largest. And
+        what the legs count, those that are gone too (`focus.media.totals.Totals`).
+        """
         each = [plane.plane_stats() for plane in self._shards.planes]
-        return {name: (max if "_max_" in name else sum)(stats[name] for stats in each) for name in each[0]}
+        shards = {name: (max if "_max_" in name else sum)(stats[name] for stats in each) for name in each[0]}
+        return shards | self._totals.figures(leg.stats() for leg in self._legs.values())
 
     # --- events ---
 

@@ -11,8 +11,12 @@ from prometheus_client import CollectorRegistry, Counter, ProcessCollector, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from focus.media.totals import COUNTED
+
 # What of the plane's statistics only ever grows; anything else is a gauge.
-PLANE_COUNTERS = frozenset({"ticks", "missed_ticks", "skipped_ticks", "overruns"})
+PLANE_COUNTERS = frozenset({"ticks", "missed_ticks", "skipped_ticks", "overruns"}) | {
+    f"legs_{name}" for name in COUNTED
+}
 
 #: The kind of error that is ours; the others are the conditions of the stanza errors that peers are given.
 FAULT = "fault"

@@ -68,7 +68,7 @@ class Call:
         self._participants = Participants()
         self._leg: Leg | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stats: dict[str, int | float] = {}
+        self._stats: dict[str, Any] = {}
 
     def leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
         """The `LegFactory` of the session."""
@@ -117,10 +117,10 @@ class Call:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def stats(self) -> dict[str, int | float]:
+    def stats(self) -> dict[str, Any]:
         """Of the leg, see `focus.media.leg.Leg.stats`; the last ones known after its end."""
         if self._leg is not None and self.connected and not self._leg.closing:
-            self._stats = self._leg.stats()
+            self._stats = dict(self._leg.stats())
         return self._stats
 
     def document(self, document: ConferenceInfo) -> None:

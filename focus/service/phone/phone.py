@@ -221,7 +221,7 @@ class Phone:
         """What the current call, or the last one, has heard: int16 mono at 48 kHz, as much as is kept."""
         return self._call.ear.heard() if self._call is not None else Samples(0)
 
-    def stats(self) -> dict[str, int | float]:
+    def stats(self) -> dict[str, Any]:
         """Of the media of the current call, or the last one."""
         return self._call.stats() if self._call is not None else {}
 
