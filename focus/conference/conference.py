@@ -18,7 +18,7 @@ from focus.conference.roster import Roster
 from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire import context
-from focus.wire.base import Flag
+from focus.wire.base import StrictFlag
 from focus.wire.conditions import StanzaError
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
@@ -145,7 +145,7 @@ class Conference:
             await self._enter_room()
         except RoomError as error:
             log.error("a call is refused, because the room cannot be entered: %s", error)
-            await self._command(call, Reject(error=Flag()))
+            await self._command(call, Reject(error=StrictFlag()))
             return
         await self._command(call, Accept())
         self._offers[call] = self._callers[call]
@@ -163,7 +163,7 @@ class Conference:
         del self._offers[call]
         if verdict is Verdict.FULL:
             log.info("a call is refused: all %d places are taken", self._all.policy.maximum)
-            await self._command(call, Reject(busy=Flag()))
+            await self._command(call, Reject(busy=StrictFlag()))
         elif await self._command(call, Answer()) and not await self._command(call, Join(mixer_name=self.name)):
             await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
 
@@ -171,7 +171,7 @@ class Conference:
         await asyncio.sleep(self._all.policy.entry_wait)
         if self._offers.pop(call, None):
             log.info("a call is refused: the caller has not entered the room")
-            await self._command(call, Reject(decline=Flag()))
+            await self._command(call, Reject(decline=StrictFlag()))
 
     async def _watch(self, call: JID) -> None:
         try:

@@ -84,6 +84,10 @@ class Flag(Element, tag="flag"):
     """An empty element whose presence is its meaning; the field that holds it gives tag and namespace."""
 
 
+class StrictFlag(StrictElement, tag="flag"):
+    """The same, where nothing in it may be ignored."""
+
+
 def local_name(tag: str) -> str:
     """`name` of `{namespace}name`."""
     return tag.rpartition("}")[2]

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_xml import attr, element
 
-from focus.wire.base import Address, Flag, Name, StrictElement, Token
+from focus.wire.base import Address, Name, StrictElement, StrictFlag, Token
 
 RAYO: Final = "urn:xmpp:rayo:1"
 
@@ -64,9 +64,9 @@ class Redirect(Command, tag="redirect", ns="", nsmap={"": RAYO}):
 class Reject(Command, tag="reject", ns="", nsmap={"": RAYO}):
     """Refuse the call, for exactly one reason (section 7.9)."""
 
-    decline: Flag | None = element(tag="decline", default=None)
-    busy: Flag | None = element(tag="busy", default=None)
-    error: Flag | None = element(tag="error", default=None)
+    decline: StrictFlag | None = element(tag="decline", default=None)
+    busy: StrictFlag | None = element(tag="busy", default=None)
+    error: StrictFlag | None = element(tag="error", default=None)
     headers: Headers = element(tag="header", default=())
 
     @model_validator(mode="after")
