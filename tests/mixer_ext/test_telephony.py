@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mixer_ext import Companded, Plane, RtpPacket, TelephoneEvents
+from mixer_ext import Companded, Opus, Plane, RtpPacket, TelephoneEvents
 from tests.mixer_ext.peers import FRAME, OPUS, FakeClock, Peer, Stage, loudness, tone
 from tests.mixer_ext.test_dtmf import payload
 
@@ -459,3 +459,23 @@ def test_keys_rouse_those_of_whom_nothing_was_heard_for_long(stage: Stage) -> No
     press(stage, peer, "8", 5, lost=(4, 5, 6))
     stage.tick(20)
     assert keys(stage) == [(leg, "8", 80)]
+
+
+def test_the_sound_after_a_key_is_in_step_for_one_who_speaks_too(stage: Stage) -> None:
+    """What a decoder hears that was there before is what one hears that begins after the key."""
+    leg, peer = ear(stage)
+    speaker, _ = stage.peer()
+    mixer = stage.plane.add_mixer()
+    for each in (leg, speaker, stage.peer()[0]):
+        stage.plane.join(each, mixer)
+    stage.run(30, {speaker: 440, leg: 300})
+    stage.plane.send_dtmf(leg, "5")
+    stage.run(40, {speaker: 440, leg: 300})
+    assert not stage.plane.stats(leg)["shares_encoding"]
+    after = [packet for packet in peer.rtp if packet.payload_type == OPUS][-32:]
+    fresh = Opus()
+    alone = np.concatenate([np.frombuffer(fresh.decode(packet.payload), np.int16) for packet in after]).astype(float)
+    through = np.concatenate(peer.heard[-32:])
+    error = (alone - through)[FRAME : 3 * FRAME]
+    ratio = 10 * np.log10((error**2).mean() / (alone**2).mean() + 1e-12)
+    assert ratio < -30
