@@ -24,6 +24,7 @@ SANITIZERS = {
 SANITIZE = SANITIZERS[os.environ.get("MIXER_EXT_SANITIZE", "")]
 DEBUG = bool(SANITIZE) or os.environ.get("MIXER_EXT_DEBUG", "") not in ("", "0")
 LIBRARIES = {"codec": "opus", "srtp": "libcrypto", "consent": "libcrypto"}
+HEADERS = {"mix": ["mixer_ext/kernels.h"]}
 
 
 def flags(what: str, package: str) -> list[str]:
@@ -34,7 +35,7 @@ def flags(what: str, package: str) -> list[str]:
 
 def extension(source: Path) -> Extension:
     compile_args = ["-O1", "-g"] if DEBUG else ["-O3", "-g1"]
-    compile_args += ["-Wno-unused-function", "-fno-math-errno", "-fno-trapping-math"]
+    compile_args += ["-Wno-unused-function", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
     link_args: list[str] = []
     if SANITIZE:
         link_args += ["-fsanitize=" + ",".join(SANITIZE)]
@@ -47,7 +48,12 @@ def extension(source: Path) -> Extension:
         compile_args += flags("--cflags", library)
         link_args += flags("--libs", library)
     return Extension(
-        f"mixer_ext.{source.stem}", [str(source)], extra_compile_args=compile_args, extra_link_args=link_args
+        f"mixer_ext.{source.stem}",
+        [str(source)],
+        include_dirs=["mixer_ext"],
+        depends=HEADERS.get(source.stem, []),
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
     )
 
 

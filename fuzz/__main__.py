@@ -51,7 +51,7 @@ def pyx_of(library: Path) -> Path:
 
 def build(compiler: str) -> None:
     """The instrumented extension, and libFuzzer as a library, where they are not there or older than their sources."""
-    sources = [CHECKOUT / "setup.py", *sorted((CHECKOUT / "mixer_ext").glob("*.p*"))]
+    sources = [CHECKOUT / "setup.py", *sorted((CHECKOUT / "mixer_ext").glob("*.[ph]*"))]
     state = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     stamp = PLACE / "built"
     if stamp.exists() and stamp.read_text() == state:

@@ -8,7 +8,8 @@ from mixer_ext.dtmf import TelephoneEvents
 from mixer_ext.events import Clock, Event, LegStatistics
 from mixer_ext.g711 import Companded, compress, expand
 from mixer_ext.graph import JoinGraph
-from mixer_ext.mix import level, mix_minus
+from mixer_ext.limiter import Limiter, Loudness
+from mixer_ext.mix import choose_kernels, level, mix_minus
 from mixer_ext.plane import Plane
 from mixer_ext.rtp import RtpPacket, rtp_audio_level, rtp_build, rtp_mixed_levels, rtp_parse
 from mixer_ext.speakers import DominantSpeaker
@@ -23,11 +24,14 @@ __all__ = [
     "JitterBuffer",
     "JoinGraph",
     "LegStatistics",
+    "Limiter",
+    "Loudness",
     "Opus",
     "Plane",
     "RtpPacket",
     "Srtp",
     "TelephoneEvents",
+    "choose_kernels",
     "compress",
     "expand",
     "level",

@@ -20,9 +20,11 @@ cdef struct Audience:
     Encoder* encoder        # NULL as long as nobody shares
     uint64_t returned       # tick in which members came back to it
     uint64_t joined         # tick in which a member of another one came to share
-    uint64_t mixed          # tick that the next four are of
+    uint64_t mixed          # tick that the next seven are of
     bint sounds
     double level
+    float limit_before      # its limiter before that tick, and after it
+    float limit
     int names
     Node* named[HEARD]
     int16_t frame[FRAME]
@@ -35,6 +37,8 @@ cdef struct Listener:
     Audience* audience      # NULL: nothing is sent to it
     Encoder* encoder        # NULL: it shares
     bint apart              # in this tick it hears something else than its audience
+    bint passing            # it has an encoder only for the end of what it heard before
+    float limit             # its limiter's, if it is apart
     int together            # ticks in a row that it has not been apart
     uint64_t missed         # tick before which it was not given some frames
 

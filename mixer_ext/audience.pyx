@@ -25,8 +25,9 @@ from mixer_ext.codec cimport (
     encoder_payload,
     encoder_rests,
 )
-from mixer_ext.graph cimport graph_hear, graph_named
-from mixer_ext.mix cimport mix_level, mix_saturate
+from mixer_ext.graph cimport graph_hear, graph_hears_fading, graph_named
+from mixer_ext.limiter cimport limit, limiter_rest
+from mixer_ext.mix cimport mix_level
 
 cdef enum:
     TOGETHER = 50       # ticks of the same before a leg comes back
@@ -92,6 +93,7 @@ cdef Audience* _audience(Audiences* audiences, Node* leg, const Coding* coding) 
             audience.count += 1
     audience.hash = hash
     audience.coding = coding[0]
+    audience.limit = 1
     audience.next = bucket[0]
     bucket[0] = audience
     return audience
@@ -146,25 +148,38 @@ cdef void audience_leave(Audiences* audiences, Listener* listener) noexcept nogi
     encoder_free(listener.encoder)
     listener.encoder = NULL
     listener.audience = NULL
+    listener.apart = listener.passing = False
     audience.members -= 1
     if audience.members == 0:
         _dissolve(audiences, audience)
+
+
+cdef float _limit_before(Audiences* audiences, Audience* audience) noexcept nogil:
+    """The gain of an audience's limiter before this tick."""
+    cdef float gain = audience.limit
+    if audience.mixed == audiences.tick:
+        return audience.limit_before
+    limiter_rest(&gain, audiences.tick - 1 - audience.mixed)
+    return gain
 
 
 cdef void _change(Audiences* audiences, Listener* listener, Audience* audience, bint begins) noexcept nogil:
     """From its audience, or none, to this one. Out of memory it has none then."""
     cdef Audience* old = listener.audience
     cdef Encoder* encoder = listener.encoder
-    cdef bint alone = encoder != NULL
+    cdef bint alone = encoder != NULL and not listener.passing
     audience.members += 1       # it may be the only one, and all that keeps the audience
     if old == NULL:
         if audience.encoder == NULL:
             encoder = encoder_new(&audience.coding)
-    elif not alone and audience.encoder == NULL:
+    elif encoder == NULL and audience.encoder == NULL:
         encoder = _taken(old)
-    elif not alone:
+    elif encoder == NULL:
         _gone(old)
     if old != NULL:
+        if not listener.apart:
+            listener.limit = _limit_before(audiences, old)
+            listener.apart = True
         if encoder != NULL:
             encoder = encoder_adapted(encoder, &audience.coding)
         old.members -= 1
@@ -185,6 +200,17 @@ cdef void _change(Audiences* audiences, Listener* listener, Audience* audience, 
         _share(audience, listener, encoder)
 
 
+cdef bint _limits_as(Audiences* audiences, Audience* audience, Listener* listener) noexcept nogil:
+    """Whether a leg that was apart may hear its audience's limiter again: one that nobody has heard takes over its
+    gain, one that is joined to others' sound anyway takes over theirs.
+    """
+    if audience.sharing == (listener.encoder == NULL) and audience.mixed + 1 < audiences.tick:
+        audience.limit = listener.limit
+        audience.mixed = audiences.tick - 1
+        return True
+    return listener.encoder == NULL or listener.limit == _limit_before(audiences, audience)
+
+
 cdef void _consider_return(Audiences* audiences, Listener* listener, Node* leg) noexcept nogil:
     """Let those who may come back to this audience do so in this tick, if it is a good one."""
     cdef Audience* audience = listener.audience
@@ -201,7 +227,12 @@ cdef void audience_attend(
     sent. apart: in this tick it hears something else. begins: nothing has ever been sent to it.
     """
     cdef Audience* audience = listener.audience
-    if audience == NULL or leg.rejoined or not coding_equal(&audience.coding, coding):
+    cdef bint stays = audience != NULL and coding_equal(&audience.coding, coding)
+    if stays and not begins and graph_hears_fading(leg):
+        apart = True
+        listener.passing = listener.passing or listener.encoder == NULL
+    elif not stays or leg.rejoined:
+        listener.passing = listener.passing and not apart
         audience = _audience(audiences, leg, coding)
         if audience == NULL:
             audience_leave(audiences, listener)
@@ -210,7 +241,11 @@ cdef void audience_attend(
             _change(audiences, listener, audience, begins)
             if listener.audience == NULL:
                 return
-        leg.rejoined = False
+        leg.rejoined = listener.passing = False
+    if listener.apart and not apart:
+        apart = not _limits_as(audiences, audience, listener)
+    elif apart and not listener.apart:
+        listener.limit = _limit_before(audiences, audience)
     listener.apart = apart
     listener.together = 0 if apart else listener.together + 1
     if apart:
@@ -247,10 +282,11 @@ cdef Audience* audience_mix(Audiences* audiences, Audience* audience, Node* leg)
     cdef int32_t total[FRAME]
     cdef bint sounds
     if audience.mixed != audiences.tick:
+        audience.limit = audience.limit_before = _limit_before(audiences, audience)
         audience.mixed = audiences.tick
         audiences.mixes += 1
-        sounds = graph_hear(leg, total)
-        audience.sounds = mix_saturate(total, audience.frame) and sounds
+        sounds = graph_hear(leg, total, False)
+        audience.sounds = limit(&audience.limit, total, audience.frame) and sounds
         audience.level = mix_level(audience.frame, FRAME) if audience.sounds else -127.0
         audience.names = graph_named(leg, audience.named) if audience.sounds else 0
     return audience

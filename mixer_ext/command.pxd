@@ -17,6 +17,7 @@ from mixer_ext.state cimport (
     SET_CONSENT,
     ROUSE,
     SET_FORMAT,
+    SET_GAIN,
     SET_KEYS,
     SET_MUTE,
     SET_PLAIN,
@@ -30,6 +31,7 @@ from mixer_ext.state cimport (
 
 cdef void command_push(Core* core, Command* command) noexcept nogil
 cdef void commands_apply(Core* core, int64_t now) noexcept nogil
+cdef void commands_bury(Core* core) noexcept nogil
 cdef void wake(Core* core) noexcept nogil
 cdef Route* allow(Core* core, Leg* leg, int local, Address* address) noexcept nogil
 cdef void set_remote(Core* core, Leg* leg, int local, Address* address) noexcept nogil

@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 from posix.unistd cimport write
 
 from mixer_ext.audience cimport audience_leave
-from mixer_ext.graph cimport graph_add, graph_join, graph_remove, graph_unjoin
+from mixer_ext.graph cimport graph_add, graph_join, graph_leave, graph_remove, graph_unjoin
 from mixer_ext.group cimport group_rouse
 from mixer_ext.leg cimport leg_pass, leg_report
 from mixer_ext.net cimport outbox_flush
@@ -81,9 +81,22 @@ cdef void _remove(Core* core, Command* command, int64_t now) noexcept nogil:
         table_forget(&core.ssrcs, leg)
         transaction_forget(core.transactions, leg)
         audience_leave(&core.audiences, &leg.listener)
+        leg.fd = -1
     _orphan(&command.a.taps)
     _orphan(&command.a.out_taps)
-    graph_remove(&core.graph, command.a)
+    graph_leave(&core.graph, command.a)
+
+
+cdef void commands_bury(Core* core) noexcept nogil:
+    """Take out the nodes that had one more tick to fade in."""
+    cdef Command* command = core.leaving
+    cdef Command* following
+    core.leaving = NULL
+    while command != NULL:
+        following = command.next
+        graph_remove(&core.graph, command.a)
+        _stack(&core.done, command)
+        command = following
 
 
 cdef void _set_format(Command* command) noexcept nogil:
@@ -199,6 +212,8 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
         command.leg.muted = command.a_to_b
     elif kind == SET_SEND:
         command.leg.sends = command.a_to_b
+    elif kind == SET_GAIN:
+        command.a.gain = command.gain
     elif kind == SET_PLAY:
         command.a.play = command.ring
     elif kind == OPEN_TAP:
@@ -231,5 +246,9 @@ cdef void commands_apply(Core* core, int64_t now) noexcept nogil:
     while ordered != NULL:
         following = ordered.next
         _apply(core, ordered, now)
-        _stack(&core.done, ordered)
+        if ordered.kind == REMOVE_NODE:
+            ordered.next = core.leaving
+            core.leaving = ordered
+        else:
+            _stack(&core.done, ordered)
         ordered = following

@@ -16,10 +16,19 @@ from posix.time cimport (
 from posix.unistd cimport close, read, write
 
 from mixer_ext.codec cimport FRAME
-from mixer_ext.command cimport commands_apply
+from mixer_ext.command cimport commands_apply, commands_bury
 from mixer_ext.demux cimport demux_drain
 from mixer_ext.floor cimport floor_decide
-from mixer_ext.graph cimport Graph, Node, graph_arrange, graph_free, graph_mix, taps_feed
+from mixer_ext.graph cimport (
+    Graph,
+    Node,
+    graph_arrange,
+    graph_free,
+    graph_mix,
+    graph_settle,
+    node_plays,
+    taps_feed,
+)
 from mixer_ext.group cimport group_rest
 from mixer_ext.leg cimport (
     Leg,
@@ -31,7 +40,7 @@ from mixer_ext.leg cimport (
     leg_rests,
     leg_speak,
 )
-from mixer_ext.mix cimport mix_saturate
+from mixer_ext.limiter cimport limit, limiter_rest
 from mixer_ext.net cimport (
     Address,
     inbox_free,
@@ -155,16 +164,17 @@ cdef double _random(Core* core) noexcept nogil:
 cdef void _feed_taps(Node* mixer) noexcept nogil:
     cdef int16_t frame[FRAME]
     if mixer.taps != NULL and mixer.sounds:
-        mix_saturate(mixer.total, frame)
+        limit(&mixer.limit, mixer.total, frame)
         taps_feed(mixer.taps, frame)
     else:
+        limiter_rest(&mixer.limit, 1)
         taps_feed(mixer.taps, NULL)
 
 
 cdef void _tell_played(Core* core, Node* node) noexcept nogil:
     """Python is told when all that it gave to be played has been."""
     cdef Event event
-    if node.play.tail != node.played and ring_pending(node.play) == 0:
+    if node.play.tail != node.played and ring_pending(node.play) == 0 and not node.leaving:
         memset(&event, 0, sizeof(event))
         event.kind = EVENT_PLAYED
         event.leg = node.id
@@ -174,7 +184,7 @@ cdef void _tell_played(Core* core, Node* node) noexcept nogil:
 
 cdef void _tell_dominant(Core* core, Node* mixer) noexcept nogil:
     cdef Event event
-    if mixer.dominant != mixer.told:
+    if mixer.dominant != mixer.told and not mixer.leaving:
         memset(&event, 0, sizeof(event))
         event.kind = EVENT_DOMINANT
         event.leg = mixer.id
@@ -187,7 +197,7 @@ cdef bint _rests(Node* node) noexcept nogil:
     """After a tick: whether there is nothing to do for a node until something comes."""
     if node.taps != NULL or node.out_taps != NULL or node.link != NULL or node.sounds:
         return False
-    if node.play != NULL and (ring_pending(node.play) > 0 or node.play.tail != node.played):
+    if node_plays(node) or (node.play != NULL and node.play.tail != node.played):
         return False
     if node.is_mixer:
         return node.dominant == node.told
@@ -253,6 +263,8 @@ cdef void core_tick(Core* core, int64_t now) noexcept nogil:
         if turn:
             _keep_up(core, now)
         outbox_flush(core.outbox)
+    graph_settle(graph)
+    commands_bury(core)
     group_rest(graph, core.time, _rests)
 
 

@@ -1,6 +1,7 @@
 # The join graph and its mix.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
 
+from mixer_ext.limiter cimport Volume
 from mixer_ext.link cimport Link
 from mixer_ext.ring cimport SampleRing
 
@@ -17,6 +18,8 @@ cdef struct Edge:
     Node* peer
     bint hears          # peer to this node
     bint feeds          # this node to peer
+    bint heard          # the same in the last tick: what begins or ends does so by a ramp
+    bint fed
 
 cdef struct Node:
     int64_t id
@@ -28,8 +31,14 @@ cdef struct Node:
     int count
     int room
     bint rejoined       # its joins have changed
+    bint fading         # some of them begin or end in this tick
+    bint leaving        # it is taken out after this tick
     SampleRing* play
     uint64_t played     # samples of it of whose end Python has been told
+    Volume volume       # of what it says; of a mixer: of what is played into it
+    float gain          # that set_gain asks for
+    bint playing        # the last tick was full of it
+    int16_t last        # sample that was played in it
     Tap* taps
     bint sounds         # there is something in frame, or in total
     # a leg
@@ -44,13 +53,13 @@ cdef struct Node:
     Link* link          # it is an end of a link, NULL: it is not
     int mixers          # the first of its edges are with mixers
     Node* parent
-    bint from_parent    # parent to this mixer
-    bint to_parent
-    bint visited
+    Edge to             # its parent
+    Node* root          # of its tree
     bint sounds_up      # there is something in up
     int32_t* up         # all but what comes from the parent
     int32_t* sum
     int32_t* total      # up, sum or the parent's
+    float limit         # of what its taps hear
     Node** heard        # HEARD legs
     int heard_count
 
@@ -77,18 +86,24 @@ cdef struct Graph:
     int live_count
     Node** live_order
     int live_mixers
+    bint fading         # joins of some node do
 
 cdef void taps_feed(Tap* tap, const int16_t* frame) noexcept nogil
 cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil
 cdef void node_free(Node* node) noexcept nogil
+cdef bint node_plays(Node* node) noexcept nogil
+cdef bint node_play(Node* node, int16_t* frame) noexcept nogil
 cdef bint graph_add(Graph* graph, Node* node) noexcept nogil
+cdef void graph_leave(Graph* graph, Node* node) noexcept nogil
 cdef void graph_remove(Graph* graph, Node* node) noexcept nogil
 cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) noexcept nogil
 cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil
 cdef void graph_arrange(Graph* graph) noexcept nogil
 cdef void graph_mix(Graph* graph) noexcept nogil
-cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil
+cdef void graph_settle(Graph* graph) noexcept nogil
+cdef bint graph_hear(Node* leg, int32_t* total, bint fading) noexcept nogil
 cdef bint graph_feeds_leg(Node* leg) noexcept nogil
 cdef bint graph_in_own_mix(Node* leg) noexcept nogil
+cdef bint graph_hears_fading(Node* leg) noexcept nogil
 cdef int graph_named(Node* leg, Node** named) noexcept nogil
 cdef void graph_free(Graph* graph) noexcept nogil

@@ -2,23 +2,33 @@
 
 Nodes are legs and mixers, edges are joins with a direction. A leg passes nothing on; a mixer passes to each neighbour
 its total without what came from there, so mixers are a forest, which whoever joins them has to see to. Sums are 32 bits
-wide and saturated by the listener only. Two passes over the mixers, children to parents and back, make every total,
+wide and made to fit by the listener only. Two passes over the mixers, children to parents and back, make every total,
 however mixers are joined.
+
+A direction of a join that begins or ends does so within the next tick: what passes there passes with a ramp, and what is
+left out for where it came from is left out with the same. So that this can be, a join that ends stays for that tick.
+Where old and new joins together would let sound arrive by two ways, all changes of that tick are made at once instead;
+who is moved between mixers that are joined goes on being heard anyway.
 """
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from mixer_ext.codec cimport FRAME
 from mixer_ext.group cimport group_all
+from mixer_ext.limiter cimport volume_apply, volume_init, volume_rest
 from mixer_ext.link cimport link_give, link_take
 from mixer_ext.mix cimport (
+    RAMP,
     mix_add,
+    mix_add_all,
     mix_add_total,
     mix_clear,
-    mix_saturate,
+    mix_ramp,
+    mix_ramp_total,
     mix_subtract,
+    mix_subtract_total,
 )
-from mixer_ext.ring cimport ring_read, ring_write
+from mixer_ext.ring cimport ring_pending, ring_read, ring_write
 
 import numpy
 
@@ -43,6 +53,8 @@ cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil:
         return NULL
     node.id = id
     node.is_mixer = is_mixer
+    node.gain = node.limit = 1
+    volume_init(&node.volume)
     if is_mixer:
         node.up = <int32_t*>calloc(FRAME, sizeof(int32_t))
         node.sum = <int32_t*>calloc(FRAME, sizeof(int32_t))
@@ -88,7 +100,7 @@ cdef Edge* _edge_made(Node* node, Node* peer) noexcept nogil:
     edge = &node.edges[node.count]
     node.count += 1
     edge.peer = peer
-    edge.hears = edge.feeds = False
+    edge.hears = edge.feeds = edge.heard = edge.fed = False
     return edge
 
 
@@ -129,6 +141,20 @@ cdef bint graph_add(Graph* graph, Node* node) noexcept nogil:
     return True
 
 
+cdef void _fade(Graph* graph, Node* node) noexcept nogil:
+    node.fading = node.rejoined = graph.fading = graph.dirty = True
+
+
+cdef void graph_leave(Graph* graph, Node* node) noexcept nogil:
+    """End all joins of a node; after the next tick it is to be removed."""
+    cdef int i
+    cdef Node* peer
+    node.leaving = True
+    for i in range(node.count - 1, -1, -1):     # from the end: a join that had not begun goes at once
+        peer = node.edges[i].peer
+        graph_unjoin(graph, node, peer)
+
+
 cdef void graph_remove(Graph* graph, Node* node) noexcept nogil:
     """Take the node out with all its joins; it is not freed. One that could not be added has joins only."""
     cdef int i
@@ -148,7 +174,8 @@ cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) n
     """Join, or change the direction of a join. False when there is no memory."""
     cdef Edge* there = _edge_made(a, b)
     cdef Edge* back = _edge_made(b, a)
-    graph.dirty = a.rejoined = b.rejoined = True
+    _fade(graph, a)
+    _fade(graph, b)
     if there == NULL or back == NULL:
         _edge_gone(a, b)
         _edge_gone(b, a)
@@ -159,9 +186,40 @@ cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) n
 
 
 cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil:
-    _edge_gone(a, b)
-    _edge_gone(b, a)
-    graph.dirty = a.rejoined = b.rejoined = True
+    """The join stays for the next tick if there was anything to end."""
+    cdef Edge* there = _edge(a, b)
+    cdef Edge* back = _edge(b, a)
+    _fade(graph, a)
+    _fade(graph, b)
+    if there == NULL or back == NULL or not (there.heard or there.fed):
+        _edge_gone(a, b)
+        _edge_gone(b, a)
+        return
+    there.feeds = back.hears = there.hears = back.feeds = False
+
+
+cdef void graph_settle(Graph* graph) noexcept nogil:
+    """After a tick: what began has begun, what ended is gone."""
+    cdef int i, k
+    cdef Node* node
+    cdef Edge* edge
+    if not graph.fading:
+        return
+    graph.fading = False
+    for i in range(graph.count):
+        node = graph.nodes[i]
+        if not node.fading:
+            continue
+        node.fading = False
+        for k in range(node.count - 1, -1, -1):
+            edge = &node.edges[k]
+            edge.heard, edge.fed = edge.hears, edge.feeds
+            if edge.peer == node.parent:
+                node.to = edge[0]
+            if not edge.hears and not edge.feeds:
+                graph.dirty = True
+                node.count -= 1
+                edge[0] = node.edges[node.count]
 
 
 cdef void _mixers_first(Node* node) noexcept nogil:
@@ -177,26 +235,26 @@ cdef void _mixers_first(Node* node) noexcept nogil:
             node.mixers += 1
 
 
-cdef void graph_arrange(Graph* graph) noexcept nogil:
-    """After changes: order the mixers so that parents come before children; which of a tree is its root does not matter.
-    All groups are live then.
+cdef bint _arranged(Graph* graph) noexcept nogil:
+    """Order the mixers so that parents come before children; which of a tree is its root does not matter. False if
+    they are no trees, or if a leg is joined to one twice.
     """
     cdef int i, k
     cdef int done = 0
+    cdef bint fine = True
     cdef Node* node
     cdef Node* child
     graph.mixers = 0
     for i in range(graph.count):
-        graph.nodes[i].visited = False
+        graph.nodes[i].root = NULL
         if graph.nodes[i].is_mixer:
             _mixers_first(graph.nodes[i])
     for i in range(graph.count):
         node = graph.nodes[i]
-        if not node.is_mixer or node.visited:
+        if not node.is_mixer or node.root != NULL:
             continue
-        node.visited = True
+        node.root = node
         node.parent = NULL
-        node.from_parent = node.to_parent = False
         graph.order[graph.mixers] = node
         graph.mixers += 1
         while done < graph.mixers:
@@ -204,47 +262,153 @@ cdef void graph_arrange(Graph* graph) noexcept nogil:
             done += 1
             for k in range(node.mixers):
                 child = node.edges[k].peer
-                if not child.visited:
-                    child.visited = True
-                    child.parent = node
-                    child.from_parent = node.edges[k].feeds
-                    child.to_parent = node.edges[k].hears
-                    graph.order[graph.mixers] = child
-                    graph.mixers += 1
+                if child == node.parent:
+                    continue
+                if child.root != NULL:
+                    fine = False
+                    continue
+                child.root = node.root
+                child.parent = node
+                child.to = _edge(child, node)[0]
+                graph.order[graph.mixers] = child
+                graph.mixers += 1
+    if graph.fading:
+        for i in range(graph.count):
+            fine = fine and (graph.nodes[i].is_mixer or _joins_trees(graph.nodes[i]))
+    return fine
+
+
+cdef bint _joins_trees(Node* leg) noexcept nogil:
+    """Whether a leg is joined to one mixer at most of each tree."""
+    cdef int i, k
+    for i in range(leg.count):
+        for k in range(i):
+            if leg.edges[i].peer.is_mixer and leg.edges[i].peer.root == leg.edges[k].peer.root:
+                return False
+    return True
+
+
+cdef void graph_arrange(Graph* graph) noexcept nogil:
+    """After changes: put the mixers in order, and find the groups; all are live then."""
+    if not _arranged(graph) and graph.fading:
+        graph_settle(graph)
+        _arranged(graph)
     group_all(graph)
     graph.dirty = False
 
 
-cdef inline void _add_to(Node* mixer, const int16_t* frame) noexcept nogil:
+cdef bint node_plays(Node* node) noexcept nogil:
+    """Whether something is played at a node in this tick."""
+    return node.last != 0 or (node.play != NULL and ring_pending(node.play) > 0)
+
+
+cdef bint node_play(Node* node, int16_t* frame) noexcept nogil:
+    """What is played at a node in this tick, faded in where it begins; after its end the last sample dies away, in the
+    next tick if need be. Whether there is anything.
+    """
+    cdef int i
+    cdef int got = 0
+    cdef int32_t ramped[FRAME]
+    cdef int32_t last
+    if not node_plays(node):
+        node.playing = False
+        return False
+    got = ring_read(node.play, frame, FRAME)
+    memset(frame + got, 0, (FRAME - got) * sizeof(int16_t))
+    last = frame[got - 1] if got else 0
+    for i in range(got, min(got + RAMP, FRAME)):
+        frame[i] = _dying(last, i - got)
+    if not node.playing or got == 0:
+        mix_ramp(frame, ramped, 0, 1)
+        for i in range(RAMP):
+            frame[i] = <int16_t>ramped[i] + _dying(node.last, i)
+    node.playing = got == FRAME
+    node.last = frame[FRAME - 1]
+    return True
+
+
+cdef inline int16_t _dying(int32_t last, int i) noexcept nogil:
+    return <int16_t>(last * (RAMP - 1 - i) // RAMP)
+
+
+cdef void _pass(int32_t* into, const int32_t* what, bint was, bint now) noexcept nogil:
+    """Add what passes over a direction of a join."""
+    cdef int32_t ramped[FRAME]
+    if was and now:
+        mix_add_total(into, what)
+    elif was or now:
+        mix_ramp_total(what, ramped, was, now)
+        mix_add_total(into, ramped)
+
+
+cdef void _pass_frame(int32_t* into, const int16_t* what, bint was, bint now) noexcept nogil:
+    cdef int32_t ramped[FRAME]
+    if was and now:
+        mix_add(into, what)
+    elif was or now:
+        mix_ramp(what, ramped, was, now)
+        mix_add_total(into, ramped)
+
+
+cdef void _leave_out(int32_t* total, const int32_t* what, bint was, bint now) noexcept nogil:
+    """Take away what _pass added."""
+    cdef int32_t ramped[FRAME]
+    if was and now:
+        mix_subtract_total(total, what)
+    elif was or now:
+        mix_ramp_total(what, ramped, was, now)
+        mix_subtract_total(total, ramped)
+
+
+cdef void _leave_out_frame(int32_t* total, const int16_t* what, bint was, bint now) noexcept nogil:
+    cdef int32_t ramped[FRAME]
+    if was and now:
+        mix_subtract(total, what)
+    elif was or now:
+        mix_ramp(what, ramped, was, now)
+        mix_subtract_total(total, ramped)
+
+
+cdef inline void _begin(Node* mixer) noexcept nogil:
+    """Something is about to be added to what a mixer has of its own."""
     if not mixer.sounds_up:
         mix_clear(mixer.up)
         mixer.sounds_up = True
-    mix_add(mixer.up, frame)
 
 
 cdef void _gather(Node* mixer) noexcept nogil:
-    """What a mixer has of its own: what is played into it, comes by its link, and the legs that it hears. Where there is nothing, nothing is
-    done.
+    """What a mixer has of its own: what is played into it, comes by its link, and the legs that it hears. Where there is
+    nothing, nothing is done.
     """
-    cdef int i, got
+    cdef int i
+    cdef int few = 0
     cdef Edge* edge
     cdef int16_t samples[FRAME]
+    cdef const int16_t* frames[4]
     mixer.sounds_up = False
     mixer.heard_count = 0
-    if mixer.play != NULL:
-        got = ring_read(mixer.play, samples, FRAME)
-        if got:
-            memset(samples + got, 0, (FRAME - got) * sizeof(int16_t))
-            _add_to(mixer, samples)
+    if not node_play(mixer, samples):
+        volume_rest(&mixer.volume, mixer.gain)
+    elif volume_apply(&mixer.volume, mixer.gain, samples):
+        _begin(mixer)
+        mix_add(mixer.up, samples)
     if mixer.link != NULL and link_take(mixer.link):
-        if not mixer.sounds_up:
-            mix_clear(mixer.up)
-            mixer.sounds_up = True
+        _begin(mixer)
         mix_add_total(mixer.up, mixer.link.heard)
     for i in range(mixer.mixers, mixer.count):
         edge = &mixer.edges[i]
-        if edge.hears and edge.peer.sounds:
-            _add_to(mixer, edge.peer.frame)
+        if not edge.peer.sounds or not (edge.hears or edge.heard):
+            continue
+        _begin(mixer)
+        if edge.hears and edge.heard:
+            frames[few] = edge.peer.frame
+            few += 1
+            if few == 4:
+                mix_add_all(mixer.up, frames, few)
+                few = 0
+        else:
+            _pass_frame(mixer.up, edge.peer.frame, edge.heard, edge.hears)
+    mix_add_all(mixer.up, frames, few)
 
 
 cdef void _announce(Node* mixer, Node* leg, Node* came_from, int depth) noexcept nogil:
@@ -263,18 +427,32 @@ cdef void _announce(Node* mixer, Node* leg, Node* came_from, int depth) noexcept
             _announce(peer, leg, mixer, depth + 1)
 
 
+cdef void _give_parent(Node* mixer) noexcept nogil:
+    if mixer.parent != NULL and mixer.sounds_up and (mixer.to.feeds or mixer.to.fed):
+        _begin(mixer.parent)
+        _pass(mixer.parent.up, mixer.up, mixer.to.fed, mixer.to.feeds)
+
+
 cdef void _total(Node* mixer) noexcept nogil:
     """All that a mixer has, after its parent's."""
+    cdef int32_t others[FRAME]
     cdef Node* parent = mixer.parent
-    cdef bint from_parent = mixer.from_parent and parent.sounds
+    cdef Edge* to = &mixer.to
+    cdef bint from_parent = parent != NULL and parent.sounds and (to.hears or to.heard)
+    cdef bint steady = to.hears == to.heard and to.feeds == to.fed
     mixer.sounds = mixer.sounds_up or from_parent
     if not from_parent:
         mixer.total = mixer.up
-    elif not mixer.sounds_up or mixer.to_parent:    # the parent's has this one's in it
+    elif steady and (not mixer.sounds_up or to.feeds):      # the parent's has this one's in it
         mixer.total = parent.total
     else:
-        memcpy(mixer.sum, mixer.up, FRAME * sizeof(int32_t))
-        mix_add_total(mixer.sum, parent.total)
+        memcpy(others, parent.total, FRAME * sizeof(int32_t))
+        if mixer.sounds_up:
+            _leave_out(others, mixer.up, to.fed, to.feeds)
+            memcpy(mixer.sum, mixer.up, FRAME * sizeof(int32_t))
+        else:
+            mix_clear(mixer.sum)
+        _pass(mixer.sum, others, to.heard, to.hears)
         mixer.total = mixer.sum
 
 
@@ -287,12 +465,7 @@ cdef void graph_mix(Graph* graph) noexcept nogil:
     for i in range(graph.live_mixers):
         _gather(graph.live_order[i])
     for i in range(graph.live_mixers - 1, -1, -1):
-        node = graph.live_order[i]
-        if node.to_parent and node.sounds_up:
-            if not node.parent.sounds_up:
-                mix_clear(node.parent.up)
-                node.parent.sounds_up = True
-            mix_add_total(node.parent.up, node.up)
+        _give_parent(graph.live_order[i])
     for i in range(graph.live_mixers):
         node = graph.live_order[i]
         _total(node)
@@ -306,25 +479,34 @@ cdef void graph_mix(Graph* graph) noexcept nogil:
                     _announce(node.edges[k].peer, node, NULL, 0)
 
 
-cdef bint graph_hear(Node* leg, int32_t* total) noexcept nogil:
+cdef bint graph_hear(Node* leg, int32_t* total, bint fading) noexcept nogil:
     """The sum of what is joined towards a leg, without what it says itself; whether any of it may sound. After
-    graph_mix.
+    graph_mix. fading: with what begins and ends in this tick as it does; else as it will be in the next, which is for
+    those alone who say nothing that they could hear.
     """
     cdef int i
     cdef Edge* edge
+    cdef bint was
     cdef bint sounds = False
+    cdef int32_t others[FRAME]
     mix_clear(total)
     for i in range(leg.count):
         edge = &leg.edges[i]
-        if not edge.hears or not edge.peer.sounds:
+        was = edge.heard if fading else edge.hears
+        if not (edge.hears or was) or not edge.peer.sounds:
             continue
         sounds = True
-        if edge.peer.is_mixer:
+        if not edge.peer.is_mixer:
+            _pass_frame(total, edge.peer.frame, was, edge.hears)
+        elif was and edge.hears:
             mix_add_total(total, edge.peer.total)
-            if edge.feeds and leg.sounds:
-                mix_subtract(total, leg.frame)
+            if leg.sounds:
+                _leave_out_frame(total, leg.frame, edge.fed, edge.feeds)
         else:
-            mix_add(total, edge.peer.frame)
+            memcpy(others, edge.peer.total, FRAME * sizeof(int32_t))
+            if leg.sounds:
+                _leave_out_frame(others, leg.frame, edge.fed, edge.feeds)
+            _pass(total, others, was, edge.hears)
     return sounds
 
 
@@ -340,9 +522,21 @@ cdef bint graph_feeds_leg(Node* leg) noexcept nogil:
 cdef bint graph_in_own_mix(Node* leg) noexcept nogil:
     """Whether what a leg says in this tick is in a mix that it hears, where it is to be left out for it."""
     cdef int i
+    cdef Edge* edge
     if leg.sounds:
         for i in range(leg.count):
-            if leg.edges[i].hears and leg.edges[i].feeds and leg.edges[i].peer.is_mixer:
+            edge = &leg.edges[i]
+            if edge.peer.is_mixer and (edge.hears or edge.heard) and (edge.feeds or edge.fed):
+                return True
+    return False
+
+
+cdef bint graph_hears_fading(Node* leg) noexcept nogil:
+    """Whether something of what it hears begins or ends in this tick, and sounds."""
+    cdef int i
+    if leg.fading:
+        for i in range(leg.count):
+            if leg.edges[i].hears != leg.edges[i].heard and leg.edges[i].peer.sounds:
                 return True
     return False
 
@@ -426,12 +620,11 @@ cdef class JoinGraph:
         graph_unjoin(&self.graph, self._node(a), self._node(b))
 
     def tick(self, frames):
-        """frames: for each leg's id 960 samples of int16. Returns for each the 960 it hears, saturated, and the CSRCs
-        in it.
+        """frames: for each leg's id 960 samples of int16. Returns for each the 960 it hears, as int32, and the CSRCs in
+        it.
         """
         cdef const int16_t[::1] view
-        cdef int16_t[::1] out
-        cdef int32_t total[FRAME]
+        cdef int32_t[::1] out
         cdef Node* named[HEARD]
         cdef Node* node
         for id, samples in frames.items():
@@ -443,11 +636,11 @@ cdef class JoinGraph:
         result = {}
         for id in frames:
             node = self._node(id)
-            heard = numpy.empty(FRAME, numpy.int16)
+            heard = numpy.empty(FRAME, numpy.int32)
             out = heard
-            graph_hear(node, total)
-            mix_saturate(total, &out[0])
+            graph_hear(node, &out[0], True)
             count = graph_named(node, named)
             names = [named[i].csrc for i in range(count) if named[i] != node]
             result[id] = (heard, set(names[: HEARD - 1]))
+        graph_settle(&self.graph)
         return result

@@ -44,10 +44,13 @@ from mixer_ext.graph cimport (
     graph_named,
     node_free,
     node_new,
+    node_play,
+    node_plays,
     taps_feed,
 )
 from mixer_ext.jitter cimport jitter_depth, jitter_pass, jitter_push
-from mixer_ext.mix cimport mix_add, mix_fade_out, mix_level, mix_saturate
+from mixer_ext.limiter cimport limit, volume_apply, volume_rest
+from mixer_ext.mix cimport mix_add, mix_level
 from mixer_ext.net cimport DATAGRAM, SLACK, outbox_put, outbox_room
 from mixer_ext.ring cimport (
     EVENT_DTMF,
@@ -58,8 +61,6 @@ from mixer_ext.ring cimport (
     EventKind,
     events_put,
     ring_free,
-    ring_pending,
-    ring_read,
 )
 from mixer_ext.rtcp cimport Report, Sender, loss_note, rtcp_read, rtcp_write
 from mixer_ext.rtp cimport (
@@ -378,8 +379,8 @@ cdef void _tell_news(Leg* leg, EventRing* events) noexcept nogil:
 
 
 cdef bint _take(Leg* leg) noexcept nogil:
-    """The next frame of the stream; whether anything is in it. Of one that has just been muted it is the last, faded
-    out.
+    """The next frame of the stream; whether anything is in it. Of one that has just been muted it is the last, which its
+    volume fades out.
     """
     cdef bint sounds
     if leg.format.codec == NULL or not leg.heard_of or (leg.muted and leg.silenced):
@@ -387,10 +388,20 @@ cdef bint _take(Leg* leg) noexcept nogil:
     leg.stream.sparing = leg.node.taps == NULL and not graph_feeds_leg(leg.node)
     sounds = stream_take(&leg.stream, leg.format.codec, leg.node.frame)
     if leg.muted:
-        mix_fade_out(leg.node.frame)
         stream_reset(&leg.stream, leg.format.codec)
     leg.silenced = leg.muted
     return sounds
+
+
+cdef void _bring_to_volume(Leg* leg) noexcept nogil:
+    """Make node.frame as loud as it is to be heard."""
+    cdef Node* node = leg.node
+    cdef float wanted = 0 if leg.muted else node.gain
+    if node.sounds:
+        node.sounds = volume_apply(&node.volume, wanted, node.frame)
+    else:
+        volume_rest(&node.volume, wanted)
+    node.audible = node.audible and node.gain > 0
 
 
 cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogil:
@@ -410,8 +421,10 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogi
     else:
         speaker_pass(&leg.speaker, 1)
     _judge(leg)
-    dtmf_expire(&leg.keys, now)
-    _tell_news(leg, events)
+    _bring_to_volume(leg)
+    if not node.leaving:
+        dtmf_expire(&leg.keys, now)
+        _tell_news(leg, events)
     taps_feed(node.taps, node.frame)
     return leg.stream.runs - runs
 
@@ -433,7 +446,8 @@ cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
     cdef Audience* audience
     cdef Coding coding = _coding(leg)
     cdef int payload_type = 0
-    leg.played = leg.node.play != NULL and ring_pending(leg.node.play) > 0
+    leg.played = node_plays(leg.node)
+    leg.node.playing = leg.node.playing and leg.played
     if _is_sent(leg):
         audience_attend(
             audiences,
@@ -456,14 +470,12 @@ cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
 cdef bint _hear(Leg* leg, int16_t* frame) noexcept nogil:
     """What this leg alone hears; whether there is anything."""
     cdef int32_t total[FRAME]
-    cdef int got
-    cdef bint sounds = graph_hear(leg.node, total)
+    cdef bint sounds = graph_hear(leg.node, total, True)
     if leg.played:
-        got = ring_read(leg.node.play, frame, FRAME)
-        memset(frame + got, 0, (FRAME - got) * sizeof(int16_t))
+        node_play(leg.node, frame)
         mix_add(total, frame)
         sounds = True
-    return mix_saturate(total, frame) and sounds
+    return limit(&leg.listener.limit, total, frame) and sounds
 
 
 cdef inline uint8_t _below_overload(double level) noexcept nogil:
@@ -579,7 +591,7 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
     leg.timestamp += FRAME // codec_unit(leg.format.codec)
     if audience == NULL or leg.dial.now != DIAL_SOUND:
         if leg.played:
-            ring_read(leg.node.play, frame, FRAME)  # time passes for what is played whether it can be sent or not
+            node_play(leg.node, frame)  # time passes for what is played whether it can be sent or not
         taps_feed(leg.node.out_taps, NULL)
         leg.talking = False
         if audience != NULL:

@@ -24,6 +24,7 @@ from mixer_ext.command cimport (
     ROUSE,
     SET_CONSENT,
     SET_FORMAT,
+    SET_GAIN,
     SET_KEYS,
     SET_MUTE,
     SET_PLAIN,
@@ -35,6 +36,7 @@ from mixer_ext.command cimport (
     Core,
     command_push,
     commands_apply,
+    commands_bury,
     wake,
 )
 from mixer_ext.consent cimport PASSWORD
@@ -91,6 +93,7 @@ import numpy
 
 cdef enum:
     RING_SAMPLES = 10 * 48000
+    LOUDEST = 4         # times
 
 
 cdef int _event_types(int* types, dict wanted, int taken) except -1:
@@ -175,6 +178,7 @@ cdef class Plane:
         cdef int i
         cdef Handle handle
         cdef _Tap tap
+        commands_bury(&self.core)
         if self.nodes is not None:
             for handle in self.nodes.values():
                 if handle.leg != NULL:
@@ -597,6 +601,16 @@ cdef class Plane:
     def set_mute(self, int64_t leg, bint muted):
         """Whether what a leg says is left out everywhere."""
         self._switch(SET_MUTE, leg, muted)
+
+    def set_gain(self, int64_t node, double gain):
+        """The volume, 0 to 4 times, of what a leg says, wherever it is heard; of a mixer, of what is played into it."""
+        cdef Handle handle = self._node(node)
+        if not 0 <= gain <= LOUDEST:
+            raise ValueError(f"a gain is from 0 to {LOUDEST}")
+        cdef Command* command = self._command(SET_GAIN)
+        command.a = handle.node
+        command.gain = <float>gain
+        self._commit(command)
 
     def set_send(self, int64_t leg, bint enabled):
         """Whether anything is sent to a leg."""

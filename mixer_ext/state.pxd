@@ -25,6 +25,7 @@ cdef enum CommandKind:
     ALLOW
     SET_MUTE
     SET_SEND
+    SET_GAIN
     SET_PLAY
     ROUSE
     OPEN_TAP
@@ -40,6 +41,7 @@ cdef struct Command:
     Node* b
     bint a_to_b         # and the value of switches
     bint b_to_a
+    float gain
     Leg* leg
     int local
     Address address
@@ -56,6 +58,7 @@ cdef struct Command:
 cdef struct Core:
     void* commands      # stack of those to be applied
     void* done          # stack of those that have been
+    Command* leaving    # REMOVE_NODEs whose nodes have one more tick
     EventRing events
     uint64_t notified   # events.head that Python has been told of
     int event_fd

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
 from mixer_ext import Companded, Opus
+from tests.mixer_ext.levels import LimiterOracle, Wide, dying, ramped
 from tests.mixer_ext.peers import FRAME, Peer, Samples, Stage, loudness, tone
 from tests.mixer_ext.test_graph import Oracle
 from tests.mixer_ext.test_stream import voice
@@ -28,6 +29,7 @@ class Ear:
     together: int = 0
     packets: int = 0
     shares: bool = False
+    limiter: LimiterOracle = field(default_factory=LimiterOracle)
 
 
 @dataclass
@@ -35,17 +37,20 @@ class Reference:
     """A plane's graph, and for each leg the encoder that must have made its packets.
 
     A leg is sent what its encoder, having encoded all that was sent to it before, makes of what it hears. Only a leg
-    that has heard for a second just what others hear, or that has been joined elsewhere, may go over to theirs, which
-    for that frame does without prediction.
+    that has heard for a second just what others hear, or that has been joined elsewhere and has heard the ramp from the
+    one to the other, may go over to theirs, which for that frame does without prediction. What it hears has gone
+    through a limiter of its own, or from then on theirs.
     """
 
     stage: Stage
     mixers: set[int]
     joins: set[tuple[int, int]] = field(default_factory=set)
+    before: set[tuple[int, int]] = field(default_factory=set)  # in the last tick
     ears: dict[int, Ear] = field(default_factory=dict)
     taps: dict[int, int] = field(default_factory=dict)
     frames: dict[int, Samples] = field(default_factory=dict)
-    played: dict[int, Samples] = field(default_factory=dict)
+    played: dict[int, Wide] = field(default_factory=dict)
+    dying: dict[int, Wide] = field(default_factory=dict)  # what is played in the next tick
     afresh: dict[object, int] = field(default_factory=dict)  # audience: last tick without prediction
     afresh_frames: int = 0
     occasions: int = 0
@@ -68,27 +73,44 @@ class Reference:
 
     def play(self, leg: int, samples: Samples) -> None:
         assert self.stage.plane.play(leg, samples) == FRAME
-        self.played[leg] = samples
+        self.played[leg] = ramped(samples, 0, 1)
+        self.dying[leg] = dying(int(samples[-1]))
 
     def tick(self) -> None:
         self.stage.tick()
         self.frames = {leg: self.stage.plane.tap_read(tap) for leg, tap in self.taps.items()}
         assert all(len(frame) == FRAME for frame in self.frames.values())
 
+    def oracle(self) -> Oracle:
+        return Oracle(self.mixers, self.joins, self.frames, self.before)
+
+    def total(self, leg: int) -> Wide:
+        oracle = self.oracle()
+        if not self.ears[leg].packets:  # who is sent his first packet has heard nothing that could break off
+            oracle.before = {join for join in oracle.before if join[1] != leg}
+            oracle.before |= {join for join in oracle.joins if join[1] == leg}
+        return oracle.heard(leg) + self.played.get(leg, 0)
+
     def heard(self, leg: int) -> Samples:
-        wide = {source: frame.astype(np.int64) for source, frame in self.frames.items()}
-        oracle = Oracle(self.mixers, self.joins, wide)
-        total = sum((oracle.flow(a, leg) for a in oracle.into(leg)), np.zeros(FRAME, np.int64))
-        heard: Samples = np.clip(total + self.played.get(leg, 0), -32768, 32767).astype(np.int16)
-        return heard
+        return self.ears[leg].limiter.copy().limit(self.total(leg))
+
+    def fades(self, leg: int) -> bool:
+        """Whether something that it hears begins or ends."""
+        oracle = self.oracle()
+        changed = {a for a, b in oracle.joins ^ oracle.before if b == leg}
+        return self.ears[leg].packets > 0 and any(oracle.sounds(a) for a in changed)
 
     def apart(self, leg: int) -> bool:
-        mixed = self.frames[leg].any() and any((m, leg) in self.joins and (leg, m) in self.joins for m in self.mixers)
-        return leg in self.played or bool(mixed)
+        oracle = self.oracle()
+        joins = oracle.joins | oracle.before
+        mixed = self.frames[leg].any() and any((m, leg) in joins and (leg, m) in joins for m in self.mixers)
+        return leg in self.played or bool(mixed) or self.fades(leg)
 
     def check(self) -> None:
         """All packets of the tick that just was."""
         before = {leg: copied(ear.opus, ear.coding) for leg, ear in self.ears.items()}
+        limits = {leg: ear.limiter.gain for leg, ear in self.ears.items()}
+        total = {leg: self.total(leg) for leg in self.ears}
         shares = {leg: bool(self.stage.plane.stats(leg)["shares_encoding"]) for leg in self.ears}
         hears = {leg: frozenset(a for a, b in self.joins if b == leg) for leg in self.ears}
         moved = {leg: hears[leg] != ear.hears for leg, ear in self.ears.items()}
@@ -98,7 +120,8 @@ class Reference:
             came = shares[leg] and (moved[leg] or not ear.shares)
             others = [there for there in stayed if hears[there] == hears[leg] and self.ears[there].coding == ear.coding]
             ear.together = 0 if self.apart(leg) or (moved[leg] and ear.packets) else ear.together + 1
-            ear.shares, ear.hears = shares[leg], hears[leg]
+            ear.shares = shares[leg]
+            ear.hears = ear.hears if self.fades(leg) else hears[leg]
             self.occasions += moved[leg] or ear.together == RETURN_AFTER + 1
             if self.apart(leg):
                 assert not shares[leg]
@@ -107,13 +130,14 @@ class Reference:
             received = self.stage.peers[leg].rtp
             payload = received[ear.packets].payload if len(received) > ear.packets else b""
             source = before[others[0] if came and others else leg]
-            frame = self.heard(leg)
-            for without in (False, True):
-                ear.opus = copied(source, ear.coding)
-                if ear.opus.payload(frame, afresh=without) == payload:
+            gains = {ear.limiter.gain} | {limits[there] for there in hears if moved[leg] and hears[there] == hears[leg]}
+            for without, gain in product((False, True), sorted(gains, key=ear.limiter.gain.__ne__)):
+                ear.opus, limiter = copied(source, ear.coding), LimiterOracle(gain)
+                if ear.opus.payload(limiter.limit(total[leg]), afresh=without) == payload:
                     break
             else:
                 raise AssertionError(f"leg {leg} is sent what its encoder did not make")
+            ear.limiter = limiter
             if without and ear.packets:
                 audience = (hears[leg], *ear.coding.items())
                 afresh[audience] = afresh.get(audience, False) or moved[leg]
@@ -123,7 +147,8 @@ class Reference:
             self.afresh[changed] = self.stage.ticks
             self.afresh_frames += 1
         assert self.afresh_frames <= self.occasions
-        self.played.clear()
+        self.played, self.dying = self.dying, {}
+        self.before = set(self.joins)
 
 
 def copied(opus: Opus, coding: dict[str, int]) -> Opus:

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from mixer_ext import Plane
+from tests.mixer_ext.levels import RAMP, LimiterOracle
 from tests.mixer_ext.peers import FRAME, TICK, FakeClock, Samples, Stage, tone
 
 PATIENCE = 20.0
@@ -30,8 +30,8 @@ class Planes:
             for plane in self.each:
                 plane.tick()
 
-    def noise(self, frames: int, amplitude: int = 32767) -> npt.NDArray[np.int16]:
-        return self.random.integers(-amplitude, amplitude + 1, frames * FRAME).astype(np.int16)
+    def noise(self, frames: int, amplitude: int = 32767) -> Samples:
+        return soft(self.random.integers(-amplitude, amplitude + 1, frames * FRAME).astype(np.int16))
 
 
 @pytest.fixture
@@ -42,8 +42,16 @@ def two() -> Iterator[Planes]:
         plane.stop()
 
 
-def clipped(*parts: Samples) -> Samples:
-    return np.clip(sum(part.astype(int) for part in parts), -32768, 32767).astype(np.int16)
+def soft(samples: Samples) -> Samples:
+    """With nothing where a ramp would be when it is played."""
+    samples[:RAMP] = samples[-1] = 0
+    return samples
+
+
+def limited(*parts: Samples) -> Samples:
+    limiter = LimiterOracle()
+    total = sum((part.astype(np.int64) for part in parts), np.zeros(len(parts[0]), np.int64))
+    return np.concatenate([limiter.limit(frame) for frame in total.reshape(-1, FRAME)])
 
 
 def later(samples: Samples, frames: int = 1) -> Samples:
@@ -74,13 +82,13 @@ def test_each_side_hears_the_other_and_no_echo_of_itself(two: Planes) -> None:
     other.play(b, there)
     taps = one.tap(a), other.tap(b)
     two.tick(40)
-    assert np.array_equal(one.tap_read(taps[0]), clipped(here, later(there)))
-    assert np.array_equal(other.tap_read(taps[1]), clipped(there, here))
+    assert np.array_equal(one.tap_read(taps[0]), limited(here, later(there)))
+    assert np.array_equal(other.tap_read(taps[1]), limited(there, here))
     stats = one.plane_stats()
     assert (stats["mixers"], stats["links"], stats["link_underruns"], stats["link_overruns"]) == (1, 1, 0, 0)
 
 
-def test_sums_cross_without_being_clipped(two: Planes) -> None:
+def test_sums_cross_without_being_limited(two: Planes) -> None:
     """Two at full scale here, and one of them upside down there: the other is left, to the bit."""
     one, other = two.each
     a, b, _ = linked_mixers(two)
@@ -93,7 +101,7 @@ def test_sums_cross_without_being_clipped(two: Planes) -> None:
     tap = other.tap(b)
     two.tick(20)
     assert np.abs(loud.astype(int) + louder).max() > 50000
-    assert np.array_equal(other.tap_read(tap), loud)
+    assert np.array_equal(other.tap_read(tap), limited(loud))
 
 
 def test_a_leg_hears_those_beyond_the_link_and_not_itself() -> None:
@@ -107,7 +115,7 @@ def test_a_leg_hears_those_beyond_the_link_and_not_itself() -> None:
     far.join(there, beyond)
     said, sent = stage.plane.tap(leg), stage.plane.tap(leg, direction="out")
     heard = far.tap(beyond)
-    voice = tone(660, 60, amplitude=5000)
+    voice = soft(tone(660, 60, amplitude=5000))
     far.play(beyond, voice)
     for n in range(60):
         peer.say(tone(300, 1, n), stage.address)
@@ -116,7 +124,7 @@ def test_a_leg_hears_those_beyond_the_link_and_not_itself() -> None:
     of_leg = stage.plane.tap_read(said)
     assert np.abs(of_leg).max() > 4000
     assert np.array_equal(stage.plane.tap_read(sent), later(voice))
-    assert np.array_equal(far.tap_read(heard), clipped(voice, of_leg))
+    assert np.array_equal(far.tap_read(heard), limited(voice, of_leg))
     far.stop()
     stage.close()
 
@@ -135,9 +143,9 @@ def test_sound_crosses_a_plane_between_two_others() -> None:
         plane.play(mixer, sound)
     planes.tick(30)
     a, b, c = sounds
-    assert np.array_equal(first.tap_read(taps[0]), clipped(a, later(b), later(c, 2)))
-    assert np.array_equal(middle.tap_read(taps[1]), clipped(a, b, later(c)))
-    assert np.array_equal(last.tap_read(taps[2]), clipped(a, b, c))
+    assert np.array_equal(first.tap_read(taps[0]), limited(a, later(b), later(c, 2)))
+    assert np.array_equal(middle.tap_read(taps[1]), limited(a, b, later(c)))
+    assert np.array_equal(last.tap_read(taps[2]), limited(a, b, c))
     for plane in planes.each:
         plane.stop()
 
@@ -172,7 +180,7 @@ def test_an_end_that_is_gone_is_silence(two: Planes) -> None:
     two.tick(10)
     heard = other.tap_read(tap)
     assert np.array_equal(heard[: 10 * FRAME], sound[: 10 * FRAME])
-    assert not heard[10 * FRAME :].any()
+    assert not heard[10 * FRAME + RAMP :].any()
     assert other.plane_stats()["links"] == 0
 
 
@@ -244,7 +252,7 @@ def test_planes_with_threads_of_their_own_are_linked() -> None:
     taps = one.tap(a), other.tap(b)
     one.start()
     other.start()
-    sounds = [np.random.default_rng(n).integers(1, 9000, 100 * FRAME).astype(np.int16) for n in range(2)]
+    sounds = [soft(np.random.default_rng(n).integers(1, 9000, 100 * FRAME).astype(np.int16)) for n in range(2)]
     one.play(a, sounds[0])
     other.play(b, sounds[1])
     until = time.monotonic() + PATIENCE

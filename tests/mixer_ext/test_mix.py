@@ -1,13 +1,22 @@
 """The arithmetic of the mix against numpy."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixer_ext import level, mix_minus
+from mixer_ext import choose_kernels, level, mix_minus
+
+
+@pytest.fixture(autouse=True, scope="module", params=["any", "this"])
+def processor(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything with the kernels for any processor, and with those for this one."""
+    choose_kernels(request.param == "this")
+    yield
+    choose_kernels()
 
 
 @given(st.integers(0, 12), st.integers(0, 2**32 - 1), st.booleans())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from mixer_ext import Plane, level, rtp_audio_level, rtp_mixed_levels
+from tests.mixer_ext.levels import LimiterOracle, dying, ramped
 from tests.mixer_ext.peers import FRAME, Peer, Stage, loudness, tone
 
 PRESENT = 120.0  # dB as of loudness() over half a second: a tone of AMPLITUDE is at 147
@@ -291,6 +292,8 @@ def test_a_tap_hears_what_one_leg_is_sent(stage: Stage) -> None:
     heard = [stage.plane.tap_read(tap) for tap in sent]
     extra = np.zeros(60 * FRAME, int)
     extra[30 * FRAME : 50 * FRAME] = announcement
+    extra[30 * FRAME : 31 * FRAME] = ramped(announcement[:FRAME], 0, 1)
+    extra[50 * FRAME : 51 * FRAME] = dying(int(announcement[-1]))
     assert np.array_equal(heard[0], np.clip(voices[1] + voices[2] + extra, -32768, 32767))
     assert np.array_equal(heard[1], np.clip(voices[0] + voices[2], -32768, 32767))
     assert np.array_equal(heard[2], np.clip(voices[0] + voices[1], -32768, 32767))
@@ -378,7 +381,7 @@ def test_a_tap_that_nobody_reads_keeps_ten_seconds_and_counts_the_rest(stage: St
     assert stage.plane.plane_stats()["overruns"] == 10 * FRAME
 
 
-def test_samples_of_a_mixer_are_the_exact_sum(stage: Stage) -> None:
+def test_samples_of_a_mixer_are_the_exact_sum_through_a_limiter(stage: Stage) -> None:
     """Through the codecs no sample is known; but what each leg says can be tapped, and so can the sum."""
     mixer, legs, _ = three(stage)
     taps = [stage.plane.tap(leg) for leg in legs]
@@ -389,7 +392,9 @@ def test_samples_of_a_mixer_are_the_exact_sum(stage: Stage) -> None:
         stage.tick()
     parts = sum(stage.plane.tap_read(tap).astype(int) for tap in taps)
     assert np.abs(parts).max() > 40000
-    assert np.array_equal(stage.plane.tap_read(total), np.clip(parts, -32768, 32767))
+    limiter = LimiterOracle()
+    expected = np.concatenate([limiter.limit(part) for part in parts.reshape(-1, FRAME)])
+    assert np.array_equal(stage.plane.tap_read(total), expected)
 
 
 def test_legs_that_left_are_neither_heard_nor_sent_to(stage: Stage) -> None:
