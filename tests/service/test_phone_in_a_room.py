@@ -45,6 +45,16 @@ def shows(*names: str) -> Any:
     return lambda event: sorted(user["display"] for user in event["users"]) == sorted(names)
 
 
+def connected(*names: str) -> Any:
+    """Whether a document lists exactly these, and nobody of them is still on the way."""
+
+    def check(event: Event) -> bool:
+        states = {endpoint["status"] for user in event["users"] for endpoint in user["endpoints"]}
+        return bool(shows(*names)(event)) and states == {"connected"}
+
+    return check
+
+
 def stream(event: Event, name: str) -> dict[str, Any]:
     (user,) = [user for user in event["users"] if user["display"] == name]
     (endpoint,) = user["endpoints"]
@@ -68,7 +78,7 @@ async def test_three_phones_meet(focus: RunningFocus) -> None:
             await phone.wait_for("focus", isfocus=True)
             assert (await phone.wait_for("joined"))["nick"] == nick
 
-        seen = {nick: await phone.wait_for("coin", where=shows(*TONES)) for nick, phone in phones.items()}
+        seen = {nick: await phone.wait_for("coin", where=connected(*TONES)) for nick, phone in phones.items()}
         sources = {nick: {stream(event, nick)["source"] for event in seen.values()} for nick in TONES}
         assert all(len(each) == 1 for each in sources.values())
         assert len(set.union(*sources.values())) == 3
