@@ -253,6 +253,10 @@ class Leg:
         """Keep what the peer says from everybody else."""
         self._plane.set_mute(self.node, muted)
 
+    def set_gain(self, gain: float) -> None:
+        """Make what the peer says 0 to 4 times as loud for everybody. Raises ValueError outside."""
+        self._plane.set_gain(self.node, gain)
+
     def set_send(self, enabled: bool) -> None:
         """Send audio to the peer, or nothing (hold)."""
         self._plane.set_send(self.node, enabled)

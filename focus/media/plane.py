@@ -171,6 +171,10 @@ class MediaPlane:
         with contextlib.suppress(ValueError):
             self._shards.unjoin(a, b)
 
+    def set_gain(self, node: int, gain: float) -> None:
+        """Volume, 0 to 4 times, of what a leg's peer says, or of what is played into a mix; ValueError outside."""
+        self._shards.of(node).set_gain(node, gain)
+
     def play(self, node: int, samples: NDArray[np.int16]) -> int:
         """Queue `samples` (int16 mono, 48 kHz): to a leg's peer, or into a mix. Returns how many fitted (10 s do)."""
         return self._shards.of(node).play(node, samples)

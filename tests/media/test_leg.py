@@ -181,6 +181,10 @@ async def test_a_muted_peer_is_not_heard_and_a_leg_on_hold_hears_nothing(start_p
     assert not (await ear.next(0.3)).any()
     there.set_mute(False)
     await ear.until_heard(440)
+    there.set_gain(0)
+    await until(lambda: len(heard := tap.read()) >= 960 and not heard[-960:].any())
+    there.set_gain(1.5)
+    await ear.until_heard(440)
     here.set_send(False)
     await until(lambda: level(np.concatenate([np.ones(9600), tap.read()])[-9600:], 440) < -60)
     sent = here.stats()["sent"]

@@ -114,6 +114,20 @@ async def test_a_loop_and_an_unknown_node_are_refused(plane: MediaPlane) -> None
         plane.join(a, 1_000_000)
 
 
+async def test_what_is_played_has_the_volume_of_its_mixer(plane: MediaPlane) -> None:
+    mixer = plane.create_mixer()
+    tap = plane.tap(mixer)
+    plane.set_gain(mixer, 0.5)
+    plane.play(mixer, np.full(4800, 1000, np.int16))
+    await asyncio.wait_for(plane.played(mixer), 10)
+    heard = tap.read()
+    assert int((heard == 500).sum()) >= 4800 - 3 * 240
+    assert heard.max() <= 1000
+    tap.close()
+    with pytest.raises(ValueError, match="0 to 4"):
+        plane.set_gain(mixer, 5)
+
+
 async def test_the_end_of_what_is_played_can_be_waited_for(plane: MediaPlane) -> None:
     mixer, other = plane.create_mixer(), plane.create_mixer()
     await plane.played(mixer)
