@@ -381,7 +381,7 @@ class Actions:
     def node(self) -> int:
         """One of ours, or, now and then, one that is not there."""
         choice = self.script.byte()
-        return self.nodes[choice % len(self.nodes)] if self.nodes and choice < 250 else choice
+        return self.nodes[choice % len(self.nodes)] if self.nodes and choice < 250 else 10_000 + choice
 
     def stranger(self) -> int:
         return self.script.byte() % 4
