@@ -364,7 +364,7 @@ class Actions:
         """Do all that the script says; what the friends were sent, payload by payload."""
         acts = (
             self.tick, self.tick, self.dial, self.datagram, self.datagram, self.speech, self.speech, self.report,
-            self.add_leg, self.add_leg, self.add_mixer, self.remove, self.join, self.join, self.unjoin, self.codec,
+            self.add_leg, self.add_leg, self.add_mixer, self.remove, self.join, self.volume, self.unjoin, self.codec,
             self.codec, self.keys, self.plain, self.remote, self.allow, self.mute, self.hold, self.send, self.play,
             self.tap, self.tap_read, self.tap_close, self.poll, self.stats,
         )  # fmt: skip
@@ -499,6 +499,9 @@ class Actions:
 
     def mute(self) -> None:
         self.plane.set_mute(self.node(), bool(self.script.byte() & 1))
+
+    def volume(self) -> None:
+        self.plane.set_gain(self.node(), self.script.byte() / 60)
 
     def hold(self) -> None:
         self.plane.set_send(self.node(), bool(self.script.byte() & 1))
