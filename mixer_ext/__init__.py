@@ -4,6 +4,7 @@ It knows nothing of XMPP, ICE or DTLS.
 """
 
 from mixer_ext.codec import Opus
+from mixer_ext.delay import DelayEstimate
 from mixer_ext.dtmf import TelephoneEvents
 from mixer_ext.events import Clock, Event, LegStatistics
 from mixer_ext.g711 import Companded, compress, expand
@@ -19,6 +20,7 @@ from mixer_ext.stream import JitterBuffer
 __all__ = [
     "Clock",
     "Companded",
+    "DelayEstimate",
     "DominantSpeaker",
     "Event",
     "JitterBuffer",

@@ -49,8 +49,8 @@ cdef int codec_measure(const Codec* codec, const uint8_t* payload, int length) n
 cdef void codec_free(Codec* codec) noexcept nogil
 cdef int codec_samples(const uint8_t* payload, int length) noexcept nogil
 cdef bint codec_voiced(const Codec* codec, const uint8_t* payload, int length) noexcept nogil
-cdef bint codec_has_fec(const uint8_t* payload, int length) noexcept nogil
+cdef int codec_fec(const uint8_t* payload, int length) noexcept nogil
 cdef int codec_decode(Codec* codec, const uint8_t* payload, int length, int16_t* samples) noexcept nogil
-cdef int codec_recover(Codec* codec, const uint8_t* payload, int length, int16_t* samples, int count) noexcept nogil
+cdef bint codec_recover(Codec* codec, const uint8_t* payload, int length, int16_t* samples, int count) noexcept nogil
 cdef int codec_conceal(Codec* codec, int16_t* samples, int count) noexcept nogil
 cdef void codec_forget(Codec* codec) noexcept nogil

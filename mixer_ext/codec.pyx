@@ -280,23 +280,25 @@ cdef bint codec_voiced(const Codec* codec, const uint8_t* payload, int length) n
     return False
 
 
-cdef bint codec_has_fec(const uint8_t* payload, int length) noexcept nogil:
-    """Whether the packet carries its predecessor again (RFC 6716 section 4.2.3 and 4.2.4: the flag follows the SILK
-    frames' VAD bits).
+cdef int codec_fec(const uint8_t* payload, int length) noexcept nogil:
+    """How many samples before it an Opus packet carries again, 0: none (RFC 6716 section 4.2.3 and 4.2.4: the flag
+    follows the SILK frames' VAD bits).
     """
     cdef unsigned char toc
     cdef const unsigned char* frames[48]
     cdef short sizes[48]
     cdef int offset, per_frame, silk
     if length < 2 or payload[0] & 0x80:     # CELT only
-        return False
+        return 0
     per_frame = opus_packet_get_samples_per_frame(payload, RATE)
     silk = per_frame // FRAME if per_frame > FRAME else 1
     if opus_packet_parse(payload, length, &toc, frames, sizes, &offset) <= 0 or sizes[0] < 1:
-        return False
+        return 0
     if (frames[0][0] >> (7 - silk)) & 1:
-        return True
-    return opus_packet_get_nb_channels(payload) == 2 and (frames[0][0] >> (6 - 2 * silk)) & 1
+        return per_frame
+    if opus_packet_get_nb_channels(payload) == 2 and (frames[0][0] >> (6 - 2 * silk)) & 1:
+        return per_frame
+    return 0
 
 
 cdef int codec_decode(Codec* codec, const uint8_t* payload, int length, int16_t* samples) noexcept nogil:
@@ -306,13 +308,9 @@ cdef int codec_decode(Codec* codec, const uint8_t* payload, int length, int16_t*
     return opus_decode(codec.decoder, payload, length, samples, LONGEST, 0)
 
 
-cdef int codec_recover(Codec* codec, const uint8_t* payload, int length, int16_t* samples, int count) noexcept nogil:
-    """The last count samples (whole steps) before this packet, from its FEC; concealed where it has none, 0 where
-    the codec has no FEC.
-    """
-    if codec.g711 != NULL:
-        return 0
-    return opus_decode(codec.decoder, payload, length, samples, count, 1)
+cdef bint codec_recover(Codec* codec, const uint8_t* payload, int length, int16_t* samples, int count) noexcept nogil:
+    """The count samples before this packet, which is as many as it carries (codec_fec). Whether it worked."""
+    return codec.decoder != NULL and opus_decode(codec.decoder, payload, length, samples, count, 1) == count
 
 
 cdef int codec_conceal(Codec* codec, int16_t* samples, int count) noexcept nogil:

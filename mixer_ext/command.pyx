@@ -25,6 +25,7 @@ from mixer_ext.route cimport (
     transaction_put,
 )
 from mixer_ext.state cimport hand_up, wall
+from mixer_ext.stream cimport stream_pin
 
 
 cdef void _stack(void** stack, Command* command) noexcept nogil:
@@ -214,6 +215,8 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
         command.leg.sends = command.a_to_b
     elif kind == SET_GAIN:
         command.a.gain = command.gain
+    elif kind == SET_DELAY:
+        stream_pin(&command.leg.stream, command.delay)
     elif kind == SET_PLAY:
         command.a.play = command.ring
     elif kind == OPEN_TAP:

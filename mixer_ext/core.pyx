@@ -351,6 +351,7 @@ cdef void core_run(Core* core) noexcept nogil:
         came = pace != 1 and (fds[1].revents != 0 or _readable(fds + 2, core.sockets))
         resting = not resting and core.unkeyed != 0
         now = core_now()
+        core.wall_offset = _clock(CLOCK_REALTIME) - now     # which may be set anew at any time
         read(core.wake_fd, &woken, sizeof(woken))
         ticked = read(timer, &due, sizeof(due)) == sizeof(due)
         passed = <uint64_t>((now - start) // TICK)

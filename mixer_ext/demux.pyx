@@ -33,6 +33,7 @@ cdef enum:
     DRAINED = 64                # batches of a socket in one go, so that a flood does not keep the tick waiting
     SIGNALLING_RATE = 200       # STUN and DTLS datagrams a second of one source
     SIGNALLING_BURST = 200
+    OLDEST = 1000000000         # ns that a datagram may have waited
     SEEN = 64                   # addresses of a leg that are remembered before they are allowed
 
 
@@ -164,7 +165,10 @@ cdef void _media(Core* core, int local, Received* received, AddressKey* key, int
     elif rtcp:
         leg_receive_rtcp(leg, received.data, received.length, now, wall(core, now))
     else:
-        stamp = now + core.wall_offset if core.manual or received.stamp == 0 else received.stamp
+        stamp = now
+        if not core.manual and received.stamp:
+            # The kernel's stamps are of the time of day, which may have been set since.
+            stamp = max(now - OLDEST, min(now, received.stamp - core.wall_offset))
         taken = leg.received
         leg_pass(leg, core.time)
         leg_receive(leg, received.data, received.length, now, stamp)

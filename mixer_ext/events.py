@@ -16,7 +16,7 @@ class LegStatistics(TypedDict):
     lost: int  # as RFC 3550 counts: what came twice makes up for it
     late: int  # came when its time was over
     duplicates: int
-    concealed: int  # losses that something was made up for
+    concealed: int  # frames that were lost and something was made up for
     recovered: int  # losses that came as FEC
     decoded: int
     spared: int  # not decoded, for nobody spoke
@@ -24,6 +24,10 @@ class LegStatistics(TypedDict):
     sent: int
     sends_fec: bool  # is sent what repairs losses
     shares_encoding: bool  # is sent what others are
+    dropped: int  # packets that were given up, or blended over, since far too many were held
+    shortened_ms: float  # was cut out to lower the delay
+    lengthened_ms: float  # was put in, to raise it
+    target_ms: float  # of the delay, with the 20 ms of the tick
     depth_ms: float  # held, decoded or not
     jitter_ms: float  # between arrivals, RFC 3550 appendix A.8
     rtt_ms: float  # -1: not known

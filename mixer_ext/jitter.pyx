@@ -1,28 +1,34 @@
-"""A plain jitter buffer: a ring of packets by sequence number, played by their timestamps at a small fixed delay.
+"""The jitter buffer: a ring of packets by sequence number, played by their timestamps.
 
 It never waits for a packet. One that is not there when its time comes is passed over when later ones are there (lost:
 recovered or concealed), and waited for with concealment when nothing is there at all (starved): should it come after
-all it is played, and the delay has grown. What the delay has grown beyond the target by is taken back a packet at a
-time: one a second, sooner while it is quiet, at once above LIMIT. A timestamp that jumps while the sequence does not is
-a pause of the sender (DTX), no loss. Nor are sequence numbers that went to packets of another kind.
+all it is played, and the delay has grown. A timestamp that jumps while the sequence does not is a pause of the sender
+(DTX), no loss, and ends when the packet behind it has waited for as long as is wanted now. Nor are sequence numbers
+lost that went to packets of another kind.
+
+What is wanted is for `delay` to say; to get there while somebody speaks is for `stream`. Here packets are only given
+up when there are more than LIMIT too many. A pinned delay is kept to the sample instead: what comes late is lost, and
+only when everything does, or LIMIT is passed, playout begins anew at that delay.
 """
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from mixer_ext.codec cimport FRAME, LONGEST, RATE, STEP
+from mixer_ext.delay cimport delay_init, delay_note, delay_of, delay_restart, delay_wanted
 
 cdef enum:
-    LIMIT = 11 * FRAME          # more than 220 ms is cut down at once
+    MOST = 9 * FRAME            # is waited for at most; with the packet itself 200 ms
+    LIMIT = 11 * FRAME          # what is held beyond the wanted delay, at most
+    SETTLING = 3                # packets given up that are decoded still, so that the decoder is in step again
     JUMP = RATE // 2            # a packet due later than this has a new clock
-    WINDOW = RATE               # one packet less a second
-    QUIET_WINDOW = RATE // 10
     DROPOUT = 3000              # RFC 3550 appendix A.1: further ahead is another sequence
     MISORDER = 1000
+    OVERDUE = 10                # packets
 
 
-cdef void jitter_init(Jitter* jitter, int target) noexcept nogil:
+cdef void jitter_init(Jitter* jitter) noexcept nogil:
     memset(jitter, 0, sizeof(Jitter))
-    jitter.target = target
+    delay_init(&jitter.delay)
     jitter.packet = FRAME
 
 
@@ -42,25 +48,32 @@ cdef Slot jitter_take_out(Jitter* jitter, Slot* slot) noexcept nogil:
 
 
 cdef void jitter_reset(Jitter* jitter) noexcept nogil:
-    """Forget what is held; the next packet starts anew. Counters stay."""
+    """Forget what is held; the next packet starts anew. Counters stay, and what is known of the path."""
     cdef int i
     for i in range(SLOTS):
         jitter_release(jitter, &jitter.slots[i])
         jitter.slots[i].passed = False
     if jitter.started:
         jitter.resets += 1
-    jitter.started = jitter.played = False
-    jitter.strays = 0
+    jitter.started = jitter.played = jitter.anchored = False
+    jitter.strays = jitter.overdue = 0
+    delay_restart(&jitter.delay)
 
 
-cdef void _begin(Jitter* jitter, uint16_t sequence, uint32_t timestamp) noexcept nogil:
+cdef void jitter_pin(Jitter* jitter, int delay) noexcept nogil:
+    """Keep the delay at so many samples, the packet that plays included; 0: as small as will do again."""
+    if delay and delay != jitter.pinned:
+        jitter.anchored = False
+    jitter.pinned = delay
+    jitter.overdue = 0
+
+
+cdef void _begin(Jitter* jitter, Slot* packet) noexcept nogil:
     jitter.started = True
-    jitter.played = False
-    jitter.sequence = sequence
-    jitter.expected = timestamp
-    jitter.position = timestamp - <uint32_t>max(0, jitter.target - FRAME)
-    jitter.slack = LIMIT
-    jitter.since = 0
+    jitter.played = jitter.anchored = False
+    jitter.sequence = packet.sequence
+    jitter.newest = packet.sequence - 1
+    jitter.expected = jitter.position = packet.timestamp
     jitter.strays = 0
     jitter.silent = False
 
@@ -73,6 +86,11 @@ cdef void _skip_passed(Jitter* jitter) noexcept nogil:
         slot = &jitter.slots[jitter.sequence % SLOTS]
 
 
+cdef void _note_newest(Jitter* jitter, uint16_t sequence) noexcept nogil:
+    if <int16_t>(<uint16_t>(sequence - jitter.newest)) > 0:
+        jitter.newest = sequence
+
+
 cdef void jitter_pass(Jitter* jitter, uint16_t sequence) noexcept nogil:
     """There will be no packet with this number: it has gone to one that is no sound."""
     cdef Slot* slot = &jitter.slots[sequence % SLOTS]
@@ -81,6 +99,7 @@ cdef void jitter_pass(Jitter* jitter, uint16_t sequence) noexcept nogil:
         return
     if jitter.count == 0:
         jitter.silent = True
+    _note_newest(jitter, sequence)
     if ahead >= SLOTS:
         jitter.sequence = sequence + 1      # what was lost before it is not waited for
     elif slot.data == NULL:
@@ -89,52 +108,78 @@ cdef void jitter_pass(Jitter* jitter, uint16_t sequence) noexcept nogil:
         _skip_passed(jitter)
 
 
-cdef Pushed jitter_push(Jitter* jitter, uint16_t sequence, uint32_t timestamp, int samples, uint8_t level,
-                        const uint8_t* data, int length) noexcept nogil:
-    """Take a packet (its bytes are copied)."""
+cdef bint jitter_follows_gap(Jitter* jitter, uint16_t sequence) noexcept nogil:
+    """Whether the packet before this one, which has just come, has not."""
+    cdef int ahead = <int16_t>(<uint16_t>(sequence - jitter.newest))
+    return jitter.started and 1 < ahead < SLOTS
+
+
+cdef Pushed jitter_push(Jitter* jitter, Slot* packet, const uint8_t* data, bint carries) noexcept nogil:
+    """Take a packet; its bytes are copied. packet: all of it but data and late. carries: it has the packet before it in
+    it, which is missing.
+    """
     cdef int ahead
     cdef Slot* slot
     if not jitter.started:
-        _begin(jitter, sequence, timestamp)
-    ahead = <int16_t>(<uint16_t>(sequence - jitter.sequence))
+        _begin(jitter, packet)
+    ahead = <int16_t>(<uint16_t>(packet.sequence - jitter.sequence))
     if ahead < 0 and not jitter.played and ahead > -8:
         # the first packets of all came in disorder
-        jitter.sequence = sequence
+        jitter.sequence = packet.sequence
+        jitter.position = jitter.expected = packet.timestamp
         ahead = 0
     if ahead < 0 or ahead >= SLOTS:
-        jitter.strays = jitter.strays + 1 if sequence == jitter.stray else 1
-        jitter.stray = sequence + 1
+        jitter.strays = jitter.strays + 1 if packet.sequence == jitter.stray else 1
+        jitter.stray = packet.sequence + 1
         if -MISORDER <= ahead < 0:
             # A sender that began again a little lower is told from latecomers by coming in order while nothing else does.
             if jitter.strays < 4 or jitter.count:
                 jitter.late += 1
+                delay_note(&jitter.delay, delay_of(&jitter.delay, packet.timestamp, packet.arrival), 0)
                 return PUSH_LATE
         elif ahead < 0 or ahead >= DROPOUT:
             if jitter.strays < 2:
                 return PUSH_STRAY
         jitter_reset(jitter)
-        _begin(jitter, sequence, timestamp)
-    slot = &jitter.slots[sequence % SLOTS]
+        _begin(jitter, packet)
+    slot = &jitter.slots[packet.sequence % SLOTS]
     if slot.data != NULL:
         jitter.duplicates += 1
         return PUSH_DUPLICATE
-    slot.data = <uint8_t*>malloc(length)
-    if slot.data == NULL:
+    packet.data = <uint8_t*>malloc(packet.length)
+    if packet.data == NULL:
         return PUSH_STRAY
-    memcpy(slot.data, data, length)
-    slot.length = length
-    slot.samples = samples
-    slot.sequence = sequence
-    slot.timestamp = timestamp
-    slot.level = level
-    slot.passed = jitter.silent = False
+    memcpy(packet.data, data, packet.length)
+    packet.late = delay_of(&jitter.delay, packet.timestamp, packet.arrival)
+    delay_note(&jitter.delay, packet.late, 0)
+    if carries:
+        # The one before it need not be lost: to him who waits for so long it is there.
+        delay_note(&jitter.delay, packet.late, packet.samples)
+    packet.passed = jitter.silent = False
+    slot[0] = packet[0]
     jitter.count += 1
+    _note_newest(jitter, packet.sequence)
     return PUSH_STORED
 
 
 cdef int jitter_depth(Jitter* jitter) noexcept nogil:
     """Samples in the packets held. Counted, not taken from their timestamps: those may jump."""
     return jitter.count * jitter.packet
+
+
+cdef int jitter_wanted(Jitter* jitter) noexcept nogil:
+    """Samples that a quick packet should wait before it is played."""
+    if jitter.pinned:
+        return jitter.pinned - FRAME
+    return min(delay_wanted(&jitter.delay), <int>MOST)
+
+
+cdef bint jitter_ready(Jitter* jitter) noexcept nogil:
+    """Whether the packet that comes next is there and follows without a pause."""
+    cdef Slot* slot
+    _skip_passed(jitter)
+    slot = &jitter.slots[jitter.sequence % SLOTS]
+    return jitter.anchored and slot.data != NULL and -JUMP <= <int32_t>(slot.timestamp - jitter.position) < STEP
 
 
 cdef Slot* _first(Jitter* jitter, int* missing) noexcept nogil:
@@ -151,69 +196,102 @@ cdef Slot* _first(Jitter* jitter, int* missing) noexcept nogil:
     return NULL
 
 
-cdef int _whole_steps(int samples) noexcept nogil:
-    return max(STEP, min(samples // STEP * STEP, LONGEST))
+cdef inline int _lag(Slot* slot, int64_t now) noexcept nogil:
+    return <int>max(0, min(now - slot.arrival, 10 * RATE)) + slot.late
 
 
-cdef Step _play(Jitter* jitter, Slot* slot, bint quiet) noexcept nogil:
-    """Play this slot now, or discard it where there has been too much behind it for long enough."""
-    cdef int slack, enough
-    cdef Step step = STEP_PLAY
-    jitter.paused = slot.sequence == jitter.sequence and <int32_t>(slot.timestamp - jitter.expected) > 0
-    jitter.expected = slot.timestamp + slot.samples
+cdef Slot* _give_up(Jitter* jitter, Slot* slot, int* missing) noexcept nogil:
+    """Pass over this packet; the one behind it (there is one)."""
     jitter.sequence = slot.sequence + 1
-    jitter.position = slot.timestamp + slot.samples
+    jitter.expected = slot.timestamp + slot.samples
+    jitter.dropped += 1
+    jitter_release(jitter, slot)
+    return _first(jitter, missing)
+
+
+cdef Step _play(Jitter* jitter, Slot* slot, int64_t now) noexcept nogil:
+    jitter.paused = slot.sequence == jitter.sequence and <int32_t>(slot.timestamp - jitter.expected) > 0
+    jitter.lag = _lag(slot, now)
+    jitter.expected = jitter.position = slot.timestamp + slot.samples
+    jitter.sequence = slot.sequence + 1
     jitter.packet = slot.samples
-    jitter.played = True
-    slack = (jitter.count - 1) * slot.samples
-    enough = max(jitter.target, slot.samples + FRAME)
-    jitter.slack = min(jitter.slack, slack)
-    jitter.since += slot.samples
-    if slack > LIMIT:
-        step = STEP_DISCARD
-    elif jitter.since >= (QUIET_WINDOW if quiet else WINDOW):
-        if jitter.slack > enough:
-            step = STEP_DISCARD
-        if step == STEP_DISCARD or jitter.since >= WINDOW:
-            jitter.slack = LIMIT
-            jitter.since = 0
-    if step == STEP_DISCARD:
+    jitter.played = jitter.anchored = True
+    jitter.overdue = 0
+    if not jitter.pinned and (jitter.count - 1) * slot.samples > jitter_wanted(jitter) + LIMIT - FRAME:
         jitter.dropped += 1
-    return step
+        return STEP_DISCARD
+    return STEP_PLAY
 
 
-cdef Step jitter_next(Jitter* jitter, bint quiet, Slot** slot, int* samples) noexcept nogil:
-    """What to play next. PLAY, DISCARD: all of the slot, to be released then. RECOVER: so many samples before the slot,
-    which stays. CONCEAL, STARVED, WAIT: so many samples (whole steps) of something in its place. quiet: what plays
-    now is so quiet that a cut is not heard.
+cdef Step jitter_next(Jitter* jitter, int64_t now, int room, Slot** slot, int* samples) noexcept nogil:
+    """What to play next, now (samples of our clock). PLAY, DISCARD: all of the slot, to be released then. RECOVER: so
+    many samples before the slot, which stays. CONCEAL: so many samples of something in its place. STARVED, WAIT: room
+    samples, which is what is missing to a whole frame.
     """
     cdef int missing = 0
-    cdef int ahead, each
-    cdef Slot* found
-    if not jitter.started or jitter.count == 0:
-        samples[0] = FRAME
-        if jitter.started:
-            jitter.position += FRAME
+    cdef int ahead, each, wanted
+    cdef Slot* found = NULL
+    samples[0] = room
+    if jitter.started and jitter.count:
+        found = _first(jitter, &missing)
+    wanted = jitter_wanted(jitter)
+    if found != NULL and jitter.pinned and jitter.anchored:
+        if jitter_depth(jitter) > jitter.pinned + LIMIT:
+            jitter.anchored = False
+        while found != NULL and jitter.anchored and <int32_t>(found.timestamp - jitter.position) <= -STEP:
+            if <int32_t>(found.timestamp - jitter.position) < -JUMP:
+                break
+            jitter.overdue += 1
+            if jitter.overdue >= OVERDUE:
+                # The path has become longer than the delay, or our clock is the quicker one.
+                jitter.anchored = False
+                delay_restart(&jitter.delay)
+                found.late = 0
+                found.arrival = now
+                break
+            jitter.late += 1
+            jitter.sequence = found.sequence + 1
+            jitter_release(jitter, found)
+            found = _first(jitter, &missing)
+    if found == NULL:
+        jitter.position += room
         return STEP_STARVED
-    found = _first(jitter, &missing)
-    slot[0] = found
     ahead = <int32_t>(found.timestamp - jitter.position)
-    if ahead > JUMP or ahead < -JUMP:
-        jitter.position = found.timestamp - <uint32_t>max(0, jitter.target - FRAME)
-        ahead = max(0, jitter.target - FRAME)
+    if ahead > JUMP or ahead < -JUMP or (missing == 0 and ahead >= STEP and not jitter.pinned):
+        jitter.anchored = False
+    if not jitter.anchored:
+        while jitter.pinned and jitter.count > 1 and _lag(found, now) >= wanted + FRAME:
+            found = _give_up(jitter, found, &missing)
+        if _lag(found, now) < wanted and jitter_depth(jitter) <= wanted + LIMIT:
+            jitter.position += room
+            return STEP_WAIT
+        slot[0] = found
+        jitter.missing += missing
+        return _play(jitter, found, now)
+    while not jitter.pinned and jitter_depth(jitter) > wanted + LIMIT + SETTLING * jitter.packet:
+        found = _give_up(jitter, found, &missing)
+        ahead = 0
+    slot[0] = found
     if ahead < STEP:
         jitter.missing += missing
-        return _play(jitter, found, quiet)
+        return _play(jitter, found, now)
     if missing == 0:
-        samples[0] = _whole_steps(min(ahead, FRAME))
+        samples[0] = min(ahead, room)
         jitter.position += samples[0]
         return STEP_WAIT
-    # The packets before the one found are lost. Their time is shared out evenly; the last of them may be in its FEC.
+    # The packets before the one found are lost. The time of the first of them may have passed without anything there;
+    # that of the others is shared out evenly, and the last may be in the FEC of the one found.
+    while missing > 1 and ahead <= (missing - 1) * jitter.packet:
+        jitter.sequence += 1
+        _skip_passed(jitter)
+        jitter.missing += 1
+        missing -= 1
     each = ahead // missing
     if each < STEP or each > LONGEST:
         each = jitter.packet
-    samples[0] = _whole_steps(min(each, ahead))
+    samples[0] = min(each, ahead)
     jitter.sequence += 1
     jitter.position += samples[0]
+    jitter.expected = found.timestamp
     jitter.missing += 1
     return STEP_RECOVER if missing == 1 else STEP_CONCEAL

@@ -48,7 +48,7 @@ from mixer_ext.graph cimport (
     node_plays,
     taps_feed,
 )
-from mixer_ext.jitter cimport jitter_depth, jitter_pass, jitter_push
+from mixer_ext.jitter cimport Slot, jitter_depth, jitter_pass, jitter_wanted
 from mixer_ext.limiter cimport limit, volume_apply, volume_rest
 from mixer_ext.mix cimport mix_add, mix_level
 from mixer_ext.net cimport DATAGRAM, SLACK, outbox_put, outbox_room
@@ -84,13 +84,16 @@ from mixer_ext.srtp cimport (
     secure_unprotect,
 )
 from mixer_ext.stream cimport (
+    stream_concealed,
     stream_free,
     stream_init,
     stream_pass,
+    stream_push,
     stream_reset,
     stream_rests,
     stream_rouse,
     stream_take,
+    stream_time,
 )
 
 cdef enum:
@@ -248,12 +251,12 @@ cdef void _receive_event(Leg* leg, const uint8_t* data, Rtp* rtp, int rate, int 
 
 
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil:
-    """Take an RTP packet from an address that is allowed. data is changed. stamp: when it arrived, ns of any clock that
-    does not jump.
+    """Take an RTP packet from an address that is allowed. data is changed. stamp: when it arrived, ns of the
+    ticks' clock.
     """
     cdef Rtp rtp
+    cdef Slot packet
     cdef bint voice = False
-    cdef uint8_t level
     cdef int samples, unit, rate
     cdef int size = length
     if rtp_read(data, length, &rtp, not leg.plain) != RTP_OK:
@@ -293,11 +296,16 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
     reception_update(&leg.reception, rtp.sequence, rtp.timestamp, stamp, RATE // unit)
     if leg.muted:
         return
-    level = rtp_level(data, &rtp, leg.format.level_extension, &voice)
+    packet.length = rtp.payload_length
+    packet.samples = samples
+    packet.sequence = rtp.sequence
+    packet.timestamp = rtp.timestamp * unit
+    packet.level = rtp_level(data, &rtp, leg.format.level_extension, &voice)
+    packet.arrival = stream_time(stamp)
     data += rtp.payload_offset
-    if _voiced(leg, level, voice, data, rtp.payload_length):
+    if _voiced(leg, packet.level, voice, data, packet.length):
         stream_rouse(&leg.stream)
-    jitter_push(&leg.stream.jitter, rtp.sequence, rtp.timestamp * unit, samples, level, data, rtp.payload_length)
+    stream_push(&leg.stream, leg.format.codec, &packet, data)
 
 
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil:
@@ -378,15 +386,15 @@ cdef void _tell_news(Leg* leg, EventRing* events) noexcept nogil:
         leg.dial.done = False
 
 
-cdef bint _take(Leg* leg) noexcept nogil:
-    """The next frame of the stream; whether anything is in it. Of one that has just been muted it is the last, which its
-    volume fades out.
+cdef bint _take(Leg* leg, int64_t now) noexcept nogil:
+    """The next frame of the stream, at now (ns); whether anything is in it. Of one that has just been muted it is the
+    last, which its volume fades out.
     """
     cdef bint sounds
     if leg.format.codec == NULL or not leg.heard_of or (leg.muted and leg.silenced):
         return False
     leg.stream.sparing = leg.node.taps == NULL and not graph_feeds_leg(leg.node)
-    sounds = stream_take(&leg.stream, leg.format.codec, leg.node.frame)
+    sounds = stream_take(&leg.stream, leg.format.codec, stream_time(now), leg.node.frame)
     if leg.muted:
         stream_reset(&leg.stream, leg.format.codec)
     leg.silenced = leg.muted
@@ -409,7 +417,7 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogi
     cdef Node* node = leg.node
     cdef uint64_t runs = leg.stream.runs
     cdef bint sounded = node.sounds
-    node.sounds = _take(leg)
+    node.sounds = _take(leg, now)
     if not node.sounds and sounded:
         memset(node.frame, 0, FRAME * sizeof(int16_t))
     if leg.stream.level < DIGITAL_SILENCE:
@@ -675,7 +683,7 @@ cdef dict leg_statistics(Leg* leg):
         "lost": max(0, reception_expected(&leg.reception) - <int64_t>leg.reception.received),
         "late": leg.stream.jitter.late,
         "duplicates": leg.stream.jitter.duplicates,
-        "concealed": leg.stream.concealed,
+        "concealed": stream_concealed(&leg.stream),
         "recovered": leg.stream.recovered,
         "decoded": leg.stream.decoded,
         "spared": leg.stream.spared,
@@ -683,6 +691,10 @@ cdef dict leg_statistics(Leg* leg):
         "sent": leg.sent,
         "sends_fec": _coding(leg).fec,
         "shares_encoding": leg.listener.audience != NULL and leg.listener.encoder == NULL,
+        "dropped": leg.stream.jitter.dropped,
+        "shortened_ms": leg.stream.shortened / 48.0,
+        "lengthened_ms": leg.stream.lengthened / 48.0,
+        "target_ms": (jitter_wanted(&leg.stream.jitter) + FRAME) / 48.0,
         "depth_ms": (jitter_depth(&leg.stream.jitter) + leg.stream.held) / 48.0,
         "jitter_ms": leg.reception.jitter * codec_unit(leg.format.codec) / 48.0,
         "rtt_ms": leg.rtt,

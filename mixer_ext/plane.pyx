@@ -23,6 +23,7 @@ from mixer_ext.command cimport (
     REMOVE_NODE,
     ROUSE,
     SET_CONSENT,
+    SET_DELAY,
     SET_FORMAT,
     SET_GAIN,
     SET_KEYS,
@@ -94,6 +95,7 @@ import numpy
 cdef enum:
     RING_SAMPLES = 10 * 48000
     LOUDEST = 4         # times
+    LONGEST_DELAY = 500     # ms; the packets of a delay must fit the jitter buffer's slots
 
 
 cdef int _event_types(int* types, dict wanted, int taken) except -1:
@@ -615,6 +617,19 @@ cdef class Plane:
     def set_send(self, int64_t leg, bint enabled):
         """Whether anything is sent to a leg."""
         self._switch(SET_SEND, leg, enabled)
+
+    def set_delay(self, int64_t leg, milliseconds):
+        """Play what a leg sends this long after it was sent (as the quickest packets tell it), 20 to 500 ms with the 20 ms
+        of the tick in it, and never stretch it: what comes later is lost. None: as soon as the network allows, which
+        changes.
+        """
+        cdef Handle handle = self._leg(leg)
+        if milliseconds is not None and not 20 <= milliseconds <= LONGEST_DELAY:
+            raise ValueError(f"no delay that can be kept: {milliseconds} ms")
+        cdef Command* command = self._command(SET_DELAY)
+        command.leg = handle.leg
+        command.delay = 0 if milliseconds is None else <int>(milliseconds * 48)
+        self._commit(command)
 
     cdef int _switch(self, int kind, int64_t leg, bint value) except -1:
         cdef Handle handle = self._leg(leg)

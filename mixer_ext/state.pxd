@@ -26,6 +26,7 @@ cdef enum CommandKind:
     SET_MUTE
     SET_SEND
     SET_GAIN
+    SET_DELAY
     SET_PLAY
     ROUSE
     OPEN_TAP
@@ -44,6 +45,7 @@ cdef struct Command:
     float gain
     Leg* leg
     int local
+    int delay           # samples
     Address address
     bint expects
     uint32_t ssrc

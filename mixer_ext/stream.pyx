@@ -1,7 +1,12 @@
 """From packets of 2.5 to 120 ms to frames of 20 ms: jitter buffer, decoder, FEC, concealment, and a ring of samples
 between.
+
+The delay is brought to what the jitter buffer wants by what is done to the samples. A block of ticks that was too
+early or too late throughout says by how much. Where it is quiet, or asleep, that much is cut out or put in at once; in
+speech one pitch period a tick, and only what has been too much for all of BLOCKS. It is worth it for
+whole frames only: a packet is needed in this tick or in the next, whenever in between it comes.
 """
-from libc.stdint cimport int32_t
+from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memmove, memset
 
@@ -9,14 +14,16 @@ from mixer_ext.codec cimport (
     FRAME,
     LONGEST,
     OPUS,
+    STEP,
     codec_conceal,
     codec_decode,
+    codec_fec,
     codec_forget,
     codec_free,
-    codec_has_fec,
     codec_new,
     codec_recover,
     codec_samples,
+    codec_unit,
 )
 from mixer_ext.jitter cimport (
     PUSH_DUPLICATE,
@@ -26,38 +33,62 @@ from mixer_ext.jitter cimport (
     STEP_DISCARD,
     STEP_PLAY,
     STEP_RECOVER,
-    STEP_STARVED,
     STEP_WAIT,
-    Jitter,
-    Pushed,
-    Slot,
     Step,
     jitter_depth,
+    jitter_follows_gap,
     jitter_init,
     jitter_next,
+    jitter_pin,
     jitter_push,
+    jitter_ready,
     jitter_release,
     jitter_reset,
     jitter_take_out,
+    jitter_wanted,
 )
 from mixer_ext.mix cimport mix_fade_out, mix_level
 from mixer_ext.rtp cimport NO_LEVEL
+from mixer_ext.stretch cimport COMPARED, FARTHEST, OVERLAP, SHORTEST, stretch_cut, stretch_lag, stretch_repeat
 
 import numpy
 
 cdef enum:
-    TARGET = 2 * FRAME
     CONCEALED = 5 * FRAME       # so long the decoder is asked for what may have been, then it is faded out
     AWAKE = 15                  # ticks
     PROBE = 150                 # ticks between probes, at least
     BLEND = 240                 # 5 ms
     QUIET = -50                 # dBov
+    BLOCK = 5                   # ticks: 100 ms
+    TOLERANCE = 240             # samples too early that are worth no change, lest it is taken back soon
+    MARGIN = 96                 # samples too early that packets should be: a slower clock is seen a little late
+    IMPATIENT = 50              # ticks after which any place will do
+
+cdef double ALIKE = 0.9         # what is left out must be like what stays
+cdef double SAME = 0.9995       # where it gains less than a frame, hence nothing yet
+
+
+cdef int64_t stream_time(int64_t ns) noexcept nogil:
+    """Samples of a clock that is given in ns."""
+    return ns // 125 * 6 // 1000
+
+
+cdef void _look_anew(Stream* stream) noexcept nogil:
+    """What was seen until now says nothing of what comes."""
+    cdef int i
+    for i in range(BLOCKS):
+        stream.blocks[i].least = INT32_MAX
+        stream.blocks[i].most = INT32_MIN
+        stream.blocks[i].spare = stream.blocks[i].decoded = 0
+    stream.blocks[0].spare = stream.blocks[0].decoded = INT32_MAX
+    stream.ticks = stream.surplus = stream.patience = 0
 
 
 cdef void stream_init(Stream* stream) noexcept nogil:
     memset(stream, 0, sizeof(Stream))
-    jitter_init(&stream.jitter, TARGET)
+    jitter_init(&stream.jitter)
     stream.level = NO_LEVEL
+    _look_anew(stream)
 
 
 cdef void _forget_kept(Stream* stream) noexcept nogil:
@@ -77,6 +108,7 @@ cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil:
     stream.sounded = stream.ended = stream.asleep = False
     stream.awake = stream.probe = 0
     stream.level = NO_LEVEL
+    _look_anew(stream)
 
 
 cdef void stream_rouse(Stream* stream) noexcept nogil:
@@ -105,6 +137,31 @@ cdef void stream_free(Stream* stream) noexcept nogil:
     _forget_kept(stream)
 
 
+cdef void stream_pin(Stream* stream, int delay) noexcept nogil:
+    """Play at a delay of so many samples and never stretch what is played; 0: as seems best again."""
+    jitter_pin(&stream.jitter, delay)
+    _look_anew(stream)
+
+
+cdef Pushed stream_push(Stream* stream, Codec* codec, Slot* packet, const uint8_t* data) noexcept nogil:
+    """Take a packet of which all but data and late is filled in."""
+    cdef bint carries = (
+        jitter_follows_gap(&stream.jitter, packet.sequence)
+        and codec_unit(codec) == 1      # what is not Opus has no FEC
+        and codec_fec(data, packet.length) > 0
+    )
+    return jitter_push(&stream.jitter, packet, data, carries)
+
+
+cdef uint64_t _frames(uint64_t samples) noexcept nogil:
+    return (samples + FRAME - 1) // FRAME
+
+
+cdef uint64_t stream_concealed(Stream* stream) noexcept nogil:
+    """Frames that were lost, and for which the decoder was asked for something else."""
+    return _frames(stream.concealed)
+
+
 cdef void _append(Stream* stream, const int16_t* samples, int count) noexcept nogil:
     """Put samples behind those held; blend from what was discarded before them."""
     cdef int i, weight
@@ -118,32 +175,33 @@ cdef void _append(Stream* stream, const int16_t* samples, int count) noexcept no
     stream.held += count
 
 
-cdef bint _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
-    """Something in place of count samples: what the decoder thinks, for so long; a fade; then nothing. Whether it was
-    something.
+cdef int _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
+    """Something in place of count samples: what the decoder thinks, for so long; a fade; then nothing. How much of
+    it was something.
     """
     cdef int16_t samples[LONGEST]
-    cdef int i, got
-    cdef bint fade
-    cdef bint something = True
+    cdef int i, left
+    cdef int whole = min((count + STEP - 1) // STEP * STEP, LONGEST)
+    stream.level = NO_LEVEL
     if stream.jitter.silent:        # it is known that there is nothing to be made up for
         stream.run = max(stream.run, <int>CONCEALED)
-    fade = stream.run >= CONCEALED
-    if _imagines(stream):
-        got = codec_conceal(codec, samples, count)
-        stream.runs += 1
-        if got != count:
-            memset(samples, 0, count * sizeof(int16_t))
-        elif fade:
-            for i in range(count):
-                samples[i] = <int16_t>(<int32_t>samples[i] * (count - i) // count)
-        stream.run += count
-    else:
+    if not _imagines(stream):
         memset(samples, 0, count * sizeof(int16_t))
-        something = False
-    stream.level = NO_LEVEL
+        _append(stream, samples, count)
+        if stream.sounded:      # what comes next is faded in
+            memset(stream.over, 0, sizeof(stream.over))
+            stream.blend = BLEND
+        return 0
+    stream.runs += 1
+    if codec_conceal(codec, samples, whole) != whole:
+        memset(samples, 0, count * sizeof(int16_t))
+    if stream.run + count > CONCEALED:
+        for i in range(count):
+            left = CONCEALED + FRAME - stream.run - i
+            samples[i] = <int16_t>(<int32_t>samples[i] * max(0, min(left, FRAME)) // FRAME)
+    stream.run += count
     _append(stream, samples, count)
-    return something
+    return count
 
 
 cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexcept nogil:
@@ -197,45 +255,197 @@ cdef void _wake(Stream* stream, Codec* codec) noexcept nogil:
 
 
 cdef void _recover(Stream* stream, Codec* codec, Slot* slot, int count) noexcept nogil:
+    """The count samples before this packet, as far as it carries them."""
     cdef int16_t samples[LONGEST]
-    cdef int got = 0
-    if stream.sounded and not stream.asleep and codec_has_fec(slot.data, slot.length):
+    cdef int carried = 0
+    if stream.sounded and not stream.asleep and codec_unit(codec) == 1:
+        carried = codec_fec(slot.data, slot.length)
+    if carried == 0:
+        stream.concealed += _conceal(stream, codec, count)
+        return
+    if count > carried:
+        stream.concealed += _conceal(stream, codec, count - carried)
+        count = carried
+    if count < carried and stream.run and not stream.blend:
+        # Its beginning has been concealed already.
         stream.runs += 1
-        got = codec_recover(codec, slot.data, slot.length, samples, count)
-    if got != count:
+        stream.blend = BLEND if codec_conceal(codec, stream.over, BLEND) == BLEND else 0
+    stream.runs += 1
+    if not codec_recover(codec, slot.data, slot.length, samples, carried):
         stream.concealed += _conceal(stream, codec, count)
         return
     stream.recovered += 1
     stream.run = 0
-    _append(stream, samples, count)
+    _append(stream, samples + carried - count, count)
 
 
-cdef void _fill(Stream* stream, Codec* codec) noexcept nogil:
-    """Hold a frame, whatever the network did."""
+cdef void _step(Stream* stream, Codec* codec, int64_t now) noexcept nogil:
+    """Put some samples behind those held."""
     cdef Slot* slot = NULL
     cdef int count = 0
-    cdef Step step
-    while stream.held < FRAME:
-        step = jitter_next(&stream.jitter, stream.quiet, &slot, &count)
-        if step == STEP_PLAY or step == STEP_DISCARD:
-            if stream.jitter.paused:
-                stream.comfort += stream.starved
-            else:
-                stream.concealed += stream.starved
-            stream.starved = 0
-            if stream.asleep:
-                _keep(stream, slot, step == STEP_DISCARD)
-            else:
-                _decode(stream, codec, slot, step == STEP_DISCARD)
-                jitter_release(&stream.jitter, slot)
-        elif step == STEP_RECOVER:
-            _recover(stream, codec, slot, count)
-        elif step == STEP_CONCEAL:
-            stream.concealed += _conceal(stream, codec, count)
-        elif step == STEP_WAIT:
-            stream.comfort += _conceal(stream, codec, count)
+    cdef Step step = jitter_next(&stream.jitter, now, max(0, FRAME - stream.held), &slot, &count)
+    if step == STEP_PLAY or step == STEP_DISCARD:
+        if stream.jitter.paused:
+            stream.comfort += stream.starved
         else:
-            stream.starved += _conceal(stream, codec, count)
+            stream.concealed += stream.starved
+        stream.starved = 0
+        if stream.asleep:
+            _keep(stream, slot, step == STEP_DISCARD)
+        else:
+            _decode(stream, codec, slot, step == STEP_DISCARD)
+            jitter_release(&stream.jitter, slot)
+    elif step == STEP_RECOVER:
+        _recover(stream, codec, slot, count)
+    elif step == STEP_CONCEAL:
+        stream.concealed += _conceal(stream, codec, count)
+    elif step == STEP_WAIT or stream.jitter.silent:
+        stream.comfort += _conceal(stream, codec, count)
+    else:
+        stream.starved += _conceal(stream, codec, count)
+
+
+cdef bint _cuts_are_free(Stream* stream) noexcept nogil:
+    return stream.asleep or mix_level(stream.samples, stream.held) < QUIET
+
+
+cdef double _threshold(Stream* stream) noexcept nogil:
+    """How like each other two pieces must be by now."""
+    return ALIKE * (IMPATIENT - stream.patience) / IMPATIENT
+
+
+cdef void _changed(Stream* stream, int by) noexcept nogil:
+    """The samples held have become by more."""
+    stream.surplus += by
+    stream.patience = 0
+    if by < 0:
+        stream.shortened -= by
+    else:
+        stream.lengthened += by
+
+
+cdef void _shorten(Stream* stream, Codec* codec, int64_t now) noexcept nogil:
+    """Take something of the surplus away, at the beginning of what is held."""
+    cdef int most = min(stream.surplus, <int>FRAME)
+    cdef int lag
+    cdef double alike = 0.0
+    while stream.held < FRAME + most and jitter_ready(&stream.jitter):
+        _step(stream, codec, now)
+    most = min(most, stream.held - FRAME)
+    if most < min(stream.surplus, <int>SHORTEST):
+        stream.patience += 1
+    elif _cuts_are_free(stream):
+        stream.held = stretch_cut(stream.samples, stream.held, most, BLEND)
+        _changed(stream, -most)
+    elif stream.hasty:
+        stream.surplus = 0
+    elif most >= SHORTEST:
+        most = min(most, <int>FARTHEST)
+        lag = stretch_lag(stream.samples, stream.held, SHORTEST, most, &alike)
+        if stream.surplus < FRAME and alike < SAME:
+            stream.surplus = 0      # the rest can wait until it is quiet
+            return
+        if alike < _threshold(stream):
+            stream.patience += 1
+            return
+        stream.held = stretch_cut(
+            stream.samples, stream.held, lag, min(lag, min(stream.held - lag, <int>OVERLAP))
+        )
+        _changed(stream, -lag)
+
+
+cdef void _lengthen(Stream* stream) noexcept nogil:
+    """Put something of what is missing in, at the beginning of what is held."""
+    cdef int most = min(<int>FARTHEST, stream.held - COMPARED)
+    cdef int enough = max(<int>SHORTEST, min(most, -stream.surplus))
+    cdef int lag
+    cdef int longer
+    cdef double alike = 0.0
+    cdef double more_alike = 0.0
+    if _cuts_are_free(stream):
+        lag = enough
+    else:
+        lag = stretch_lag(stream.samples, stream.held, SHORTEST, enough, &alike)
+        longer = stretch_lag(stream.samples, stream.held, SHORTEST, most, &more_alike)
+        if 1.0 - alike > 2.0 * (1.0 - more_alike):      # a little more than is needed is better than a piece of a period
+            lag = longer
+            alike = more_alike
+        if alike < _threshold(stream):
+            stream.patience += 1
+            return
+    stream.held = stretch_repeat(stream.samples, stream.held, lag)
+    _changed(stream, lag)
+
+
+cdef void _adapt(Stream* stream, Codec* codec, int64_t now) noexcept nogil:
+    """Change the delay a little if it has to be; there is a whole frame before and after."""
+    if stream.surplus > 0:
+        _shorten(stream, codec, now)
+        if stream.surplus < SHORTEST or stream.patience > IMPATIENT:
+            _look_anew(stream)
+    else:
+        _lengthen(stream)
+        if stream.surplus >= 0:
+            _look_anew(stream)
+
+
+cdef int _too_much(Block* block, int spare, int decoded) noexcept nogil:
+    """Samples of delay that can be spared by what was seen in a block."""
+    cdef int frames = 0
+    if block.least == INT32_MAX:
+        return 0
+    if block.least >= FRAME + TOLERANCE:
+        frames = (block.least - TOLERANCE) // FRAME
+    return max(0, min(frames * FRAME + decoded, spare))
+
+
+cdef void _judge(Stream* stream) noexcept nogil:
+    """At the end of a block: is the delay what it should be?"""
+    cdef Block* newest = &stream.blocks[0]
+    cdef Block all = newest[0]
+    cdef int i, surplus
+    for i in range(1, BLOCKS):
+        all.least = min(all.least, stream.blocks[i].least)
+        all.spare = min(all.spare, stream.blocks[i].spare)
+        all.decoded = min(all.decoded, stream.blocks[i].decoded)
+    if newest.most < MARGIN and newest.most != INT32_MIN:
+        stream.surplus = min(0, newest.decoded - (FRAME - 1 + MARGIN - newest.most) // FRAME * FRAME)
+    else:
+        surplus = _too_much(&all, all.spare, all.decoded)
+        stream.hasty = surplus < SHORTEST and stream.quiet
+        if stream.hasty:
+            surplus = _too_much(newest, newest.spare, newest.decoded)
+        stream.surplus = surplus if stream.hasty or surplus >= SHORTEST else 0
+    for i in range(BLOCKS - 1, 0, -1):
+        stream.blocks[i] = stream.blocks[i - 1]
+    newest.least = newest.spare = newest.decoded = INT32_MAX
+    newest.most = INT32_MIN
+    stream.ticks = stream.patience = 0
+
+
+cdef void _watch(Stream* stream, uint64_t played) noexcept nogil:
+    """After each tick. played: packets before it."""
+    cdef Block* newest = &stream.blocks[0]
+    cdef int early
+    if stream.decoded + stream.spared != played:
+        early = stream.jitter.lag - jitter_wanted(&stream.jitter)
+        newest.least = min(newest.least, early)
+        newest.most = max(newest.most, early)
+        if early < 0:
+            stream.surplus = min(stream.surplus, 0)
+    newest.spare = min(newest.spare, jitter_depth(&stream.jitter) + stream.held)
+    newest.decoded = min(newest.decoded, stream.held)
+    stream.ticks += 1
+    if stream.ticks >= BLOCK and stream.surplus == 0:
+        _judge(stream)
+
+
+cdef void _fill(Stream* stream, Codec* codec, int64_t now) noexcept nogil:
+    """Hold a frame, whatever the network did, and change the delay a little if it has to be."""
+    while stream.held < FRAME:
+        _step(stream, codec, now)
+    if stream.surplus and stream.starved == 0:
+        _adapt(stream, codec, now)
 
 
 cdef bint _probes(Stream* stream) noexcept nogil:
@@ -254,20 +464,24 @@ cdef void _fall_asleep(Stream* stream) noexcept nogil:
     stream.asleep = stream.quiet = True
 
 
-cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nogil:
-    """The frame of this tick; whether anything is in it. It always is a whole frame, whatever the network did. It falls
-    asleep, where it may, when for a while there has been nothing that is voice or loud.
+cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame) noexcept nogil:
+    """The frame of this tick, at now (samples of the clock that packets arrive by); whether anything is in it. It
+    always is a whole frame, whatever the network did. The stream falls asleep, where it may, when for a while there has
+    been nothing that is voice or loud.
     """
+    cdef uint64_t played = stream.decoded + stream.spared
     cdef double level
-    cdef bint tired = stream.sparing and stream.awake == 0
+    cdef bint tired = stream.sparing and not stream.jitter.pinned and stream.awake == 0
     cdef bint probes = stream.asleep and tired and _probes(stream)
     stream.awake = max(0, stream.awake - 1)
     if stream.asleep and (probes or not tired):
         _wake(stream, codec)
-    _fill(stream, codec)
+    _fill(stream, codec, now)
     memcpy(frame, stream.samples, FRAME * sizeof(int16_t))
     stream.held -= FRAME
     memmove(stream.samples, stream.samples + FRAME, stream.held * sizeof(int16_t))
+    if not stream.jitter.pinned:
+        _watch(stream, played)
     if stream.asleep:
         return False
     level = mix_level(frame, FRAME)
@@ -285,12 +499,14 @@ cdef bint stream_take(Stream* stream, Codec* codec, int16_t* frame) noexcept nog
 
 
 cdef class JitterBuffer:
-    """The receiving side of a leg for tests: packets in, one frame of 960 samples out with each pull, in any order, on
-    nobody's clock.
+    """The receiving side of a leg for tests: packets in, one frame of 960 samples out with each pull, in any order.
+
+    Its clock is 20 ms further with each pull. Where no time of arrival is given it is that of the next pull.
     """
 
     cdef Stream stream
     cdef Codec* codec
+    cdef int64_t now
 
     def __cinit__(self):
         stream_init(&self.stream)
@@ -300,23 +516,41 @@ cdef class JitterBuffer:
         stream_free(&self.stream)
         codec_free(self.codec)
 
-    def push(self, int sequence, uint32_t timestamp, bytes payload not None):
-        """Give an Opus packet; "stored", "late", "duplicate" or "stray". ValueError for garbage."""
-        cdef int samples = codec_samples(payload, len(payload))
-        if not samples:
+    def push(self, int sequence, uint32_t timestamp, bytes payload not None, arrival=None, level=None):
+        """Give an Opus packet that arrived at a time in ms, and has come with a level of RFC 6464; "stored", "late",
+        "duplicate" or "stray". ValueError for garbage.
+        """
+        cdef Slot packet
+        packet.samples = codec_samples(payload, len(payload))
+        if not packet.samples:
             raise ValueError("not an Opus packet")
-        cdef Jitter* jitter = &self.stream.jitter
-        cdef Pushed pushed = jitter_push(
-            jitter, sequence & 0xFFFF, timestamp, samples, NO_LEVEL, payload, len(payload)
-        )
+        packet.sequence = sequence & 0xFFFF
+        packet.timestamp = timestamp
+        packet.length = len(payload)
+        packet.level = NO_LEVEL if level is None else level
+        packet.arrival = self.now if arrival is None else stream_time(round(arrival * 1e6))
+        cdef Pushed pushed = stream_push(&self.stream, self.codec, &packet, payload)
         return {PUSH_STORED: "stored", PUSH_LATE: "late", PUSH_DUPLICATE: "duplicate"}.get(pushed, "stray")
 
     def pull(self):
         """The next 20 ms as int16."""
         frame = numpy.empty(FRAME, numpy.int16)
         cdef int16_t[::1] view = frame
-        stream_take(&self.stream, self.codec, &view[0])
+        stream_take(&self.stream, self.codec, self.now, &view[0])
+        self.now += FRAME
         return frame
+
+    def pin(self, milliseconds):
+        """Keep the delay at this; 0: let it be what seems best again."""
+        stream_pin(&self.stream, <int>(milliseconds * 48))
+
+    def spare(self, bint sparing):
+        """Whether it may sleep."""
+        self.stream.sparing = sparing
+
+    def rouse(self):
+        """What has just been given is voice."""
+        stream_rouse(&self.stream)
 
     @property
     def depth(self):
@@ -324,13 +558,21 @@ cdef class JitterBuffer:
         return jitter_depth(&self.stream.jitter) + self.stream.held
 
     @property
+    def target(self):
+        """Samples that should be held when a packet is played, itself included."""
+        return jitter_wanted(&self.stream.jitter) + FRAME
+
+    @property
     def counters(self):
         return {
             "decoded": self.stream.decoded,
-            "concealed": self.stream.concealed,
+            "concealed": stream_concealed(&self.stream),
             "recovered": self.stream.recovered,
-            "comfort": self.stream.comfort,
+            "comfort": _frames(self.stream.comfort),
             "undecodable": self.stream.undecodable,
+            "spared": self.stream.spared,
+            "shortened": self.stream.shortened,
+            "lengthened": self.stream.lengthened,
             "late": self.stream.jitter.late,
             "duplicates": self.stream.jitter.duplicates,
             "missing": self.stream.jitter.missing,

@@ -431,6 +431,9 @@ def test_what_makes_no_sense_is_refused(stage: Stage) -> None:
         lambda: plane.add_leg("", ssrc=1, csrc=1),
         lambda: plane.add_leg("a:b", ssrc=1, csrc=1),
         lambda: plane.add_leg("x" * 257, ssrc=1, csrc=1),
+        lambda: plane.set_delay(mixer, 100),
+        lambda: plane.set_delay(leg, 10),
+        lambda: plane.set_delay(leg, 501),
         lambda: plane.set_codec(leg, payload_type=128),
         lambda: plane.set_codec(leg, payload_type=1, name="speex"),
         lambda: plane.set_codec(leg, payload_type=1, bitrate=1),
@@ -516,3 +519,21 @@ def test_a_voice_speaks(stage: Stage) -> None:
     assert speaking[0] == ("speaking", leg, True)
     assert speaking[-1] == ("speaking", leg, False)
     assert len(speaking) <= 4
+
+
+def test_a_leg_can_be_pinned_to_a_delay(stage: Stage) -> None:
+    leg, _ = stage.peer()
+    stage.run(50, {leg: 440})
+    stage.plane.set_delay(leg, 200)
+    stage.run(30, {leg: 440})
+    depths = set()
+    for _ in range(100):
+        stage.run(1, {leg: 440})
+        depths.add(stage.plane.stats(leg)["depth_ms"])
+    assert depths == {180.0}  # and the frame that has just been played
+    assert stage.plane.stats(leg)["target_ms"] == 200
+    assert stage.plane.stats(leg)["late"] == 0
+    stage.plane.set_delay(leg, None)
+    stage.run(100, {leg: 440})
+    assert stage.plane.stats(leg)["depth_ms"] <= 60
+    assert stage.plane.stats(leg)["shortened_ms"] >= 120

@@ -239,13 +239,13 @@ def test_any_packets_in_any_order_give_a_frame_a_tick_and_never_a_stall(
             outcomes["refused"] += 1
         for _ in range(ticks):
             assert jitter.pull().shape == (FRAME,)
-    packets = speech(120)
-    for n in range(120):
-        jitter.push((50_000 + n) & 0xFFFF, 777_777 + n * FRAME, packets[n])
+    packets = speech(100)
+    for n in range(400):
+        jitter.push((50_000 + n) & 0xFFFF, 777_777 + n * FRAME, packets[n % 100])
         jitter.pull()
     before = jitter.counters["decoded"]
-    for n in range(120, 140):
-        jitter.push(50_000 + n, 777_777 + n * FRAME, packets[n - 120])
+    for n in range(400, 420):
+        jitter.push(50_000 + n, 777_777 + n * FRAME, packets[n % 100])
         jitter.pull()
-    assert jitter.counters["decoded"] - before == 20
-    assert jitter.depth <= 13 * FRAME
+    assert 18 <= jitter.counters["decoded"] - before <= 22  # the delay may still be on its way
+    assert jitter.depth <= 4 * FRAME

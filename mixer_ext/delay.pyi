@@ -1,0 +1,6 @@
+class DelayEstimate:
+    """How much later than the quickest packets come, and the wait, in samples, that 97 of 100 need."""
+
+    def arrive(self, timestamp: int, arrival: int) -> int: ...
+    @property
+    def wanted(self) -> int: ...
