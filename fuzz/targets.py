@@ -106,8 +106,14 @@ def jitter(data: bytes) -> None:
     sequence = timestamp = 0
     while script:
         step = script.byte()
-        if step < 96:
+        if step < 90:
             assert len(buffer.pull()) == FRAME
+        elif step < 92:
+            buffer.pin(script.byte() % 101 + 20 if step & 1 else 0)
+        elif step < 94:
+            buffer.spare(bool(step & 1))
+        elif step < 96:
+            buffer.rouse()
         elif step < 192:  # the next one
             sequence += 1
             timestamp += FRAME
@@ -363,7 +369,7 @@ class Actions:
     def run(self) -> list[list[bytes]]:
         """Do all that the script says; what the friends were sent, payload by payload."""
         acts = (
-            self.tick, self.tick, self.dial, self.datagram, self.datagram, self.speech, self.speech, self.report,
+            self.tick, self.tick, self.dial, self.datagram, self.datagram, self.speech, self.delay, self.report,
             self.add_leg, self.add_leg, self.add_mixer, self.remove, self.join, self.volume, self.unjoin, self.codec,
             self.codec, self.keys, self.plain, self.remote, self.allow, self.mute, self.hold, self.send, self.play,
             self.tap, self.tap_read, self.tap_close, self.poll, self.stats,
@@ -499,6 +505,10 @@ class Actions:
 
     def mute(self) -> None:
         self.plane.set_mute(self.node(), bool(self.script.byte() & 1))
+
+    def delay(self) -> None:
+        choice = self.script.byte()
+        self.plane.set_delay(self.node(), choice if choice & 3 else None)
 
     def volume(self) -> None:
         self.plane.set_gain(self.node(), self.script.byte() / 60)
