@@ -217,6 +217,8 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
         command.a.gain = command.gain
     elif kind == SET_DELAY:
         stream_pin(&command.leg.stream, command.delay)
+    elif kind == SET_LOUDEST:
+        command.a.loudest = command.local
     elif kind == SET_PLAY:
         command.a.play = command.ring
     elif kind == OPEN_TAP:

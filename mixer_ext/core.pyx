@@ -18,7 +18,7 @@ from posix.unistd cimport close, read, write
 from mixer_ext.codec cimport FRAME
 from mixer_ext.command cimport commands_apply, commands_bury
 from mixer_ext.demux cimport demux_drain
-from mixer_ext.floor cimport floor_decide
+from mixer_ext.floor cimport floor_choose, floor_decide
 from mixer_ext.graph cimport (
     Graph,
     Node,
@@ -35,6 +35,7 @@ from mixer_ext.leg cimport (
     leg_attend,
     leg_comfort,
     leg_listen,
+    leg_offer,
     leg_pass,
     leg_report,
     leg_rests,
@@ -239,6 +240,12 @@ cdef void core_tick(Core* core, int64_t now) noexcept nogil:
         node = graph.live[i]
         if not node.is_mixer:
             leg_pass(<Leg*>node.owner, core.time - 1)
+            leg_offer(<Leg*>node.owner)
+    for i in range(graph.live_mixers):
+        floor_choose(graph.live_order[i], core.time)
+    for i in range(graph.live_count):
+        node = graph.live[i]
+        if not node.is_mixer:
             core.decodes += leg_listen(<Leg*>node.owner, &core.events, now)
     for i in range(graph.live_mixers):
         floor_decide(graph.live_order[i], core.time)

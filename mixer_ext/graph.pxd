@@ -48,6 +48,7 @@ cdef struct Node:
     bint waits          # in this tick it is sent what it hears after those who talk
     int16_t* frame      # what it says in this tick
     # a mixer
+    int loudest         # speakers that are mixed at once, 0: all
     int64_t dominant    # id of the leg that is the dominant speaker, 0: none
     int64_t told        # and of whom Python has been told
     Link* link          # it is an end of a link, NULL: it is not

@@ -29,6 +29,7 @@ from mixer_ext.mix cimport (
     mix_subtract_total,
 )
 from mixer_ext.ring cimport ring_pending, ring_read, ring_write
+from mixer_ext.speakers cimport TAKEN
 
 import numpy
 
@@ -59,6 +60,7 @@ cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil:
         node.up = <int32_t*>calloc(FRAME, sizeof(int32_t))
         node.sum = <int32_t*>calloc(FRAME, sizeof(int32_t))
         node.total = node.up
+        node.loudest = TAKEN
         node.heard = <Node**>calloc(HEARD, sizeof(Node*))
     else:
         node.frame = <int16_t*>calloc(FRAME, sizeof(int16_t))

@@ -11,7 +11,7 @@ from mixer_ext.net cimport Address, Outbox
 from mixer_ext.ring cimport EventRing
 from mixer_ext.rtcp cimport CNAME, Loss
 from mixer_ext.rtp cimport Reception
-from mixer_ext.speakers cimport Speaker
+from mixer_ext.speakers cimport Speaker, Talker
 from mixer_ext.srtp cimport Secure
 from mixer_ext.stream cimport Stream
 
@@ -61,6 +61,7 @@ cdef struct Leg:
     Reception reception
     Speech speech
     Speaker speaker
+    Talker talker
     double level
     uint32_t report_ntp     # middle of the NTP time in its last SR
     int64_t report_at
@@ -103,6 +104,7 @@ cdef void leg_free(Leg* leg) noexcept nogil
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil
 cdef bint leg_affords(Leg* leg, int64_t now) noexcept nogil
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil
+cdef void leg_offer(Leg* leg) noexcept nogil
 cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogil
 cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil
 cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nogil

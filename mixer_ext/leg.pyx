@@ -36,6 +36,7 @@ from mixer_ext.dtmf cimport (
     dtmf_restart,
     dtmf_told,
 )
+from mixer_ext.floor cimport floor_bars, floor_heard
 from mixer_ext.graph cimport (
     HEARD,
     graph_feeds_leg,
@@ -84,6 +85,7 @@ from mixer_ext.srtp cimport (
     secure_unprotect,
 )
 from mixer_ext.stream cimport (
+    Stream,
     stream_concealed,
     stream_free,
     stream_init,
@@ -130,6 +132,7 @@ cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, u
     leg.rtt = -1.0
     leg.speech.floor = -80.0
     leg.budget = BURST
+    leg.talker.loudness = -127.0
     stream_init(&leg.stream)
     return leg
 
@@ -386,6 +389,15 @@ cdef void _tell_news(Leg* leg, EventRing* events) noexcept nogil:
         leg.dial.done = False
 
 
+cdef void leg_offer(Leg* leg) noexcept nogil:
+    """Once a tick, before all else: what its mixers have to know to choose whom they hear."""
+    cdef Stream* stream = &leg.stream
+    stream.sparing = leg.node.taps == NULL and not graph_feeds_leg(leg.node)
+    leg.talker.taken = leg.talker.left = False
+    leg.talker.wants = stream.sparing and not stream.jitter.pinned and stream.awake > 0 and not leg.muted
+    leg.talker.known = stream.level < DIGITAL_SILENCE
+
+
 cdef bint _take(Leg* leg, int64_t now) noexcept nogil:
     """The next frame of the stream, at now (ns); whether anything is in it. Of one that has just been muted it is the
     last, which its volume fades out.
@@ -393,7 +405,7 @@ cdef bint _take(Leg* leg, int64_t now) noexcept nogil:
     cdef bint sounds
     if leg.format.codec == NULL or not leg.heard_of or (leg.muted and leg.silenced):
         return False
-    leg.stream.sparing = leg.node.taps == NULL and not graph_feeds_leg(leg.node)
+    leg.stream.barred = floor_bars(&leg.talker) and leg.talker.sampled == 0
     sounds = stream_take(&leg.stream, leg.format.codec, stream_time(now), leg.node.frame)
     if leg.muted:
         stream_reset(&leg.stream, leg.format.codec)
@@ -404,7 +416,7 @@ cdef bint _take(Leg* leg, int64_t now) noexcept nogil:
 cdef void _bring_to_volume(Leg* leg) noexcept nogil:
     """Make node.frame as loud as it is to be heard."""
     cdef Node* node = leg.node
-    cdef float wanted = 0 if leg.muted else node.gain
+    cdef float wanted = 0 if leg.muted or floor_bars(&leg.talker) else node.gain
     if node.sounds:
         node.sounds = volume_apply(&node.volume, wanted, node.frame)
     else:
@@ -424,6 +436,7 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogi
         leg.level = -<double>leg.stream.level
     else:
         leg.level = mix_level(node.frame, FRAME) if node.sounds else -127.0
+    floor_heard(&leg.talker, leg.level, node.sounds or leg.stream.level != NO_LEVEL)
     if node.sounds or leg.stream.level != NO_LEVEL:
         speaker_push(&leg.speaker, leg.level)
     else:
@@ -690,6 +703,7 @@ cdef dict leg_statistics(Leg* leg):
         "undecodable": leg.stream.undecodable,
         "sent": leg.sent,
         "sends_fec": _coding(leg).fec,
+        "heard": leg.talker.heard,
         "shares_encoding": leg.listener.audience != NULL and leg.listener.encoder == NULL,
         "dropped": leg.stream.jitter.dropped,
         "shortened_ms": leg.stream.shortened / 48.0,

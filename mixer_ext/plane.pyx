@@ -27,6 +27,7 @@ from mixer_ext.command cimport (
     SET_FORMAT,
     SET_GAIN,
     SET_KEYS,
+    SET_LOUDEST,
     SET_MUTE,
     SET_PLAIN,
     SET_PLAY,
@@ -88,6 +89,7 @@ from mixer_ext.ring cimport (
 )
 from mixer_ext.route cimport KEY, STUN_REQUEST, stun_read, stun_split
 from mixer_ext.rtcp cimport CNAME
+from mixer_ext.speakers cimport MOST_TAKEN
 from mixer_ext.srtp cimport Secure, secure_free, secure_new
 
 import numpy
@@ -445,6 +447,18 @@ cdef class Plane:
             if handle.leg == NULL:
                 raise ValueError(f"not a leg: {leg}")
             self._remove(handle)
+
+    def set_loudest(self, int64_t mixer, int count):
+        """How many of those that speak in a mixer are mixed at once, the loudest; 8 if never set, 64 at most, 0 for all."""
+        cdef Handle handle = self._node(mixer)
+        if handle.leg != NULL:
+            raise ValueError(f"not a mixer: {mixer}")
+        if not 0 <= count <= MOST_TAKEN:
+            raise ValueError(f"not 0 to {MOST_TAKEN} speakers: {count}")
+        cdef Command* command = self._command(SET_LOUDEST)
+        command.a = handle.node
+        command.local = count
+        self._commit(command)
 
     def join(self, int64_t a, int64_t b, *, bint a_to_b=True, bint b_to_a=True):
         """Join two nodes, or change the direction of a join. ValueError for a join that closes a loop: mixers are

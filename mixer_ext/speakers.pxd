@@ -27,6 +27,22 @@ cdef struct Contest:
     double best
     int64_t winner      # 0: nobody is more dominant
 
+cdef enum:
+    TAKEN = 8           # speakers that a mixer mixes, if it is not told otherwise
+    MOST_TAKEN = 64
+
+# What a mixer knows of a speaker when it chooses whom it mixes.
+cdef struct Talker:
+    bint wants          # it may be speech
+    bint known          # how loud it is, whether it is decoded or not
+    double loudness     # dBov, falling slowly
+    bint taken          # in this tick, by a mixer
+    bint left           # in this tick, by a mixer
+    bint heard          # in the last tick
+    int stay            # ticks that it is taken before others
+    int sampled         # ticks that it is decoded for, to know how loud it is, and not mixed
+    uint64_t sampled_at
+
 cdef void speaker_push(Speaker* speaker, double level) noexcept nogil
 cdef void speaker_pass(Speaker* speaker, uint64_t ticks) noexcept nogil
 cdef void contest_begin(Contest* contest, const Speaker* reigning) noexcept nogil

@@ -29,6 +29,7 @@ cdef enum CommandKind:
     SET_DELAY
     SET_PLAY
     ROUSE
+    SET_LOUDEST
     OPEN_TAP
     CLOSE_TAP
     EXPECT_RESPONSE

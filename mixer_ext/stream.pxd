@@ -33,6 +33,7 @@ cdef struct Stream:
     Block blocks[BLOCKS]        # the newest first
     int blend           # samples of `over` that are left to blend from
     bint sparing        # it may sleep
+    bint barred         # it has to
     int awake           # ticks that it does not sleep yet
     bint asleep
     int probe           # ticks until it is listened to for a moment

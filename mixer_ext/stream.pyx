@@ -471,8 +471,10 @@ cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame)
     """
     cdef uint64_t played = stream.decoded + stream.spared
     cdef double level
-    cdef bint tired = stream.sparing and not stream.jitter.pinned and stream.awake == 0
-    cdef bint probes = stream.asleep and tired and _probes(stream)
+    cdef bint may = stream.sparing and not stream.jitter.pinned
+    cdef bint barred = may and stream.barred
+    cdef bint tired = barred or (may and stream.awake == 0)
+    cdef bint probes = stream.asleep and tired and not barred and _probes(stream)
     stream.awake = max(0, stream.awake - 1)
     if stream.asleep and (probes or not tired):
         _wake(stream, codec)
@@ -486,7 +488,7 @@ cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame)
         return False
     level = mix_level(frame, FRAME)
     stream.quiet = level < QUIET
-    if tired and not stream.quiet and stream.level == NO_LEVEL:
+    if tired and not barred and not stream.quiet and stream.level == NO_LEVEL:
         stream_rouse(stream)        # what is loud is heard, voice or not: music, a tone
     elif tired:
         if probes:
