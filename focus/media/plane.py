@@ -53,7 +53,7 @@ class MediaPlane:
     of the machine of that family, port 0 a free one, the same on all addresses that ask for it. `public_addresses`:
     the IPs by which a 1:1 NAT shows this machine to the world. `shards`: how many planes there are; the n-th one after
     the first has the n-th port after those given. `realtime`: before all other work of the machine, where that is
-    allowed (`focus.media.realtime`).
+    allowed (`focus.media.realtime`). `loudest`: of those who speak at once in a mixer so many are heard, 0 for all.
     """
 
     def __init__(
@@ -64,12 +64,14 @@ class MediaPlane:
         connect_timeout: float = CONNECT_TIMEOUT,
         shards: int = 1,
         realtime: bool = False,
+        loudest: int = 8,
     ) -> None:
         if shards < 1 or any(port + shards > 65536 for _, port in addresses):
             raise ValueError(f"no ports for {shards} shards at {addresses}")
         self._wanted = _expanded(addresses)
         self._count = shards
         self._realtime = realtime
+        self._loudest = loudest
         self._public_addresses = [str(ipaddress.ip_address(address)) for address in public_addresses]
         self._connect_timeout = connect_timeout
         self._native: Shards | None = None
@@ -153,6 +155,7 @@ class MediaPlane:
         """
         mixer = self._shards.add_mixer(self._shards.place(self._legs, room=room))
         self._shards.placed(mixer, room)
+        self._shards.of(mixer).set_loudest(mixer, self._loudest)
         if dominant_changed is not None:
             self._dominance[mixer] = dominant_changed
         return mixer

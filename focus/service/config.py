@@ -131,6 +131,12 @@ class MediaSettings(Section):
         default=True,
         description="Whether audio goes before all other work of the machine, where the system allows it to.",
     )
+    loudest: int = Field(
+        default=8,
+        ge=0,
+        le=64,
+        description="How many of those who speak at once in a conference are heard, the loudest; 0 for all.",
+    )
     public_addresses: Annotated[tuple[Annotated[str, AfterValidator(ip)], ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Further addresses by which callers reach this machine: where NAT maps the port, one to one.",

@@ -48,6 +48,7 @@ class Service:
             public_addresses=media.public_addresses,
             shards=media.shards,
             realtime=media.realtime,
+            loudest=media.loudest,
         )
         self._outbox = Outbox(events=settings.limits.events, call_ids=settings.rayo.call_ids)
         self._server = Server(

@@ -157,6 +157,18 @@ async def test_keys_that_are_not_taken_as_events_can_be_played(start_plane: Plan
     assert heard_there.keys == []
 
 
+async def test_of_those_who_speak_in_a_mixer_as_many_are_heard_as_the_plane_is_told(start_plane: PlaneFactory) -> None:
+    plane = MediaPlane([("127.0.0.1", 0)], loudest=1)
+    await plane.start()
+    mixer = plane.create_mixer()
+    ends = [await connected(await start_plane(), plane) for _ in range(2)]
+    for n, (here, there, _, _) in enumerate(ends):
+        plane.join(there.node, mixer)
+        here.play(Tone([440, 880][n]).samples(10 * SECOND))
+    await until(lambda: sum(bool(there.stats()["heard"]) for _, there, _, _ in ends) == 1)
+    await plane.stop()
+
+
 async def test_a_mixer_tells_who_leads_the_talk_in_it(start_plane: PlaneFactory) -> None:
     plane = await start_plane()
     here, leg, _, _ = await connected(await start_plane(), plane)
