@@ -23,6 +23,7 @@ class LegStatistics(TypedDict):
     undecodable: int
     sent: int
     sends_fec: bool  # is sent what repairs losses
+    heard: bool  # it speaks, and is mixed
     shares_encoding: bool  # is sent what others are
     dropped: int  # packets that were given up, or blended over, since far too many were held
     shortened_ms: float  # was cut out to lower the delay
