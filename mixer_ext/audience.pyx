@@ -163,7 +163,9 @@ cdef float _limit_before(Audiences* audiences, Audience* audience) noexcept nogi
     return gain
 
 
-cdef void _change(Audiences* audiences, Listener* listener, Audience* audience, bint begins) noexcept nogil:
+cdef void _change(
+    Audiences* audiences, Listener* listener, Audience* audience, bint apart, bint begins
+) noexcept nogil:
     """From its audience, or none, to this one. Out of memory it has none then."""
     cdef Audience* old = listener.audience
     cdef Encoder* encoder = listener.encoder
@@ -172,8 +174,9 @@ cdef void _change(Audiences* audiences, Listener* listener, Audience* audience, 
     if old == NULL:
         if audience.encoder == NULL:
             encoder = encoder_new(&audience.coding)
-    elif encoder == NULL and audience.encoder == NULL:
+    elif encoder == NULL and (apart or audience.encoder == NULL):
         encoder = _taken(old)
+        alone = apart           # it hears something else at once: its encoder is not this audience's for a moment
     elif encoder == NULL:
         _gone(old)
     if old != NULL:
@@ -238,7 +241,7 @@ cdef void audience_attend(
             audience_leave(audiences, listener)
             return
         if audience != listener.audience:
-            _change(audiences, listener, audience, begins)
+            _change(audiences, listener, audience, apart, begins)
             if listener.audience == NULL:
                 return
         leg.rejoined = listener.passing = False

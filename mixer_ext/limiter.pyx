@@ -24,7 +24,7 @@ from mixer_ext.mix cimport (
 
 import numpy
 
-cdef float FULL = 32767
+cdef float FULL = 32760        # less what floats may round to beyond it, with sums of a thousand
 cdef float THRESHOLD = 29490
 cdef float WANTED = 29490.3
 cdef float RELEASE = 0.01       # a block, of the way to RELEASED

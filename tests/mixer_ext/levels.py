@@ -10,7 +10,7 @@ Samples = npt.NDArray[np.int16]
 Gain = np.float32
 
 FRAME, BLOCK, RAMP = 960, 48, 240
-ONE, FULL, WANTED = Gain(1), Gain(32767), Gain(29490.3)
+ONE, FULL, WANTED = Gain(1), Gain(32760), Gain(29490.3)
 RELEASE, RELEASED = Gain(0.01), Gain(1.02)
 
 

@@ -222,6 +222,25 @@ def test_in_any_graph_that_changes_it_is_so_too(stage: Stage, seed: int) -> None
         reference.join(leg, mixers[int(random.integers(3))], a_to_b=bool(random.integers(4)))
 
 
+@pytest.mark.parametrize("moment", range(5))
+def test_who_is_joined_elsewhere_when_he_begins_to_speak_takes_his_encoder_along(stage: Stage, moment: int) -> None:
+    here, there = stage.plane.add_mixer(), stage.plane.add_mixer()
+    reference = Reference(stage, {here, there})
+    legs = [reference.leg() for _ in range(5)]
+    for leg, mixer in zip(legs, (here, here, here, there, there), strict=True):
+        reference.join(leg, mixer)
+    for n in range(70):
+        stage.peers[legs[1]].say(SPEECH[n], stage.address)
+        stage.peers[legs[3]].say(SPEECH[n + 50], stage.address)
+        if n >= 50:
+            stage.peers[legs[0]].say(SPEECH[n + 20], stage.address)
+        if n == 50 + moment:
+            reference.unjoin(legs[0], here)
+            reference.join(legs[0], there)
+        reference.tick()
+        reference.check()
+
+
 def distinct(reference: Reference) -> int:
     """Different things that are heard now, in different codings."""
     return len({(reference.heard(leg).tobytes(), *ear.coding.items()) for leg, ear in reference.ears.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mixer_ext import Limiter, Loudness
@@ -38,6 +38,7 @@ frames = st.lists(
 
 
 @given(frames, st.integers(0, 2**32 - 1))
+@example([("noise", 1), ("noise", 1), ("spike", 1), ("square", 32767), ("spike", 13_000_000)], 4351)
 def test_it_is_what_it_says_and_nothing_is_left_to_be_clipped(kinds: list[tuple[str, int]], seed: int) -> None:
     random = np.random.default_rng(seed)
     limiter, oracle = Limiter(), LimiterOracle()
