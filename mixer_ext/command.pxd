@@ -20,6 +20,7 @@ from mixer_ext.state cimport (
     SET_FORMAT,
     SET_GAIN,
     SET_KEYS,
+    SET_LISTENER_GAIN,
     SET_LOUDEST,
     SET_MUTE,
     SET_PLAIN,

@@ -8,6 +8,7 @@ from libc.string cimport memcpy
 from posix.unistd cimport write
 
 from mixer_ext.audience cimport audience_leave
+from mixer_ext.gain cimport gain_set
 from mixer_ext.graph cimport graph_add, graph_join, graph_leave, graph_remove, graph_unjoin
 from mixer_ext.group cimport group_rouse
 from mixer_ext.leg cimport leg_pass, leg_report
@@ -215,6 +216,8 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
         command.leg.sends = command.a_to_b
     elif kind == SET_GAIN:
         command.a.gain = command.gain
+    elif kind == SET_LISTENER_GAIN:
+        gain_set(&core.graph, command.a, command.b, command.gain)
     elif kind == SET_DELAY:
         stream_pin(&command.leg.stream, command.delay)
     elif kind == SET_LOUDEST:

@@ -21,6 +21,13 @@ cdef struct Edge:
     bint heard          # the same in the last tick: what begins or ends does so by a ramp
     bint fed
 
+# How loud a leg hears another.
+cdef struct Gain:
+    Node* source
+    float was           # at the end of the last tick
+    float now           # at the end of this one
+    float wanted
+
 cdef struct Node:
     int64_t id
     bint is_mixer
@@ -42,6 +49,10 @@ cdef struct Node:
     Tap* taps
     bint sounds         # there is something in frame, or in total
     # a leg
+    Gain* gains         # for others
+    int gain_count
+    int gain_room
+    int minded          # gains of others for it
     Tap* out_taps
     uint32_t csrc
     bint audible        # named in the mixes that it is in

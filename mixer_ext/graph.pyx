@@ -14,6 +14,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from mixer_ext.codec cimport FRAME
+from mixer_ext.gain cimport gain_advance, gain_apply, gain_forget, gain_set
 from mixer_ext.group cimport group_all
 from mixer_ext.limiter cimport volume_apply, volume_init, volume_rest
 from mixer_ext.link cimport link_give, link_take
@@ -73,6 +74,7 @@ cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil:
 cdef void node_free(Node* node) noexcept nogil:
     if node != NULL:
         free(node.edges)
+        free(node.gains)
         free(node.up)
         free(node.sum)
         free(node.heard)
@@ -160,6 +162,7 @@ cdef void graph_leave(Graph* graph, Node* node) noexcept nogil:
 cdef void graph_remove(Graph* graph, Node* node) noexcept nogil:
     """Take the node out with all its joins; it is not freed. One that could not be added has joins only."""
     cdef int i
+    gain_forget(graph, node)
     for i in range(node.count):
         node.edges[i].peer.rejoined = True
         _edge_gone(node.edges[i].peer, node)
@@ -621,6 +624,9 @@ cdef class JoinGraph:
     def unjoin(self, int a, int b):
         graph_unjoin(&self.graph, self._node(a), self._node(b))
 
+    def set_gain(self, int listener, int source, float gain):
+        gain_set(&self.graph, self._node(listener), self._node(source), gain)
+
     def tick(self, frames):
         """frames: for each leg's id 960 samples of int16. Returns for each the 960 it hears, as int32, and the CSRCs in
         it.
@@ -641,6 +647,8 @@ cdef class JoinGraph:
             heard = numpy.empty(FRAME, numpy.int32)
             out = heard
             graph_hear(node, &out[0], True)
+            gain_advance(node)
+            gain_apply(node, &out[0])
             count = graph_named(node, named)
             names = [named[i].csrc for i in range(count) if named[i] != node]
             result[id] = (heard, set(names[: HEARD - 1]))

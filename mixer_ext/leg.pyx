@@ -37,6 +37,7 @@ from mixer_ext.dtmf cimport (
     dtmf_told,
 )
 from mixer_ext.floor cimport floor_bars, floor_heard
+from mixer_ext.gain cimport gain_advance, gain_apart, gain_apply, gain_silences
 from mixer_ext.graph cimport (
     HEARD,
     graph_feeds_leg,
@@ -469,13 +470,14 @@ cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
     cdef int payload_type = 0
     leg.played = node_plays(leg.node)
     leg.node.playing = leg.node.playing and leg.played
+    gain_advance(leg.node)
     if _is_sent(leg):
         audience_attend(
             audiences,
             &leg.listener,
             leg.node,
             &coding,
-            leg.played or graph_in_own_mix(leg.node),
+            leg.played or graph_in_own_mix(leg.node) or gain_apart(leg.node),
             leg.sent == 0,
         )
     else:
@@ -492,6 +494,7 @@ cdef bint _hear(Leg* leg, int16_t* frame) noexcept nogil:
     """What this leg alone hears; whether there is anything."""
     cdef int32_t total[FRAME]
     cdef bint sounds = graph_hear(leg.node, total, True)
+    gain_apply(leg.node, total)
     if leg.played:
         node_play(leg.node, frame)
         mix_add(total, frame)
@@ -631,7 +634,9 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
     packet = outbox_room(outbox, leg.local)
     memset(&rtp, 0, sizeof(rtp))
     for i in range(count):
-        if names[i] != leg.node and rtp.csrc_count < MAX_CSRC:
+        if names[i] == leg.node or gain_silences(leg.node, names[i]):
+            continue
+        if rtp.csrc_count < MAX_CSRC:
             csrcs[rtp.csrc_count] = names[i].csrc
             levels.mixed[rtp.csrc_count] = _below_overload((<Leg*>names[i].owner).level)
             rtp.csrc_count += 1

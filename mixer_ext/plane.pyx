@@ -27,6 +27,7 @@ from mixer_ext.command cimport (
     SET_FORMAT,
     SET_GAIN,
     SET_KEYS,
+    SET_LISTENER_GAIN,
     SET_LOUDEST,
     SET_MUTE,
     SET_PLAIN,
@@ -625,6 +626,19 @@ cdef class Plane:
             raise ValueError(f"a gain is from 0 to {LOUDEST}")
         cdef Command* command = self._command(SET_GAIN)
         command.a = handle.node
+        command.gain = <float>gain
+        self._commit(command)
+
+    def set_listener_gain(self, int64_t listener, int64_t source, double gain):
+        """How loud, 0 to 4 times, one leg hears another, wherever it does. It ends with either."""
+        cdef Handle first = self._leg(listener)
+        cdef Handle second = self._leg(source)
+        if not 0 <= gain <= LOUDEST:
+            raise ValueError(f"a gain is from 0 to {LOUDEST}")
+        if listener == source:
+            raise ValueError(f"leg {listener} does not hear itself")
+        cdef Command* command = self._command(SET_LISTENER_GAIN)
+        command.a, command.b = first.node, second.node
         command.gain = <float>gain
         self._commit(command)
 

@@ -26,6 +26,7 @@ cdef enum CommandKind:
     SET_MUTE
     SET_SEND
     SET_GAIN
+    SET_LISTENER_GAIN
     SET_DELAY
     SET_PLAY
     ROUSE

@@ -257,6 +257,14 @@ class Leg:
         """Make what the peer says 0 to 4 times as loud for everybody. Raises ValueError outside."""
         self._plane.set_gain(self.node, gain)
 
+    def set_listener_gain(self, source: Leg, gain: float) -> None:
+        """Make what the peer of `source` says 0 to 4 times as loud for this leg's peer alone, until either is closed.
+        Raises ValueError outside, and where they are in different shards (`MediaPlane`).
+        """
+        if source._plane is not self._plane:
+            raise ValueError(f"{self.node} and {source.node} are in different shards")
+        self._plane.set_listener_gain(self.node, source.node, gain)
+
     def set_send(self, enabled: bool) -> None:
         """Send audio to the peer, or nothing (hold)."""
         self._plane.set_send(self.node, enabled)

@@ -178,6 +178,12 @@ class MediaPlane:
         """Volume, 0 to 4 times, of what a leg's peer says, or of what is played into a mix; ValueError outside."""
         self._shards.of(node).set_gain(node, gain)
 
+    def set_listener_gain(self, listener: int, source: int, gain: float) -> None:
+        """How loud, 0 to 4 times, one leg hears another, which for all others stays as it is; 1 ends it, as either leg
+        does. ValueError outside, for what is no leg, and for legs of different shards.
+        """
+        self._shards.set_listener_gain(listener, source, gain)
+
     def play(self, node: int, samples: NDArray[np.int16]) -> int:
         """Queue `samples` (int16 mono, 48 kHz): to a leg's peer, or into a mix. Returns how many fitted (10 s do)."""
         return self._shards.of(node).play(node, samples)

@@ -129,6 +129,12 @@ class Shards:
         finally:
             self._release(link)
 
+    def set_listener_gain(self, listener: int, source: int, gain: float) -> None:
+        """As `mixer_ext.Plane.set_listener_gain`. What crosses a link is a sum, of which none can be told apart."""
+        if self._shard(listener) != self._shard(source):
+            raise ValueError(f"{listener} and {source} are in different shards")
+        self.of(listener).set_listener_gain(listener, source, gain)
+
     def _link(self, node: int, other: int) -> _Link:
         """A link from `node` into the shard of `other`: that which a mixer has there already, or a new one."""
         key = node, self._shard(other)

@@ -204,6 +204,32 @@ async def test_a_muted_peer_is_not_heard_and_a_leg_on_hold_hears_nothing(start_p
     assert here.stats()["sent"] == sent
 
 
+async def test_one_peer_alone_hears_another_as_loud_as_it_wants(plane: MediaPlane, start_plane: PlaneFactory) -> None:
+    """Two peers that listen to one who plays."""
+    pairs = [await connected(plane, await start_plane()) for _ in range(3)]
+    (talker, said, *_), (listener, _, *_), (other, _, *_) = pairs
+    mixer = plane.create_mixer()
+    for leg in (talker, listener, other):
+        plane.join(leg.node, mixer)
+    ears = [Ear(leg.tap(sent=True).read) for leg in (listener, other)]
+    said.play(Tone(440).samples(10 * SECOND))
+    for ear in ears:
+        await ear.until_heard(440)
+    listener.set_listener_gain(talker, 0)
+    tap = listener.tap(sent=True)
+    await until(lambda: len(heard := tap.read()) >= 960 and not heard[-960:].any())
+    await ears[1].until_heard(440)
+    plane.set_listener_gain(listener.node, talker.node, 1)
+    await ears[0].until_heard(440)
+    with pytest.raises(ValueError, match="0 to 4"):
+        listener.set_listener_gain(talker, 5)
+    with pytest.raises(ValueError, match="different shards"):
+        listener.set_listener_gain(said, 0.5)
+    await talker.close()
+    with pytest.raises(ValueError, match="no such node"):
+        plane.set_listener_gain(listener.node, talker.node, 0.5)
+
+
 # --- finding each other ---
 
 

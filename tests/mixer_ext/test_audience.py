@@ -51,6 +51,8 @@ class Reference:
     frames: dict[int, Samples] = field(default_factory=dict)
     played: dict[int, Wide] = field(default_factory=dict)
     dying: dict[int, Wide] = field(default_factory=dict)  # what is played in the next tick
+    gains: dict[tuple[int, int], float] = field(default_factory=dict)  # of listeners for sources
+    gains_before: dict[tuple[int, int], float] = field(default_factory=dict)
     afresh: dict[object, int] = field(default_factory=dict)  # audience: last tick without prediction
     afresh_frames: int = 0
     occasions: int = 0
@@ -76,6 +78,19 @@ class Reference:
         self.played[leg] = ramped(samples, 0, 1)
         self.dying[leg] = dying(int(samples[-1]))
 
+    def set_listener_gain(self, listener: int, source: int, gain: float) -> None:
+        self.stage.plane.set_listener_gain(listener, source, gain)
+        self.gains[listener, source] = gain
+
+    def remove(self, leg: int) -> None:
+        """Out of a graph in which nobody hears it any more."""
+        self.stage.plane.remove_leg(leg)
+        del self.ears[leg], self.taps[leg]
+        self.joins, self.before = ({join for join in joins if leg not in join} for joins in (self.joins, self.before))
+        self.gains, self.gains_before = (
+            {pair: gain for pair, gain in gains.items() if leg not in pair} for gains in (self.gains, self.gains_before)
+        )
+
     def tick(self) -> None:
         self.stage.tick()
         self.frames = {leg: self.stage.plane.tap_read(tap) for leg, tap in self.taps.items()}
@@ -89,7 +104,17 @@ class Reference:
         if not self.ears[leg].packets:  # who is sent his first packet has heard nothing that could break off
             oracle.before = {join for join in oracle.before if join[1] != leg}
             oracle.before |= {join for join in oracle.joins if join[1] == leg}
-        return oracle.heard(leg) + self.played.get(leg, 0)
+        heard = oracle.heard(leg) + self.played.get(leg, 0)
+        return heard + sum(oracle.regained(leg, source, *change) for source, change in self.wishes(leg).items())
+
+    def wishes(self, leg: int) -> dict[int, tuple[float, float]]:
+        """Of whom it hears more or less, and how much: in the last tick, and at the end of this one."""
+        changes = {pair: (self.gains_before.get(pair, 1.0), gain) for pair, gain in self.gains.items()}
+        return {source: change for (who, source), change in changes.items() if who == leg and change != (1, 1)}
+
+    def hears(self, leg: int, source: int) -> bool:
+        alone = self.oracle().alone(source)
+        return any(alone.sounds(a, leg) for a in alone.into(leg))
 
     def heard(self, leg: int) -> Samples:
         return self.ears[leg].limiter.copy().limit(self.total(leg))
@@ -104,7 +129,8 @@ class Reference:
         oracle = self.oracle()
         joins = oracle.joins | oracle.before
         mixed = self.frames[leg].any() and any((m, leg) in joins and (leg, m) in joins for m in self.mixers)
-        return leg in self.played or bool(mixed) or self.fades(leg)
+        turned = any(self.hears(leg, source) for source in self.wishes(leg))
+        return leg in self.played or bool(mixed) or self.fades(leg) or turned
 
     def check(self) -> None:
         """All packets of the tick that just was."""
@@ -149,6 +175,7 @@ class Reference:
         assert self.afresh_frames <= self.occasions
         self.played, self.dying = self.dying, {}
         self.before = set(self.joins)
+        self.gains_before = dict(self.gains)
 
 
 def copied(opus: Opus, coding: dict[str, int]) -> Opus:

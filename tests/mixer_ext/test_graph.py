@@ -63,6 +63,17 @@ class Oracle:
     def heard(self, leg: int) -> Wide:
         return sum((self.flow(a, leg) for a in self.into(leg)), np.zeros(960, np.int64))
 
+    def alone(self, leg: int) -> Oracle:
+        """What it would be if only this leg spoke."""
+        silence = np.zeros(960, np.int64)
+        frames = {other: frame if other == leg else silence for other, frame in self.frames.items()}
+        return Oracle(self.mixers, self.joins, frames, self.before)
+
+    def regained(self, leg: int, source: int, before: float, now: float) -> Wide:
+        """By what the hearing of one who wants a source louder or softer differs."""
+        part = self.alone(source).heard(leg)
+        return ramped(part, before, now) - part
+
     def named(self, leg: int) -> set[int]:
         return set().union(*(self.names(a, leg) for a, b in self.joins if b == leg)) - {1000 + leg}
 
@@ -92,6 +103,14 @@ def graphs(draw: st.DrawFn) -> tuple[int, int, list[tuple[int, int, bool, bool]]
     return mixers, legs, draw(st.permutations(joins))
 
 
+def wishes(mixers: int, legs: int) -> st.SearchStrategy[list[tuple[int, int, float]]]:
+    """Gains of legs for others."""
+    leg = st.integers(mixers, mixers + legs - 1)
+    gain = st.sampled_from([0.0, 0.3, 1.0, 1.7, 4.0])
+    wish = st.tuples(leg, leg, gain)
+    return st.lists(wish, max_size=3).map(lambda each: [(a, b, gain) for a, b, gain in each if a != b])
+
+
 @settings(max_examples=150, deadline=None)
 @given(graphs(), st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 8000, 32768]), st.data())
 def test_every_leg_hears_exactly_what_is_joined_towards_it(
@@ -107,7 +126,12 @@ def test_every_leg_hears_exactly_what_is_joined_towards_it(
         tested.join(a, b, a_to_b, b_to_a)
         present[a, b] = a_to_b, b_to_a
     before: Joins = set()
+    gains: dict[tuple[int, int], float] = {}
+    gains_before: dict[tuple[int, int], float] = {}
     for _ in range(5):
+        for listener, source, gain in data.draw(wishes(mixers, legs)):
+            gains[listener, source] = gain
+            tested.set_gain(listener, source, gain)
         for _ in range(data.draw(st.sampled_from([0, 0, 1, 2, 3])) if joins else 0):
             a, b, *_ = data.draw(st.sampled_from(joins))
             if data.draw(st.booleans()):
@@ -125,9 +149,13 @@ def test_every_leg_hears_exactly_what_is_joined_towards_it(
         directed |= {(b, a) for (a, b), ways in present.items() if ways[1]}
         oracle = Oracle(set(range(mixers)), directed, frames, before)
         for leg, (heard, names) in tested.tick(frames).items():
-            assert np.array_equal(heard, oracle.heard(leg))
+            expected = oracle.heard(leg)
+            for (listener, source), gain in gains.items():
+                if listener == leg:
+                    expected = expected + oracle.regained(leg, source, gains_before.get((leg, source), 1), gain)
+            assert np.array_equal(heard, expected)
             assert names == oracle.named(leg)
-        before = directed
+        before, gains_before = directed, dict(gains)
 
 
 def room(graph: JoinGraph, count: int) -> tuple[int, list[int]]:

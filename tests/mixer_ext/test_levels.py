@@ -136,3 +136,163 @@ def test_a_volume_is_from_nothing_to_four_times(stage: Stage, gain: float) -> No
         stage.plane.set_gain(leg, gain)
     with pytest.raises(ValueError, match="no such node"):
         stage.plane.set_gain(12345, 1.0)
+
+
+# --- one for another ---
+
+
+def room(stage: Stage, count: int) -> tuple[Reference, int, list[int]]:
+    mixer = stage.plane.add_mixer()
+    reference = Reference(stage, {mixer})
+    legs = [reference.leg(bitrate=64000) for _ in range(count)]
+    for leg in legs:
+        reference.join(leg, mixer)
+    reference.tick()
+    reference.check()
+    return reference, mixer, legs
+
+
+def test_one_who_turns_another_down_hears_the_rest_exactly_and_the_others_hear_all(stage: Stage) -> None:
+    """Two shout, so that the limiters work; a third wants one of them at another volume again and again."""
+    reference, _, legs = room(stage, 4)
+    deviations = set()
+    for n in range(60):
+        if n % 5 == 0:
+            reference.set_listener_gain(legs[2], legs[0], [0, 1, 0.5, 4, 0.1, 1][n // 5 % 6])
+        for leg, frequency in zip(legs[:2], (300, 440), strict=True):
+            stage.peers[leg].say(shouting(n, frequency), stage.address)
+        reference.tick()
+        difference = reference.total(legs[2]) - reference.total(legs[3])
+        deviations.add(bool(difference[240:].any()))
+        if n % 30 == 3 and n:
+            assert np.array_equal(reference.total(legs[2])[240:], reference.frames[legs[1]].astype(int)[240:])
+        reference.check()
+    assert deviations == {True, False}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_gains_of_some_for_others_are_exact_in_any_graph_that_changes(stage: Stage, seed: int) -> None:
+    random = np.random.default_rng(300 + seed)
+    mixers = [stage.plane.add_mixer() for _ in range(4)]
+    reference = Reference(stage, set(mixers))
+    legs = [reference.leg() for _ in range(6)]
+    reference.join(mixers[0], mixers[1])
+    reference.join(mixers[1], mixers[2], a_to_b=False)
+    for n, leg in enumerate(legs):
+        reference.join(leg, mixers[n % 3])
+    reference.join(legs[0], mixers[3])
+    reference.join(legs[1], mixers[3], a_to_b=False)
+    reference.join(legs[2], legs[5])
+    reference.tick()
+    reference.check()
+    for n in range(10):
+        talk(reference, legs[:4], 12, random)
+        for _ in range(3):
+            listener, source = (legs[k] for k in random.permutation(len(legs))[:2])
+            reference.set_listener_gain(listener, source, float(random.choice([0, 0.4, 1, 2.5])))
+        stage.plane.set_mute(legs[3], bool(n % 2))
+        if n % 3 == 1:
+            leg = legs[int(random.integers(6))]
+            for mixer in mixers[:3]:
+                if {(leg, mixer), (mixer, leg)} & reference.joins:
+                    reference.unjoin(leg, mixer)
+            reference.join(leg, mixers[int(random.integers(3))])
+        if n % 5 == 4:
+            reference.unjoin(mixers[0], mixers[1])
+            talk(reference, legs[:4], 2, random)
+            reference.join(mixers[0], mixers[1])
+
+
+def test_who_turns_another_down_shares_while_that_one_is_silent(stage: Stage) -> None:
+    mixer = stage.plane.add_mixer()
+    legs = [stage.peer()[0] for _ in range(4)]
+    for leg in legs:
+        stage.plane.join(leg, mixer)
+    turned, other, listener, _ = legs
+    stage.plane.set_listener_gain(listener, turned, 0.25)
+
+    def shares() -> bool:
+        return bool(stage.plane.stats(listener)["shares_encoding"])
+
+    stage.run(20, {other: 300})
+    assert shares()
+    stage.run(20, {other: 300, turned: 440})
+    assert not shares()
+    stage.run(200, {other: 300})
+    assert shares()
+    stage.run(20, {turned: 440})
+    assert not shares()
+    stage.plane.set_listener_gain(listener, turned, 1)
+    stage.run(200, {turned: 440})
+    assert shares()
+
+
+def test_who_is_turned_down_to_nothing_is_not_named_either(stage: Stage) -> None:
+    mixer = stage.plane.add_mixer()
+    (talker, _), (deaf, peer), (other, there) = stage.peer(), stage.peer(), stage.peer()
+    for leg in (talker, deaf, other):
+        stage.plane.join(leg, mixer)
+    stage.plane.set_listener_gain(deaf, talker, 0)
+    stage.run(20, {talker: 300})
+    assert not np.abs(np.concatenate(peer.heard)).max() > 10
+    assert peer.rtp[-1].csrcs == ()
+    assert there.rtp[-1].csrcs == (1001,)
+    stage.plane.set_listener_gain(deaf, talker, 0.5)
+    stage.run(5, {talker: 300})
+    assert peer.rtp[-1].csrcs == (1001,)
+    assert peer.rtp[-1].marker is False
+
+
+def test_a_gain_for_another_ends_with_either_leg(stage: Stage) -> None:
+    """Who is removed fades as he was heard; who comes after him is heard as anybody."""
+    reference, mixer, legs = room(stage, 5)
+    random = np.random.default_rng(5)
+    for source in legs[:3]:
+        for listener in legs[1:]:
+            if listener != source:
+                reference.set_listener_gain(listener, source, 0.3)
+    talk(reference, legs, 10, random)
+    for leg in (legs[0], legs[2], legs[4]):
+        reference.unjoin(leg, mixer)
+        talk(reference, [other for other in legs[:4] if other in reference.ears], 3, random)
+        reference.remove(leg)
+        new = reference.leg(bitrate=64000)
+        reference.join(new, mixer)
+        legs.append(new)
+        talk(reference, [other for other in legs if other in reference.ears], 5, random)
+
+
+@pytest.mark.parametrize("end", ["listener", "source", "both"])
+def test_a_leg_with_gains_may_be_removed_while_it_sounds(stage: Stage, end: str) -> None:
+    mixer = stage.plane.add_mixer()
+    legs = [stage.peer()[0] for _ in range(4)]
+    for leg in legs:
+        stage.plane.join(leg, mixer)
+    for listener in legs:
+        for source in legs:
+            if listener != source:
+                stage.plane.set_listener_gain(listener, source, 0.5)
+    stage.run(10, dict(zip(legs, (300, 440, 500, 600), strict=True)))
+    gone = {"listener": legs[:1], "source": legs[1:2], "both": legs[:3]}[end]
+    for leg in gone:
+        stage.plane.remove_leg(leg)
+    stage.tick(3)
+    stage.run(10, {leg: 300 for leg in legs if leg not in gone})
+    for leg in gone:
+        with pytest.raises(ValueError, match="no such node"):
+            stage.plane.set_listener_gain(leg, legs[3], 0.5)
+        with pytest.raises(ValueError, match="no such node"):
+            stage.plane.set_listener_gain(legs[3], leg, 0.5)
+
+
+@pytest.mark.parametrize("gain", [-0.1, 4.1, float("nan")])
+def test_a_gain_for_another_is_a_legs_for_a_leg_from_nothing_to_four_times(stage: Stage, gain: float) -> None:
+    mixer = stage.plane.add_mixer()
+    (one, _), (other, _) = stage.peer(), stage.peer()
+    with pytest.raises(ValueError, match="0 to 4"):
+        stage.plane.set_listener_gain(one, other, gain)
+    for pair in ((one, mixer), (mixer, one)):
+        with pytest.raises(ValueError, match="not a leg"):
+            stage.plane.set_listener_gain(*pair, 0.5)
+    with pytest.raises(ValueError, match="hear itself"):
+        stage.plane.set_listener_gain(one, one, 0.5)
