@@ -139,9 +139,9 @@ class Call(Joinable):
             self._audience_changed()
 
     def authorize(self, sender: JID, command: Command) -> None:
-        if sender == self.controller or isinstance(command, Watch) or self._calls.may_command(sender):
+        if sender == self.controller or isinstance(command, Watch):
             return
-        if not (self._take_control(sender) or self._is_left_to(sender)):
+        if not (self._take_control(sender) or self._calls.may_command(sender) or self._is_left_to(sender)):
             raise NotTheOwner(f"{self.address} is controlled by somebody else")
 
     def check_partner(self, sender: JID) -> None:
@@ -149,7 +149,7 @@ class Call(Joinable):
         it (section 6.3.1). A potential controlling party takes control by that, as by a command."""
         is_in_zone = self.controller is not None and sender.bare == self.controller.bare
         if not (
-            is_in_zone or self._calls.may_command(sender) or self._take_control(sender) or self._is_left_to(sender)
+            is_in_zone or self._take_control(sender) or self._calls.may_command(sender) or self._is_left_to(sender)
         ):
             raise NotAllowed(f"{self.address} is not yours")
 

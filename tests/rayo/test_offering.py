@@ -20,6 +20,7 @@ from tests.jingle.pair import Owner
 from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
 
 JULIET, ROMEO = "juliet@capulet.lit/balcony", "romeo@montague.lit/orchard"
+OPERATOR = "admin@example.org/rayo"
 ACCOUNTS = tuple(JID.parse(jid).bare for jid in (JULIET, ROMEO))
 OFFER = Offer(to=f"xmpp:desk@{DOMAIN}", from_="xmpp:alice@example.org/desk")
 LONG = 60.0
@@ -38,7 +39,14 @@ async def serving(net: Net, plane: FakePlane) -> AsyncIterator[Serving]:
     async with AsyncExitStack() as closing:
 
         async def start(*routes: Route, limits: Limits | None = None) -> Focus:
-            focus = Focus(net, plane, clients=frozenset(ACCOUNTS), routes=routes, limits=limits)
+            focus = Focus(
+                net,
+                plane,
+                controllers=frozenset({JID.parse(OPERATOR).bare}),
+                clients=frozenset(ACCOUNTS),
+                routes=routes,
+                limits=limits,
+            )
             await focus.start()
             closing.push_async_callback(focus.stop)
             return focus
@@ -129,6 +137,30 @@ async def test_who_has_become_busy_may_still_take_what_it_was_offered(serving: S
     register(focus, JULIET, Availability.BUSY)
     await juliet.command(address, Answer())
     await caller.until("connected")
+
+
+@pytest.mark.parametrize("taking", ["accept", "join", "join from another call"])
+async def test_a_controller_that_is_offered_a_call_takes_it_like_anybody(
+    serving: Serving, alice: Caller, taking: str
+) -> None:
+    """It may command the call without that, but then others could take it over, and nobody would have taken it."""
+    focus = await serving(Route("desk", clients=(JID.parse(OPERATOR).bare, *ACCOUNTS), timeout=0.05))
+    operator, romeo = register(focus, OPERATOR), register(focus, ROMEO)
+    await call(alice)
+    address = await operator.offered()
+    match taking:
+        case "accept":
+            await operator.command(address, Accept())
+        case "join":
+            await operator.command(address, Join(mixer_name="tea"))
+        case _:
+            own = await operator.dial(Dial(to="xmpp:bob@example.org"))
+            await operator.command(own, Join(call_uri=address.uri))
+    assert focus.call(address).controller == operator.jid
+    assert focus.call(address).is_decided
+    for command in (Answer(), Join(mixer_name="romeos")):
+        with pytest.raises(NotTheOwner):
+            await romeo.command(address, command)
 
 
 async def test_a_call_that_nobody_takes_is_a_timeout(serving: Serving, alice: Caller) -> None:
