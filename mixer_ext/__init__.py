@@ -3,6 +3,7 @@
 It knows nothing of XMPP, ICE or DTLS.
 """
 
+from mixer_ext.agc import GainControl
 from mixer_ext.codec import Opus
 from mixer_ext.delay import DelayEstimate
 from mixer_ext.dtmf import TelephoneEvents
@@ -23,6 +24,7 @@ __all__ = [
     "DelayEstimate",
     "DominantSpeaker",
     "Event",
+    "GainControl",
     "JitterBuffer",
     "JoinGraph",
     "LegStatistics",

@@ -16,6 +16,7 @@ from mixer_ext.state cimport (
     REMOVE_NODE,
     SET_CONSENT,
     ROUSE,
+    SET_AGC,
     SET_DELAY,
     SET_FORMAT,
     SET_GAIN,

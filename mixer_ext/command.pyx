@@ -212,6 +212,8 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
         _allow_and_release(core, command)
     elif kind == SET_MUTE:
         command.leg.muted = command.a_to_b
+    elif kind == SET_AGC:
+        command.leg.agc.enabled = command.a_to_b
     elif kind == SET_SEND:
         command.leg.sends = command.a_to_b
     elif kind == SET_GAIN:

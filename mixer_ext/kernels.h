@@ -128,6 +128,14 @@ KERNEL void kernel_ramp_total(const int32_t *restrict frame, int32_t *restrict r
     KERNEL_RAMPED
 }
 
+/* A frame with a gain that goes from here to there in all of it. */
+KERNEL void kernel_glide(const int16_t *restrict frame, int32_t *restrict glided, float gain, float to)
+{
+    float step = (to - gain) / KERNEL_FRAME;
+    for (int i = 0; i < KERNEL_FRAME; i++)
+        glided[i] = kernel_rounded((float)frame[i] * (gain + step * (float)(i + 1)));
+}
+
 struct kernels {
     void (*add)(int32_t *, const int16_t *const *, int);
     void (*subtract)(int32_t *, const int16_t *);
@@ -140,6 +148,7 @@ struct kernels {
     void (*limited)(const int32_t *, int16_t *, float, float);
     void (*ramp)(const int16_t *, int32_t *, float, float);
     void (*ramp_total)(const int32_t *, int32_t *, float, float);
+    void (*glide)(const int16_t *, int32_t *, float, float);
 };
 
 #define KERNELS(kind, attributes)                                                                              \
@@ -156,9 +165,10 @@ struct kernels {
     attributes static void ramp_##kind(const int16_t *f, int32_t *r, float a, float b) { kernel_ramp(f, r, a, b); } \
     attributes static void ramp_total_##kind(const int32_t *f, int32_t *r, float a, float b)                   \
     { kernel_ramp_total(f, r, a, b); }                                                                         \
+    attributes static void glide_##kind(const int16_t *f, int32_t *g, float a, float b) { kernel_glide(f, g, a, b); } \
     static const struct kernels kernels_##kind = {                                                             \
         add_##kind, subtract_##kind, add_total_##kind, subtract_total_##kind, minus_##kind, saturate_##kind,   \
-        energy_##kind, peaks_##kind, limited_##kind, ramp_##kind, ramp_total_##kind,                           \
+        energy_##kind, peaks_##kind, limited_##kind, ramp_##kind, ramp_total_##kind, glide_##kind,             \
     };
 
 KERNELS(baseline, )

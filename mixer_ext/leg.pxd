@@ -1,6 +1,7 @@
 # One peer's media: its packets in, its frame, what it hears, its packets out.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from mixer_ext.agc cimport Agc
 from mixer_ext.audience cimport Audiences, Listener
 from mixer_ext.consent cimport Consent
 from mixer_ext.codec cimport Codec, Coding
@@ -60,6 +61,7 @@ cdef struct Leg:
     DtmfReceiver keys
     Reception reception
     Speech speech
+    Agc agc
     Speaker speaker
     Talker talker
     double level

@@ -6,6 +6,7 @@ peer hears, encoded, with the CSRCs of who is in it (RFC 3550 section 7.1), and 
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from mixer_ext.agc cimport agc_apply, agc_init, agc_rest
 from mixer_ext.audience cimport (
     Audience,
     audience_attend,
@@ -135,6 +136,7 @@ cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, u
     leg.budget = BURST
     leg.talker.loudness = -127.0
     stream_init(&leg.stream)
+    agc_init(&leg.agc)
     return leg
 
 
@@ -419,8 +421,10 @@ cdef void _bring_to_volume(Leg* leg) noexcept nogil:
     cdef Node* node = leg.node
     cdef float wanted = 0 if leg.muted or floor_bars(&leg.talker) else node.gain
     if node.sounds:
+        agc_apply(&leg.agc, node.frame, leg.speech.speaking > 0)
         node.sounds = volume_apply(&node.volume, wanted, node.frame)
     else:
+        agc_rest(&leg.agc)
         volume_rest(&node.volume, wanted)
     node.audible = node.audible and node.gain > 0
 

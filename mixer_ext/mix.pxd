@@ -18,4 +18,5 @@ cdef void mix_limited(const int32_t* total, int16_t* frame, float gain, float to
 cdef void mix_fade_out(int16_t* frame) noexcept nogil
 cdef void mix_ramp(const int16_t* frame, int32_t* ramped, float gain, float to) noexcept nogil
 cdef void mix_ramp_total(const int32_t* total, int32_t* ramped, float gain, float to) noexcept nogil
+cdef void mix_glide(const int16_t* frame, int32_t* glided, float gain, float to) noexcept nogil
 cdef double mix_level(const int16_t* frame, int count) noexcept nogil

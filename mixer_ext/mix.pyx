@@ -25,6 +25,7 @@ cdef extern from "kernels.h" nogil:
         void (*limited)(const int32_t*, int16_t*, float, float) noexcept nogil
         void (*ramp)(const int16_t*, int32_t*, float, float) noexcept nogil
         void (*ramp_total)(const int32_t*, int32_t*, float, float) noexcept nogil
+        void (*glide)(const int16_t*, int32_t*, float, float) noexcept nogil
     Kernels kernels
     const char* kernels_choose(int best)
 
@@ -83,6 +84,11 @@ cdef void mix_ramp(const int16_t* frame, int32_t* ramped, float gain, float to) 
 
 cdef void mix_ramp_total(const int32_t* total, int32_t* ramped, float gain, float to) noexcept nogil:
     kernels.ramp_total(total, ramped, gain, to)
+
+
+cdef void mix_glide(const int16_t* frame, int32_t* glided, float gain, float to) noexcept nogil:
+    """A frame with a gain that goes from here to there in all of it."""
+    kernels.glide(frame, glided, gain, to)
 
 
 cdef void mix_fade_out(int16_t* frame) noexcept nogil:

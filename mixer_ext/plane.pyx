@@ -22,6 +22,7 @@ from mixer_ext.command cimport (
     OPEN_TAP,
     REMOVE_NODE,
     ROUSE,
+    SET_AGC,
     SET_CONSENT,
     SET_DELAY,
     SET_FORMAT,
@@ -641,6 +642,12 @@ cdef class Plane:
         command.a, command.b = first.node, second.node
         command.gain = <float>gain
         self._commit(command)
+
+    def set_agc(self, int64_t leg, bint enabled):
+        """Whether what a leg says is slowly brought to how loud all should speak, by 12 dB at most; set_gain's volume comes
+        on top of that.
+        """
+        self._switch(SET_AGC, leg, enabled)
 
     def set_send(self, int64_t leg, bint enabled):
         """Whether anything is sent to a leg."""

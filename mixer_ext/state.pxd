@@ -25,6 +25,7 @@ cdef enum CommandKind:
     ALLOW
     SET_MUTE
     SET_SEND
+    SET_AGC
     SET_GAIN
     SET_LISTENER_GAIN
     SET_DELAY

@@ -142,6 +142,7 @@ class Leg:
         connect_timeout: float,
         legs: dict[int, Leg],
         totals: Totals,
+        agc: bool = False,
     ) -> None:
         self._plane = plane
         self._sources = sources
@@ -149,6 +150,7 @@ class Leg:
         self._connect_timeout = connect_timeout
         self._legs = legs
         self._totals = totals
+        self._agc = agc
         self._task: asyncio.Task[None] | None = None
         self._close_task: asyncio.Task[None] | None = None
         self._ended = False  # the observer knows
@@ -168,6 +170,7 @@ class Leg:
 
     def _enter(self) -> int:
         node = self._plane.add_leg(self._ice.local_username, ssrc=self.ssrc, csrc=self.source_id)
+        self._plane.set_agc(node, self._agc)
         self._legs[node] = self
         return node
 
@@ -256,6 +259,10 @@ class Leg:
     def set_gain(self, gain: float) -> None:
         """Make what the peer says 0 to 4 times as loud for everybody. Raises ValueError outside."""
         self._plane.set_gain(self.node, gain)
+
+    def set_agc(self, enabled: bool) -> None:
+        """Bring what the peer says slowly to how loud all should speak, or leave it as it is."""
+        self._plane.set_agc(self.node, enabled)
 
     def set_listener_gain(self, source: Leg, gain: float) -> None:
         """Make what the peer of `source` says 0 to 4 times as loud for this leg's peer alone, until either is closed.

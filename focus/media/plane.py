@@ -54,6 +54,7 @@ class MediaPlane:
     the IPs by which a 1:1 NAT shows this machine to the world. `shards`: how many planes there are; the n-th one after
     the first has the n-th port after those given. `realtime`: before all other work of the machine, where that is
     allowed (`focus.media.realtime`). `loudest`: of those who speak at once in a mixer so many are heard, 0 for all.
+    `agc`: who is too quiet is slowly made louder, and who is too loud quieter.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class MediaPlane:
         shards: int = 1,
         realtime: bool = False,
         loudest: int = 8,
+        agc: bool = False,
     ) -> None:
         if shards < 1 or any(port + shards > 65536 for _, port in addresses):
             raise ValueError(f"no ports for {shards} shards at {addresses}")
@@ -72,6 +74,7 @@ class MediaPlane:
         self._count = shards
         self._realtime = realtime
         self._loudest = loudest
+        self._agc = agc
         self._public_addresses = [str(ipaddress.ip_address(address)) for address in public_addresses]
         self._connect_timeout = connect_timeout
         self._native: Shards | None = None
@@ -143,6 +146,7 @@ class MediaPlane:
             connect_timeout=self._connect_timeout,
             legs=self._legs,
             totals=self._totals,
+            agc=self._agc,
         )
         self._shards.placed(leg.node, room)
         return leg

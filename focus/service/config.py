@@ -137,6 +137,10 @@ class MediaSettings(Section):
         le=64,
         description="How many of those who speak at once in a conference are heard, the loudest; 0 for all.",
     )
+    agc: bool = Field(
+        default=False,
+        description="Whether who speaks too quietly is slowly made louder, and who speaks too loudly quieter.",
+    )
     public_addresses: Annotated[tuple[Annotated[str, AfterValidator(ip)], ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Further addresses by which callers reach this machine: where NAT maps the port, one to one.",

@@ -49,6 +49,7 @@ class Service:
             shards=media.shards,
             realtime=media.realtime,
             loudest=media.loudest,
+            agc=media.agc,
         )
         self._outbox = Outbox(events=settings.limits.events, call_ids=settings.rayo.call_ids)
         self._server = Server(

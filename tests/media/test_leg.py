@@ -169,6 +169,26 @@ async def test_of_those_who_speak_in_a_mixer_as_many_are_heard_as_the_plane_is_t
     await plane.stop()
 
 
+async def test_who_is_too_quiet_is_made_louder_where_the_plane_is_told_to(start_plane: PlaneFactory) -> None:
+    """What one peer says, to two legs of which one leaves it as it is."""
+    plane = await start_plane(agc=True)
+    pairs = [await connected(await start_plane(), plane) for _ in range(2)]
+    ends = [there for _, there, _, _ in pairs]
+    ends[1].set_agc(False)
+    taps = [there.tap() for there in ends]
+    time = np.arange(9 * SECOND) / SECOND
+    syllables = Tone(440).samples(9 * SECOND) * np.clip(np.sin(2 * np.pi * 4 * time), 0, None) / 8
+    for here, *_ in pairs:
+        here.play(syllables.astype(np.int16))
+    said = [np.zeros(0, np.int16) for _ in taps]
+
+    def louder() -> bool:
+        said[:] = [np.concatenate([before, tap.read()])[-SECOND:] for before, tap in zip(said, taps, strict=True)]
+        return level(said[0], 440) > level(said[1], 440) + 5
+
+    await until(louder)
+
+
 async def test_a_mixer_tells_who_leads_the_talk_in_it(start_plane: PlaneFactory) -> None:
     plane = await start_plane()
     here, leg, _, _ = await connected(await start_plane(), plane)

@@ -74,6 +74,7 @@ def test_a_secret_is_never_shown(file: Path) -> None:
         ("media", "port = -1", "[media] port: must be at least 0 (got -1)"),
         ("media", 'port = "many"', "[media] port: must be a whole number (got 'many')"),
         ("media", "loudest = 65", "[media] loudest: must be at most 64 (got 65)"),
+        ("media", "agc = 2", "[media] agc: must be true or false (got 2)"),
         ("media", "shards = 0", "[media] shards: must be at least 1 (got 0)"),
         (
             "media",
