@@ -67,6 +67,8 @@ class Joinable(Actor):
         self._parties = parties
         self.node: int | None = None
         self.joins: dict[Joinable, Direction] = {}
+        #: Who has commanded each of them last.
+        self.makers: dict[Joinable, JID] = {}
         self._links: dict[Joinable, Link] = {}
 
     @property
@@ -98,11 +100,13 @@ class Joinable(Actor):
         other = self._partner(sender, command)
         if other is None:
             self._parties.check_join(sender, command.mixer_name)
+        else:
+            other.check_partner(sender)
         if command.mixer_name is not None:
             mixer = other or self._parties.open_mixer(sender, command.mixer_name)
-            self.join(mixer, direction)
+            self.join(mixer, direction, sender)
             return Ref(uri=mixer.address.uri)
-        self.join(other or self._parties.find_call(sender, str(command.call_uri)), direction)
+        self.join(other or self._parties.find_call(sender, str(command.call_uri)), direction, sender)
         return None
 
     @on(Unjoin)
@@ -116,6 +120,11 @@ class Joinable(Actor):
             raise ServiceUnavailable(f"{self.address} is not joined with {command.call_uri or command.mixer_name}")
         self.unjoin(other)
         return None
+
+    @abstractmethod
+    def check_partner(self, sender: JID) -> None:
+        """Raises `NotAllowed` where this is not in the security zone of `sender`, who wants to join something with it,
+        or to change such a join (section 6.3.1). Whoever commands one party may undo its joins."""
 
     def check_joining(self) -> None:
         """Raises `StanzaError` where nothing can be joined now."""
@@ -139,8 +148,9 @@ class Joinable(Actor):
 
     # joins
 
-    def join(self, other: Joinable, direction: Direction) -> None:
-        """Join with `other`, or change the direction of the join there is (which announces nothing, section 6.3.4).
+    def join(self, other: Joinable, direction: Direction, maker: JID) -> None:
+        """Join with `other`, as `maker` commands, or change the direction of the join there is (which announces
+        nothing, section 6.3.4).
 
         Raises `Conflict` where `other` is this or the two are joined by way of other mixers already, so that this would
         close a loop (no join could be made without destroying one, section 6.3.4), and `ServiceUnavailable` where one
@@ -158,6 +168,7 @@ class Joinable(Actor):
         self._turn(other, Turn.AGREE)
         self.joins[other] = direction
         other.joins[self] = _OPPOSITE[direction]
+        self.makers[other] = other.makers[self] = maker
         self.audience_changed()
         other.audience_changed()
         self._announce(other)
@@ -189,6 +200,7 @@ class Joinable(Actor):
         listeners, others_listeners = list(self.audience()), list(other.audience())
         del self.joins[other]
         del other.joins[self]
+        del self.makers[other], other.makers[self]
         if self._turn(other, Turn.PART) is News.UNJOINED:
             if self.node is not None and other.node is not None:
                 with contextlib.suppress(ValueError):  # a leg that has left the plane took its joins along

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.joinable import Joinable, Parties, PartyName
-from focus.wire.conditions import NotTheOwner
+from focus.wire.conditions import NotAllowed, NotTheOwner
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Joined, StartedSpeaking, StoppedSpeaking
 
@@ -23,6 +23,9 @@ class Neighbourhood(Parties, Protocol):
 
     def subscribers(self, mixer: Mixer, known: Iterable[JID]) -> Iterable[JID]:
         """Who has a presence subscription, apart from those who are `known` to hear of the mixer anyway."""
+
+    def is_ours(self, party: Joinable) -> bool:
+        """Whether `party` is in the security zone of the rooms, so that what is joined with it stays there."""
 
     def mixer_unused(self, mixer: Mixer) -> None:
         """Nothing is joined with it any more, nobody holds it: it is to be destroyed."""
@@ -69,6 +72,10 @@ class Mixer(Joinable):
         if not self._server.may_use(sender, self):
             raise NotTheOwner(f"{self.address} is not yours")
 
+    def check_partner(self, sender: JID) -> None:
+        if not self._server.may_use(sender, self):
+            raise NotAllowed(f"{self.address} is not yours")
+
     def audience(self) -> Iterable[JID]:
         return self._shown
 
@@ -109,6 +116,14 @@ class Mixer(Joinable):
         """`owner` hears of everything here, also of those who are here already, and keeps the mixer alive, as a room
         does. Whom `guard` lets pass may command it."""
         self._owners[owner] = guard
+        self.audience_changed()
+
+    def guard_changed(self) -> None:
+        """Others are admitted now. What those who are not any more have led out of the room hears it no longer."""
+        for party, maker in list(self.makers.items()):
+            is_led_out = not self._server.is_ours(party) and not self._server.may_use(maker, self)
+            if is_led_out and party in self.joins:
+                self.unjoin(party)
         self.audience_changed()
 
     def release(self, owner: JID) -> None:

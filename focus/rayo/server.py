@@ -224,7 +224,7 @@ class Server(Actor):
                     party = self.open_mixer(sender, join.mixer_name)
                 else:
                     party = self.find_call(sender, str(join.call_uri))
-                call.join(party, Direction(join.direction))
+                call.join(party, Direction(join.direction), sender)
         except StanzaError:
             call.unjoin_all()
             self.directory.discard(call)
@@ -304,6 +304,11 @@ class Server(Actor):
 
     def subscribers(self, mixer: Mixer, known: Iterable[JID]) -> Iterable[JID]:
         return self.mixers.subscribers(mixer, known)
+
+    def is_ours(self, party: Joinable) -> bool:
+        if isinstance(party, Mixer):
+            return party.zone == HOUSE
+        return all(self._zone(client) == HOUSE for client in party.audience())
 
     def mixer_unused(self, mixer: Mixer) -> None:
         mixer.destroy()
@@ -467,7 +472,7 @@ class Server(Actor):
         """Somebody else may command the mixer of the room `name` now."""
         mixer = self.mixers.room(name)
         if mixer is not None:
-            mixer.audience_changed()
+            mixer.guard_changed()
 
     def mixer_in_use(self, name: str) -> bool:
         """Whether anything is joined, or about to be, with the mixer of the room `name`."""

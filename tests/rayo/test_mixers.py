@@ -131,6 +131,53 @@ async def test_a_controller_that_brings_a_call_to_a_room_shows_nobody_the_room(
     focus.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
 
 
+async def test_whose_call_listens_to_a_room_cannot_make_it_heard_there(
+    focus: Focus, owner: Client, admin: Client, alice: Caller
+) -> None:
+    call, room = await taken_by(owner, focus, alice), JID("focus", DOMAIN, "tea")
+    focus.server.bind_mixer("tea", room)
+    await admin.command(call, Join(mixer_name="tea", direction="recv"))
+    with pytest.raises(NotAllowed):
+        await owner.command(call, Join(mixer_name="tea", direction="duplex"))
+    assert [direction.value for direction in focus.call(call).joins.values()] == ["recv"]
+    await admin.command(call, Join(mixer_name="tea", direction="duplex"))
+    await owner.command(call, Unjoin(mixer_name="tea"))
+    focus.server.release_mixer("tea", room)
+
+
+async def test_whose_call_is_joined_with_anothers_cannot_change_that(
+    focus: Focus, owner: Client, other: Client, admin: Client, alice: Caller, bob: Caller
+) -> None:
+    one, two = await taken_by(owner, focus, alice), await taken_by(other, focus, bob)
+    await admin.command(one, Join(call_uri=two.uri, direction="recv"))
+    with pytest.raises(NotAllowed):
+        await owner.command(one, Join(call_uri=two.uri))
+    await owner.command(one, Unjoin(call_uri=two.uri))
+
+
+async def test_what_a_moderator_has_led_out_of_a_room_ends_with_the_office(
+    focus: Focus, other: Client, admin: Client, alice: Caller, bob: Caller
+) -> None:
+    conference = focus.client(f"focus@{DOMAIN}/tea", local=True)
+    moderators = {other.jid.bare}
+    focus.server.bind_mixer("tea", conference.jid, lambda client: client.bare in moderators)
+    participant, listening = await taken_by(conference, focus, alice), await taken_by(other, focus, bob)
+    await conference.command(participant, Join(mixer_name="tea"))
+    await other.command(participant, Join(mixer_name="tea", direction="recv"))  # is muted, and stays so
+    await other.command(listening, Join(mixer_name="own"))
+    await other.command(focus.addresses.mixer("own"), Join(mixer_name="tea", direction="recv"))
+    own, tea = focus.mixer("own"), focus.mixer("tea")
+    assert own is not None
+    assert tea is not None
+    assert own in tea.joins
+
+    moderators.clear()
+    focus.server.guard_changed("tea")
+    assert {party: direction.value for party, direction in tea.joins.items()} == {focus.call(participant): "send"}
+    assert list(own.joins) == [focus.call(listening)]
+    focus.server.release_mixer("tea", conference.jid)
+
+
 # --- mixers among themselves ---
 
 
