@@ -91,6 +91,8 @@ class Call(Joinable):
         """`room`: the address of the mixer that was called."""
         super().__init__(address, plane, calls)
         self._room = room
+        #: Whether a client has chosen its address, which a room may have all the same.
+        self.is_named_by_client = False
         self._calls = calls
         self._method = method
         self.stage = Stage.OFFERED if method == "dialed-in" else Stage.DIALLED

@@ -40,6 +40,11 @@ class Directory:
         actor = self.get(address)
         return actor if isinstance(actor, Call) else None
 
+    def is_free_for_room(self, address: JID) -> bool:
+        """Whether a room's mixer can be at `address`: a client must not keep a room from having its name."""
+        call = self.call(address)
+        return call is None or call.is_named_by_client
+
     def mixer(self, address: JID, zone: str) -> Mixer | None:
         return self._mixers.get((zone, address))
 

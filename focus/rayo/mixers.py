@@ -83,7 +83,8 @@ class Mixers:
         return self._directory.mixer(address, HOUSE) or self._open(address, name, HOUSE)
 
     def _open(self, address: JID, name: str, zone: str) -> Mixer:
-        if self._directory.call(address) is not None:
+        is_free = self._directory.call(address) is None
+        if not is_free and not (zone == HOUSE and self._directory.is_free_for_room(address)):
             raise Conflict(f"{address} is taken")
         mixer = self._make(address, name, zone)
         self._directory.add(mixer)

@@ -209,13 +209,15 @@ class Server(Actor):
                 raise NotAuthorized(f"calls to {caller.bare} would not come to you")
             if not is_call_name(address.local):
                 raise BadRequest(f"uri must be xmpp:UUID@{self.addresses.domain}: other names can be rooms")
-        if address in self.directory or self.mixers.find(sender, address) is not None:
+        is_room = self.directory.mixer(address, HOUSE) is not None
+        if address in self.directory or is_room or self.mixers.find(sender, address) is not None:
             raise AddressTaken(f"{address} is taken")
         if any(join.media == "direct" for join in command.joins):
             raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
         self._quotas.check_dial(sender)
         call = self._new_call(address, method="dialed-out")
         call.controller = sender
+        call.is_named_by_client = bool(command.uri) and self._zone(sender) != HOUSE
         try:
             for join in command.joins:
                 self.check_join(sender, join.mixer_name)
@@ -413,11 +415,11 @@ class Server(Actor):
         Raises `ServiceUnavailable` where nobody can be called there.
         """
         route = route_of(to.local, self._routes) if to.local != OCCUPANT else TO_ITS_ROOM
-        if self.directory.call(to.bare) is None:
+        if self.directory.is_free_for_room(to.bare):
             if route.clients:
                 return route, ""
             mixer = route.conference or self.addresses.mixer_of(to)
-            if mixer is not None and self.directory.call(self.addresses.mixer(mixer)) is None:
+            if mixer is not None and self.directory.is_free_for_room(self.addresses.mixer(mixer)):
                 return route, mixer
         raise ServiceUnavailable("nobody can be called at this address; call ROOM@" + self.addresses.domain)
 

@@ -9,11 +9,11 @@ import pytest
 from focus.rayo.limits import Limits
 from focus.rayo.registration import Availability
 from focus.rayo.routing import Route
-from focus.wire.conditions import BadRequest, NotAuthorized, NotTheOwner, RegistrationRequired
+from focus.wire.conditions import AddressTaken, BadRequest, NotAuthorized, NotTheOwner, RegistrationRequired
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.jingle_message import JMI_0
-from focus.wire.rayo import Accept, Answer, Dial, End, Join, Offer
+from focus.wire.rayo import Accept, Answer, Dial, End, Hangup, Join, Offer, Ref
 from tests.jingle.pair import End as Caller
 from tests.jingle.pair import Owner
 
@@ -257,6 +257,25 @@ async def test_clients_call_from_addresses_that_come_to_them_and_at_addresses_th
     for name in ("tea", "desk", "focus", identifier[:-1]):
         with pytest.raises(BadRequest):
             await romeo.dial(mine.model_copy(update={"uri": f"xmpp:{name}@{DOMAIN}"}))
+
+
+async def test_no_client_takes_the_name_of_a_room(serving: Serving, alice: Caller) -> None:
+    """Rooms are called like calls, too."""
+    focus = await serving()
+    juliet, name = register(focus, JULIET), str(uuid4())
+    room = focus.client(f"focus@{DOMAIN}/{name}", local=True)
+    focus.takers.parties = [room.jid]
+    dial = Dial(to="xmpp:bob@example.org", uri=f"xmpp:{name}@{DOMAIN}")
+    made = await juliet.dial(dial)
+    await call(alice, name)
+    address = await room.offered()
+    focus.server.bind_mixer(name, room.jid)
+    assert await room.command(address, Join(mixer_name=name)) == Ref(uri=made.uri)
+    await juliet.command(made, Hangup())  # it is the client's call all the same
+    await eventually(lambda: focus.server.directory.call(made) is None)
+    with pytest.raises(AddressTaken):
+        await juliet.dial(dial)
+    focus.server.release_mixer(name, room.jid)
 
 
 async def test_a_thousand_offers_are_one_for_each_client(serving: Serving, alice: Caller) -> None:
