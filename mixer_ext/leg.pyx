@@ -416,10 +416,13 @@ cdef bint _take(Leg* leg, int64_t now) noexcept nogil:
     return sounds
 
 
-cdef void _bring_to_volume(Leg* leg) noexcept nogil:
-    """Make node.frame as loud as it is to be heard."""
+cdef void _bring_to_volume(Leg* leg, bint sounded) noexcept nogil:
+    """Make node.frame as loud as it is to be heard. sounded: it was heard in the last tick."""
     cdef Node* node = leg.node
-    cdef float wanted = 0 if leg.muted or floor_bars(&leg.talker) else node.gain
+    cdef bint barred = floor_bars(&leg.talker)
+    cdef float wanted = 0 if leg.muted or barred else node.gain
+    if barred and not sounded:
+        node.volume.gain = 0        # there is nothing to fade out
     if node.sounds:
         agc_apply(&leg.agc, node.frame, leg.speech.speaking > 0)
         node.sounds = volume_apply(&node.volume, wanted, node.frame)
@@ -447,7 +450,7 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogi
     else:
         speaker_pass(&leg.speaker, 1)
     _judge(leg)
-    _bring_to_volume(leg)
+    _bring_to_volume(leg, sounded)
     if not node.leaving:
         dtmf_expire(&leg.keys, now)
         _tell_news(leg, events)

@@ -88,6 +88,7 @@ cdef void stream_init(Stream* stream) noexcept nogil:
     memset(stream, 0, sizeof(Stream))
     jitter_init(&stream.jitter)
     stream.level = NO_LEVEL
+    stream.asleep = True
     _look_anew(stream)
 
 
@@ -105,7 +106,8 @@ cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil:
     if codec != NULL:
         codec_forget(codec)
     stream.held = stream.run = stream.blend = stream.starved = 0
-    stream.sounded = stream.ended = stream.asleep = False
+    stream.sounded = stream.ended = False
+    stream.asleep = True
     stream.awake = stream.probe = 0
     stream.level = NO_LEVEL
     _look_anew(stream)
@@ -250,8 +252,9 @@ cdef void _wake(Stream* stream, Codec* codec) noexcept nogil:
     _forget_kept(stream)
     stream.asleep = False
     stream.run = 0
-    memset(stream.over, 0, sizeof(stream.over))
-    stream.blend = BLEND
+    if stream.sounded:
+        memset(stream.over, 0, sizeof(stream.over))
+        stream.blend = BLEND
 
 
 cdef void _recover(Stream* stream, Codec* codec, Slot* slot, int count) noexcept nogil:

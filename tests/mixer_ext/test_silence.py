@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from mixer_ext import Opus, level
+from mixer_ext import JitterBuffer, Opus, level
 from tests.mixer_ext.peers import FRAME, RATE, Peer, Samples, Stage, loudness, tone
 from tests.mixer_ext.test_stream import voice
 
@@ -226,3 +226,13 @@ def test_where_nobody_speaks_nothing_is_done(stage: Stage) -> None:
     after = stage.plane.plane_stats()
     assert after["decodes"] == before["decodes"]
     assert after["encodes"] == before["encodes"]
+
+
+def test_who_begins_with_a_background_is_not_heard_for_a_moment() -> None:
+    """A call begins with the room that it is made from; if each were mixed for that long, all would need encoders."""
+    noise = packets(Opus(), background(60))[40:]
+    buffer = JitterBuffer()
+    buffer.spare(True)
+    for n, payload in enumerate(noise):
+        buffer.push(n, n * FRAME, payload, arrival=n * 20.0 - 60)
+    assert not any(buffer.pull().any() for _ in range(2))
