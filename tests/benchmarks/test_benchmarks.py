@@ -210,7 +210,11 @@ def test_the_other_mixers_understand_their_command_lines(
 def test_primitives(bench: Workbench) -> None:
     found = figures(BENCHMARKS["primitives"].run(bench))
     names = found["primitive"]
-    for part in ("opus encode 32k complexity 5", "mixer_ext.Srtp.unprotect GCM, 400 streams", "recvmmsg, a packet of 64"):
+    for part in (
+        "opus encode 32k complexity 5",
+        "mixer_ext.Srtp.unprotect GCM, 400 streams",
+        "recvmmsg, a packet of 64",
+    ):
         assert part in names
     assert all(isinstance(value, float) for value in found["µs"])
 
