@@ -370,6 +370,18 @@ async def eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+async def comes_true(check: Callable[[], None]) -> None:
+    """Until `check` asserts nothing that is not so: the clock that ends some waits does not go by the loop's rounds."""
+    until = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if asyncio.get_running_loop().time() > until:
+                raise
+        await asyncio.sleep(0.01)
+
+
 async def settled(rounds: int = 50) -> None:
     """Until everything that was ready to run has run; for showing that something does not happen."""
     for _ in deque(range(rounds)):

@@ -4,6 +4,7 @@ consistent, and nothing is left."""
 import asyncio
 import contextlib
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -39,7 +40,7 @@ from focus.wire.rayo import (
 from tests.jingle.pair import End as Caller
 
 from .conftest import QUICK
-from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
+from .scene import DOMAIN, Client, FakePlane, Focus, Net, comes_true, eventually, settled
 
 NAMES = ["tea", "Milk", "mylk"]
 MIXERS = st.sampled_from(NAMES)
@@ -133,7 +134,7 @@ class Play:
         await asyncio.gather(*pending)
         await settled()
         self._note_controllers()
-        self.check_truth()
+        await comes_true(self.check_truth)
         for end in self.callers:
             await end.close()
         for mixer in list(self.focus.server.directory.mixers()):
@@ -142,7 +143,7 @@ class Play:
         await self.focus.stop()
         await eventually(self.focus.is_empty)
         for client in [*self.clients, *self.accounts]:
-            self.check_view(client)
+            await comes_true(partial(self.check_view, client))
         assert not [task for task in asyncio.all_tasks() if "rayo" in task.get_name()]
         await self.net.cut()
 
