@@ -49,13 +49,15 @@ class Shards:
     # --- where nodes go ---
 
     def place(self, legs: Iterable[int], *, room: str | None = None, near: int | None = None) -> Plane:
-        """Where a new node goes: to the node `near`, to the others of its `room`, or else where the fewest legs are."""
+        """Where a new node goes: to the node `near`, to the others of its `room`, or else where the fewest legs are
+        and, of several such, the fewest mixers: their legs are still to come.
+        """
         if near is not None:
             return self.of(near)
         for node in self._alive(room):
             return self.of(node)
-        load = Counter(self._shard(leg) for leg in legs)
-        return min(self.planes, key=lambda plane: load[self.planes.index(plane)])
+        load, mixers = Counter(map(self._shard, legs)), Counter(map(self._shard, self._mixers))
+        return self.planes[min(range(len(self.planes)), key=lambda shard: (load[shard], mixers[shard]))]
 
     def placed(self, node: int, room: str | None) -> None:
         """`node` has come into being; for others of its `room` to follow it."""

@@ -93,6 +93,14 @@ async def test_a_room_that_has_emptied_may_be_anywhere(sharded: MediaPlane) -> N
     assert (first - elsewhere) % 2
 
 
+async def test_rooms_without_callers_yet_spread_over_the_shards(start_plane: PlaneFactory) -> None:
+    plane = await start_plane(shards=3)
+    rooms = [plane.create_mixer(room=f"room {n}") for n in range(6)]
+    assert [sum(room % 3 == shard for room in rooms) for shard in range(3)] == [2, 2, 2]
+    legs = [plane.create_leg(controlling=True, observer=Observer(), room=f"room {n}").node for n in range(6)]
+    assert [leg % 3 for leg in legs] == [room % 3 for room in rooms]
+
+
 async def heard(plane: MediaPlane, source: int, ear: int) -> bool:
     """Whether what is played at one mixer arrives at the other, whole: as the value that nobody else plays."""
     tap = plane.tap(ear)
