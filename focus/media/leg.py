@@ -124,7 +124,7 @@ class _Path:
 class Leg:
     """One peer's audio in a plane. Made by `MediaPlane.create_leg`; ended by `close`, whatever happened before.
 
-    `legs` is where the plane finds the leg again by its node.
+    `entered` is called when the leg has its `node`, `left` when it has it no more.
 
     `node` is the leg in the plane, `ssrc` what we send to the peer, `source_id` the CSRC by which the others hear it,
     `local_transport` what to signal: credentials, all candidates, and a fingerprint whose `setup` is left to who
@@ -140,7 +140,8 @@ class Leg:
         observer: LegObserver,
         public_addresses: Sequence[str],
         connect_timeout: float,
-        legs: dict[int, Leg],
+        entered: Callable[[Leg], None],
+        left: Callable[[Leg], None],
         totals: Totals,
         agc: bool = False,
     ) -> None:
@@ -148,7 +149,8 @@ class Leg:
         self._sources = sources
         self._observer = observer
         self._connect_timeout = connect_timeout
-        self._legs = legs
+        self._entered = entered
+        self._left = left
         self._totals = totals
         self._agc = agc
         self._task: asyncio.Task[None] | None = None
@@ -166,18 +168,17 @@ class Leg:
         )
         self.ssrc = sources.new()
         self.source_id = sources.new()
-        self.node = self._enter()
+        self._enter()
 
-    def _enter(self) -> int:
-        node = self._plane.add_leg(self._ice.local_username, ssrc=self.ssrc, csrc=self.source_id)
-        self._plane.set_agc(node, self._agc)
-        self._legs[node] = self
-        return node
+    def _enter(self) -> None:
+        self.node = self._plane.add_leg(self._ice.local_username, ssrc=self.ssrc, csrc=self.source_id)
+        self._plane.set_agc(self.node, self._agc)
+        self._entered(self)
 
     def _leave(self) -> None:
         self._totals.left(self.stats())
         self._plane.remove_leg(self.node)
-        self._legs.pop(self.node, None)
+        self._left(self)
 
     @property
     def closing(self) -> bool:
@@ -198,7 +199,7 @@ class Leg:
         self._sources.release(self.source_id)
         self.source_id = ssrc
         self._leave()
-        self.node = self._enter()
+        self._enter()
         self._ice.repeat_passed()  # their checks may have overtaken their answer
 
     async def connect(self, remote: ice.Transport, *, dtls_role: DtlsRole) -> None:

@@ -95,7 +95,7 @@ class MediaPlane:
                 planes.append(_bind(wanted, first_id=1 + n, step=self._count))
                 undo.callback(planes[-1].stop)
             undo.pop_all()
-        self._native = Shards(planes, self._legs)
+        self._native = Shards(planes)
         for plane in planes:
             plane.start()
             asyncio.get_running_loop().add_reader(plane.fileno(), self._drain, plane)
@@ -137,19 +137,28 @@ class MediaPlane:
 
         `near`: a node that it will be joined with, or `room`: what it calls, so that they are in one shard.
         """
-        leg = Leg(
-            self._shards.place(self._legs, room=room, near=near),
+        shards = self._shards
+
+        def entered(leg: Leg) -> None:
+            self._legs[leg.node] = leg
+            shards.leg_entered(leg.node, room)
+
+        def left(leg: Leg) -> None:
+            del self._legs[leg.node]
+            shards.leg_left(leg.node)
+
+        return Leg(
+            shards.place(room=room, near=near),
             self._sources,
             controlling=controlling,
             observer=observer,
             public_addresses=self._public_addresses,
             connect_timeout=self._connect_timeout,
-            legs=self._legs,
+            entered=entered,
+            left=left,
             totals=self._totals,
             agc=self._agc,
         )
-        self._shards.placed(leg.node, room)
-        return leg
 
     def create_mixer(
         self, dominant_changed: Callable[[int | None], None] | None = None, *, room: str | None = None
@@ -157,8 +166,7 @@ class MediaPlane:
         """A new mixer node. `room`: as for legs. `dominant_changed` is called with the node of the leg that is its
         dominant speaker from now on, of those that are joined to this mixer itself; None: the one that was has left.
         """
-        mixer = self._shards.add_mixer(self._shards.place(self._legs, room=room))
-        self._shards.placed(mixer, room)
+        mixer = self._shards.add_mixer(room=room)
         self._shards.of(mixer).set_loudest(mixer, self._loudest)
         if dominant_changed is not None:
             self._dominance[mixer] = dominant_changed

@@ -9,7 +9,7 @@ that it is joined with, since it passes nothing on. Who speaks beyond a link is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mixer_ext import Plane
@@ -30,12 +30,12 @@ class _Link:
 class Shards:
     """All planes of a process. Node n is in plane (n - 1) modulo their number, which their ids are made for."""
 
-    def __init__(self, planes: Sequence[Plane], legs: Container[int]) -> None:
-        """`legs`: the nodes that are legs, as far as they still are."""
+    def __init__(self, planes: Sequence[Plane]) -> None:
         self.planes = tuple(planes)
-        self._legs = legs
+        self._legs: set[int] = set()
         self._mixers: set[int] = set()
-        self._rooms: dict[str, set[int]] = {}
+        self._rooms: dict[str, dict[int, None]] = {}  # the nodes of each, in the order in which they came
+        self._room_of: dict[int, str] = {}
         self._images: dict[tuple[int, int], _Link] = {}  # by mixer and shard
         self._crossings: dict[Both, tuple[_Link, int, int]] = {}  # link, and the join that stands for this one
 
@@ -48,47 +48,54 @@ class Shards:
 
     # --- where nodes go ---
 
-    def place(self, legs: Iterable[int], *, room: str | None = None, near: int | None = None) -> Plane:
-        """Where a new node goes: to the node `near`, to the others of its `room`, or else where the fewest legs are
-        and, of several such, the fewest mixers: their legs are still to come.
+    def place(self, *, room: str | None = None, near: int | None = None) -> Plane:
+        """Where a new node goes: to the node `near`, to the first of its `room`, or else where the fewest legs are and,
+        of several such, the fewest mixers: their legs are still to come.
         """
         if near is not None:
             return self.of(near)
-        for node in self._alive(room):
-            return self.of(node)
-        load, mixers = Counter(map(self._shard, legs)), Counter(map(self._shard, self._mixers))
-        return self.planes[min(range(len(self.planes)), key=lambda shard: (load[shard], mixers[shard]))]
+        if room is not None and room in self._rooms:
+            return self.of(next(iter(self._rooms[room])))
+        legs, mixers = (Counter(self._shard(node) for node in nodes) for nodes in (self._legs, self._mixers))
+        return self.planes[min(range(len(self.planes)), key=lambda shard: (legs[shard], mixers[shard]))]
 
-    def placed(self, node: int, room: str | None) -> None:
-        """`node` has come into being; for others of its `room` to follow it."""
-        if room is not None:
-            self._rooms.setdefault(room, set()).add(node)
+    def leg_entered(self, leg: int, room: str | None) -> None:
+        """A leg has come into being; for others of its `room` to follow it."""
+        self._legs.add(leg)
+        self._remember(leg, room)
 
-    def _alive(self, room: str | None) -> list[int]:
-        """The nodes that a room has; one that has none is forgotten."""
-        nodes = self._rooms.get(room or "")
-        if nodes is None:
-            return []
-        nodes.intersection_update([node for node in nodes if self._exists(node)])
-        if not nodes:
-            del self._rooms[room or ""]
-        return sorted(nodes)
+    def leg_left(self, leg: int) -> None:
+        """A leg is no more. Links that were for it go with it, and its room if nobody else is there."""
+        self._legs.discard(leg)
+        self._forget(leg)
 
-    def _exists(self, node: int) -> bool:
-        return node in self._mixers or node in self._legs
-
-    # --- mixers ---
-
-    def add_mixer(self, plane: Plane) -> int:
-        mixer = plane.add_mixer()
+    def add_mixer(self, *, room: str | None = None) -> int:
+        mixer = self.place(room=room).add_mixer()
         self._mixers.add(mixer)
+        self._remember(mixer, room)
         return mixer
 
     def remove_mixer(self, mixer: int) -> None:
-        """Idempotent. Links that were for it go with it."""
+        """Idempotent. Links that were for it go with it, and its room if nobody else is there."""
         self.of(mixer).remove_mixer(mixer)
         self._mixers.discard(mixer)
-        self._sweep()
+        self._forget(mixer)
+
+    def _remember(self, node: int, room: str | None) -> None:
+        if room is not None:
+            self._rooms.setdefault(room, {})[node] = None
+            self._room_of[node] = room
+
+    def _forget(self, node: int) -> None:
+        room = self._room_of.pop(node, None)
+        if room is not None:
+            del self._rooms[room][node]
+            if not self._rooms[room]:
+                del self._rooms[room]
+        for both in [both for both in self._crossings if node in both]:
+            link, _, _ = self._crossings.pop(both)
+            link.users.discard(both)
+            self._release(link)
 
     # --- joins ---
 
@@ -97,7 +104,6 @@ class Shards:
         if self._shard(a) == self._shard(b):
             self.of(a).join(a, b, a_to_b=a_to_b, b_to_a=b_to_a)
             return
-        self._sweep()
         if a not in self._mixers and b in self._mixers:
             a, b, a_to_b, b_to_a = b, a, b_to_a, a_to_b
         both = frozenset((a, b))
@@ -158,10 +164,3 @@ class Shards:
             self.of(link.near).remove_mixer(link.near)
             self.of(link.far).remove_mixer(link.far)
             self._images = {key: image for key, image in self._images.items() if image is not link}
-
-    def _sweep(self) -> None:
-        """Take the links away whose nodes are gone: a leg ends without telling us."""
-        for both in [both for both in self._crossings if not all(self._exists(node) for node in both)]:
-            link, _, _ = self._crossings.pop(both)
-            link.users.discard(both)
-            self._release(link)

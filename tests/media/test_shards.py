@@ -101,6 +101,38 @@ async def test_rooms_without_callers_yet_spread_over_the_shards(start_plane: Pla
     assert [leg % 3 for leg in legs] == [room % 3 for room in rooms]
 
 
+async def test_a_leg_alone_in_a_room_that_changes_its_source_stays_there(sharded: MediaPlane) -> None:
+    leg = sharded.create_leg(controlling=True, observer=Observer(), room="one")
+    before = leg.node
+    leg.prefer_source_id(leg.source_id ^ 1)
+    assert leg.node != before
+    follower = sharded.create_mixer(room="one")
+    assert (leg.node - follower) % 2 == 0
+
+
+async def test_a_room_without_a_name_is_not_where_all_go_that_call_none(sharded: MediaPlane) -> None:
+    unnamed = sharded.create_leg(controlling=True, observer=Observer(), room="").node
+    assert (unnamed - sharded.create_mixer()) % 2
+    assert (unnamed - sharded.create_mixer(room="")) % 2 == 0
+
+
+async def test_of_rooms_and_legs_that_are_gone_nothing_is_kept(sharded: MediaPlane) -> None:
+    """Whoever calls ever other addresses does not fill the memory with them."""
+    for n in range(20):
+        mixer = sharded.create_mixer(room=f"room {n}")
+        leg = sharded.create_leg(controlling=True, observer=Observer(), room=f"room {n}", near=mixer)
+        await leg.close()
+        sharded.remove_mixer(mixer)
+    kept = sharded.create_mixer(room="kept")
+    for _ in range(20):
+        leg = sharded.create_leg(controlling=True, observer=Observer(), room="kept", near=kept)
+        await leg.close()
+    shards = sharded._shards
+    assert {room: list(nodes) for room, nodes in shards._rooms.items()} == {"kept": [kept]}
+    sharded.remove_mixer(kept)
+    assert not any(value for name, value in vars(shards).items() if name != "planes")
+
+
 async def heard(plane: MediaPlane, source: int, ear: int) -> bool:
     """Whether what is played at one mixer arrives at the other, whole: as the value that nobody else plays."""
     tap = plane.tap(ear)
@@ -147,11 +179,25 @@ async def test_a_mixer_has_one_link_into_a_shard_for_all_who_are_there(sharded: 
     sharded.unjoin(first, other)
     assert sharded.snapshot()["links"] == 2
     await legs[0].close()
+    assert sharded.snapshot()["links"] == 0
     sharded.join(first, other)
     assert sharded.snapshot()["links"] == 2
     sharded.remove_mixer(first)
     assert sharded.snapshot()["links"] == 0
     sharded.unjoin(first, other)
+
+
+@pytest.mark.parametrize("leaves", [0, 1])
+async def test_a_link_ends_with_either_of_the_legs_that_it_is_for(sharded: MediaPlane, leaves: int) -> None:
+    """Nobody else has to come or go for that, and the planes rest then."""
+    legs = [sharded.create_leg(controlling=True, observer=Observer()) for _ in range(2)]
+    assert (legs[0].node - legs[1].node) % 2
+    sharded.join(legs[0].node, legs[1].node)
+    assert sharded.snapshot()["links"] == 2
+    await legs[leaves].close()
+    assert sharded.snapshot()["links"] == 0
+    await until(lambda: sharded.snapshot()["live"] == 0)
+    await legs[1 - leaves].close()
 
 
 async def test_joins_that_cannot_be_leave_no_link(sharded: MediaPlane) -> None:
