@@ -2,9 +2,11 @@
 
 The planes' threads tick alike but not together. Between them are two rings, into which each writes a frame in its tick
 and from which the other takes one. A frame that is not there in time is silence, and makes the delay a tick longer; what
-has been left over all the time for a second is taken back. So the delay is less than three ticks, and where the ticks
-are steady less than one. Sums cross as they are, 32 bits wide: that somebody is left out of what he hears is as exact
-as within a plane. Names of who is heard do not cross.
+has been left over all the time for a second is taken back, but for one frame. So the delay is less than one tick until
+a tick is late for the first time, and then less than three, but for two seconds after a stall; one tick of it stays,
+however steady the ticks are, so that the next late one costs nothing. Both a missing frame and one taken back are cuts
+from one sample to the next, without a ramp. Sums cross as they are, 32 bits wide: that somebody is left out of what he
+hears is as exact as within a plane. Names of who is heard do not cross.
 """
 from libc.stdint cimport int16_t, uint32_t
 from libc.string cimport memset
