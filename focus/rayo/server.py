@@ -10,6 +10,8 @@ from functools import partial
 from typing import Literal, Protocol
 from xml.etree import ElementTree as ET
 
+from pydantic import ValidationError
+
 from focus.jingle.invitation import refuse_tie
 from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
@@ -371,6 +373,11 @@ class Server(Actor):
             return
         self._quotas.check_call()
         self._quotas.check_caller(sender)
+        called = self.addresses.mixer(mixer) if mixer else to.bare
+        try:
+            offer = Offer(to=called.uri, from_=sender.uri, headers=from_shim(first.headers))
+        except ValidationError as error:
+            raise BadRequest(f"you cannot be offered: {error.errors()[0]['msg']}") from None
         room = str(self.addresses.mixer(mixer)) if mixer else None
         call = self._new_call(self.addresses.new_call(), method="dialed-in", room=room)
         try:
@@ -395,8 +402,6 @@ class Server(Actor):
         self._start(call, mixer)
         if session.ended:
             return  # there is no audio in it
-        called = self.addresses.mixer(mixer) if mixer else to.bare
-        offer = Offer(to=called.uri, from_=sender.uri, headers=from_shim(first.headers))
         if mixer:
             self._offer_to_conference(call, to, mixer, offer)
         else:

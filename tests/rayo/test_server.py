@@ -327,6 +327,18 @@ async def test_a_caller_with_the_longest_address_is_a_caller(
     assert description.peer == name
 
 
+async def test_a_caller_that_nobody_can_be_told_of_is_refused(
+    focus: Focus, owner: Client, net: Net, far_planes: list[FakePlane]
+) -> None:
+    """Its address is one, but too long as a URI, in which most of it is spelled in percents."""
+    caller = Caller(net, f"{'a' * 200}@example.org/{'[' * 1023}", far_planes[2].create_leg, timeouts=QUICK)
+    session, told = caller.call(JID.parse(f"tea@{DOMAIN}"), JMI_0)
+    await session.start()
+    assert (await told.until_ended())[0] == "general-error"
+    assert not owner.events()
+    assert focus.is_empty()
+
+
 async def test_lines_are_limited(net: Net, alice: Caller, bob: Caller) -> None:
     focus = Focus(net, FakePlane(), limits=Limits(calls=1))
     await focus.start()
