@@ -8,7 +8,6 @@ out about another's.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from focus.rayo.addresses import Addresses, is_mixer_name
@@ -20,7 +19,9 @@ from focus.wire.jid import JID
 #: The zone of the rooms; no JID is empty.
 HOUSE = ""
 
-#: Subscriptions that are remembered; the oldest are forgotten first.
+#: Subscriptions that are remembered, of one account and of all. Of those who have the most the oldest are forgotten
+#: first.
+MAX_SUBSCRIPTIONS_OF_ONE = 1000
 MAX_SUBSCRIPTIONS = 20_000
 
 
@@ -43,10 +44,10 @@ class Mixers:
         self._zone = zone
         self._make = make
         self._opened = opened
-        self._subscriptions: OrderedDict[tuple[JID, JID], None] = OrderedDict()
-        # The same from either side, each in order: most addresses and accounts have few.
+        # The subscriptions from either side, each in order: most addresses and accounts have few.
         self._accounts: dict[JID, dict[JID, None]] = {}
         self._watched: dict[JID, dict[JID, None]] = {}
+        self._number = 0
         #: The clients of an account that are known to be there.
         self.clients_of: Callable[[JID], Iterable[JID]] = lambda account: ()
 
@@ -101,18 +102,21 @@ class Mixers:
 
     def subscribe(self, account: JID, address: JID) -> None:
         """`account` (a bare JID) wants to hear of what is at `address` for it, now and later."""
-        self._subscriptions[address, account] = None
-        self._subscriptions.move_to_end((address, account))
+        watched = self._watched.setdefault(account, {})
+        self._number += address not in watched
+        watched.pop(address, None)  # it is the newest again
+        watched[address] = None
         self._accounts.setdefault(address, {})[account] = None
-        self._watched.setdefault(account, {})[address] = None
-        if len(self._subscriptions) > MAX_SUBSCRIPTIONS:
-            forgotten, its_account = next(iter(self._subscriptions))
-            self.unsubscribe(its_account, forgotten)
+        if len(watched) > MAX_SUBSCRIPTIONS_OF_ONE:
+            self.unsubscribe(account, next(iter(watched)))
+        elif self._number > MAX_SUBSCRIPTIONS:
+            most = max(self._watched, key=lambda one: len(self._watched[one]))
+            self.unsubscribe(most, next(iter(self._watched[most])))
         self._refresh(address)
 
     def unsubscribe(self, account: JID, address: JID) -> None:
-        if (address, account) in self._subscriptions:
-            del self._subscriptions[address, account]
+        if address in self._watched.get(account, ()):
+            self._number -= 1
             for index, key, value in ((self._accounts, address, account), (self._watched, account, address)):
                 del index[key][value]
                 if not index[key]:

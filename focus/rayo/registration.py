@@ -40,6 +40,11 @@ class Security:
     def may_register(self, client: JID) -> bool:
         return self.may_control(client) or is_among(client, self.clients)
 
+    def knows(self, account: JID) -> bool:
+        """Whether some client of `account` (a bare JID) may register."""
+        named = self.clients | self.controllers
+        return self.may_register(account) or any(client.bare == account for client in named)
+
 
 class Registrations:
     """The clients that are there, in the order in which they came."""

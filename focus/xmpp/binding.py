@@ -274,11 +274,12 @@ class Binding:
                 )
 
     def _subscription(self, sender: JID, to: JID, *, wanted: bool) -> None:
-        """To the mixer that is, or may come to be, at `to` (XEP-0327 section 6.4); a probe shows that there is one."""
+        """To the mixer that is, or may come to be, at `to` (XEP-0327 section 6.4); a probe shows that there is one.
+        Of accounts none of whose clients may register nothing is remembered: they would be told nothing."""
         if to.local and to.bare != self._server.addresses.occupant("").bare:
-            if wanted:
+            if wanted and self._server.registrations.security.knows(sender.bare):
                 self._server.mixers.subscribe(sender.bare, to.bare)
-            else:
+            elif not wanted:
                 self._server.mixers.unsubscribe(sender.bare, to.bare)
 
     async def _peer_unavailable(self, peer: JID, before: int) -> None:

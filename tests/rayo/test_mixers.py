@@ -291,19 +291,23 @@ async def test_who_subscribes_early_is_shown_the_mixer_when_it_comes(
     assert watcher.presences == [(mixer, True, 0), (mixer, False, 0)]
 
 
-async def test_the_oldest_subscriptions_are_forgotten(
-    focus: Focus, admin: Client, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bound", ["MAX_SUBSCRIPTIONS_OF_ONE", "MAX_SUBSCRIPTIONS"])
+async def test_of_who_has_most_subscriptions_the_oldest_are_forgotten(
+    focus: Focus, admin: Client, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr("focus.rayo.mixers.MAX_SUBSCRIPTIONS", 2)
+    monkeypatch.setattr(f"focus.rayo.mixers.{bound}", 2 if bound.endswith("ONE") else 3)
     mixers, account, room = focus.server.mixers, admin.jid.bare, JID("focus", DOMAIN, "tea")
-    watcher = focus.client(str(account))
+    watcher, greedy = focus.client(str(account)), JID.parse("mallory@example.org")
     focus.server.bind_mixer("tea", room)
-    for name in ("tea", "milk", "sugar"):
-        mixers.subscribe(account, focus.addresses.mixer(name))
-    assert [available for _, available, _ in watcher.presences] == [True, False]
-    for name in ("tea", "milk", "sugar"):
+    mixers.subscribe(account, focus.addresses.mixer("tea"))
+    for name in ("tea", "milk", "sugar", "milk", "lemon"):
+        mixers.subscribe(greedy, focus.addresses.mixer(name))
+    assert [available for _, available, _ in watcher.presences] == [True]
+    assert list(mixers._watched[greedy]) == [focus.addresses.mixer("milk"), focus.addresses.mixer("lemon")]
+    for name in ("tea", "milk", "lemon"):
         mixers.unsubscribe(account, focus.addresses.mixer(name))
-    assert not any((mixers._subscriptions, mixers._accounts, mixers._watched))
+        mixers.unsubscribe(greedy, focus.addresses.mixer(name))
+    assert not any((mixers._number, mixers._accounts, mixers._watched))
     focus.server.release_mixer("tea", room)
 
 

@@ -403,7 +403,14 @@ async def test_a_mixer_is_present_with_its_capabilities_before_its_events(scene:
 async def test_subscriptions_to_others_concern_no_mixer(scene: Scene) -> None:
     for to in (DOMAIN, f"focus@{DOMAIN}/tea"):
         scene.presence("subscribe", to=to, sender=ADMIN)
-    assert not scene.server.mixers._subscriptions
+    assert not scene.server.mixers._watched
+
+
+async def test_subscriptions_of_strangers_are_not_remembered(scene: Scene) -> None:
+    """Nothing would ever be told to them, and anybody can send any number."""
+    for type in ("subscribe", "probe"):
+        scene.presence(type, to=f"tea@{DOMAIN}", sender="mallory@evil.example")
+    assert not scene.server.mixers._watched
 
 
 # --- messages to calls ---
