@@ -107,7 +107,7 @@ class Call(Joinable):
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
         self._accepted = self._connected = self._muted = self._held = False
-        self._commanded_end = False
+        self._commanded_end = self._peer_is_gone = False
         self.ended = asyncio.Event()
 
     # who controls
@@ -133,6 +133,10 @@ class Call(Joinable):
         self._tell(new, offer)
         self._audience_changed()
 
+    def is_waiting_for(self, client: JID) -> bool:
+        """Whether the caller waits for an answer that `client` alone can give."""
+        return client == self.controller and self._now in (Stage.OFFERED, Stage.ACCEPTED)
+
     def withdraw(self, party: JID) -> None:
         """`party` cannot take the call any more, or does not want to. It is told the end all the same."""
         if party in self.parties:
@@ -141,10 +145,14 @@ class Call(Joinable):
             self._audience_changed()
 
     def authorize(self, sender: JID, command: Command) -> None:
-        if sender == self.controller or isinstance(command, Watch):
+        """A potential controlling party takes control by a command, not by what it says to the caller."""
+        if isinstance(command, Watch):
             return
-        if not (self._take_control(sender) or self._calls.may_command(sender) or self._is_left_to(sender)):
-            raise NotTheOwner(f"{self.address} is controlled by somebody else")
+        takes_it = not isinstance(command, CallMessage) and self._take_control(sender)
+        may_command = takes_it or sender == self.controller or self._calls.may_command(sender)
+        if not (may_command or self._is_left_to(sender)):
+            raise NotTheOwner(f"{self.address} is not controlled by you")
+        self._commanders.add(sender)
 
     def check_partner(self, sender: JID) -> None:
         """Raises `NotAllowed` where this call is not in the security zone of `sender`, who wants to join something with
@@ -163,6 +171,12 @@ class Call(Joinable):
         self._audience_changed()
         return True
 
+    def give_back(self, sender: JID) -> None:
+        """What `sender` has taken control by has been refused: others may take the call."""
+        if self.controller == sender:
+            self.controller = None
+            self._audience_changed()
+
     def _audience_changed(self) -> None:
         """Who hears of this call hears of the mixers that it is in."""
         for party in self.joins:
@@ -175,7 +189,6 @@ class Call(Joinable):
 
     async def carry_out(self, sender: JID, command: Command) -> Outcome:
         outcome = await super().carry_out(sender, command)
-        self._commanders.add(sender)
         self.parties_changed.set()
         return outcome
 
@@ -273,6 +286,11 @@ class Call(Joinable):
 
     # the peer (`focus.jingle.peer.PeerObserver`)
 
+    def peer_unavailable(self) -> None:
+        """It has gone offline without a word."""
+        self._peer_is_gone = True
+        self.end_session(Reason.of("gone"))
+
     def make_leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
         """The leg for our session (`focus.jingle.peer.LegFactory`)."""
         near = next((other.node for other in self.joins if other.node is not None), None)
@@ -349,6 +367,8 @@ class Call(Joinable):
         """To all who were offered the call, have commanded it or watch it (section 6.6.4)."""
         condition = reason.condition
         name = "hangup-command" if self._commanded_end and not by_peer else _END.get(condition, "error")
+        if name == "hungup" and not (by_peer or self._peer_is_gone):
+            name = "error"
         log.info("ended: %s (%s%s)", name, condition, f", {reason.text}" if reason.text else "")
         end = End.of(name, platform_code=condition, headers=self._told)
         involved = self._offered | self._commanders | self._watchers | set(self.audience())

@@ -54,7 +54,7 @@ class Registrations:
         self.security = security
         self._maximum, self._maximum_of_one = maximum, maximum_of_one
         self._clients: dict[JID, Availability] = {}
-        #: Told of each client that can no longer be offered calls.
+        #: Told of each client that can no longer be offered calls, and of each that goes.
         self.lost: Callable[[JID], None] = lambda client: None
         #: Told of each account of which a client has come or gone.
         self.changed: Callable[[JID], None] = lambda account: None
@@ -84,9 +84,8 @@ class Registrations:
     def remove(self, client: JID) -> None:
         """`client` has gone; nothing happens where it was not there."""
         before = self._clients.pop(client, None)
-        if before is Availability.READY:
-            self.lost(client)
         if before is not None:
+            self.lost(client)
             self.changed(client.bare)
 
     def of(self, account: JID) -> list[JID]:

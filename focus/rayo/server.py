@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Literal, Protocol
@@ -47,6 +48,9 @@ from focus.wire.rayo import Command, Dial, Event, Offer, Ref
 from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
+
+#: What `<dial/>` may be given to call besides JIDs, which have a dot or an @ before their first colon if they have one.
+_URI_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]*):")
 
 
 class Client(Protocol):
@@ -189,22 +193,35 @@ class Server(Actor):
 
     def _client_lost(self, client: JID) -> None:
         for call in self.directory.calls():
-            call.withdraw(client)
+            self._withdraw(call, client, is_gone=client not in self.registrations)
+
+    def unreachable(self, client: JID, address: JID) -> None:
+        """What the call at `address` has told `client` has come back."""
+        call = self.directory.call(address)
+        if call is not None:
+            self._withdraw(call, client, is_gone=True)
+
+    def _withdraw(self, call: Call, client: JID, *, is_gone: bool) -> None:
+        call.withdraw(client)
+        if is_gone and call.is_waiting_for(client) and call.session is not None:
+            call.session.reject(NOBODY_THERE)
 
     @on(Dial)
     async def dial(self, sender: JID, command: Dial) -> Outcome:
         """Make a call to an `xmpp:` address and answer with its `<ref/>` (XEP-0327 section 6.2.1)."""
+        if (scheme := _URI_SCHEME.match(command.to)) and scheme[1].lower() != "xmpp":
+            raise OptionNotSupported(f"{scheme[1]}: addresses cannot be called from here")
         try:
             to = JID.from_uri(command.to)
             caller = JID.from_uri(command.from_) if command.from_ else self.address
-            address = JID.from_uri(command.uri).bare if command.uri else self.addresses.new_call()
+            address = JID.from_uri(command.uri) if command.uri else self.addresses.new_call()
         except ValueError as error:
             raise BadRequest(str(error)) from None
         if caller.local and not is_mixer_name(caller.local):
             raise BadRequest(f"nobody could call {caller} back")
         if caller.domain != self.addresses.domain:
             raise OptionNotSupported(f"calls can only be made from addresses at {self.addresses.domain}")
-        if address.domain != self.addresses.domain or not is_mixer_name(address.local):
+        if address.domain != self.addresses.domain or address.resource or not is_mixer_name(address.local):
             raise BadRequest(f"uri must be an address at {self.addresses.domain}")
         if self._zone(sender) != HOUSE:
             if caller.local and not may_call_from(sender, caller.local, self._routes):
@@ -219,6 +236,7 @@ class Server(Actor):
         self._quotas.check_dial(sender)
         call = self._new_call(address, method="dialed-out")
         call.controller = sender
+        offered = [other for other in self.directory.calls() if other.controller is None] if command.joins else []
         call.is_named_by_client = bool(command.uri) and self._zone(sender) != HOUSE
         try:
             for join in command.joins:
@@ -232,6 +250,8 @@ class Server(Actor):
         except StanzaError:
             call.unjoin_all()
             self.directory.discard(call)
+            for other in offered:
+                other.give_back(sender)
             raise
         timeout = command.timeout / 1000 if command.timeout >= 0 else self._limits.dial_timeout
         room = next(
@@ -250,7 +270,18 @@ class Server(Actor):
         self, call: Call, local: JID, to: JID, *, isfocus: bool, within: float, headers: Shim | None
     ) -> None:
         """Call `to` from `local`; `isfocus`: into a room, whose conference tells of itself."""
-        dialect = await self._dialect(to)
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + within
+        waiting = asyncio.timeout_at(give_up)
+        try:
+            async with waiting:
+                dialect = await self._dialect(to)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            del self._placing[call]  # it is not to be cancelled: this is its end
+            call.end_session(Reason.of("timeout", "nobody knows yet how to call there"))
+            return
         call.session = PeerSession.outgoing(
             local=local,
             to=to,
@@ -260,7 +291,7 @@ class Server(Actor):
             isfocus=isfocus,
             dialect=dialect,
             headers=headers,
-            timeouts=Timeouts(answer=within),
+            timeouts=Timeouts(answer=max(give_up - loop.time(), 0)),
             tasks=self._tasks,
         )
         self._sessions.add(call.session)
@@ -357,7 +388,7 @@ class Server(Actor):
         """`peer` (a full JID) has gone offline: its calls end now, not when consent expires."""
         for call in self.directory.calls():
             if call.session is not None and call.session.peer == peer:
-                call.end_session(Reason.of("gone"))
+                call.peer_unavailable()
 
     def _take_in(self, sender: JID, to: JID, first: Propose | Jingle, tree: ET.Element | None = None) -> None:
         if self._closed:

@@ -266,6 +266,8 @@ class Binding:
             self._subscription(*addresses, wanted=stanza.get("type") != "unsubscribe")
         if self.desk is not None:
             self.desk.handle_presence(stanza)
+        if stanza.get("type") == "error" and (addresses := _addresses(stanza)) is not None:
+            self._server.unreachable(*addresses)
         if stanza.get("type") == "unavailable" and (addresses := _addresses(stanza)) is not None:
             sender, to = addresses
             if sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:

@@ -9,10 +9,18 @@ import pytest
 from focus.rayo.limits import Limits
 from focus.rayo.registration import Availability
 from focus.rayo.routing import Route
-from focus.wire.conditions import AddressTaken, BadRequest, NotAuthorized, NotTheOwner, RegistrationRequired
+from focus.wire.conditions import (
+    AddressTaken,
+    BadRequest,
+    NotAuthorized,
+    NotTheOwner,
+    RegistrationRequired,
+    ServiceUnavailable,
+)
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.jingle_message import JMI_0
+from focus.wire.message import CallMessage
 from focus.wire.rayo import Accept, Answer, Dial, End, Hangup, Join, Offer, Ref
 from tests.jingle.pair import End as Caller
 from tests.jingle.pair import Owner
@@ -125,8 +133,8 @@ async def test_who_leaves_drops_out_and_with_the_last_the_call_is_refused(
     for client in (juliet, romeo):  # to all to whom an offer was sent (section 6.6.4)
         _, end = await client.event(End, address)
         assert isinstance(end, End)
-        assert end.hungup is not None
-        assert end.hungup.platform_code == "gone"
+        assert end.error is not None  # the caller has not hung up
+        assert end.error.platform_code == "gone"
 
 
 async def test_who_has_become_busy_may_still_take_what_it_was_offered(serving: Serving, alice: Caller) -> None:
@@ -161,6 +169,51 @@ async def test_a_controller_that_is_offered_a_call_takes_it_like_anybody(
     for command in (Answer(), Join(mixer_name="romeos")):
         with pytest.raises(NotTheOwner):
             await romeo.command(address, command)
+
+
+async def test_what_is_said_to_the_caller_takes_no_call(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+    caller = await call(alice)
+    address = await juliet.offered()
+    for message in (CallMessage(), CallMessage(body="one moment, please")):
+        with pytest.raises(NotTheOwner):
+            await juliet.command(address, message)
+    await romeo.command(address, Answer())
+    await caller.until("connected")
+
+
+async def test_a_dial_that_is_refused_takes_no_call(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+    caller = await call(alice)
+    address = await juliet.offered()
+    joins = (Join(call_uri=address.uri), Join(call_uri=f"xmpp:nobody@{DOMAIN}"))
+    with pytest.raises(ServiceUnavailable):
+        await juliet.dial(Dial(to="xmpp:bob@example.org", joins=joins))
+    await romeo.command(address, Answer())
+    await caller.until("connected")
+
+
+@pytest.mark.parametrize("leaves", ["goes", "is busy and goes", "cannot be reached"])
+async def test_a_caller_does_not_ring_for_who_has_accepted_and_gone(
+    serving: Serving, alice: Caller, leaves: str
+) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, _ = register(focus, JULIET), register(focus, ROMEO)
+    caller = await call(alice)
+    address = await juliet.offered()
+    await juliet.command(address, Accept())
+    await caller.until("ringing")
+    if leaves == "cannot be reached":
+        focus.server.unreachable(juliet.jid, address)
+    else:
+        if leaves == "is busy and goes":
+            register(focus, JULIET, Availability.BUSY)
+            await settled()
+            assert not focus.call(address).is_over
+        focus.server.registrations.remove(juliet.jid)
+    assert (await caller.until_ended())[0] == "gone"
 
 
 async def test_a_call_that_nobody_takes_is_a_timeout(serving: Serving, alice: Caller) -> None:

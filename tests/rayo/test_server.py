@@ -430,6 +430,7 @@ async def test_a_rejected_call_is_told_the_headers(focus: Focus, owner: Client, 
 
 async def test_a_message_to_a_call_is_handed_on_to_the_peer(focus: Focus, owner: Client, alice: Caller) -> None:
     call = await call_in(focus, alice, owner)
+    await owner.command(call, Accept())
     message = CallMessage(subject="names", body="Art thou not Romeo, and a Montague?")
     await owner.command(call, message)
     assert focus.handed_on == [(JID("tea", DOMAIN, "focus"), alice.jid, message)]
@@ -560,6 +561,21 @@ async def test_an_answer_is_waited_for_as_long_as_the_dial_says(focus: Focus, ad
     await eventually(focus.is_empty)
 
 
+async def test_the_time_for_an_answer_begins_with_the_dial(focus: Focus, admin: Client, alice: Caller) -> None:
+    never = asyncio.Event()
+
+    async def dialect(peer: JID) -> Dialect | None:
+        await never.wait()
+        return None
+
+    focus.dialect = dialect
+    await admin.dial(Dial(to="xmpp:alice@example.org", timeout=50))
+    _, end = await admin.event(End)
+    assert isinstance(end, End)
+    assert end.reason == "timeout"
+    await eventually(focus.is_empty)
+
+
 async def test_a_call_is_made_where_it_is_wanted(focus: Focus, admin: Client, alice: Caller) -> None:
     call = await admin.dial(Dial(to="xmpp:alice@example.org", uri=f"xmpp:mine@{DOMAIN}"))
     assert call == JID("mine", DOMAIN)
@@ -571,7 +587,9 @@ async def test_a_call_is_made_where_it_is_wanted(focus: Focus, admin: Client, al
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [
-        ({"to": "tel:+13055195825"}, BadRequest),
+        ({"to": "tel:+13055195825"}, OptionNotSupported),
+        ({"to": "sip:juliet@example.org"}, OptionNotSupported),
+        ({"uri": f"xmpp:mine@{DOMAIN}/x"}, BadRequest),
         ({"to": "xmpp:"}, BadRequest),
         ({"from_": "xmpp:juliet@elsewhere.example"}, OptionNotSupported),
         ({"from_": f"xmpp:focus@{DOMAIN}/tea"}, BadRequest),
@@ -603,14 +621,16 @@ async def test_a_dial_that_is_hung_up_before_anything_was_sent_sends_nothing(
         return JMI_0
 
     focus.dialect = dialect
+    other = focus.client("admin@example.org/other")
     call = await admin.dial(Dial(to="xmpp:alice@example.org", joins=(Join(mixer_name="tea"),)))
-    hangup = asyncio.ensure_future(admin.command(call, Hangup()))
+    hangup = asyncio.ensure_future(other.command(call, Hangup()))
     await settled()
     asked.set()
     await hangup
-    _, end = await admin.event(End)
-    assert isinstance(end, End)
-    assert end.reason == "hangup-command"
+    for client in (admin, other):  # who has commanded it is told, too
+        _, end = await client.event(End, call)
+        assert isinstance(end, End)
+        assert end.reason == "hangup-command"
     assert alice.heard.entries == []
     await eventually(focus.is_empty)
 
@@ -744,7 +764,9 @@ async def test_a_peer_that_goes_offline_is_hung_up(focus: Focus, owner: Client, 
     await settled()
     assert not focus.call(one).session.ended  # type: ignore[union-attr]
     focus.server.peer_unavailable(alice.jid)
-    await owner.event(End, one)
+    _, end = await owner.event(End, one)
+    assert isinstance(end, End)
+    assert end.reason == "hungup"
     assert focus.server.directory.call(two) is not None
 
 
@@ -776,6 +798,9 @@ async def test_the_end_of_the_service_ends_every_call_and_mixer(
 
     await focus.stop()  # although the mixer is still bound and nobody knows how to call carol
 
+    _, end = await owner.event(End, call)
+    assert isinstance(end, End)
+    assert end.reason == "error"  # nobody has hung up
     assert await alice.owners[0].until_ended() == ("gone", True)
     assert (await bob.owners[0].until_ended())[1]
     assert not list(focus.server.directory.calls())

@@ -383,6 +383,13 @@ async def test_who_goes_offline_is_hung_up_unless_it_is_the_server_that_goes(
     await eventually(lambda: not list(scene.server.directory.calls()))
 
 
+async def test_who_an_offer_does_not_reach_is_not_waited_for(scene: Scene) -> None:
+    scene.propose()
+    call = scene.offered()
+    scene.presence("error", to=str(call), sender=str(OWNER))
+    assert OWNER not in scene.server.directory.call(call).parties  # type: ignore[union-attr]
+
+
 # --- mixers ---
 
 
@@ -419,6 +426,8 @@ async def test_subscriptions_of_strangers_are_not_remembered(scene: Scene) -> No
 async def test_a_message_to_a_call_reaches_its_peer(scene: Scene) -> None:
     scene.propose()
     call = str(scene.offered())
+    await scene.iq("<accept xmlns='urn:xmpp:rayo:1'/>", to=call, sender=str(OWNER))
+    await settled()
     scene.connection.sent.clear()
     more = "<x xmlns='jabber:x:oob'/><thread>t1</thread>"
     scene.message(f"<body>Art thou not Romeo?</body>{more}", to=call, sender=str(OWNER), type="normal")
@@ -443,6 +452,8 @@ async def test_a_message_to_a_call_reaches_its_peer(scene: Scene) -> None:
 async def test_a_message_that_cannot_be_handed_on_is_refused(scene: Scene, kind: str, child: str, type: str) -> None:
     scene.propose()
     call = str(scene.offered())
+    await scene.iq("<accept xmlns='urn:xmpp:rayo:1'/>", to=call, sender=str(OWNER))
+    await settled()
     scene.connection.sent.clear()
     scene.message(child, to=call, sender=str(OWNER), type=kind)
     await scene.connection.idle()
