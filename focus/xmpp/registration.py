@@ -8,11 +8,11 @@ from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 from focus.rayo.registration import Availability, Registrations
-from focus.wire.conditions import NotAuthorized, StanzaError
+from focus.wire.conditions import NotAuthorized, RegistrationRequired, StanzaError
 from focus.wire.jid import JID
-from focus.wire.stanzas import CLIENT, error_of, presence
+from focus.wire.stanzas import CLIENT, PRESENCE, error_of, presence, stanza
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import CAPS, PING_QUERY, Caps, Discovery
+from focus.xmpp.discovery import CAPS, INFO_QUERY, PING_QUERY, Caps, Discovery
 from focus.xmpp.events import KeptEvents
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ class RegistrationDesk:
                     log.info("%s is not registered: %s", sender, refusal)
                     self._connection.send(error_of(stanza, refusal))
                 return
+            self._asking.pop(sender, None)  # what it said meanwhile is older
             log.info("%s is registered, %s", sender, availability.name.lower())
             self._release(sender)
         elif self._registrations.security.may_register(sender):
@@ -116,7 +117,10 @@ class RegistrationDesk:
         """Until `client` answers, or there is nothing more to be told to it."""
         give_up = asyncio.get_running_loop().time() + RETURN_TIMEOUT
         while not await self._is_there(client):
-            self._registrations.remove(client)
+            if client in self._registrations:
+                self._registrations.remove(client)
+                missed = stanza(PRESENCE, client, self._connection.jid, None)
+                self._connection.send(error_of(missed, RegistrationRequired("you did not answer; register again")))
             if client not in self._kept:
                 return
             if asyncio.get_running_loop().time() >= give_up:
@@ -126,10 +130,17 @@ class RegistrationDesk:
         self._release(client)
 
     async def _is_there(self, client: JID) -> bool:
+        """Who does not know pings answers them as servers do for who is not there (XEP-0199 section 4.4), so it is
+        asked something that every client of Rayo knows."""
         try:
-            await self._connection.iq(self._connection.jid, client, "get", ET.Element(PING_QUERY), PING_TIMEOUT)
+            return await self._answers(client, PING_QUERY) or await self._answers(client, INFO_QUERY)
         except TimeoutError:
             return False
+
+    async def _answers(self, client: JID, query: str) -> bool:
+        """Raises TimeoutError where there is no answer at all."""
+        try:
+            await self._connection.iq(self._connection.jid, client, "get", ET.Element(query), PING_TIMEOUT)
         except StanzaError as error:
             return error.condition not in _GONE
         return True

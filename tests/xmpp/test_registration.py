@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from focus.rayo.registration import Registrations, Security
+from focus.rayo.registration import Availability, Registrations, Security
+from focus.wire.conditions import ServiceUnavailable
 from focus.wire.jid import JID
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import CAPS, Discovery
+from focus.xmpp.discovery import CAPS, INFO_QUERY, PING_QUERY, Discovery
 from focus.xmpp.events import KeptEvents
 from focus.xmpp.registration import RAYO_CLIENT, RegistrationDesk
 
 from .conftest import Client, Inbox, Party
+from .test_binding import FakeConnection
 
 SERVICE = "focus.localhost"
 RAYO_CAPS = f"<c xmlns='{CAPS}' hash='sha-1' node='{RAYO_CLIENT}' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>"
@@ -148,3 +152,54 @@ async def test_at_the_end_clients_are_told(registrations: Recorded, component: C
     await registrations.told("phone", "READY")
     desk_of(component, Discovery(component, tuple), registrations).withdraw()
     await juliet.hears("presence", SERVICE, "unavailable")
+
+
+class Line(FakeConnection):
+    """Clients that answer some questions only."""
+
+    def __init__(self, *known: str) -> None:
+        super().__init__()
+        self.jid = JID("", SERVICE)
+        self._known = known
+
+    async def iq(self, sender, to, type, child, *within):
+        if child.tag not in self._known:
+            raise ServiceUnavailable("")
+        return await super().iq(sender, to, type, child)
+
+
+JULIET = JID.parse("juliet@localhost/phone")
+
+
+@pytest.mark.parametrize(("known", "stays"), [((PING_QUERY,), True), ((INFO_QUERY,), True), ((), False)])
+async def test_who_does_not_know_pings_is_there_all_the_same(known: tuple[str, ...], stays: bool) -> None:
+    line, registrations = Line(*known), Recorded()
+    desk = desk_of(line, Discovery(line, tuple), registrations)  # type: ignore[arg-type]
+    registrations.update(JULIET, Availability.READY)
+    desk.connected()
+    await line.idle()
+    assert (JULIET in registrations) is stays
+    if not stays:  # it is told, in case that it is there
+        (error,) = line.sent
+        assert (error.get("from"), error.get("to"), error.get("type")) == (SERVICE, str(JULIET), "error")
+        assert error.find("{*}error/{*}registration-required") is not None
+
+
+async def test_what_it_says_once_it_is_known_counts_before_what_it_said_when_it_was_asked() -> None:
+    answered = asyncio.Event()
+
+    class Slow(Discovery):
+        async def features(self, jid, presence_caps=None, *, sender=None):
+            await answered.wait()
+            return frozenset({RAYO_CLIENT})
+
+    line, registrations = Line(), Recorded()
+    desk = desk_of(line, Slow(line, tuple), registrations)  # type: ignore[arg-type]
+    for more in (CHAT_CAPS.format(ver="x"), show("dnd")):
+        desk.handle_presence(
+            ET.fromstring(f"<presence xmlns='jabber:client' from='{JULIET}' to='{SERVICE}'>{more}</presence>")
+        )
+    answered.set()
+    await line.idle()
+    assert registrations.ready([JULIET]) == []
+    assert JULIET in registrations
