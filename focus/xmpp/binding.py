@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from secrets import token_hex
 from typing import Protocol
 from xml.etree import ElementTree as ET
@@ -79,8 +80,11 @@ class Outbox:
         self.caps: Callable[[str], ET.Element] | None = None
         self.kept = KeptEvents(events)
         self._call_ids = call_ids
-        self._answering: Counter[JID] = Counter()
-        self._after_answer: dict[JID, list[tuple[JID, ET.Element]]] = {}
+        # The commands of each client that are being carried out, by number, and what is told after the answers to that
+        # one and all before it.
+        self._numbers = count()
+        self._answering: dict[JID, dict[int, None]] = {}
+        self._after_answer: dict[JID, deque[tuple[int, JID, ET.Element]]] = {}
 
     def release(self, client: JID) -> None:
         """`client` is there: send it the events that were kept for it."""
@@ -106,18 +110,24 @@ class Outbox:
     def answering(self, client: JID) -> Iterator[None]:
         """While a command of `client` is carried out: what it brings about is told after the answer, which must leave
         before the loop goes round (so the listings of XEP-0327 sections 6.3.4 and 6.4 have it)."""
-        self._answering[client] += 1
+        number = next(self._numbers)
+        self._answering.setdefault(client, {})[number] = None
         try:
             yield
         finally:
-            asyncio.get_running_loop().call_soon(self._answered, client)
+            asyncio.get_running_loop().call_soon(self._answered, client, number)
 
-    def _answered(self, client: JID) -> None:
-        self._answering[client] -= 1
-        if not self._answering[client]:
-            del self._answering[client]
-        for sender, tree in self._after_answer.pop(client, []):
+    def _answered(self, client: JID, number: int) -> None:
+        answering, waiting = self._answering[client], self._after_answer.get(client, deque())
+        del answering[number]
+        oldest = next(iter(answering), None)
+        while waiting and (oldest is None or waiting[0][0] < oldest):
+            _, sender, tree = waiting.popleft()
             self._send_or_keep(sender, client, tree)
+        if not waiting:
+            self._after_answer.pop(client, None)
+        if not answering:
+            del self._answering[client]
 
     def event(self, sender: JID, to: JID, event: Event) -> None:
         """A Rayo event: now, after an answer that goes before it, or when its client can be reached again."""
@@ -134,7 +144,8 @@ class Outbox:
 
     def _tell(self, sender: JID, to: JID, tree: ET.Element) -> None:
         if to in self._answering:
-            self._after_answer.setdefault(to, []).append((sender, tree))
+            newest = next(reversed(self._answering[to]))
+            self._after_answer.setdefault(to, deque()).append((newest, sender, tree))
         else:
             self._send_or_keep(sender, to, tree)
 

@@ -525,3 +525,23 @@ async def test_the_answer_to_a_command_comes_before_what_it_brings_about(scene: 
     ]
     scene.outbox.event(JID("call", DOMAIN), admin, Joined(mixer_name="tea"))
     assert len(sent) == 7
+
+
+async def test_each_of_several_commands_is_answered_before_what_it_brings_about(scene: Scene) -> None:
+    admin, sent = JID.parse(ADMIN), scene.connection.sent
+    with scene.outbox.answering(admin):
+        with scene.outbox.answering(admin):
+            scene.outbox.event(JID("one", DOMAIN), admin, Joined(mixer_name="tea"))
+        sent.append(ET.Element("second"))
+        await settled()
+        assert [tree.tag for tree in sent] == ["second"]  # it may be what the first has brought about
+        later = scene.outbox.answering(admin)
+        later.__enter__()
+        scene.outbox.event(JID("two", DOMAIN), admin, Joined(mixer_name="tea"))
+    sent.append(ET.Element("first"))
+    await settled()
+    assert [tree.get("from", tree.tag) for tree in sent] == ["second", "first", f"one@{DOMAIN}"]
+    later.__exit__(None, None, None)
+    sent.append(ET.Element("third"))
+    await settled()
+    assert [tree.get("from", tree.tag) for tree in sent[3:]] == ["third", f"two@{DOMAIN}"]
