@@ -4,10 +4,10 @@ They are handed over on a lock-free stack, and come back on another carrying wha
 neither side ever waits.
 """
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
 from posix.unistd cimport write
 
 from mixer_ext.audience cimport audience_leave
+from mixer_ext.consent cimport consent_set
 from mixer_ext.gain cimport gain_set
 from mixer_ext.graph cimport graph_add, graph_join, graph_leave, graph_remove, graph_unjoin
 from mixer_ext.group cimport group_rouse
@@ -231,9 +231,7 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
     elif kind == CLOSE_TAP:
         _close_tap(command)
     elif kind == SET_CONSENT:
-        command.leg.consent.controlling = command.a_to_b
-        command.leg.consent.length = command.key_length
-        memcpy(command.leg.consent.password, command.key, command.key_length)
+        consent_set(&command.leg.consent, command.key, command.key_length, command.a_to_b)
     elif kind == EXPECT_RESPONSE:
         transaction_put(core.transactions, command.key, command.leg)
         return

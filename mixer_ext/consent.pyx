@@ -3,9 +3,12 @@ sending (RFC 7675): binding requests on the pair that has been nominated (RFC 84
 
 Only what needs no thought is answered here: the integrity is right, no role is in conflict, and nothing in it is
 unknown. All else is left to the ICE agent.
+
+Nothing in a check says that it is not an old one sent again by somebody else, in the peer's name. So what counts against
+the peer are repeats alone, and they for nothing else that it sends: a check that is new is always answered.
 """
 from libc.stdint cimport uint32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 cdef extern from "<sys/socket.h>" nogil:
     int AF_INET6
@@ -18,11 +21,13 @@ cdef extern from "<openssl/hmac.h>" nogil:
         const EVP_MD*, const void* key, int size, const uint8_t* data, size_t length, uint8_t* digest, unsigned int*
     )
     int CRYPTO_memcmp(const void*, const void*, size_t)
+    void OPENSSL_cleanse(void*, size_t)
 
 cdef enum:
     HEADER = 20
     LONGEST = 512
     DIGEST = 20
+    REPEATS = 20                # a second that are answered, and at once
     USERNAME = 0x0006
     MESSAGE_INTEGRITY = 0x0008
     XOR_MAPPED_ADDRESS = 0x0020
@@ -85,6 +90,37 @@ cdef bint _is_right(const Consent* consent, const uint8_t* request, int length) 
             return False
         at += 4 + ((size + 3) & ~3)
     return False
+
+
+cdef void consent_set(Consent* consent, uint8_t* password, int length, bint controlling) noexcept nogil:
+    """By which password, PASSWORD bytes at most, checks are known from now on; nothing is left of it where it was."""
+    consent_forget(consent)
+    consent.controlling = controlling
+    consent.length = length
+    memcpy(consent.password, password, length)
+    OPENSSL_cleanse(password, length)
+
+
+cdef void consent_forget(Consent* consent) noexcept nogil:
+    consent.length = 0
+    OPENSSL_cleanse(consent.password, PASSWORD)
+
+
+cdef bint consent_affords(Consent* consent, const uint8_t* request, int64_t now) noexcept nogil:
+    """Whether a check that is right is to be answered."""
+    cdef const uint8_t* transaction = request + HEADER - TRANSACTION
+    cdef uint64_t i
+    for i in range(min(consent.checks, <uint64_t>REMEMBERED)):
+        if memcmp(consent.answered[i], transaction, TRANSACTION) == 0:
+            consent.budget = min(<double>REPEATS, consent.budget + (now - consent.budget_at) * 1e-9 * REPEATS)
+            consent.budget_at = now
+            if consent.budget < 1:
+                return False
+            consent.budget -= 1
+            return True
+    memcpy(consent.answered[consent.checks % REMEMBERED], transaction, TRANSACTION)
+    consent.checks += 1
+    return True
 
 
 cdef int consent_answer(

@@ -7,8 +7,8 @@ from libc.string cimport memcmp, memcpy
 
 from mixer_ext.command cimport allow, set_remote
 from mixer_ext.group cimport group_rouse
-from mixer_ext.consent cimport ANSWER, consent_answer
-from mixer_ext.leg cimport Leg, leg_affords, leg_pass, leg_receive, leg_receive_rtcp
+from mixer_ext.consent cimport ANSWER, consent_affords, consent_answer
+from mixer_ext.leg cimport Leg, leg_pass, leg_receive, leg_receive_rtcp
 from mixer_ext.net cimport BATCH, Address, Received, inbox_receive, send_now
 from mixer_ext.ring cimport EVENT_DTLS, EVENT_STUN
 from mixer_ext.route cimport (
@@ -46,9 +46,11 @@ cdef bint _consents(Core* core, int local, Received* received, Leg* leg, int64_t
     length = consent_answer(&leg.consent, received.data, received.length, &received.address, answer)
     if length == 0:
         return False
-    if leg_affords(leg, now):
+    if consent_affords(&leg.consent, received.data, now):
         leg.consents += 1
         send_now(core.fds[local], &received.address, answer, length)
+    else:
+        leg.dropped_flood += 1
     return True
 
 

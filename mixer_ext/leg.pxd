@@ -104,7 +104,6 @@ cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, u
 cdef dict leg_statistics(Leg* leg)
 cdef void leg_free(Leg* leg) noexcept nogil
 cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil
-cdef bint leg_affords(Leg* leg, int64_t now) noexcept nogil
 cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil
 cdef void leg_offer(Leg* leg) noexcept nogil
 cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogil

@@ -26,6 +26,7 @@ from mixer_ext.codec cimport (
     codec_voiced,
     comfort_payload,
 )
+from mixer_ext.consent cimport consent_forget
 from mixer_ext.dial cimport DIAL_EVENT, DIAL_PAYLOAD, DIAL_SOUND, dial_advance, dial_packet, dial_pending
 from mixer_ext.dtmf cimport (
     EVENT_RATES,
@@ -146,12 +147,13 @@ cdef void leg_free(Leg* leg) noexcept nogil:
         codec_free(leg.format.codec)
         secure_free(leg.inbound)
         secure_free(leg.outbound)
+        consent_forget(&leg.consent)
         ring_free(leg.node.play)
         node_free(leg.node)
         free(leg)
 
 
-cdef bint leg_affords(Leg* leg, int64_t now) noexcept nogil:
+cdef bint _affords(Leg* leg, int64_t now) noexcept nogil:
     """Whether the peer may have one more packet taken. Asked when that is known to be the peer's: else who sends in its
     name could silence it.
     """
@@ -278,7 +280,7 @@ cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t 
         if rtp_read(data, length, &rtp, False) != RTP_OK:
             leg.dropped_malformed += 1
             return
-    if not leg_affords(leg, now):
+    if not _affords(leg, now):
         return
     rate = _event_rate(leg, rtp.payload_type)
     if rate:
@@ -324,7 +326,7 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uin
         return
     ssrc = (<uint32_t>data[4] << 24) | (<uint32_t>data[5] << 16) | (<uint32_t>data[6] << 8) | data[7]
     length = _opened(leg, data, length, ssrc, True)
-    if length == 0 or not leg_affords(leg, now):
+    if length == 0 or not _affords(leg, now):
         return
     if not rtcp_read(data, length, leg.own_ssrc, leg.ssrc, &report):
         leg.dropped_malformed += 1

@@ -11,7 +11,7 @@ from aioice import stun
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.mixer_ext.peers import Peer, Stage
+from tests.mixer_ext.peers import Peer, Stage, tone
 
 PASSWORD = b"a password of twenty-four"
 
@@ -134,3 +134,27 @@ def test_what_is_changed_on_the_way_is_not_answered(checked: Checked, at: int, c
         data = data[: max(20, len(data) - 4 * cut)]
         data[2:4] = (len(data) - 20).to_bytes(2, "big")
     assert checked.ask(bytes(data))[0] == []
+
+
+def test_a_check_that_another_sends_again_and_again_costs_the_peer_nothing(stage: Stage) -> None:
+    """Neither its sound nor the answers to checks of its own."""
+    leg, peer = stage.peer()
+    stage.plane.set_consent(leg, PASSWORD, controlling=False)
+
+    def check() -> bytes:
+        return bytes(request(USERNAME="fragment1:theirs", ICE_CONTROLLING=7))
+
+    overheard = check()
+    for tick in range(100):
+        for _ in range(30):
+            peer.socket.sendto(overheard, stage.address)  # in its name
+        peer.say(tone(440, 1, tick), stage.address)
+        if tick % 10 == 9:
+            peer.send(check(), stage.address)
+        stage.tick()
+    stats = stage.plane.stats(leg)
+    assert stats["received"] == 100
+    answered = {stun.parse_message(data).transaction_id for data in peer.other}
+    assert len(answered) == 11
+    assert 11 <= stats["consents"] == len(peer.other) <= 11 + 20 + 2 * 20
+    assert stats["dropped_flood"] == 3000 + 10 - stats["consents"]
