@@ -4,7 +4,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum:
     EVENT_RATES = 2     # clock rates that events may have: 8 and 48 kHz
     FINISHED = 16       # events that wait to be told
-    RECENT = 4
+    PACKED = 8          # reports that are read of one packet (section 2.5.1.5)
+    RECENT = 2 * PACKED # so that none of a packet's is news when it comes again
     FLASH = 16
 
 # An event that is over.
@@ -16,7 +17,6 @@ cdef struct Key:
 cdef struct DtmfReceiver:
     bint known          # what follows is of an event
     bint open           # it is not over yet
-    bint ended          # its end has been seen
     uint8_t code
     uint16_t sequence   # of the newest packet
     uint32_t timestamp  # when its last segment began

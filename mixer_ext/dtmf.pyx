@@ -13,7 +13,6 @@ from libc.string cimport memset
 
 cdef enum:
     REPORT = 4              # bytes
-    PACKED = 8              # reports that are read of one packet (section 2.5.1.5)
     FULL = 0xFFFF           # the longest that a segment lasts
     OVER = 240000000        # ns without a word of it after which an event is over: its sender should say something each 50 ms
     FORGOTTEN = 10000000000 # ns after which nothing that comes can be of it
@@ -55,12 +54,14 @@ cdef void _finish(DtmfReceiver* receiver) noexcept nogil:
 
 
 cdef bint _goes_on(DtmfReceiver* receiver, uint32_t timestamp, uint8_t code, bint marker, int clock) noexcept nogil:
-    """Whether this is the next segment of the event (section 2.5.1.3)."""
+    """Whether this is the next segment of the event (section 2.5.1.3), which must not be over: else the same key, pressed
+    again when a segment might have ended, would be none.
+    """
     cdef uint32_t ahead = timestamp - receiver.timestamp
     # Some begin it a packet later than where the last one was full.
     cdef uint32_t most = FULL + <uint32_t>receiver.rate // 5
     cdef uint32_t scale = <uint32_t>max(1, clock // receiver.rate)
-    if marker or receiver.ended or code != receiver.code:
+    if marker or not receiver.open or code != receiver.code:
         return False
     # Who sends events of 8 kHz among sound of 48 kHz may have taken their timestamps from that clock.
     return FULL <= ahead <= most or FULL * scale <= ahead <= most * scale
@@ -69,7 +70,6 @@ cdef bint _goes_on(DtmfReceiver* receiver, uint32_t timestamp, uint8_t code, bin
 cdef void _begin(DtmfReceiver* receiver, uint32_t timestamp, uint8_t code, int rate) noexcept nogil:
     _finish(receiver)       # the end of the one before has not come and will not
     receiver.known = receiver.open = True
-    receiver.ended = False
     receiver.code = code
     receiver.rate = rate
     receiver.timestamp = timestamp
@@ -98,7 +98,7 @@ cdef bint _is_of_the_event(
         receiver.before += FULL
         receiver.timestamp = timestamp
         receiver.duration = 0
-        return receiver.open
+        return True
     _begin(receiver, timestamp, code, rate)
     return True
 
@@ -131,7 +131,6 @@ cdef bint dtmf_receive(
         elif _is_of_the_event(receiver, newer, timestamp, payload[0], marker and i == 0, rate, clock):
             receiver.duration = max(receiver.duration, duration)
             if end:
-                receiver.ended = True
                 _finish(receiver)
         timestamp += duration
         payload += REPORT

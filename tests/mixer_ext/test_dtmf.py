@@ -178,6 +178,20 @@ def test_several_in_one_packet_follow_each_other() -> None:
     assert received(packets) == [("1", 50), ("2", 50), ("3", 40)]
 
 
+@pytest.mark.parametrize("count", range(1, 9))
+def test_many_that_are_over_in_one_packet_are_told_once(count: int) -> None:
+    body = b"".join(payload(code, 800, end=True) for code in range(count))
+    packets = [Packet(20 * n, n, 1000, body, n == 0) for n in range(3)]
+    assert received(packets) == [(DIGITS[code], 100) for code in range(count)]
+
+
+def test_the_same_key_pressed_again_when_a_segment_might_have_ended_is_told() -> None:
+    """Of the first all but one packet is lost, and of the second the one with the marker."""
+    packets = [Packet(0, 1, 0, payload("5", 960), True)]
+    packets += [Packet(1460 + 20 * n, 80 + n, 70000, payload("5", 960 * (n + 2), end=n > 1), False) for n in range(5)]
+    assert received(packets, 48000) == [("5", 20), ("5", 80)]
+
+
 def test_a_clock_that_jumps_back_hides_nothing() -> None:
     sender = Sender(timestamp=3_000_000)
     sender.press("1", 100)
