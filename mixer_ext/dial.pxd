@@ -32,6 +32,7 @@ cdef struct Dial:
     uint64_t dropped
 
 cdef Dialling dial_advance(Dial* dial, bint possible) noexcept nogil
+cdef void dial_interrupt(Dial* dial) noexcept nogil
 cdef bint dial_packet(
     Dial* dial, uint32_t now, int rate, int clock, uint32_t* timestamp, uint8_t* payload
 ) noexcept nogil

@@ -65,6 +65,20 @@ cdef Dialling dial_advance(Dial* dial, bint possible) noexcept nogil:
     return dial.now
 
 
+cdef void dial_interrupt(Dial* dial) noexcept nogil:
+    """Once a tick in which nothing can be sent for now: the key that was being pressed is given up, the others wait."""
+    dial.returns = False
+    if dial.now == DIAL_SOUND:
+        return
+    dial.now = DIAL_SOUND
+    if dial.ends:
+        dial.sent += 1      # the peer has been told that it is over
+    else:
+        dial.dropped += 1
+    _over(dial)
+    dial.done = dial.done or load(&dial.head) == dial.tail
+
+
 cdef bint dial_packet(
     Dial* dial, uint32_t now, int rate, int clock, uint32_t* timestamp, uint8_t* payload
 ) noexcept nogil:

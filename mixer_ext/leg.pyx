@@ -27,7 +27,15 @@ from mixer_ext.codec cimport (
     comfort_payload,
 )
 from mixer_ext.consent cimport consent_forget
-from mixer_ext.dial cimport DIAL_EVENT, DIAL_PAYLOAD, DIAL_SOUND, dial_advance, dial_packet, dial_pending
+from mixer_ext.dial cimport (
+    DIAL_EVENT,
+    DIAL_PAYLOAD,
+    DIAL_SOUND,
+    dial_advance,
+    dial_interrupt,
+    dial_packet,
+    dial_pending,
+)
 from mixer_ext.dtmf cimport (
     EVENT_RATES,
     Key,
@@ -492,8 +500,10 @@ cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil:
     else:
         audience_leave(audiences, &leg.listener)
     audience = leg.listener.audience
-    if audience != NULL or leg.dial.now != DIAL_SOUND:
-        dial_advance(&leg.dial, audience != NULL and _dialled_rate(leg, &payload_type) > 0)
+    if audience == NULL:
+        dial_interrupt(&leg.dial)
+    else:
+        dial_advance(&leg.dial, _dialled_rate(leg, &payload_type) > 0)
         if leg.dial.returns:
             audience_missed(audiences, &leg.listener)
     leg.node.waits = audience != NULL and leg.listener.encoder == NULL and audience.sharing > FEW

@@ -357,12 +357,30 @@ def test_keys_wait_while_nothing_can_be_sent_and_one_that_is_interrupted_is_give
     stage.tick(3)
     stage.plane.set_send(leg, False)
     stage.tick(3)
+    assert stage.plane.dtmf_pending(leg) == 2
+    assert [event for event in stage.events if event[0] == "dtmf_sent"] == [("dtmf_sent", leg)]
     stage.plane.set_send(leg, True)
     stage.tick(30)
     assert stage.plane.dtmf_pending(leg) == 0
-    assert understood(peer.events, 48000, 48000) == [("1", 100), ("2", 60)]
-    assert stage.plane.stats(leg)["dtmf_dropped"] == 3
+    assert understood(peer.events, 48000, 48000) == [("1", 100), ("2", 60), ("3", 100), ("4", 100)]
+    assert stage.plane.stats(leg)["dtmf_dropped"] == 1
+    assert stage.plane.stats(leg)["dtmf_sent"] == 3
     assert [event for event in stage.events if event[0] == "dtmf_sent"] == [("dtmf_sent", leg)] * 2
+
+
+@pytest.mark.parametrize(("ticks", "sent"), [(3, 0), (8, 1)])
+def test_the_last_key_too_can_be_interrupted_and_counts_if_its_end_was_said(
+    stage: Stage, ticks: int, sent: int
+) -> None:
+    leg, _ = ear(stage)
+    stage.plane.send_dtmf(leg, "1", gap_ms=500)
+    stage.tick(ticks)
+    stage.plane.set_send(leg, False)
+    stage.tick(3)
+    assert stage.plane.dtmf_pending(leg) == 0
+    assert [event for event in stage.events if event[0] == "dtmf_sent"] == [("dtmf_sent", leg)]
+    stats = stage.plane.stats(leg)
+    assert (stats["dtmf_sent"], stats["dtmf_dropped"]) == (sent, 1 - sent)
 
 
 def test_keys_are_dropped_when_a_codec_comes_without_events(stage: Stage) -> None:
