@@ -355,13 +355,18 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uin
         leg.stream.ended = True
 
 
-cdef void _judge(Leg* leg) noexcept nogil:
+cdef void _judge(Leg* leg, bint unknown) noexcept nogil:
     """Whether this frame is speech: some frames well above the background start it, a pause of half a second ends it.
+    unknown: nobody has listened to it, and it stays what it was.
     """
     cdef Speech* speech = &leg.speech
     cdef double level = leg.level
     cdef double threshold = max(-55.0, min(-40.0, speech.floor + 10.0))
     cdef bint was = speech.speaking > 0
+    speech.audible = AUDIBLE_HANGOVER if level > -60.0 and leg.node.sounds else max(speech.audible - 1, 0)
+    leg.node.audible = speech.audible > 0
+    if unknown:
+        return
     if level == -127.0:
         pass        # nothing is known of the background
     elif level < speech.floor:
@@ -375,8 +380,6 @@ cdef void _judge(Leg* leg) noexcept nogil:
     else:
         speech.above = max(speech.above - 1, 0)
         speech.speaking = max(speech.speaking - 1, 0)
-    speech.audible = AUDIBLE_HANGOVER if level > -60.0 and leg.node.sounds else max(speech.audible - 1, 0)
-    leg.node.audible = speech.audible > 0
 
 
 cdef bint _tell(Leg* leg, EventRing* events, EventKind kind, int64_t value) noexcept nogil:
@@ -447,6 +450,8 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogi
     cdef Node* node = leg.node
     cdef uint64_t runs = leg.stream.runs
     cdef bint sounded = node.sounds
+    cdef bint barred = floor_bars(&leg.talker) and leg.talker.sampled == 0
+    cdef bint measured
     node.sounds = _take(leg, now)
     if not node.sounds and sounded:
         memset(node.frame, 0, FRAME * sizeof(int16_t))
@@ -454,12 +459,13 @@ cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogi
         leg.level = -<double>leg.stream.level
     else:
         leg.level = mix_level(node.frame, FRAME) if node.sounds else -127.0
-    floor_heard(&leg.talker, leg.level, node.sounds or leg.stream.level != NO_LEVEL)
-    if node.sounds or leg.stream.level != NO_LEVEL:
+    measured = node.sounds or leg.stream.level != NO_LEVEL
+    floor_heard(&leg.talker, leg.level, measured)
+    if measured:
         speaker_push(&leg.speaker, leg.level)
     else:
         speaker_pass(&leg.speaker, 1)
-    _judge(leg)
+    _judge(leg, barred and not measured)
     _bring_to_volume(leg, sounded)
     if not node.leaving:
         dtmf_expire(&leg.keys, now)

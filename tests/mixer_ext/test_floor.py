@@ -156,3 +156,25 @@ def test_what_is_no_mixer_or_no_number_is_refused(stage: Stage) -> None:
     for count in (-1, 65):
         with pytest.raises(ValueError, match="speakers"):
             stage.plane.set_loudest(mixer, count)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_who_is_not_among_the_loudest_has_not_stopped_speaking(stage: Stage, told: bool) -> None:
+    party = Party(stage, 12, 3, told)
+    random = np.random.default_rng(1)
+    for turn in range(8):
+        party.levels = [-20.0 - 6 * ((n + turn) % 3) for n in range(12)]
+        for _ in range(25):
+            for n, leg in enumerate(party.legs):
+                frame = (
+                    random.normal(0, 32768 * 10 ** (party.levels[n] / 20), FRAME).clip(-32768, 32767).astype(np.int16)
+                )
+                extension = {"level_extension": LEVEL, "level": int(-party.levels[n]), "voice": True}
+                stage.peers[leg].say(frame, stage.address, **(extension if told else {}))
+            stage.tick()
+    stopped = [event for event in stage.events if event[0] == "speaking" and not event[2]]
+    assert stopped == []
+    assert len([event for event in stage.events if event[0] == "speaking"]) == 12
+    stage.tick(100)
+    stopped = [event for event in stage.events if event[0] == "speaking" and not event[2]]
+    assert sorted(event[1] for event in stopped) == party.legs
