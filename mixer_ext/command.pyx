@@ -26,7 +26,7 @@ from mixer_ext.route cimport (
     transaction_put,
 )
 from mixer_ext.state cimport hand_up, wall
-from mixer_ext.stream cimport stream_pin
+from mixer_ext.stream cimport stream_pin, stream_reset
 
 
 cdef void _stack(void** stack, Command* command) noexcept nogil:
@@ -105,6 +105,8 @@ cdef void _set_format(Command* command) noexcept nogil:
     cdef Format old = command.leg.format
     command.leg.format = command.format
     command.format = old
+    if old.codec != NULL and old.coding.kind != command.leg.format.coding.kind:
+        stream_reset(&command.leg.stream, command.leg.format.codec)     # what waits is for the other decoder
 
 
 cdef void _set_keys(Core* core, Command* command) noexcept nogil:

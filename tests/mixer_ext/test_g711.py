@@ -208,3 +208,28 @@ def test_silence_is_the_codes_of_silence(stage: Stage) -> None:
     assert mu.rtp[-1].payload == b"\xff" * 160
     assert a.rtp[-1].payload == b"\xd5" * 160
     assert len(mu.rtp) == 20
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+def test_what_waits_when_another_codec_comes_is_not_decoded_by_it(stage: Stage, asleep: bool) -> None:
+    leg, peer = stage.peer()
+    mixer = stage.plane.add_mixer()
+    stage.plane.join(leg, mixer)
+    if asleep:  # what was silent is kept
+        for _ in range(120):
+            peer.say(np.zeros(FRAME, np.int16), stage.address)
+            stage.tick()
+        assert stage.plane.stats(leg)["spared"]
+    else:  # some of it has not been played
+        for n in range(5):
+            peer.say(tone(440, 1, n), stage.address)
+        stage.tick()
+    stage.plane.set_codec(leg, payload_type=0, name="pcmu")
+    tap = stage.plane.tap(leg)
+    peer.payload_type, peer.codec, peer.unit = 0, Companded("pcmu"), 6
+    peer.timestamp //= 6
+    for _ in range(40):
+        peer.say(np.zeros(FRAME, np.int16), stage.address)
+        stage.tick()
+    assert np.abs(stage.plane.tap_read(tap).astype(int)).max() < 20
+    assert stage.plane.stats(leg)["undecodable"] == 0
