@@ -111,6 +111,8 @@ class MediaPlane:
             asyncio.get_running_loop().remove_reader(plane.fileno())
             plane.stop()
         self._native = None
+        for ended in self._playing.values():
+            ended.set()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -205,14 +207,16 @@ class MediaPlane:
         return self._shards.of(node).play_pending(node)
 
     async def played(self, node: int) -> None:
-        """Wait until nothing is left to be played at `node`, or the node is gone."""
-        ended = self._playing.setdefault(node, asyncio.Event())
-        with contextlib.suppress(ValueError):
-            while self.play_pending(node):
-                ended.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), LOOK_AGAIN)
-        self._playing.pop(node, None)
+        """Wait until nothing is left to be played at `node`, or the node is gone, or the plane has stopped."""
+        try:
+            with contextlib.suppress(ValueError):
+                while self._native is not None and self.play_pending(node):
+                    ended = self._playing.setdefault(node, asyncio.Event())
+                    ended.clear()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(ended.wait(), LOOK_AGAIN)
+        finally:
+            self._playing.pop(node, None)
 
     def tap(self, node: int, *, sent: bool = False) -> Tap:
         """Listen at `node`: what a leg's peer says or (`sent`) is sent, or all of a mix."""

@@ -145,3 +145,14 @@ async def test_the_end_of_what_is_played_can_be_waited_for(plane: MediaPlane) ->
     await asyncio.sleep(0)
     plane.remove_mixer(other)
     await asyncio.wait_for(waiting, 10)
+
+
+async def test_nobody_waits_for_the_end_of_what_is_played_when_the_plane_has_stopped() -> None:
+    plane = MediaPlane([("127.0.0.1", 0)])
+    await plane.start()
+    mixer = plane.create_mixer()
+    plane.play(mixer, np.full(480000, 1000, np.int16))
+    waiting = asyncio.create_task(plane.played(mixer))
+    await asyncio.sleep(0)
+    await plane.stop()
+    await asyncio.wait_for(waiting, 10)
