@@ -36,9 +36,12 @@ cdef inline void _header(uint8_t* p, int count, int kind, int length) noexcept n
 
 cdef void loss_note(Loss* loss, uint8_t fraction, int64_t now) noexcept nogil:
     """A report says that so many 256ths were lost since the one before it. Loss is heavy after HEAVY_AFTER of more than
-    3 %, and no longer after LIGHT_AFTER of less than 1 %.
+    3 %, and no longer after LIGHT_AFTER of less than 1 %, in reports that follow each other.
     """
-    cdef int64_t since = loss.at if loss.at and now - loss.at < STALE else now
+    cdef int64_t since = loss.at
+    if loss.at == 0 or now - loss.at >= STALE:
+        since = now
+        loss.bad = loss.good = 0
     loss.at = now
     if fraction * 100 > 3 * 256:
         loss.good = 0

@@ -119,6 +119,17 @@ def test_reports_far_apart_say_nothing_of_the_time_between(stage: Stage) -> None
     assert room.fec()[1]
 
 
+def test_two_bad_reports_with_a_long_pause_between_them_are_no_lasting_loss(stage: Stage) -> None:
+    room = Room(stage)
+    room.run(1, 0.1)
+    room.run(15, 0.0, every=16)  # nobody reports
+    room.run(1, 0.1)
+    room.run(1, 0.0, every=2)
+    assert not room.fec()[1]
+    room.run(6, 0.1)
+    assert room.fec()[1]
+
+
 def test_who_cannot_make_use_of_it_is_sent_none(stage: Stage) -> None:
     leg, peer = stage.peer()
     phone = Peer(ssrc=9, payload_type=0, codec=Companded("pcmu"), unit=6)
