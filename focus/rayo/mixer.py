@@ -80,14 +80,24 @@ class Mixer(Joinable):
         return self._shown
 
     def audience_changed(self) -> None:
+        """May be called while it is at work: who cannot be shown anything is gone, which changes the audience."""
+        if self._is_over:
+            return
         wanted = self._wanted()
         for client in [client for client in self._shown if client not in wanted]:
-            del self._shown[client]
-            self._server.show(self.address, client, available=False)
+            if client in self._shown:
+                del self._shown[client]
+                self._server.show(self.address, client, available=False)
         for client in wanted:
             if client not in self._shown:
                 self._shown[client] = None
                 self._introduce(client)
+
+    def show_again(self, client: JID) -> None:
+        """To `client`, or to all of an account (a bare JID), to whom this has been shown."""
+        for shown in list(self._shown):
+            if client in (shown, shown.bare):
+                self._server.show(self.address, shown, available=True)
 
     def _wanted(self) -> dict[JID, None]:
         """Each controlling party with a call here, each subscriber, and who holds this for a room.

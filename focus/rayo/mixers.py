@@ -131,10 +131,17 @@ class Mixers:
         """
         reached = {client.bare for client in known}
         for account in list(self._accounts.get(mixer.address, ())):
-            if self.may_use(account, mixer):
-                clients = list(self.clients_of(account))
-                is_unknown = account not in reached and self._zone(account) == mixer.zone
-                yield from clients or ([account] if is_unknown else [])
+            if clients := list(self.clients_of(account)):  # of which some only may be controllers
+                yield from (client for client in clients if self.may_use(client, mixer))
+            elif account not in reached and self._zone(account) == mixer.zone:
+                yield account
+
+    def probe(self, client: JID, address: JID) -> None:
+        """`client`, or its server, which does not say whose client it is for, wants to be shown again what it has been
+        shown at `address`."""
+        for mixer in self._directory.mixers():
+            if mixer.address == address:
+                mixer.show_again(client)
 
     def clients_changed(self, account: JID) -> None:
         """A client of `account` has come or gone."""

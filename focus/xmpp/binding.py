@@ -274,7 +274,8 @@ class Binding:
             stanza.get("type") in ("subscribe", "unsubscribe", "probe")
             and (addresses := _addresses(stanza)) is not None
         ):
-            self._subscription(*addresses, wanted=stanza.get("type") != "unsubscribe")
+            kind = stanza.get("type")
+            self._subscription(*addresses, wanted=kind != "unsubscribe", is_probe=kind == "probe")
         if self.desk is not None:
             self.desk.handle_presence(stanza)
         if stanza.get("type") == "error" and (addresses := _addresses(stanza)) is not None:
@@ -286,10 +287,12 @@ class Binding:
                     self._peer_unavailable(sender, self.interruptions), name=f"{sender} is offline"
                 )
 
-    def _subscription(self, sender: JID, to: JID, *, wanted: bool) -> None:
+    def _subscription(self, sender: JID, to: JID, *, wanted: bool, is_probe: bool) -> None:
         """To the mixer that is, or may come to be, at `to` (XEP-0327 section 6.4); a probe shows that there is one.
         Of accounts none of whose clients may register nothing is remembered: they would be told nothing."""
         if to.local and to.bare != self._server.addresses.occupant("").bare:
+            if is_probe:
+                self._server.mixers.probe(sender, to.bare)
             if wanted and self._server.registrations.security.knows(sender.bare):
                 self._server.mixers.subscribe(sender.bare, to.bare)
             elif not wanted:

@@ -1,7 +1,10 @@
 """Whose a mixer is, who is told what of it, and how long it lives."""
 
+from dataclasses import replace
+
 import pytest
 
+from focus.rayo.registration import Availability
 from focus.wire.conditions import Conflict, ItemNotFound, NotAllowed, NotTheOwner, ServiceUnavailable
 from focus.wire.jid import JID
 from focus.wire.rayo import (
@@ -21,7 +24,7 @@ from focus.wire.rayo import (
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
-from .scene import DOMAIN, Client, Focus, eventually, settled
+from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
 
 
 @pytest.fixture
@@ -308,6 +311,69 @@ async def test_of_who_has_most_subscriptions_the_oldest_are_forgotten(
         mixers.unsubscribe(account, focus.addresses.mixer(name))
         mixers.unsubscribe(greedy, focus.addresses.mixer(name))
     assert not any((mixers._number, mixers._accounts, mixers._watched))
+    focus.server.release_mixer("tea", room)
+
+
+async def test_a_mixer_that_is_gone_is_not_shown_again(
+    focus: Focus, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where who it was to be shown to turns out to be gone by that, which changes who is told."""
+    clients = [admin, focus.client("admin@example.org/other"), focus.client("admin@example.org/third")]
+    there = [client.jid for client in clients]
+    mixers, mixer, room = focus.server.mixers, focus.addresses.mixer("tea"), JID("focus", DOMAIN, "tea")
+    mixers.clients_of = lambda account: list(there)
+    mixers.subscribe(admin.jid.bare, mixer)
+    focus.server.bind_mixer("tea", room)
+    show = focus.mixer_presence
+
+    def lose(sender: JID, to: JID, *, available: bool) -> None:
+        show(sender, to, available=available)
+        if clients[1].jid in there:
+            there.remove(clients[1].jid)
+            mixers.clients_changed(to.bare)
+
+    monkeypatch.setattr(focus, "mixer_presence", lose)
+    focus.server.release_mixer("tea", room)
+    for client in clients:
+        assert [available for _, available, _ in client.presences] == [True, False]
+
+    focus.server.bind_mixer("tea", room)
+    there.append(clients[1].jid)
+    mixers.clients_changed(admin.jid.bare)
+    there.clear()
+    mixers.clients_changed(admin.jid.bare)
+    for client in clients:
+        assert [available for _, available, _ in client.presences][-1] is False
+    focus.server.release_mixer("tea", room)
+
+
+async def test_a_client_that_is_a_controller_sees_the_rooms_and_others_of_its_account_do_not(
+    net: Net, plane: FakePlane
+) -> None:
+    account, mixer, room = JID.parse("admin@example.org"), JID("tea", DOMAIN), JID("focus", DOMAIN, "tea")
+    focus = Focus(net, plane, controllers=frozenset({account.with_resource("rayo")}), clients=frozenset({account}))
+    await focus.start()
+    clients = [focus.client(f"{account}/{resource}") for resource in ("rayo", "phone")]
+    for client in clients:
+        focus.server.registrations.update(client.jid, Availability.READY)
+    focus.server.mixers.subscribe(account, mixer)
+    focus.server.bind_mixer("tea", room)
+    focus.server.release_mixer("tea", room)
+    assert [available for _, available, _ in clients[0].presences] == [True, False]
+    assert not clients[1].presences
+    await focus.stop()
+
+
+async def test_a_probe_shows_a_mixer_to_who_sees_it_already(focus: Focus, admin: Client) -> None:
+    mixers, mixer, room = focus.server.mixers, focus.addresses.mixer("tea"), JID("focus", DOMAIN, "tea")
+    mixers.clients_of = lambda account: [admin.jid]
+    focus.server.bind_mixer("tea", room)
+    mixers.probe(admin.jid, mixer)
+    assert not admin.presences
+    mixers.subscribe(admin.jid.bare, mixer)
+    for prober in (admin.jid, admin.jid.bare, JID.parse("mallory@example.org"), replace(admin.jid, resource="other")):
+        mixers.probe(prober, mixer)
+    assert [available for _, available, _ in admin.presences] == [True, True, True]
     focus.server.release_mixer("tea", room)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from focus.rayo.addresses import Addresses
 from focus.rayo.limits import Limits
-from focus.rayo.registration import Security
+from focus.rayo.registration import Availability, Security
 from focus.rayo.server import Server
 from focus.wire.base import local_name, serialize
 from focus.wire.conditions import (
@@ -404,6 +404,16 @@ async def test_a_mixer_is_present_with_its_capabilities_before_its_events(scene:
     assert there[0].get("node") == "urn:xmpp:rayo:mixer:1"
     assert (gone.get("from"), gone.get("to"), gone.get("type")) == (f"tea@{DOMAIN}", str(account), "unavailable")
     assert len(gone) == 0
+    scene.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
+
+
+async def test_a_probe_of_a_mixer_is_answered_each_time(scene: Scene) -> None:
+    scene.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
+    scene.server.registrations.update(JID.parse(ADMIN), Availability.READY)
+    for _ in range(2):
+        scene.presence("probe", to=f"tea@{DOMAIN}", sender=ADMIN)
+    answers = [(tree.get("from"), tree.get("to"), tree.get("type")) for tree in scene.connection.sent]
+    assert answers == [(f"tea@{DOMAIN}", ADMIN, None)] * 2
     scene.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
 
 
