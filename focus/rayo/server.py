@@ -49,8 +49,8 @@ from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
 
-#: What `<dial/>` may be given to call besides JIDs, which have a dot or an @ before their first colon if they have one.
-_URI_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+-]*):")
+#: What `<dial/>` may be given to call elsewhere. Anything else that is no JID is malformed.
+_URI_SCHEME = re.compile(r"(tel|sips?):", re.IGNORECASE)
 
 
 class Client(Protocol):
@@ -209,7 +209,7 @@ class Server(Actor):
     @on(Dial)
     async def dial(self, sender: JID, command: Dial) -> Outcome:
         """Make a call to an `xmpp:` address and answer with its `<ref/>` (XEP-0327 section 6.2.1)."""
-        if (scheme := _URI_SCHEME.match(command.to)) and scheme[1].lower() != "xmpp":
+        if scheme := _URI_SCHEME.match(command.to):
             raise OptionNotSupported(f"{scheme[1]}: addresses cannot be called from here")
         try:
             to = JID.from_uri(command.to)
