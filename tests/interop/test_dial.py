@@ -107,7 +107,8 @@ async def test_calls_that_cannot_be_made_are_refused(focus: RunningFocus, client
     service, room = JID("", focus.prosody.focus), focus.mixer("tea")
     refused = {
         "<dial xmlns='urn:xmpp:rayo:1'/>": "bad-request",
-        "<dial xmlns='urn:xmpp:rayo:1' to='tel:+123'/>": "bad-request",
+        "<dial xmlns='urn:xmpp:rayo:1' to='nonsense:123'/>": "bad-request",
+        "<dial xmlns='urn:xmpp:rayo:1' to='tel:+123'/>": "feature-not-implemented",
         dial("bob@localhost", room).replace("<join ", "<join volume='11' "): "feature-not-implemented",
         dial("bob@localhost", room).replace(room.uri, "xmpp:x@elsewhere"): "feature-not-implemented",
         dial("bob@localhost", room).replace("<join ", "<join media='direct' "): "feature-not-implemented",
