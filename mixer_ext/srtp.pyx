@@ -42,10 +42,8 @@ cdef extern from * nogil:
     int EVP_CipherInit_ex2(
         EVP_CIPHER_CTX*, const EVP_CIPHER*, const uint8_t* key, const uint8_t* iv, int encrypts, const OSSL_PARAM*
     )
-    int EVP_EncryptUpdate(EVP_CIPHER_CTX*, uint8_t*, int*, const uint8_t*, int)
-    int EVP_DecryptUpdate(EVP_CIPHER_CTX*, uint8_t*, int*, const uint8_t*, int)
-    int EVP_EncryptFinal_ex(EVP_CIPHER_CTX*, uint8_t*, int*)
-    int EVP_DecryptFinal_ex(EVP_CIPHER_CTX*, uint8_t*, int*)
+    int EVP_CipherUpdate(EVP_CIPHER_CTX*, uint8_t*, int*, const uint8_t*, int)
+    int EVP_CipherFinal_ex(EVP_CIPHER_CTX*, uint8_t*, int*)
     int EVP_CIPHER_CTX_get_params(EVP_CIPHER_CTX*, OSSL_PARAM*)
     OSSL_PARAM OSSL_PARAM_construct_octet_string(const char*, void*, size_t)
     OSSL_PARAM OSSL_PARAM_construct_end()
@@ -123,7 +121,7 @@ cdef bint _derive(
     memcpy(block, salt, SALT)
     block[7] ^= label
     if EVP_CipherInit_ex2(cipher, EVP_aes_256_ctr() if size == 32 else EVP_aes_128_ctr(), key, block, 1, NULL):
-        done = EVP_EncryptUpdate(cipher, derived, &got, zeros, length)
+        done = EVP_CipherUpdate(cipher, derived, &got, zeros, length)
     EVP_CIPHER_CTX_free(cipher)
     return done
 
@@ -337,14 +335,15 @@ cdef bint _crypt(Keys* keys, const uint8_t* nonce, uint8_t* data, int length) no
     """Counter mode, either way."""
     cdef int got
     return EVP_CipherInit_ex2(keys.cipher, NULL, NULL, nonce, 1, NULL) and (
-        length == 0 or EVP_EncryptUpdate(keys.cipher, data, &got, data, length)
+        length == 0 or EVP_CipherUpdate(keys.cipher, data, &got, data, length)
     )
 
 
-cdef bint _seal(
-    Keys* keys, const uint8_t* nonce, uint8_t* packet, int header, int length, const uint8_t* trailer
+cdef bint _gcm(
+    Keys* keys, const uint8_t* nonce, uint8_t* packet, int header, int length, const uint8_t* trailer, bint encrypts
 ) noexcept nogil:
-    """GCM: encrypt what follows the header, and write the tag behind it. The trailer is authenticated with the header.
+    """Encrypt what follows the header, and write the tag behind it; or the reverse. length is without the tag; the
+    trailer is authenticated with the header. Whether it could be done: what is decrypted but not authentic is garbage.
     """
     cdef int got
     cdef EVP_CIPHER_CTX* cipher = keys.cipher
@@ -352,30 +351,12 @@ cdef bint _seal(
     tag[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, packet + length, GCM_TAG)
     tag[1] = OSSL_PARAM_construct_end()
     return (
-        EVP_CipherInit_ex2(cipher, NULL, NULL, nonce, 1, NULL)
-        and EVP_EncryptUpdate(cipher, NULL, &got, packet, header)
-        and (trailer == NULL or EVP_EncryptUpdate(cipher, NULL, &got, trailer, TRAILER))
-        and (length == header or EVP_EncryptUpdate(cipher, packet + header, &got, packet + header, length - header))
-        and EVP_EncryptFinal_ex(cipher, packet + length, &got)
-        and EVP_CIPHER_CTX_get_params(cipher, tag)
-    )
-
-
-cdef bint _open(
-    Keys* keys, const uint8_t* nonce, uint8_t* packet, int header, int length, const uint8_t* trailer
-) noexcept nogil:
-    """The reverse; length is without the tag behind it. Whether it is authentic: if not, the data are garbage."""
-    cdef int got
-    cdef EVP_CIPHER_CTX* cipher = keys.cipher
-    cdef OSSL_PARAM[2] tag
-    tag[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, packet + length, GCM_TAG)
-    tag[1] = OSSL_PARAM_construct_end()
-    return (
-        EVP_CipherInit_ex2(cipher, NULL, NULL, nonce, 0, tag)
-        and EVP_DecryptUpdate(cipher, NULL, &got, packet, header)
-        and (trailer == NULL or EVP_DecryptUpdate(cipher, NULL, &got, trailer, TRAILER))
-        and (length == header or EVP_DecryptUpdate(cipher, packet + header, &got, packet + header, length - header))
-        and EVP_DecryptFinal_ex(cipher, packet + length, &got)
+        EVP_CipherInit_ex2(cipher, NULL, NULL, nonce, encrypts, NULL if encrypts else tag)
+        and EVP_CipherUpdate(cipher, NULL, &got, packet, header)
+        and (trailer == NULL or EVP_CipherUpdate(cipher, NULL, &got, trailer, TRAILER))
+        and (length == header or EVP_CipherUpdate(cipher, packet + header, &got, packet + header, length - header))
+        and EVP_CipherFinal_ex(cipher, packet + length, &got)
+        and (not encrypts or EVP_CIPHER_CTX_get_params(cipher, tag))
     )
 
 
@@ -399,7 +380,7 @@ cdef int secure_protect(Secure* secure, uint8_t* packet, int length, bint rtcp) 
     _nonce(secure, keys, secure.first.ssrc, index, rtcp, nonce)
     _put_word(tail, ENCRYPTED | <uint32_t>index if rtcp else <uint32_t>(index >> 16))
     if secure.gcm:
-        if not _seal(keys, nonce, packet, header, length, tail if rtcp else NULL):
+        if not _gcm(keys, nonce, packet, header, length, tail if rtcp else NULL, True):
             ERR_clear_error()
             return SRTP_FAILED
         length += GCM_TAG
@@ -448,7 +429,7 @@ cdef int secure_unprotect(Secure* secure, uint8_t* packet, int length, uint32_t 
         return SRTP_REPLAYED
     _nonce(secure, keys, ssrc, index, rtcp, nonce)
     if secure.gcm:
-        if not _open(keys, nonce, packet, header, end, tail if rtcp else NULL):
+        if not _gcm(keys, nonce, packet, header, end, tail if rtcp else NULL, False):
             ERR_clear_error()       # this may be a thread in which somebody asks for errors of his own
             return SRTP_FAILED
     else:
