@@ -19,6 +19,7 @@ cdef struct Audience:
     int sharing             # of the members
     Encoder* encoder        # NULL as long as nobody shares
     uint64_t returned       # tick in which members came back to it
+    int waited              # frames encoded since then for members that could have come back
     uint64_t joined         # tick in which a member of another one came to share
     uint64_t mixed          # tick that the next seven are of
     bint sounds

@@ -31,7 +31,7 @@ from mixer_ext.mix cimport mix_level
 
 cdef enum:
     TOGETHER = 50       # ticks of the same before a leg comes back
-    PATIENCE = 100      # ticks more that it waits for a quiet one
+    PATIENCE = 100      # frames that are encoded for those who wait for a quiet one, and then no more
     RETURNS = 50        # ticks between returns to an audience
     QUIET = -50         # dBov
 
@@ -217,10 +217,12 @@ cdef bint _limits_as(Audiences* audiences, Audience* audience, Listener* listene
 cdef void _consider_return(Audiences* audiences, Listener* listener, Node* leg) noexcept nogil:
     """Let those who may come back to this audience do so in this tick, if it is a good one."""
     cdef Audience* audience = listener.audience
+    audience.waited += 1
     if audiences.tick - audience.returned < RETURNS:
         return
-    if listener.together > TOGETHER + PATIENCE or audience_mix(audiences, audience, leg).level < QUIET:
+    if audience.waited > PATIENCE or audience_mix(audiences, audience, leg).level < QUIET:
         audience.returned = audiences.tick
+        audience.waited = 0
 
 
 cdef void audience_attend(

@@ -20,11 +20,11 @@ from mixer_ext.speakers cimport (
 
 cdef enum:
     KEPT = 3            # dB that another has to be louder
-    STAY = 10           # ticks
+    STAY = 15           # ticks
     SAMPLES = 3         # legs
     SAMPLED = 15        # ticks
 
-cdef double FALL = 0.4  # dB a tick
+cdef double FALL = 0.2  # dB a tick
 
 
 cdef inline Talker* _talker(Edge* edge) noexcept nogil:

@@ -88,7 +88,7 @@ cdef void stream_init(Stream* stream) noexcept nogil:
     memset(stream, 0, sizeof(Stream))
     jitter_init(&stream.jitter)
     stream.level = NO_LEVEL
-    stream.asleep = True
+    stream.asleep = stream.quiet = True
     _look_anew(stream)
 
 
@@ -107,7 +107,7 @@ cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil:
         codec_forget(codec)
     stream.held = stream.run = stream.blend = stream.starved = 0
     stream.sounded = stream.ended = False
-    stream.asleep = True
+    stream.asleep = stream.quiet = True
     stream.awake = stream.probe = 0
     stream.level = NO_LEVEL
     _look_anew(stream)
@@ -451,15 +451,21 @@ cdef void _fill(Stream* stream, Codec* codec, int64_t now) noexcept nogil:
         _adapt(stream, codec, now)
 
 
-cdef bint _probes(Stream* stream) noexcept nogil:
-    """Whether a sleeping stream is to be listened to for a moment, at first and then every few seconds, not all streams in
-    the same tick: what grows slowly, a codec may not call voice.
+cdef bint _stirs(Stream* stream, Codec* codec) noexcept nogil:
+    """Whether a sleeping stream has become loud. For that one packet is decoded, at first and then every few seconds, not
+    of all streams in the same tick: what grows slowly, a codec may not call voice.
     """
+    cdef int16_t samples[LONGEST]
+    cdef Slot* newest
+    cdef int count
     stream.probe = max(0, stream.probe - 1)
     if stream.probe or stream.level != NO_LEVEL or stream.keeps < PREROLL:
         return False
-    stream.probe = PROBE + <int>((<size_t>stream >> 6) % PROBE)
-    return True
+    newest = &stream.kept[PREROLL - 1]
+    stream.probe = PROBE + newest.timestamp // FRAME % PROBE
+    stream.runs += 1
+    count = codec_decode(codec, newest.data, newest.length, samples)
+    return count > 0 and mix_level(samples, count) >= QUIET
 
 
 cdef void _fall_asleep(Stream* stream) noexcept nogil:
@@ -477,9 +483,11 @@ cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame)
     cdef bint may = stream.sparing and not stream.jitter.pinned
     cdef bint barred = may and stream.barred
     cdef bint tired = barred or (may and stream.awake == 0)
-    cdef bint probes = stream.asleep and tired and not barred and _probes(stream)
     stream.awake = max(0, stream.awake - 1)
-    if stream.asleep and (probes or not tired):
+    if stream.asleep and tired and not barred and _stirs(stream, codec):
+        stream_rouse(stream)
+        tired = False
+    if stream.asleep and not tired:
         _wake(stream, codec)
     _fill(stream, codec, now)
     memcpy(frame, stream.samples, FRAME * sizeof(int16_t))
@@ -494,12 +502,8 @@ cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame)
     if tired and not barred and not stream.quiet and stream.level == NO_LEVEL:
         stream_rouse(stream)        # what is loud is heard, voice or not: music, a tone
     elif tired:
-        if probes:
-            memset(frame, 0, FRAME * sizeof(int16_t))
-        else:
-            mix_fade_out(frame)
+        mix_fade_out(frame)
         _fall_asleep(stream)
-        return not probes and level > -127.0
     return level > -127.0
 
 
