@@ -104,6 +104,7 @@ class Call(Joinable):
         #: Set when a party takes the call, or one goes, and at the end.
         self.parties_changed = asyncio.Event()
         self._offered: set[JID] = set()
+        self._forgetful: set[JID] = set()  # those of them that have gone since
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
         self._accepted = self._connected = self._muted = self._held = False
@@ -127,9 +128,10 @@ class Call(Joinable):
     def offer(self, parties: Iterable[JID], offer: Offer) -> None:
         """Make `parties` potential controlling parties, and tell those to whom that is new."""
         parties = list(parties)
-        new = [party for party in parties if party not in self._offered]
+        new = [party for party in parties if party not in self._offered or party in self._forgetful]
         self.parties.update(parties)
         self._offered.update(parties)
+        self._forgetful.difference_update(parties)
         self._tell(new, offer)
         self._audience_changed()
 
@@ -137,8 +139,11 @@ class Call(Joinable):
         """Whether the caller waits for an answer that `client` alone can give."""
         return client == self.controller and self._now in (Stage.OFFERED, Stage.ACCEPTED)
 
-    def withdraw(self, party: JID) -> None:
-        """`party` cannot take the call any more, or does not want to. It is told the end all the same."""
+    def withdraw(self, party: JID, *, is_gone: bool) -> None:
+        """`party` does not want the call any more, or `is_gone`: then it knows nothing of the call if it comes back.
+        It is told the end all the same."""
+        if is_gone and party in self._offered:
+            self._forgetful.add(party)
         if party in self.parties:
             self.parties.discard(party)
             self.parties_changed.set()

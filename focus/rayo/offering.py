@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
 
 from focus.rayo.call import Call
-from focus.rayo.registration import Registrations
+from focus.rayo.registration import Registrations, is_among
 from focus.rayo.routing import Route
+from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.rayo import Offer
 
@@ -18,32 +19,48 @@ log = logging.getLogger(__name__)
 NOBODY_THERE = Reason.of("gone", "nobody is there to take the call")
 
 
-async def offer_by_stages(call: Call, offer: Offer, route: Route, clients: Registrations) -> None:
-    """Send `offer` on behalf of `call`, stage by stage, until somebody takes the call or it ends.
+class Offering:
+    """Sends `offer` on behalf of `call`, stage by stage, until somebody takes the call or it ends.
 
-    Who has been offered the call may take it in later stages, too. A stage ends early when everybody in it has gone.
-    After the last one the caller is told that nobody is there, or that nobody has answered.
+    Who has been offered the call may take it in later stages, too, and who becomes ready meanwhile is offered it as
+    well. A stage ends early when everybody in it has gone. After the last one the caller is told that nobody is there,
+    or that nobody has answered.
     """
-    for wanted in route.stages:
-        ready = clients.ready(wanted)
-        log.info("offered to %d clients", len(ready))
-        call.offer(ready, offer)
-        if await _is_decided(call, ready, route.timeout):
-            return
-    if call.session is not None:
-        nobody_answers = Reason.of("timeout", "nobody has taken the call")
-        call.session.reject(nobody_answers if call.parties else NOBODY_THERE)
 
+    def __init__(self, call: Call, offer: Offer, route: Route, clients: Registrations) -> None:
+        self._call = call
+        self._offer = offer
+        self._route = route
+        self._clients = clients
+        self._wanted: list[JID] = []  # in the stages that have begun
 
-async def _is_decided(call: Call, ready: Sequence[object], within: float) -> bool:
-    """Whether somebody controls the call, or it has ended, after at most `within` seconds."""
-    if ready:
+    async def run(self) -> None:
+        call = self._call
+        for wanted in self._route.stages:
+            self._wanted += wanted
+            ready = self._clients.ready(wanted)
+            log.info("offered to %d clients", len(ready))
+            call.offer(ready, self._offer)
+            if ready:
+                await self._wait()
+            if call.is_decided:
+                return
+        if call.session is not None:
+            nobody_answers = Reason.of("timeout", "nobody has taken the call")
+            call.session.reject(nobody_answers if call.parties else NOBODY_THERE)
+
+    def client_came(self, client: JID) -> None:
+        """`client` is ready, and was not: it is there again, or no longer busy. Who has heard of the call since it
+        registered is not told again."""
+        if not self._call.is_decided and is_among(client, self._wanted):
+            self._call.offer([client], self._offer)
+
+    async def _wait(self) -> None:
+        """Until somebody controls the call, it has ended, or nobody is left, for at most the time of a stage."""
+        call = self._call
         call.parties_changed.clear()
-        try:
-            async with asyncio.timeout(within):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._route.timeout):
                 while not call.is_decided and call.parties:
                     await call.parties_changed.wait()
                     call.parties_changed.clear()
-        except TimeoutError:
-            pass
-    return call.is_decided

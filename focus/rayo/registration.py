@@ -54,6 +54,8 @@ class Registrations:
         self.security = security
         self._maximum, self._maximum_of_one = maximum, maximum_of_one
         self._clients: dict[JID, Availability] = {}
+        #: Told of each client that can be offered calls from now on.
+        self.came: Callable[[JID], None] = lambda client: None
         #: Told of each client that can no longer be offered calls, and of each that goes.
         self.lost: Callable[[JID], None] = lambda client: None
         #: Told of each account of which a client has come or gone.
@@ -80,6 +82,8 @@ class Registrations:
             self.changed(client.bare)
         if before is Availability.READY and availability is not Availability.READY:
             self.lost(client)
+        if before is not Availability.READY and availability is Availability.READY:
+            self.came(client)
 
     def remove(self, client: JID) -> None:
         """`client` has gone; nothing happens where it was not there."""

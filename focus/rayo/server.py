@@ -25,7 +25,7 @@ from focus.rayo.joinable import Joinable
 from focus.rayo.limits import Limits, Quotas
 from focus.rayo.mixer import Guard, Mixer
 from focus.rayo.mixers import HOUSE, Mixers
-from focus.rayo.offering import NOBODY_THERE, offer_by_stages
+from focus.rayo.offering import NOBODY_THERE, Offering
 from focus.rayo.registration import Registrations, Security
 from focus.rayo.routing import TO_ITS_ROOM, Route, may_call_from, route_of
 from focus.wire import context
@@ -113,6 +113,7 @@ class Server(Actor):
             maximum=self._limits.registrations,
             maximum_of_one=self._limits.registrations_of_client,
         )
+        self.registrations.came = self._client_came
         self.registrations.lost = self._client_lost
         self._clients: dict[JID, Client] = {}
         self.mixers = Mixers(
@@ -122,6 +123,7 @@ class Server(Actor):
         self.registrations.changed = self.mixers.clients_changed
         self._sessions = SessionTable()
         self._placing: dict[Call, asyncio.Task[None]] = {}
+        self._offerings: set[Offering] = set()
         self._tasks: asyncio.TaskGroup | None = None
 
     # life
@@ -191,6 +193,10 @@ class Server(Actor):
         if sender not in self._clients:
             self.registrations.check(sender)
 
+    def _client_came(self, client: JID) -> None:
+        for offering in list(self._offerings):
+            offering.client_came(client)
+
     def _client_lost(self, client: JID) -> None:
         for call in self.directory.calls():
             self._withdraw(call, client, is_gone=client not in self.registrations)
@@ -202,7 +208,7 @@ class Server(Actor):
             self._withdraw(call, client, is_gone=True)
 
     def _withdraw(self, call: Call, client: JID, *, is_gone: bool) -> None:
-        call.withdraw(client)
+        call.withdraw(client, is_gone=is_gone)
         if is_gone and call.is_waiting_for(client) and call.session is not None:
             call.session.reject(NOBODY_THERE)
 
@@ -436,7 +442,9 @@ class Server(Actor):
         if mixer:
             self._offer_to_conference(call, to, mixer, offer)
         else:
-            self._spawn(call, mixer, lambda: offer_by_stages(call, offer, route, self.registrations))
+            offering = Offering(call, offer, route, self.registrations)
+            self._offerings.add(offering)
+            self._spawn(call, mixer, offering.run).add_done_callback(lambda _: self._offerings.discard(offering))
 
     def room_called(self, address: JID) -> str:
         """The room that calls to `address` come to, or an empty string."""

@@ -251,6 +251,77 @@ async def test_a_stage_ends_when_everybody_in_it_has_gone(serving: Serving, alic
     await romeo.offered()
 
 
+async def test_who_becomes_ready_while_a_call_waits_is_offered_it(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, staged=True, timeout=LONG))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO, Availability.BUSY)
+    tomb = register(focus, "juliet@capulet.lit/tomb", Availability.BUSY)
+    caller = await call(alice)
+    address = await juliet.offered()
+    register(focus, str(tomb.jid))
+    crypt = register(focus, "juliet@capulet.lit/crypt")
+    register(focus, ROMEO)
+    for late in (tomb, crypt):
+        assert await late.offered() == address
+    assert romeo.events() == []  # it is not his turn
+    for client in (juliet, tomb):
+        focus.server.registrations.remove(client.jid)
+    await settled()
+    assert romeo.events() == []
+    await crypt.command(address, Answer())
+    await caller.until("connected")
+    late = register(focus, "juliet@capulet.lit/gate")
+    await settled()
+    assert late.events() == []
+
+
+async def test_who_was_busy_for_a_while_is_waited_for_again(serving: Serving, alice: Caller) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+    caller = await call(alice)
+    address = await juliet.offered()
+    register(focus, JULIET, Availability.BUSY)
+    register(focus, JULIET)
+    focus.server.registrations.remove(romeo.jid)
+    await settled()
+    assert juliet.events() == [OFFER]  # which it has had all the time
+    await juliet.command(address, Answer())
+    await caller.until("connected")
+
+
+async def test_who_has_been_away_is_offered_a_call_once_more(serving: Serving, alice: Caller) -> None:
+    """It may be another program, and has heard nothing meanwhile."""
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, romeo = register(focus, JULIET), register(focus, ROMEO)
+    caller = await call(alice)
+    address = await juliet.offered()
+    focus.server.registrations.remove(juliet.jid)
+    register(focus, JULIET)
+    assert await juliet.offered(2) == address
+    register(focus, JULIET, Availability.BUSY)
+    register(focus, JULIET)
+    focus.server.registrations.remove(romeo.jid)
+    await settled()
+    assert juliet.events() == [OFFER, OFFER]
+    await juliet.command(address, Answer())
+    await caller.until("connected")
+
+
+async def test_whom_an_offer_does_not_reach_is_offered_nothing_more_before_it_registers_again(
+    serving: Serving, alice: Caller
+) -> None:
+    focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
+    juliet, _ = register(focus, JULIET), register(focus, ROMEO)
+    await call(alice)
+    address = await juliet.offered()
+    focus.server.unreachable(juliet.jid, address)
+    register(focus, "juliet@capulet.lit/tomb")
+    await settled()
+    assert juliet.events() == [OFFER]
+    focus.server.registrations.remove(juliet.jid)
+    register(focus, JULIET)
+    await juliet.offered(2)
+
+
 async def test_a_caller_that_gives_up_ends_the_offer(serving: Serving, alice: Caller) -> None:
     focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
     juliet = register(focus, JULIET)
