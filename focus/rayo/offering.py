@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Collection
 
 from focus.rayo.call import Call
 from focus.rayo.registration import Registrations, is_among
@@ -23,8 +24,8 @@ class Offering:
     """Sends `offer` on behalf of `call`, stage by stage, until somebody takes the call or it ends.
 
     Who has been offered the call may take it in later stages, too, and who becomes ready meanwhile is offered it as
-    well. A stage ends early when everybody in it has gone. After the last one the caller is told that nobody is there,
-    or that nobody has answered.
+    well. A stage ends early when everybody in it has gone, the last one when nobody of any stage is left. After it the
+    caller is told that nobody is there, or that nobody has answered.
     """
 
     def __init__(self, call: Call, offer: Offer, route: Route, clients: Registrations) -> None:
@@ -36,13 +37,14 @@ class Offering:
 
     async def run(self) -> None:
         call = self._call
-        for wanted in self._route.stages:
+        stages = list(self._route.stages)
+        for number, wanted in enumerate(stages, 1):
             self._wanted += wanted
             ready = self._clients.ready(wanted)
             log.info("offered to %d clients", len(ready))
             call.offer(ready, self._offer)
             if ready:
-                await self._wait()
+                await self._wait(wanted if number < len(stages) else self._wanted)
             if call.is_decided:
                 return
         if call.session is not None:
@@ -55,12 +57,12 @@ class Offering:
         if not self._call.is_decided and is_among(client, self._wanted):
             self._call.offer([client], self._offer)
 
-    async def _wait(self) -> None:
-        """Until somebody controls the call, it has ended, or nobody is left, for at most the time of a stage."""
+    async def _wait(self, wanted: Collection[JID]) -> None:
+        """Until somebody controls the call, it has ended, or nobody of `wanted` is left; at most for a stage's time."""
         call = self._call
         call.parties_changed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._route.timeout):
-                while not call.is_decided and call.parties:
+                while not call.is_decided and any(is_among(party, wanted) for party in call.parties):
                     await call.parties_changed.wait()
                     call.parties_changed.clear()

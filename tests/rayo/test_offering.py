@@ -322,6 +322,28 @@ async def test_whom_an_offer_does_not_reach_is_offered_nothing_more_before_it_re
     await juliet.offered(2)
 
 
+async def test_a_stage_does_not_wait_for_those_of_earlier_ones_but_the_last_does(
+    serving: Serving, alice: Caller
+) -> None:
+    garden = JID.parse("juliet@capulet.lit/garden")
+    stages = (JID.parse(JULIET), garden, ACCOUNTS[1])
+    focus = await serving(Route("desk", clients=stages, staged=True, timeout=LONG))
+    first, second, third = (register(focus, str(jid)) for jid in (JULIET, garden, ROMEO))
+    caller = await call(alice)
+    address = await first.offered()
+    register(focus, JULIET, Availability.BUSY)
+    await second.offered()
+    register(focus, JULIET)
+    await settled()
+    assert third.events() == []
+    focus.server.registrations.remove(garden)
+    await third.offered()
+    focus.server.registrations.remove(third.jid)
+    await settled()
+    await first.command(address, Answer())
+    await caller.until("connected")
+
+
 async def test_a_caller_that_gives_up_ends_the_offer(serving: Serving, alice: Caller) -> None:
     focus = await serving(Route("desk", clients=ACCOUNTS, timeout=LONG))
     juliet = register(focus, JULIET)
