@@ -12,6 +12,7 @@ from mixer_ext.g711 import Companded, compress, expand
 from mixer_ext.graph import JoinGraph
 from mixer_ext.limiter import Limiter, Loudness
 from mixer_ext.mix import choose_kernels, level, mix_minus
+from mixer_ext.phase import TickPhase
 from mixer_ext.plane import Plane
 from mixer_ext.rtp import RtpPacket, rtp_audio_level, rtp_build, rtp_mixed_levels, rtp_parse
 from mixer_ext.speakers import DominantSpeaker
@@ -35,6 +36,7 @@ __all__ = [
     "RtpPacket",
     "Srtp",
     "TelephoneEvents",
+    "TickPhase",
     "choose_kernels",
     "compress",
     "expand",

@@ -50,6 +50,7 @@ from mixer_ext.net cimport (
     outbox_free,
     outbox_new,
 )
+from mixer_ext.phase cimport phase_note, phase_step
 from mixer_ext.ring cimport (
     EVENT_DOMINANT,
     EVENT_PLAYED,
@@ -83,6 +84,7 @@ cdef extern from "<poll.h>" nogil:
 cdef enum:
     EVENT_BYTES = 1 << 20
     TICK = 20000000     # ns
+    MS = 1000000
     CAUGHT_UP = 5       # missed ticks that are made up
     REST = 2            # ms
     UPKEEP = 12         # ticks
@@ -230,6 +232,7 @@ cdef void core_tick(Core* core, int64_t now) noexcept nogil:
     """
     cdef int i, turn
     cdef Node* node
+    cdef Leg* leg
     cdef Graph* graph = &core.graph
     core.ticks += 1
     core.time += 1
@@ -246,7 +249,10 @@ cdef void core_tick(Core* core, int64_t now) noexcept nogil:
     for i in range(graph.live_count):
         node = graph.live[i]
         if not node.is_mixer:
-            core.decodes += leg_listen(<Leg*>node.owner, &core.events, now)
+            leg = <Leg*>node.owner
+            core.decodes += leg_listen(leg, &core.events, now)
+            if node.sounds and leg.stream.waited >= 0:
+                phase_note(&core.phase, leg.stream.waited)
     for i in range(graph.live_mixers):
         floor_decide(graph.live_order[i], core.time)
         _tell_dominant(core, graph.live_order[i])
@@ -324,6 +330,19 @@ cdef uint64_t _pace(Core* core, bint came) noexcept nogil:
     return UPKEEP if core.legs else 0
 
 
+cdef int64_t _shift(Core* core, uint64_t ticks) noexcept nogil:
+    """ns by which the ticks to come are later; none while another plane is linked, whose ticks must stay where they are
+    to ours.
+    """
+    cdef int64_t later = phase_step(&core.phase, <int>min(ticks, <uint64_t>CAUGHT_UP)) * MS
+    cdef int i
+    for i in range(core.graph.live_count if later else 0):
+        if core.graph.live[i].link != NULL:
+            return 0
+    core.shifted += later
+    return later
+
+
 cdef void core_run(Core* core) noexcept nogil:
     """The thread: until stopping is set. It sleeps through a tick and then takes what has come at once; while legs wait
     for their keys it wakes for datagrams too, and then rests, lest the others' sound wake it for each packet. While all
@@ -333,6 +352,7 @@ cdef void core_run(Core* core) noexcept nogil:
     cdef int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
     cdef int64_t now = core_now()
     cdef int64_t start = now        # of tick 0, that is none
+    cdef int64_t later
     cdef uint64_t due, woken, passed, wanted
     cdef uint64_t pace = 0
     cdef int i
@@ -357,6 +377,7 @@ cdef void core_run(Core* core) noexcept nogil:
         poll(fds, 2 + (core.sockets if waiting else 0), REST if resting else -1)
         came = pace != 1 and (fds[1].revents != 0 or _readable(fds + 2, core.sockets))
         resting = not resting and core.unkeyed != 0
+        later = 0
         now = core_now()
         core.wall_offset = _clock(CLOCK_REALTIME) - now     # which may be set anew at any time
         read(core.wake_fd, &woken, sizeof(woken))
@@ -370,9 +391,12 @@ cdef void core_run(Core* core) noexcept nogil:
         core_notify(core)
         if ticked and passed > core.time:
             core.late_max = max(core.late_max, now - start - <int64_t>(core.time + 1) * TICK)
-            _catch_up(core, passed - core.time, now)
+            due = passed - core.time
+            _catch_up(core, due, now)
+            later = _shift(core, due)
+            start += later
         wanted = _pace(core, came)
-        if wanted != pace:
+        if wanted != pace or later:
             pace = wanted
             _set_timer(timer, start, core.time + 1 if pace == 1 else (core.time // UPKEEP + 1) * UPKEEP, pace)
         core_notify(core)

@@ -832,6 +832,7 @@ cdef class Plane:
             "decodes": self.core.decodes,
             "encodes": self.core.audiences.encodes,
             "late_max_us": self.core.late_max / 1000.0,
+            "shifted_ms": self.core.shifted // 1000000,
             "legs": legs,
             "mixers": len(self.nodes) - legs - len(ends),
             "links": len(ends),

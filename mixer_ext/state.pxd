@@ -6,6 +6,7 @@ from mixer_ext.audience cimport Audiences
 from mixer_ext.graph cimport Graph, Node, Tap
 from mixer_ext.leg cimport Format, Leg
 from mixer_ext.net cimport Address, Inbox, Outbox
+from mixer_ext.phase cimport Phase
 from mixer_ext.ring cimport Event, EventKind, EventRing, SampleRing, events_put
 from mixer_ext.route cimport KEY, RouteTable, Sources, Transactions
 from mixer_ext.srtp cimport Secure
@@ -85,6 +86,7 @@ cdef struct Core:
     uint64_t random
     int64_t wall_offset # of CLOCK_REALTIME to the clock of the ticks
     bint manual         # somebody else's clock: the kernel's stamps mean nothing
+    Phase phase
     int legs
     int unkeyed         # legs that wait for their keys: STUN and DTLS are urgent
     uint64_t time       # ticks of the clock, whether there was something to do in them or not
@@ -93,6 +95,7 @@ cdef struct Core:
     uint64_t missed_ticks
     uint64_t skipped_ticks
     int64_t late_max
+    int64_t shifted     # ns that the ticks are later than at first
     uint64_t dropped_unknown
     uint64_t dropped_malformed
     uint64_t dropped_stun

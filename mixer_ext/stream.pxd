@@ -48,6 +48,7 @@ cdef struct Stream:
     uint64_t undecodable
     uint64_t shortened  # samples
     uint64_t lengthened
+    int waited          # samples that the packet decoded for this tick has waited, -1: none was
     int level           # RFC 6464 level of what was played last, NO_LEVEL: none
     int16_t samples[HELD]
     int16_t over[960]

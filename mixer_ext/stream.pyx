@@ -14,6 +14,7 @@ from mixer_ext.codec cimport (
     FRAME,
     LONGEST,
     OPUS,
+    RATE,
     STEP,
     codec_conceal,
     codec_decode,
@@ -296,6 +297,7 @@ cdef void _step(Stream* stream, Codec* codec, int64_t now) noexcept nogil:
         if stream.asleep:
             _keep(stream, slot, step == STEP_DISCARD)
         else:
+            stream.waited = <int>min(max(0, now - slot.arrival), <int64_t>RATE)
             _decode(stream, codec, slot, step == STEP_DISCARD)
             jitter_release(&stream.jitter, slot)
     elif step == STEP_RECOVER:
@@ -483,6 +485,7 @@ cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame)
     cdef bint may = stream.sparing and not stream.jitter.pinned
     cdef bint barred = may and stream.barred
     cdef bint tired = barred or (may and stream.awake == 0)
+    stream.waited = -1
     stream.awake = max(0, stream.awake - 1)
     if stream.asleep and tired and not barred and _stirs(stream, codec):
         stream_rouse(stream)
