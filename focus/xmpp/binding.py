@@ -280,6 +280,8 @@ class Binding:
             self.desk.handle_presence(stanza)
         if stanza.get("type") == "error" and (addresses := _addresses(stanza)) is not None:
             self._server.unreachable(*addresses)
+            if self.desk is not None:
+                self.desk.undelivered(addresses[0])
         if stanza.get("type") == "unavailable" and (addresses := _addresses(stanza)) is not None:
             sender, to = addresses
             if sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from focus.rayo.registration import Availability, Registrations
 from focus.wire.conditions import NotAuthorized, RegistrationRequired, StanzaError
 from focus.wire.jid import JID
-from focus.wire.stanzas import CLIENT, PRESENCE, error_of, presence, stanza
+from focus.wire.stanzas import CLIENT, PRESENCE, Disconnected, error_of, presence, stanza
 from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import CAPS, INFO_QUERY, PING_QUERY, Caps, Discovery
 from focus.xmpp.events import KeptEvents
@@ -27,7 +27,16 @@ RETURN_TIMEOUT = 60.0
 RETURN_INTERVAL = 2.0
 
 #: How servers answer for somebody who is not there.
-_GONE = frozenset({"gone", "item-not-found", "recipient-unavailable", "remote-server-not-found", "service-unavailable"})
+_GONE = frozenset(
+    {
+        "gone",
+        "item-not-found",
+        "recipient-unavailable",
+        "remote-server-not-found",
+        "remote-server-timeout",
+        "service-unavailable",
+    }
+)
 
 
 class RegistrationDesk:
@@ -53,6 +62,8 @@ class RegistrationDesk:
         self._release = release
         # What those said last who are being asked what they are.
         self._asking: dict[JID, Availability] = {}
+        # Until when those are looked for who may not be there.
+        self._give_up: dict[JID, float] = {}
 
     def handle_presence(self, stanza: ET.Element) -> bool:
         """Whether the presence told of somebody's availability to the service."""
@@ -76,7 +87,12 @@ class RegistrationDesk:
         """Ask everybody who is registered, or should have been told something, whether they are there: they may have
         gone meanwhile, unseen."""
         for client in {*self._registrations, *self._kept.clients()}:
-            self._connection.spawn(self._look_for(client), f"ping {client}")
+            self._look_for(client)
+
+    def undelivered(self, client: JID) -> None:
+        """Something that was sent to `client` has come back: if it does not answer it is no longer registered."""
+        if client in self._registrations:
+            self._look_for(client)
 
     def _available(self, sender: JID, stanza: ET.Element) -> None:
         availability = Availability.of(stanza.findtext(f"{{{CLIENT}}}show", "").strip())
@@ -113,9 +129,23 @@ class RegistrationDesk:
             log.info("%s is registered, %s", sender, availability.name.lower())
             self._release(sender)
 
-    async def _look_for(self, client: JID) -> None:
-        """Until `client` answers, or there is nothing more to be told to it."""
-        give_up = asyncio.get_running_loop().time() + RETURN_TIMEOUT
+    def _look_for(self, client: JID) -> None:
+        """Who is being looked for already is looked for longer."""
+        is_new = client not in self._give_up
+        self._give_up[client] = asyncio.get_running_loop().time() + RETURN_TIMEOUT
+        if is_new:
+            self._connection.spawn(self._find(client), f"ping {client}")
+
+    async def _find(self, client: JID) -> None:
+        try:
+            await self._wait_for(client)
+        except Disconnected:
+            log.debug("nobody knows whether %s is there", client)  # `connected` asks again
+        finally:
+            del self._give_up[client]
+
+    async def _wait_for(self, client: JID) -> None:
+        """Until `client` answers, or there is nothing more to be told to it. Raises `Disconnected`."""
         while not await self._is_there(client):
             if client in self._registrations:
                 self._registrations.remove(client)
@@ -123,7 +153,7 @@ class RegistrationDesk:
                 self._connection.send(error_of(missed, RegistrationRequired("you did not answer; register again")))
             if client not in self._kept:
                 return
-            if asyncio.get_running_loop().time() >= give_up:
+            if asyncio.get_running_loop().time() >= self._give_up[client]:
                 self._kept.take(client)
                 return
             await asyncio.sleep(RETURN_INTERVAL)
@@ -131,16 +161,18 @@ class RegistrationDesk:
 
     async def _is_there(self, client: JID) -> bool:
         """Who does not know pings answers them as servers do for who is not there (XEP-0199 section 4.4), so it is
-        asked something that every client of Rayo knows."""
+        asked something that every client of Rayo knows. Raises `Disconnected`."""
         try:
             return await self._answers(client, PING_QUERY) or await self._answers(client, INFO_QUERY)
         except TimeoutError:
             return False
 
     async def _answers(self, client: JID, query: str) -> bool:
-        """Raises TimeoutError where there is no answer at all."""
+        """Raises TimeoutError where there is no answer at all, and `Disconnected` where there can be none."""
         try:
             await self._connection.iq(self._connection.jid, client, "get", ET.Element(query), PING_TIMEOUT)
+        except Disconnected:
+            raise
         except StanzaError as error:
             return error.condition not in _GONE
         return True

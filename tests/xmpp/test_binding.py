@@ -32,6 +32,8 @@ from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.wire.rayo import End, Joined, Offer
 from focus.wire.stanzas import Disconnected
 from focus.xmpp.binding import Binding, Interrupted, NotSent, Outbox
+from focus.xmpp.discovery import Discovery
+from focus.xmpp.registration import RegistrationDesk
 from tests.rayo.scene import DOMAIN, ROOMS, FakePlane, Takers, eventually, settled
 
 ALICE = "alice@example.org/desk"
@@ -43,6 +45,7 @@ class FakeConnection:
     """What the binding needs of `focus.xmpp.connection.Connection`: keeps what is sent."""
 
     def __init__(self) -> None:
+        self.jid = JID("", DOMAIN)
         self.connected = True
         self.sent: list[ET.Element] = []
         self.answer: Exception | None = None
@@ -52,7 +55,7 @@ class FakeConnection:
     def send(self, tree: ET.Element) -> None:
         self.sent.append(ET.fromstring(serialize(tree)))
 
-    async def iq(self, sender: JID, to: JID, type: str, child: ET.Element | None) -> ET.Element:
+    async def iq(self, sender: JID, to: JID, type: str, child: ET.Element | None, *within: float) -> ET.Element:
         assert child is not None
         self.asked.append(ET.fromstring(serialize(child)))
         if self.answer is not None:
@@ -388,6 +391,25 @@ async def test_who_an_offer_does_not_reach_is_not_waited_for(scene: Scene) -> No
     call = scene.offered()
     scene.presence("error", to=str(call), sender=str(OWNER))
     assert OWNER not in scene.server.directory.call(call).parties  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_whom_an_event_does_not_reach_is_no_longer_registered_unless_it_answers(
+    scene: Scene, answers: bool
+) -> None:
+    client, line = JID.parse(ADMIN), scene.connection
+    scene.server.registrations.update(client, Availability.READY)
+    scene.binding.desk = RegistrationDesk(
+        line,  # type: ignore[arg-type]
+        Discovery(line, tuple),  # type: ignore[arg-type]
+        scene.server.registrations,
+        scene.outbox.kept,
+        scene.outbox.release,
+    )
+    line.answer = None if answers else ServiceUnavailable()
+    scene.presence("error", to=f"9f00061@{DOMAIN}", sender=ADMIN)
+    await line.idle()
+    assert (client in scene.server.registrations) is answers
 
 
 # --- mixers ---

@@ -9,12 +9,14 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.rayo.registration import Availability, Registrations, Security
-from focus.wire.conditions import ServiceUnavailable
+from focus.wire.conditions import ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
+from focus.wire.stanzas import Disconnected
 from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import CAPS, INFO_QUERY, PING_QUERY, Discovery
 from focus.xmpp.events import KeptEvents
 from focus.xmpp.registration import RAYO_CLIENT, RegistrationDesk
+from tests.rayo.scene import settled
 
 from .conftest import Client, Inbox, Party
 from .test_binding import FakeConnection
@@ -183,6 +185,49 @@ async def test_who_does_not_know_pings_is_there_all_the_same(known: tuple[str, .
         (error,) = line.sent
         assert (error.get("from"), error.get("to"), error.get("type")) == (SERVICE, str(JULIET), "error")
         assert error.find("{*}error/{*}registration-required") is not None
+
+
+class Timeout(StanzaError):
+    """What a server answers that cannot reach the client's."""
+
+    condition, type = "remote-server-timeout", "wait"
+
+
+@pytest.mark.parametrize(("answer", "stays"), [(Timeout(), False), (Disconnected(), True), (None, True)])
+async def test_whose_server_cannot_be_reached_is_gone_and_who_cannot_be_asked_is_not(
+    answer: StanzaError | None, stays: bool
+) -> None:
+    line, registrations = Line(PING_QUERY, INFO_QUERY), Recorded()
+    line.answer = answer
+    desk = desk_of(line, Discovery(line, tuple), registrations)  # type: ignore[arg-type]
+    registrations.update(JULIET, Availability.READY)
+    desk.undelivered(JULIET)
+    await line.idle()
+    assert (JULIET in registrations) is stays
+
+
+async def test_who_is_being_looked_for_is_asked_once_at_a_time() -> None:
+    answered = asyncio.Event()
+
+    class Slow(Line):
+        async def iq(self, sender, to, type, child, *within):
+            result = await super().iq(sender, to, type, child)
+            await answered.wait()
+            return result
+
+    line, registrations = Slow(PING_QUERY), Recorded()
+    desk = desk_of(line, Discovery(line, tuple), registrations)  # type: ignore[arg-type]
+    registrations.update(JULIET, Availability.READY)
+    for _ in range(3):
+        desk.connected()
+        desk.undelivered(JULIET)
+        await settled()
+    assert len(line.asked) == 1
+    answered.set()
+    await line.idle()
+    desk.connected()
+    await line.idle()
+    assert len(line.asked) == 2
 
 
 async def test_what_it_says_once_it_is_known_counts_before_what_it_said_when_it_was_asked() -> None:
