@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from focus.rayo.registration import Availability, Registrations
@@ -39,6 +40,14 @@ _GONE = frozenset(
 )
 
 
+@dataclass(slots=True)
+class _Candidate:
+    """Somebody who is asked what it is: the presence that it came with, and what it has said last."""
+
+    presence: ET.Element
+    availability: Availability
+
+
 class RegistrationDesk:
     """Takes the presence that is sent to the component's domain.
 
@@ -60,8 +69,7 @@ class RegistrationDesk:
         self._registrations = registrations
         self._kept = kept
         self._release = release
-        # What those said last who are being asked what they are.
-        self._asking: dict[JID, Availability] = {}
+        self._asking: dict[JID, _Candidate] = {}
         # Until when those are looked for who may not be there.
         self._give_up: dict[JID, float] = {}
 
@@ -88,6 +96,8 @@ class RegistrationDesk:
         gone meanwhile, unseen."""
         for client in {*self._registrations, *self._kept.clients()}:
             self._look_for(client)
+        for client, candidate in self._asking.items():
+            self._connection.spawn(self._ask(client, candidate), f"disco {client}")
 
     def undelivered(self, client: JID) -> None:
         """Something that was sent to `client` has come back: if it does not answer it is no longer registered."""
@@ -110,23 +120,28 @@ class RegistrationDesk:
             log.info("%s is registered, %s", sender, availability.name.lower())
             self._release(sender)
         elif self._registrations.security.may_register(sender):
-            is_asked = sender in self._asking
-            self._asking[sender] = availability
-            if not is_asked:
-                self._connection.spawn(self._ask(sender, stanza), f"disco {sender}")
+            if sender in self._asking:
+                self._asking[sender].availability = availability
+            else:
+                candidate = self._asking[sender] = _Candidate(stanza, availability)
+                self._connection.spawn(self._ask(sender, candidate), f"disco {sender}")
 
-    async def _ask(self, sender: JID, stanza: ET.Element) -> None:
-        element = stanza.find(f"{{{CAPS}}}c")
+    async def _ask(self, sender: JID, candidate: _Candidate) -> None:
+        """Without a session it remains a candidate: `connected` has it asked again."""
+        element = candidate.presence.find(f"{{{CAPS}}}c")
         features = await self._discovery.features(sender, element if Caps.read(element) else None)
-        availability = self._asking.pop(sender, None)
-        if RAYO_CLIENT not in features or availability is None:
+        is_rayo_client = RAYO_CLIENT in features
+        if self._asking.get(sender) is not candidate or not (is_rayo_client or self._connection.connected):
+            return
+        del self._asking[sender]
+        if not is_rayo_client:
             return
         try:
-            self._registrations.update(sender, availability)
+            self._registrations.update(sender, candidate.availability)
         except StanzaError as refusal:
-            self._connection.send(error_of(stanza, refusal))
+            self._connection.send(error_of(candidate.presence, refusal))
         else:
-            log.info("%s is registered, %s", sender, availability.name.lower())
+            log.info("%s is registered, %s", sender, candidate.availability.name.lower())
             self._release(sender)
 
     def _look_for(self, client: JID) -> None:

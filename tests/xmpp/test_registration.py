@@ -230,21 +230,68 @@ async def test_who_is_being_looked_for_is_asked_once_at_a_time() -> None:
     assert len(line.asked) == 2
 
 
+class Asked(Discovery):
+    """Answers when the test wants it to, each question once."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(line, tuple)  # type: ignore[arg-type]
+        self.questions: asyncio.Queue[asyncio.Future[frozenset[str]]] = asyncio.Queue()
+
+    async def features(self, jid, presence_caps=None, *, sender=None):
+        answer: asyncio.Future[frozenset[str]] = asyncio.get_running_loop().create_future()
+        self.questions.put_nowait(answer)
+        return await answer
+
+    async def answer(self, *features: str) -> None:
+        async with asyncio.timeout(5):
+            question = await self.questions.get()
+        question.set_result(frozenset(features))
+
+
+def presence_of(client: JID, more: str, kind: str = "") -> ET.Element:
+    return ET.fromstring(f"<presence xmlns='jabber:client' from='{client}' to='{SERVICE}'{kind}>{more}</presence>")
+
+
 async def test_what_it_says_once_it_is_known_counts_before_what_it_said_when_it_was_asked() -> None:
-    answered = asyncio.Event()
-
-    class Slow(Discovery):
-        async def features(self, jid, presence_caps=None, *, sender=None):
-            await answered.wait()
-            return frozenset({RAYO_CLIENT})
-
     line, registrations = Line(), Recorded()
-    desk = desk_of(line, Slow(line, tuple), registrations)  # type: ignore[arg-type]
+    discovery = Asked(line)
+    desk = desk_of(line, discovery, registrations)  # type: ignore[arg-type]
     for more in (CHAT_CAPS.format(ver="x"), show("dnd")):
-        desk.handle_presence(
-            ET.fromstring(f"<presence xmlns='jabber:client' from='{JULIET}' to='{SERVICE}'>{more}</presence>")
-        )
-    answered.set()
+        desk.handle_presence(presence_of(JULIET, more))
+    await discovery.answer(RAYO_CLIENT)
     await line.idle()
     assert registrations.ready([JULIET]) == []
     assert JULIET in registrations
+
+
+async def test_who_could_not_be_asked_before_the_session_ended_is_asked_in_the_next() -> None:
+    line, registrations = Line(), Recorded()
+    discovery = Asked(line)
+    desk = desk_of(line, discovery, registrations)  # type: ignore[arg-type]
+    desk.handle_presence(presence_of(JULIET, CHAT_CAPS.format(ver="x")))
+    line.connected = False
+    await discovery.answer()
+    await line.idle()
+    line.connected = True
+    desk.connected()
+    await discovery.answer(RAYO_CLIENT)
+    await line.idle()
+    assert registrations.ready([JULIET]) == [JULIET]
+    desk.connected()
+    await line.idle()
+    assert discovery.questions.empty()
+
+
+async def test_who_comes_again_while_it_is_asked_is_another() -> None:
+    """The program that was asked has ended and cannot answer."""
+    line, registrations = Line(), Recorded()
+    discovery = Asked(line)
+    desk = desk_of(line, discovery, registrations)  # type: ignore[arg-type]
+    for more, kind in ((CHAT_CAPS.format(ver="x"), ""), ("", " type='unavailable'"), (CHAT_CAPS.format(ver="y"), "")):
+        desk.handle_presence(presence_of(JULIET, more, kind))
+    await settled()
+    for answer in ((), (RAYO_CLIENT,)):
+        await discovery.answer(*answer)
+        await settled()
+    await line.idle()
+    assert registrations.ready([JULIET]) == [JULIET]
