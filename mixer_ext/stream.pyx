@@ -100,15 +100,24 @@ cdef void _forget_kept(Stream* stream) noexcept nogil:
     stream.keeps = 0
 
 
+cdef void _fall_asleep(Stream* stream) noexcept nogil:
+    """From here on all samples are 0, and need not be touched."""
+    if not stream.asleep:
+        memset(stream.samples, 0, sizeof(stream.samples))
+    stream.blend = 0
+    stream.asleep = stream.quiet = True
+
+
 cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil:
     """Another source follows, or none."""
     jitter_reset(&stream.jitter)
     _forget_kept(stream)
     if codec != NULL:
         codec_forget(codec)
-    stream.held = stream.run = stream.blend = stream.starved = 0
+    stream.run = stream.starved = 0
     stream.sounded = stream.ended = False
-    stream.asleep = stream.quiet = True
+    _fall_asleep(stream)
+    stream.held = 0
     stream.awake = stream.probe = 0
     stream.level = NO_LEVEL
     _look_anew(stream)
@@ -186,6 +195,9 @@ cdef int _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
     cdef int i, left
     cdef int whole = min((count + STEP - 1) // STEP * STEP, LONGEST)
     stream.level = NO_LEVEL
+    if stream.asleep:
+        stream.held += count
+        return 0
     if stream.jitter.silent:        # it is known that there is nothing to be made up for
         stream.run = max(stream.run, <int>CONCEALED)
     if not _imagines(stream):
@@ -228,7 +240,6 @@ cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexce
 
 cdef void _keep(Stream* stream, Slot* slot, bint discard) noexcept nogil:
     """In place of _decode while the stream is asleep; the slot is released."""
-    cdef int16_t samples[LONGEST]
     if stream.keeps == PREROLL:
         free(stream.kept[0].data)
         memmove(&stream.kept[0], &stream.kept[1], (PREROLL - 1) * sizeof(Slot))
@@ -236,8 +247,7 @@ cdef void _keep(Stream* stream, Slot* slot, bint discard) noexcept nogil:
     stream.spared += 1
     stream.level = slot.level
     if not discard:
-        memset(samples, 0, slot.samples * sizeof(int16_t))
-        _append(stream, samples, slot.samples)
+        stream.held += slot.samples
     stream.kept[stream.keeps] = jitter_take_out(&stream.jitter, slot)
     stream.keeps += 1
 
@@ -470,15 +480,10 @@ cdef bint _stirs(Stream* stream, Codec* codec) noexcept nogil:
     return count > 0 and mix_level(samples, count) >= QUIET
 
 
-cdef void _fall_asleep(Stream* stream) noexcept nogil:
-    memset(stream.samples, 0, stream.held * sizeof(int16_t))
-    stream.asleep = stream.quiet = True
-
-
 cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame) noexcept nogil:
-    """The frame of this tick, at now (samples of the clock that packets arrive by); whether anything is in it. It
-    always is a whole frame, whatever the network did. The stream falls asleep, where it may, when for a while there has
-    been nothing that is voice or loud.
+    """The frame of this tick, at now (samples of the clock that packets arrive by); whether anything is in it: if not,
+    it need not have been written. It always is a whole frame, whatever the network did. The stream falls asleep, where it
+    may, when for a while there has been nothing that is voice or loud.
     """
     cdef uint64_t played = stream.decoded + stream.spared
     cdef double level
@@ -493,9 +498,10 @@ cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame)
     if stream.asleep and not tired:
         _wake(stream, codec)
     _fill(stream, codec, now)
-    memcpy(frame, stream.samples, FRAME * sizeof(int16_t))
     stream.held -= FRAME
-    memmove(stream.samples, stream.samples + FRAME, stream.held * sizeof(int16_t))
+    if not stream.asleep:
+        memcpy(frame, stream.samples, FRAME * sizeof(int16_t))
+        memmove(stream.samples, stream.samples + FRAME, stream.held * sizeof(int16_t))
     if not stream.jitter.pinned:
         _watch(stream, played)
     if stream.asleep:
@@ -546,7 +552,7 @@ cdef class JitterBuffer:
 
     def pull(self):
         """The next 20 ms as int16."""
-        frame = numpy.empty(FRAME, numpy.int16)
+        frame = numpy.zeros(FRAME, numpy.int16)
         cdef int16_t[::1] view = frame
         stream_take(&self.stream, self.codec, self.now, &view[0])
         self.now += FRAME
