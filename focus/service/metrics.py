@@ -34,6 +34,9 @@ class Figures(Protocol):
     def calls(self) -> int:
         """Calls of any kind."""
 
+    def clients(self) -> int:
+        """Rayo clients that are registered."""
+
     def connected(self) -> bool:
         """Whether the XMPP server knows us now."""
 
@@ -87,6 +90,7 @@ class _Figures(Collector):
         yield GaugeMetricFamily("focus_participants", "People in all conferences", figures.participants())
         yield GaugeMetricFamily("focus_conferences", "Rooms that are served", figures.conferences())
         yield GaugeMetricFamily("focus_calls", "Calls of any kind", figures.calls())
+        yield GaugeMetricFamily("focus_rayo_clients", "Rayo clients that are registered", figures.clients())
         yield GaugeMetricFamily("focus_xmpp_connected", "1 while the XMPP server knows us", float(figures.connected()))
         dropped = CounterMetricFamily("focus_plane_dropped", "Packets dropped, by reason", labels=["reason"])
         for name, value in figures.plane().items():

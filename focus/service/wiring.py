@@ -220,6 +220,9 @@ class Service:
     def calls(self) -> int:
         return sum(1 for _ in self._server.directory.calls())
 
+    def clients(self) -> int:
+        return len(self._server.registrations)
+
     def connected(self) -> bool:
         return self._connection.connected
 

@@ -202,7 +202,7 @@ async def test_other_software_is_asked_whether_it_is_a_rayo_client(focus: Runnin
     )
     juliet.send(f"<presence to='{service(focus)}'>{RAYO_CAPS.replace('urn:xmpp:rayo:client:1', 'urn:x')}</presence>")
     await juliet.expect_child(INFO_QUERY)
-    await eventually(lambda: len(focus.service._server.registrations) == 1)
+    await eventually(lambda: focus.service.clients() == 1)
     await propose(alice, focus.mixer("desk-1"))
     await offer(juliet)
 

@@ -31,6 +31,9 @@ class Figures:
     def calls(self) -> int:
         return 4
 
+    def clients(self) -> int:
+        return 6
+
     def connected(self) -> bool:
         return True
 
@@ -52,6 +55,7 @@ def test_figures_are_those_of_now() -> None:
     assert seen["focus_participants", ()] == 3
     assert seen["focus_conferences", ()] == 1
     assert seen["focus_calls", ()] == 4
+    assert seen["focus_rayo_clients", ()] == 6
     assert seen["focus_xmpp_connected", ()] == 1
     assert seen["focus_plane_ticks_total", ()] == 50
     assert seen["focus_plane_missed_ticks_total", ()] == 1
