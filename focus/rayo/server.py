@@ -201,6 +201,14 @@ class Server(Actor):
         for call in self.directory.calls():
             self._withdraw(call, client, is_gone=client not in self.registrations)
 
+    def client_gone(self, client: JID) -> None:
+        """`client` has missed events, so it does not know any more what it controls. It may have commanded without
+        having registered."""
+        if client in self.registrations:
+            self.registrations.remove(client)
+        else:
+            self._client_lost(client)
+
     def unreachable(self, client: JID, address: JID) -> None:
         """What the call at `address` has told `client` has come back."""
         call = self.directory.call(address)

@@ -37,6 +37,9 @@ class Figures(Protocol):
     def clients(self) -> int:
         """Rayo clients that are registered."""
 
+    def events_lost(self) -> int:
+        """Events that Rayo clients have missed."""
+
     def connected(self) -> bool:
         """Whether the XMPP server knows us now."""
 
@@ -91,6 +94,9 @@ class _Figures(Collector):
         yield GaugeMetricFamily("focus_conferences", "Rooms that are served", figures.conferences())
         yield GaugeMetricFamily("focus_calls", "Calls of any kind", figures.calls())
         yield GaugeMetricFamily("focus_rayo_clients", "Rayo clients that are registered", figures.clients())
+        yield CounterMetricFamily(
+            "focus_rayo_events_lost", "Events that Rayo clients have missed", figures.events_lost()
+        )
         yield GaugeMetricFamily("focus_xmpp_connected", "1 while the XMPP server knows us", float(figures.connected()))
         dropped = CounterMetricFamily("focus_plane_dropped", "Packets dropped, by reason", labels=["reason"])
         for name, value in figures.plane().items():

@@ -223,6 +223,9 @@ class Service:
     def clients(self) -> int:
         return len(self._server.registrations)
 
+    def events_lost(self) -> int:
+        return self._outbox.kept.forgotten
+
     def connected(self) -> bool:
         return self._connection.connected
 

@@ -90,7 +90,8 @@ class Outbox:
         """`client` is there: send it the events that were kept for it."""
         if self.connection is not None and self.connection.connected:
             for tree in self.kept.take(client):
-                self.send(tree)
+                if not self.send(tree):
+                    self.kept.keep(self.connection.jid, client, tree)
 
     def message(self, sender: JID, to: JID, element: Element) -> None:
         """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
@@ -150,18 +151,16 @@ class Outbox:
             self._send_or_keep(sender, to, tree)
 
     def _send_or_keep(self, sender: JID, to: JID, tree: ET.Element) -> None:
-        if self.connection is None or (self.connection.connected and to not in self.kept):
-            self.send(tree)
-        else:
+        if to in self.kept or not self.send(tree):
             self.kept.keep(JID("", sender.domain), to, tree)
 
     def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
         """Section 6.8: what a client has said to a call, in the call's own name."""
         self.send(stanza(MESSAGE, sender, to, "normal", *message.to_element(), id=token_hex(8)))
 
-    def send(self, tree: ET.Element) -> None:
-        if self.connection is not None:
-            self.connection.send(tree)
+    def send(self, tree: ET.Element) -> bool:
+        """Whether there was a session to send it in."""
+        return self.connection is not None and self.connection.send(tree)
 
 
 class Binding:
@@ -176,7 +175,7 @@ class Binding:
         self.discovery: Discovery | None = None
         self.presences: PresenceResponder | None = None
         self.desk: RegistrationDesk | None = None
-        outbox.kept.lost = server.registrations.remove
+        outbox.kept.lost = server.client_gone
         #: Told the condition of every stanza error that a peer is given.
         self.refused: Callable[[str], None] = lambda condition: None
         #: How often the connection has been lost.

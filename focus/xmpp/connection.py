@@ -282,13 +282,18 @@ class Connection:
 
     # --- sending ------------------------------------------------------------------------------------------------------
 
-    def send(self, element_tree: ET.Element) -> None:
-        """Send the stanza; without a session, or when it is impossible, it is dropped and counted in `dropped`."""
+    def send(self, element_tree: ET.Element) -> bool:
+        """Send the stanza; without a session, or when it is impossible, it is dropped and counted in `dropped`.
+
+        Whether there was a session.
+        """
         try:
             self._write(element_tree)
         except StanzaError as error:
             self.dropped += 1
             log.debug("not sent to %s: %s", element_tree.get("to"), error)
+            return not isinstance(error, Disconnected)
+        return True
 
     async def iq(
         self,

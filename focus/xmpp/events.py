@@ -26,8 +26,8 @@ class KeptEvents:
     """What could not be sent: there was no connection, or nobody knows yet whether the client is there again after it.
     At most `maximum` for one client.
 
-    With more, all that is kept for that client is forgotten, and so is what follows until it is there: `lost` is told,
-    and then the client, by an error of the service.
+    With more, or where the client does not come (`give_up`), all that is kept for that client is forgotten, and so is
+    what follows until it is there: `lost` is told, and then the client, by an error of the service.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -35,6 +35,8 @@ class KeptEvents:
         self._kept: dict[JID, deque[ET.Element]] = {}
         self._number = 0
         self._overflowed: dict[JID, JID] = {}
+        #: How many were forgotten.
+        self.forgotten = 0
         #: Told of each client that has missed events.
         self.lost: Callable[[JID], None] = lambda client: None
 
@@ -47,14 +49,15 @@ class KeptEvents:
 
     def keep(self, service: JID, to: JID, tree: ET.Element) -> None:
         if to in self._overflowed:
+            self.forgotten += 1
             return
         kept = self._kept.setdefault(to, deque())
         kept.append(tree)
         self._number += 1
         if len(kept) > self._maximum:
-            self._overflow(service, to)
+            self.give_up(service, to)
         elif self._number > self._maximum * CLIENTS_KEPT:
-            self._overflow(service, max(self._kept, key=lambda client: len(self._kept[client])))
+            self.give_up(service, max(self._kept, key=lambda client: len(self._kept[client])))
 
     def take(self, client: JID) -> list[ET.Element]:
         """All that `client` is to be sent, in order; nothing is kept for it any more."""
@@ -66,10 +69,15 @@ class KeptEvents:
             found.append(error_of(missed, ResourceConstraint("events for you were lost; register again")))
         return found
 
-    def _overflow(self, service: JID, client: JID) -> None:
-        self._number -= len(self._kept.pop(client))
+    def give_up(self, service: JID, client: JID) -> None:
+        """Forget what is kept for `client`, on behalf of `service`."""
+        number = len(self._kept.pop(client, ()))
+        if not number:
+            return
+        self._number -= number
+        self.forgotten += number
         self._overflowed[client] = service
-        log.warning("events for %s were lost: it could not be reached for too long", client)
+        log.warning("%d events for %s were lost: it could not be reached for too long", number, client)
         self.lost(client)
 
 

@@ -62,13 +62,17 @@ class RegistrationDesk:
         registrations: Registrations,
         kept: KeptEvents,
         release: Callable[[JID], None],
+        *,
+        patience: float = RETURN_TIMEOUT,
     ) -> None:
-        """`kept` is for clients that may not be there; `release` is called for each that turns out to be."""
+        """`kept` is for clients that may not be there; `release` is called for each that turns out to be, and for those
+        that have not come within `patience` seconds."""
         self._connection = connection
         self._discovery = discovery
         self._registrations = registrations
         self._kept = kept
         self._release = release
+        self._patience = patience
         self._asking: dict[JID, _Candidate] = {}
         # Until when those are looked for who may not be there.
         self._give_up: dict[JID, float] = {}
@@ -147,7 +151,7 @@ class RegistrationDesk:
     def _look_for(self, client: JID) -> None:
         """Who is being looked for already is looked for longer."""
         is_new = client not in self._give_up
-        self._give_up[client] = asyncio.get_running_loop().time() + RETURN_TIMEOUT
+        self._give_up[client] = asyncio.get_running_loop().time() + self._patience
         if is_new:
             self._connection.spawn(self._find(client), f"ping {client}")
 
@@ -160,7 +164,7 @@ class RegistrationDesk:
             del self._give_up[client]
 
     async def _wait_for(self, client: JID) -> None:
-        """Until `client` answers, or there is nothing more to be told to it. Raises `Disconnected`."""
+        """Until `client` answers, or has missed what it should have been told. Raises `Disconnected`."""
         while not await self._is_there(client):
             if client in self._registrations:
                 self._registrations.remove(client)
@@ -169,8 +173,8 @@ class RegistrationDesk:
             if client not in self._kept:
                 return
             if asyncio.get_running_loop().time() >= self._give_up[client]:
-                self._kept.take(client)
-                return
+                self._kept.give_up(self._connection.jid, client)
+                break
             await asyncio.sleep(RETURN_INTERVAL)
         self._release(client)
 

@@ -34,6 +34,9 @@ class Figures:
     def clients(self) -> int:
         return 6
 
+    def events_lost(self) -> int:
+        return 8
+
     def connected(self) -> bool:
         return True
 
@@ -56,6 +59,7 @@ def test_figures_are_those_of_now() -> None:
     assert seen["focus_conferences", ()] == 1
     assert seen["focus_calls", ()] == 4
     assert seen["focus_rayo_clients", ()] == 6
+    assert seen["focus_rayo_events_lost_total", ()] == 8
     assert seen["focus_xmpp_connected", ()] == 1
     assert seen["focus_plane_ticks_total", ()] == 50
     assert seen["focus_plane_missed_ticks_total", ()] == 1

@@ -52,8 +52,10 @@ class FakeConnection:
         self.asked: list[ET.Element] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, tree: ET.Element) -> None:
-        self.sent.append(ET.fromstring(serialize(tree)))
+    def send(self, tree: ET.Element) -> bool:
+        if self.connected:
+            self.sent.append(ET.fromstring(serialize(tree)))
+        return self.connected
 
     async def iq(self, sender: JID, to: JID, type: str, child: ET.Element | None, *within: float) -> ET.Element:
         assert child is not None
@@ -410,6 +412,31 @@ async def test_whom_an_event_does_not_reach_is_no_longer_registered_unless_it_an
     scene.presence("error", to=f"9f00061@{DOMAIN}", sender=ADMIN)
     await line.idle()
     assert (client in scene.server.registrations) is answers
+
+
+async def test_who_misses_events_is_waited_for_no_longer_registered_or_not(scene: Scene) -> None:
+    """Here a party that has never registered, and has accepted a call."""
+    line = scene.connection
+    desk = RegistrationDesk(
+        line,  # type: ignore[arg-type]
+        Discovery(line, tuple),  # type: ignore[arg-type]
+        scene.server.registrations,
+        scene.outbox.kept,
+        scene.outbox.release,
+        patience=0.0,
+    )
+    scene.propose()
+    first = scene.offered()
+    await scene.iq("<accept xmlns='urn:xmpp:rayo:1'/>", to=str(first), sender=str(OWNER))
+    await settled()
+    line.connected = False
+    scene.propose("s2")
+    line.connected, line.answer = True, ServiceUnavailable()
+    desk.connected()
+    await line.idle()
+    await eventually(lambda: scene.server.directory.call(first) is None)
+    assert any("resource-constraint" in text for text in scene.texts())
+    assert scene.outbox.kept.forgotten == 1
 
 
 # --- mixers ---

@@ -70,7 +70,7 @@ async def test_it_is_back_after_the_server_was_stopped_and_started(prosody, comp
     await prosody.stop()
     await party.states.get(lambda state: state == "disconnected")
     assert not component.connected
-    component.send(presence(FOCUS, JID.parse("alice@localhost")))
+    assert not component.send(presence(FOCUS, JID.parse("alice@localhost")))
     assert component.dropped == 1
     with pytest.raises(Disconnected):
         await component.iq(FOCUS, JID.parse("localhost"), "get", ET.Element("{urn:xmpp:ping}ping"))
@@ -260,7 +260,7 @@ async def test_what_cannot_be_written_is_dropped_and_the_stream_goes_on(componen
     ET.SubElement(foreign, "{urn:example}x", {"{urn:other}attribute": "1"})
     ET.SubElement(control, "{jabber:client}body").text = "a\x00b\ud800c"
     for tree in (huge, foreign, control):
-        component.send(tree)
+        assert component.send(tree)  # it could not be said in another session either
     message = await alice.hears("message", str(ROOM))
     assert message.findtext("{jabber:client}body") == "a\ufffdb\ufffdc"
     assert component.dropped == 2

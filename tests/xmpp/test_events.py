@@ -22,11 +22,15 @@ class Line:
     """What an outbox needs of a connection."""
 
     def __init__(self, connected: bool = True) -> None:
+        self.jid = JID("", "focus.example.org")
         self.connected = connected
+        self.is_full = False  # the server does not read, so the session is about to end
         self.sent: list[ET.Element] = []
 
-    def send(self, tree: ET.Element) -> None:
-        self.sent.append(ET.fromstring(serialize(tree)))
+    def send(self, tree: ET.Element) -> bool:
+        if self.connected and not self.is_full:
+            self.sent.append(ET.fromstring(serialize(tree)))
+        return self.connected and not self.is_full
 
     def texts(self, to: JID) -> list[str]:
         """What each stanza for `to` is about."""
@@ -104,6 +108,7 @@ def test_who_has_missed_events_is_told_so_and_costs_nobody_else() -> None:
         kept.event(CALL, JULIET, Joined(mixer_name=name))
     kept.event(CALL, ROMEO, Joined(mixer_name="a"))
     assert lost == [JULIET]
+    assert kept.kept.forgotten == 5
     line.connected = True
     assert kept.kept.clients() == {JULIET, ROMEO}
     for client in (JULIET, ROMEO):
@@ -118,6 +123,38 @@ def test_who_has_missed_events_is_told_so_and_costs_nobody_else() -> None:
     line.connected = True
     kept.release(JULIET)
     assert line.texts(JULIET) == ["error", "f"]
+
+
+def test_what_cannot_be_sent_any_more_is_kept_too() -> None:
+    line = Line()
+    kept = outbox(10, line)
+    line.is_full = True
+    kept.event(CALL, JULIET, Joined(mixer_name="a"))
+    line.is_full = False
+    kept.event(CALL, JULIET, Joined(mixer_name="b"))
+    line.is_full = True
+    kept.release(JULIET)
+    assert line.sent == []
+    line.is_full = False
+    kept.release(JULIET)
+    assert line.texts(JULIET) == ["a", "b"]
+
+
+def test_who_does_not_come_is_given_up() -> None:
+    line = Line(connected=False)
+    kept = outbox(10, line)
+    lost: list[JID] = []
+    kept.kept.lost = lost.append
+    kept.event(CALL, JULIET, Joined(mixer_name="a"))
+    for _ in range(2):
+        kept.kept.give_up(line.jid, JULIET)
+        kept.kept.give_up(line.jid, ROMEO)
+    kept.event(CALL, JULIET, Joined(mixer_name="b"))
+    assert lost == [JULIET]
+    assert kept.kept.forgotten == 2
+    line.connected = True
+    kept.release(JULIET)
+    assert line.texts(JULIET) == ["error"]
 
 
 def test_all_clients_together_are_bounded_too() -> None:
