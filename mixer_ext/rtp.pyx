@@ -84,8 +84,8 @@ cdef int _find_extension(const uint8_t* data, Rtp* rtp, int identifier, int* siz
         if short_form:
             found = data[at] >> 4
             length = (data[at] & 15) + 1
-            if found == 15:
-                return -1
+            if found == 0 or found == 15:
+                return -1       # padding that has a length, or what is reserved: nothing behind it counts
             at += 1
         else:
             if at + 2 > end:

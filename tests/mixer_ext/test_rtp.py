@@ -128,3 +128,12 @@ def test_a_level_is_found_among_other_extensions_in_both_forms() -> None:
 def test_the_extension_that_ends_the_one_byte_form_ends_the_search() -> None:
     body = bytes([0xF0, 0, 0x50, 33])
     assert rtp_audio_level(with_first(0x90, b"\xbe\xde\x00\x01" + body), 5) is None
+
+
+def test_padding_that_has_a_length_ends_the_search() -> None:
+    """RFC 8285 section 4.2."""
+    for body, found in (
+        (bytes([0x01, 7, 8, 0x50, 33, 0, 0, 0]), None),
+        (bytes([0, 0, 0, 0x50, 33, 0, 0, 0]), (33, False)),
+    ):
+        assert rtp_audio_level(with_first(0x90, b"\xbe\xde\x00\x02" + body + b"x"), 5) == found
