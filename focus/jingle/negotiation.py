@@ -40,6 +40,9 @@ MAX_EXTENSION_ID = 14
 #: The first payload number that means nothing until it is given a meaning (RFC 3551 section 3).
 FIRST_DYNAMIC = 96
 
+#: Payload numbers that cannot be told from RTCP on the same port (RFC 5761 section 4).
+TAKEN_BY_RTCP = range(64, 96)
+
 #: The clock rates of telephone events, and under which number we offer each.
 EVENT_NUMBERS = {48000: 110, 8000: 101}
 
@@ -79,7 +82,8 @@ class Codec:
         """
         static = payload.name is None and payload.id == self.offered_id < FIRST_DYNAMIC
         return (
-            (static or (payload.name or "").lower() == self.name.lower())
+            payload.id not in TAKEN_BY_RTCP
+            and (static or (payload.name or "").lower() == self.name.lower())
             and payload.clockrate in (self.clockrate, None)
             and payload.channels in (self.channels, None)
         )
@@ -379,7 +383,8 @@ def _codec(content: Content, codecs: Iterable[Codec]) -> tuple[PayloadType, Code
 
 
 def _is_telephone_event(payload: PayloadType) -> bool:
-    return (payload.name or "").lower() == TELEPHONE_EVENT and payload.channels in (1, None)
+    named = (payload.name or "").lower() == TELEPHONE_EVENT and payload.channels in (1, None)
+    return named and payload.id not in TAKEN_BY_RTCP
 
 
 def _telephone_event(number: int, clockrate: int | None) -> PayloadType:

@@ -155,6 +155,16 @@ def test_an_accept_with_g711_alone_settles_it() -> None:
     assert (settled.payload.id, settled.payload.name) == (8, "PCMA")
 
 
+@pytest.mark.parametrize(("number", "used"), [(63, True), (64, False), (95, False), (96, True)])
+def test_numbers_that_look_like_rtcp_are_not_used(number: int, used: bool) -> None:
+    """RFC 5761 section 4, of sound and of telephone events."""
+    elsewhere = OPUS.model_copy(update={"id": number})
+    offered = initiate(audio(payload_types=(elsewhere, PCMU, EVENT_8.model_copy(update={"id": number}))))
+    assert answer(offered, LOCAL).settled.payload.id == (number if used else 0)
+    keys = initiate(audio(payload_types=(OPUS, EVENT_8.model_copy(update={"id": number}))))
+    assert [each.id for each in answer(keys, LOCAL).settled.telephone_events] == ([number] if used else [])
+
+
 def test_the_bitrate_asked_for_can_be_set() -> None:
     assert opus(bitrate=64000).payload_type(111).parameter("maxaveragebitrate") == "64000"
 
