@@ -4,6 +4,7 @@ They are handed over on a lock-free stack, and come back on another carrying wha
 neither side ever waits.
 """
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
 from posix.unistd cimport write
 
 from mixer_ext.audience cimport audience_leave
@@ -209,7 +210,11 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
     elif kind == SET_PLAIN:
         _set_plain(core, command)
     elif kind == SET_REMOTE:
-        set_remote(core, command.leg, command.local, &command.address)
+        if command.local < 0:
+            command.leg.fd = -1
+            memset(&command.leg.remote, 0, sizeof(Address))
+        else:
+            set_remote(core, command.leg, command.local, &command.address)
     elif kind == ALLOW:
         _allow_and_release(core, command)
     elif kind == SET_MUTE:

@@ -421,21 +421,25 @@ cdef class Plane:
                 raise ValueError(f"not a mixer: {mixer}")
             self._remove(handle)
 
-    def add_leg(self, str ufrag not None, *, uint32_t ssrc, uint32_t csrc):
-        """ufrag: the local ICE user fragment; ssrc: of what we send; csrc: its name in the mixes of others."""
+    def add_leg(self, str ufrag not None, *, uint32_t ssrc, uint32_t csrc, str cname=None):
+        """ufrag: the local ICE user fragment; ssrc: of what we send; csrc: its name in the mixes of others; cname: what
+        reports call the source (RFC 3550 section 6.5.1), a random one if it has not been announced.
+        """
         cdef bytes name = ufrag.encode()
         if not 0 < len(name) <= KEY or b":" in name:
             raise ValueError(f"not an ICE user fragment: {ufrag!r}")
         if name in self.ufrags:
             raise ValueError(f"user fragment is taken: {ufrag}")
-        cdef bytes cname = os.urandom(8).hex().encode()
+        cdef bytes called = (os.urandom(11).hex() if cname is None else cname).encode()
+        if not 0 < len(called) < CNAME or b"\0" in called:
+            raise ValueError(f"not a CNAME of 1 to {CNAME - 1} bytes: {cname!r}")
         cdef bytes noise = os.urandom(8)
         cdef uint16_t sequence = int.from_bytes(noise[:2], "big") & 0x7FFF
         cdef uint32_t timestamp = int.from_bytes(noise[2:6], "big")
         cdef Leg* leg = leg_new(self.next_id, ssrc, csrc, sequence, timestamp)
         if leg == NULL:
             raise MemoryError
-        memcpy(leg.cname, <const char*>cname, min(CNAME - 1, len(cname)))
+        memcpy(leg.cname, <const char*>called, len(called))
         leg.budget_at = self._now()
         cdef Command* command = self._command(ADD_NODE)
         command.key_length = len(name)
@@ -588,6 +592,14 @@ cdef class Plane:
         command.leg = handle.leg
         command.local = local
         command.address = where
+        self._commit(command)
+
+    def forget_remote(self, int64_t leg):
+        """Send nothing more to this leg, neither sound nor reports nor a goodbye, until set_remote says where again."""
+        cdef Handle handle = self._leg(leg)
+        cdef Command* command = self._command(SET_REMOTE)
+        command.leg = handle.leg
+        command.local = -1
         self._commit(command)
 
     def set_consent(self, int64_t leg, bytes password not None, *, bint controlling):

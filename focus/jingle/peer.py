@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -77,7 +76,6 @@ class PeerSession(Serial):
         self._session = Session()
         self._driver = LegDriver(role)
         self._invitation: Invitation | None = None
-        self._cname = secrets.token_hex(8)  # RFC 7022: unguessable, for this session only
         self._began = False  # whether a Jingle session was initiated
         self._accepting = False  # whether our owner wants it
         self._contents = Contents()
@@ -446,7 +444,7 @@ class PeerSession(Serial):
         return FocusMark(isfocus=True) if self.isfocus else None
 
     def _local(self, leg: Leg) -> Local:
-        return Local(transport=leg.local_transport, ssrc=leg.ssrc, cname=self._cname, codecs=self._codecs)
+        return Local(transport=leg.local_transport, ssrc=leg.ssrc, cname=leg.cname, codecs=self._codecs)
 
     def _say(self, messages: Sequence[invitation.Outgoing], headers: Shim | None = None) -> None:
         for to, message in messages:

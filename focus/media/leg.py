@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # a leg is given its plane; focus.media.plane is the one plac
 
 logger = logging.getLogger(__name__)
 
-#: Bits per second sent to a peer, and the fewest for one that wants less.
-BITRATE, LEAST_BITRATE = 32000, 8000
+#: Bits per second of Opus sent to a peer, and what one that wants less may ask for (RFC 7587 section 6.1).
+BITRATE, BITRATES = 32000, range(6000, 510001)
 
 
 class LegObserver(Protocol):
@@ -55,6 +55,14 @@ class LegObserver(Protocol):
         """The peer has pressed a key of its telephone (RFC 4733) for so many seconds: 0 to 9, *, #, A to D, or "!", a
         flash of the hook. Once, when it is over.
         """
+
+
+def bitrate_for(payload: rtp.PayloadType) -> int:
+    """What to send: no more than the peer asks for, if that makes sense (RFC 7587 section 6.1)."""
+    wish = payload.parameter("maxaveragebitrate") or ""
+    if not wish.isdecimal() or len(wish) > len(str(BITRATES[-1])) or int(wish) not in BITRATES:
+        return BITRATE
+    return min(int(wish), BITRATE)
 
 
 class SourceIds:
@@ -126,9 +134,9 @@ class Leg:
 
     `entered` is called when the leg has its `node`, `left` when it has it no more.
 
-    `node` is the leg in the plane, `ssrc` what we send to the peer, `source_id` the CSRC by which the others hear it,
-    `local_transport` what to signal: credentials, all candidates, and a fingerprint whose `setup` is left to who
-    negotiates. Once closed, what concerns its node raises ValueError.
+    `node` is the leg in the plane, `ssrc` what we send to the peer and `cname` its name there, `source_id` the CSRC by
+    which the others hear it, `local_transport` what to signal: credentials, all candidates, and a fingerprint whose
+    `setup` is left to who negotiates. Once closed, what concerns its node raises ValueError.
     """
 
     def __init__(
@@ -168,10 +176,11 @@ class Leg:
         )
         self.ssrc = sources.new()
         self.source_id = sources.new()
+        self.cname = secrets.token_urlsafe(12)  # RFC 7022 section 4.2: 96 bits that nobody can guess, for this leg only
         self._enter()
 
     def _enter(self) -> None:
-        self.node = self._plane.add_leg(self._ice.local_username, ssrc=self.ssrc, csrc=self.source_id)
+        self.node = self._plane.add_leg(self._ice.local_username, ssrc=self.ssrc, csrc=self.source_id, cname=self.cname)
         self._plane.set_agc(self.node, self._agc)
         self._entered(self)
 
@@ -239,13 +248,11 @@ class Leg:
         `level_extension`, `mixed_extension`: the numbers negotiated for RFC 6464 and RFC 6465, if any;
         `telephone_events`: what RFC 4733 goes by, at 8000 or 48000 Hz. Raises ValueError for an unknown codec.
         """
-        wish = payload.parameter("maxaveragebitrate")
-        bitrate = min(int(wish), BITRATE) if wish is not None and wish.isdecimal() else BITRATE
         self._plane.set_codec(
             self.node,
             payload_type=payload.id,
             name=(payload.name or "").lower(),
-            bitrate=max(LEAST_BITRATE, bitrate),
+            bitrate=bitrate_for(payload),
             fec=payload.parameter("useinbandfec") == "1",
             dtx=payload.parameter("usedtx") == "1",
             level_extension=level_extension or 0,
@@ -335,7 +342,7 @@ class Leg:
         except Exception:
             logger.exception("leg %s broke", self.node)
             reason = "internal error"
-        self._plane.set_send(self.node, False)  # RFC 7675 section 5.1: without consent nothing is sent
+        self._plane.forget_remote(self.node)  # RFC 7675 section 5.1: without consent nothing is sent
         self._plane.set_consent(self.node, b"", controlling=False)  # nor is the peer told that all is well
         if reason is None:
             self._tell(self._observer.leg_closed)

@@ -140,6 +140,7 @@ class FakeLeg:
     def __post_init__(self) -> None:
         self.ssrc = 1000 + self.node
         self.source_id = 2000 + self.node
+        self.cname = f"name{self.node}"
         self.local_transport = Transport(
             ufrag=f"ufrag{self.node}",
             pwd=f"password-of-leg-number-{self.node}",

@@ -9,7 +9,7 @@ import aioice.ice
 import numpy as np
 import pytest
 
-from focus.media.leg import Leg
+from focus.media.leg import Leg, bitrate_for
 from focus.media.plane import MediaPlane, machine_addresses
 from focus.media.tones import SAMPLE_RATE, Tone
 from focus.wire import dtls, ice, rtp
@@ -403,6 +403,9 @@ async def test_twenty_legs_share_one_port(plane: MediaPlane, start_plane: PlaneF
 
 async def test_no_two_sources_of_a_plane_have_the_same_name(plane: MediaPlane) -> None:
     a, b = (plane.create_leg(controlling=True, observer=Observer()) for _ in range(2))
+    assert len({a.ssrc, a.source_id, b.ssrc, b.source_id}) == 4
+    assert a.cname != b.cname
+    assert len(a.cname) >= 16
     a.prefer_source_id(4711)
     assert a.source_id == 4711
     taken = b.source_id
@@ -521,6 +524,19 @@ async def test_a_leg_connects_once(plane: MediaPlane) -> None:
         await other.connect(leg.local_transport, dtls_role="active")
 
 
+@pytest.mark.parametrize(
+    ("wish", "bitrate"),
+    [
+        (None, 32000), ("24000", 24000), ("6000", 6000), ("510000", 32000),
+        ("5999", 32000), ("510001", 32000), ("0", 32000), ("-1", 32000), ("fast", 32000), ("9" * 1000, 32000),
+    ],
+)  # fmt: skip
+def test_a_peer_is_sent_no_more_than_it_asks_for_if_that_makes_sense(wish: str | None, bitrate: int) -> None:
+    """RFC 7587 section 6.1."""
+    parameters = () if wish is None else (rtp.Parameter(name="maxaveragebitrate", value=wish),)
+    assert bitrate_for(OPUS.model_copy(update={"parameters": parameters})) == bitrate
+
+
 async def test_an_unknown_codec_is_refused(plane: MediaPlane) -> None:
     leg = plane.create_leg(controlling=True, observer=Observer())
     with pytest.raises(ValueError, match="speex"):
@@ -595,12 +611,24 @@ async def test_a_peer_that_falls_silent_fails_the_leg(plane: MediaPlane, monkeyp
     peer, observer = OrtcPeer(controlling=True), Observer()
     leg = plane.create_leg(controlling=False, observer=observer)
     async with closing(peer, leg):
+        leg.set_codec(OPUS, level_extension=None)
         await leg.connect(await peer.transport(), dtls_role="passive")
         await peer.connect(leg.local_transport)
         await observer.connected()
+        await until(lambda: leg.stats()["sent"] > 0)
+        assert peer.connection._query_consent_task is not None
+        peer.connection._query_consent_task.cancel()  # it must not end by itself
+        got: list[bytes] = []
         for protocol in peer.connection._protocols:
-            monkeypatch.setattr(protocol, "datagram_received", lambda data, address: None)
+            monkeypatch.setattr(protocol, "datagram_received", lambda data, address: got.append(data))
         assert await observer.last(2) == "failed: the peer stopped answering"
+        # from here on nothing is sent, not even a goodbye
+        address = peer.connection._protocols[0].transport.get_extra_info("sockname")[:2]
+        for fence in (b"\xff before", b"\xff after"):
+            leg._plane.send(0, address, fence)
+            await until(lambda fence=fence: fence in got)  # type: ignore[misc]
+            await leg.close()
+        assert got[got.index(b"\xff before") :] == [b"\xff before", b"\xff after"]
 
 
 async def test_a_plane_that_stops_closes_its_legs(start_plane: PlaneFactory) -> None:

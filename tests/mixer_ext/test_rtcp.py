@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mixer_ext import Companded, Srtp
+from mixer_ext import Companded, Opus, Srtp
 from tests.mixer_ext.peers import OPUS, Peer, Stage, tone
 
 NTP = 2208988800
@@ -204,6 +204,115 @@ def test_reports_are_not_sent_by_the_clock(stage: Stage) -> None:
     assert all(1.2 <= each <= 3.75 + 0.6 for each in others)
     assert 2.0 < sum(others) / len(others) < 3.1
     assert len({round(each, 1) for each in others}) > 5
+
+
+@pytest.mark.parametrize("rate", [48000, 8000])
+def test_counts_and_clocks_of_a_senders_report_are_those_of_the_packets(stage: Stage, rate: int) -> None:
+    """RFC 3550 section 6.4.1: what has been sent so far, and the RTP time at the NTP time."""
+    unit = 48000 // rate
+    leg, peer = stage.peer(codec=Opus() if unit == 1 else Companded("pcmu"), unit=unit)
+    if unit > 1:
+        stage.plane.set_codec(leg, payload_type=0, name="pcmu")
+    stage.plane.play(leg, tone(440, 450))
+    clocks = []
+    for _ in range(450):
+        before = len(peer.rtcp)
+        stage.tick()
+        for compound in peer.rtcp[before:]:
+            _, ntp, timestamp, packets, octets = struct.unpack_from("!IQIII", parts(compound)[0][2])
+            assert packets == len(peer.rtp)
+            assert octets == sum(len(packet.payload) for packet in peer.rtp)
+            assert timestamp == peer.rtp[-1].timestamp
+            clocks.append((ntp / 2**32, timestamp))
+    assert len(clocks) >= 3
+    for (ntp, timestamp), (later, timestamp_then) in pairwise(clocks):
+        assert ((timestamp_then - timestamp) & 0xFFFFFFFF) / rate == pytest.approx(later - ntp, abs=1e-4)
+
+
+def test_a_source_is_called_as_it_was_announced(stage: Stage) -> None:
+    """RFC 3550 section 6.5.1, RFC 7022: who is not given a name makes up one."""
+    given = stage.plane.add_leg("named", ssrc=200, csrc=201, cname="a name of 96 bits")
+    peer = Peer(ssrc=9)
+    stage.plane.set_codec(given, payload_type=OPUS)
+    stage.plane.set_plain(given, peer.address)
+    stage.peers[given] = peer
+    others = [stage.peer()[1] for _ in range(2)]
+    stage.tick(150)
+
+    def name(compound: bytes) -> bytes:
+        kind, _, body = parts(compound)[1]
+        assert (kind, body[4]) == (202, 1)
+        return body[6 : 6 + body[5]]
+
+    assert {name(compound) for compound in peer.rtcp} == {b"a name of 96 bits"}
+    made_up = {name(compound) for each in others for compound in each.rtcp}
+    assert len(made_up) == 2
+    assert all(len(each) >= 16 for each in made_up)
+    for wrong in ("", "x" * 24, "a\0b"):
+        with pytest.raises(ValueError, match="CNAME"):
+            stage.plane.add_leg("other", ssrc=300, csrc=301, cname=wrong)
+
+
+def test_reports_take_less_than_a_twentieth_of_the_bandwidth(stage: Stage) -> None:
+    """RFC 3550 section 6.2, of sound at 32 kbit/s, the peer's reports being like ours; with IP, UDP and SRTCP."""
+    leg, peer = stage.peer()
+    stage.run(1000, {leg: 440})
+    bits = sum(8 * (len(compound) + 14 + 28) for compound in peer.rtcp)
+    assert 0 < 2 * bits / 20 < 0.05 * 32000
+
+
+def test_who_was_sent_nothing_is_told_no_goodbye(stage: Stage) -> None:
+    """RFC 3550 section 6.3.7."""
+    leg, peer = stage.peer()
+    stage.plane.set_send(leg, False)
+    stage.tick(10)
+    stage.plane.remove_leg(leg)
+    stage.tick()
+    assert peer.rtcp == peer.rtp == []
+
+
+def test_who_is_forgotten_is_sent_nothing_neither_sound_nor_reports_nor_goodbye(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    stage.plane.play(leg, tone(440, 450))
+    stage.tick(200)
+    sent = len(peer.rtp), len(peer.rtcp)
+    assert all(sent)
+    stage.plane.forget_remote(leg)
+    stage.tick(200)
+    assert (len(peer.rtp), len(peer.rtcp)) == sent
+    stage.plane.set_remote(leg, 0, peer.address)
+    stage.tick(10)
+    assert len(peer.rtp) == sent[0] + 10
+    sent = len(peer.rtp), len(peer.rtcp)
+    stage.plane.forget_remote(leg)
+    stage.plane.remove_leg(leg)
+    stage.tick()
+    assert (len(peer.rtp), len(peer.rtcp)) == sent
+
+
+@pytest.mark.parametrize(("second", "counted"), [(191, 1), (192, 0), (223, 0), (224, 1)])
+def test_reports_are_told_from_sound_by_their_second_byte(stage: Stage, second: int, counted: int) -> None:
+    """RFC 5761 section 4: 191 and 224 are payload types with the marker."""
+    leg, peer = stage.peer()
+    peer.send(bytes([0x80, second, 0, 2]) + struct.pack("!III", 1, 1, 1), stage.address)
+    stage.tick()
+    assert stage.plane.stats(leg)["dropped_payload_type"] == counted
+
+
+def test_reports_without_a_compound_are_read(stage: Stage) -> None:
+    """RFC 5506: feedback or a goodbye may come alone, or before the report."""
+    leg, peer = stage.peer()
+    feedback = struct.pack("!BBHII", 0x81, 205, 2, 1, 101)
+    peer.send(feedback + report(1, block(101, fraction=128)), stage.address)
+    stage.tick()
+    assert stage.plane.stats(leg)["remote_fraction_lost"] == 0.5
+    stage.run(20, {leg: 440})
+    peer.send(struct.pack("!BBHI", 0x81, 203, 1, 1), stage.address)
+    stage.tick(3)
+    concealed = stage.plane.stats(leg)["concealed"]
+    stage.tick(20)
+    assert stage.plane.stats(leg)["concealed"] == concealed
+    assert stage.plane.stats(leg)["dropped_malformed"] == 0
 
 
 def test_goodbye_is_said_once(stage: Stage) -> None:
