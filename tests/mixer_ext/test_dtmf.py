@@ -86,6 +86,15 @@ def test_every_key_is_told_once_with_its_length(rate: int) -> None:
     assert received(sender.packets, rate) == [(digit, 100) for digit in DIGITS]
 
 
+def test_the_reserved_bit_and_the_volume_say_nothing() -> None:
+    """RFC 4733 sections 2.3.3 and 2.3.4."""
+    for second in (0x80, 0xC0, 0xBF, 0xFF):
+        events = TelephoneEvents()
+        events.push(1, 0, bytes([5, second & 0x7F, 0, 160]), marker=True, now_ns=0)
+        events.push(2, 0, bytes([5, second, 1, 64]), now_ns=20 * MS)
+        assert events.pull(20 * MS) == [("5", 40)]
+
+
 def test_the_same_key_pressed_again_is_told_again() -> None:
     sender = Sender()
     for _ in range(5):

@@ -194,6 +194,23 @@ def test_comfort_noise_is_taken_and_bridges_a_pause(stage: Stage) -> None:
     assert stage.plane.stats(phone_leg)["dropped_payload_type"] == 0
 
 
+def test_comfort_noise_ends_with_the_next_sound_or_after_a_while(stage: Stage) -> None:
+    phone_leg, phone = telephone(stage)
+    mixer = stage.plane.add_mixer()
+    stage.plane.join(phone_leg, mixer)
+    tap = stage.plane.tap(mixer)
+    stage.run(10, {phone_leg: 440})
+    phone.say(bytes([30]), stage.address, payload_type=13)
+    stage.tick(3)
+    assert np.abs(stage.plane.tap_read(tap)[-FRAME:]).max() > 300
+    stage.run(10, {phone_leg: 440})
+    heard = stage.plane.tap_read(tap)[-5 * FRAME :]
+    assert loudness(heard, 440) - loudness(heard, 1700) > 40
+    phone.say(bytes([30]), stage.address, payload_type=13)
+    stage.tick(15)
+    assert not stage.plane.tap_read(tap)[-FRAME:].any()
+
+
 def test_comfort_noise_is_nothing_to_opus(stage: Stage) -> None:
     leg, peer = stage.peer()
     peer.say(bytes([45]), stage.address, payload_type=13)

@@ -50,6 +50,16 @@ def test_three_hear_each_exactly_the_other_two(stage: Stage) -> None:
         assert {packet.ssrc for packet in peer.rtp} == {100 + legs.index(leg) + 1}
 
 
+def test_numbers_and_times_begin_anywhere(stage: Stage) -> None:
+    """RFC 3550 section 5.1; no number so high that what is lost at first hides a roll-over (RFC 3711 section 3.3.1)."""
+    peers = [stage.peer()[1] for _ in range(30)]
+    stage.tick()
+    first = [peer.rtp[0] for peer in peers]
+    assert len({packet.sequence for packet in first}) > 25
+    assert len({packet.timestamp >> 16 for packet in first}) > 25
+    assert max(packet.sequence for packet in first) < 2**15
+
+
 def test_packets_name_who_is_heard_in_them(stage: Stage) -> None:
     _, legs, peers = three(stage)
     stage.run(50, {legs[0]: 300, legs[1]: 440})
@@ -123,6 +133,20 @@ def test_each_who_is_heard_has_a_level_where_that_was_negotiated(stage: Stage, o
     stage.tick(60)
     assert ear.rtp[-1].csrcs == ()
     assert rtp_mixed_levels(ear.raw[-1], mixed) is None
+
+
+def test_what_is_sent_says_how_loud_it_is(stage: Stage) -> None:
+    """RFC 6464 section 3: of the sound in the packet, and 127 of digital silence."""
+    leg, ear = stage.peer(level_extension=5)
+    for amplitude in (8000, 500):
+        stage.plane.play(leg, tone(440, 40, amplitude=amplitude))
+        stage.tick(40)
+        told = rtp_audio_level(ear.raw[-10], 5)
+        assert told is not None
+        assert -told[0] == pytest.approx(level(tone(440, 1, amplitude=amplitude)), abs=1)
+        assert told[1]
+    stage.tick(300)
+    assert {rtp_audio_level(raw, 5) for raw in ear.raw[-20:]} == {(127, False)}
 
 
 def test_the_muted_are_not_heard_and_do_not_speak(stage: Stage) -> None:

@@ -286,6 +286,7 @@ def test_keys_are_sent_instead_of_sound_and_time_goes_on(stage: Stage, codec: st
         rate // 50 * n for n in (1, 2, 3, 4, 5, 5, 5)
     ]
     assert [each.payload[1] >> 7 for each in first] == [0] * 4 + [1] * 3
+    assert {each.payload[1] & 0x7F for each in peer.events} == {10}  # the volume, and no reserved bit
     # one stream: numbers without a hole, and the times of the sound where they would be
     assert {packet.ssrc for packet in peer.rtp} == {peer.rtp[0].ssrc}
     assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(peer.rtp))
