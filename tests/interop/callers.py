@@ -12,7 +12,7 @@ from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle
-from focus.wire.rtp import AUDIO_LEVEL
+from focus.wire.rtp import AUDIO_LEVEL, PayloadType
 from tests.interop.running import PATIENCE, StanzaClient
 from tests.media.peers import PeerConnection, level
 
@@ -54,10 +54,7 @@ class AiortcCaller:
         await self.jingle(
             "session-initiate",
             "<content creator='initiator' name='a0' senders='both'>"
-            "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>"
-            f"{payload.to_string()}<rtcp-mux/>"
-            f"<rtp-hdrext xmlns='urn:xmpp:jingle:apps:rtp:rtp-hdrext:0' id='{extension}' uri='{AUDIO_LEVEL}'/>"
-            f"</description>{_with_setup(first, 'actpass')}</content>",
+            f"{_described(payload, extension)}{_with_setup(first, 'actpass')}</content>",
         )
         if trickle:
             for candidate in transport.candidates:
@@ -104,9 +101,62 @@ class AiortcCaller:
         await self.connection.close()
 
 
+class AiortcCallee:
+    """Is called, and takes the call when it is told to."""
+
+    def __init__(self, client: StanzaClient, frequency: float) -> None:
+        self.client = client
+        self.connection = PeerConnection(frequency)
+        self.sid = ""
+        self.device: JID | None = None
+
+    async def rings(self) -> ET.Element:
+        """Let the caller hear that it rings; returns the stanza with the proposal."""
+        proposal = await self.client.expect_child(f"{{{JMI.format(dialect=0)}}}propose")
+        self.device = JID.parse(proposal.get("from", ""))
+        self.sid = proposal[0].get("id", "")
+        self._say("ringing")
+        return proposal
+
+    async def answers(self) -> None:
+        """Take the call."""
+        self._say("proceed")
+        stanza = await self.client.expect_child(f"{{{JINGLE}}}jingle", action="session-initiate", sid=self.sid)
+        (content,) = Jingle.parse(stanza[0]).contents
+        assert content.transport is not None
+        assert content.description is not None
+        spoken = next(payload for payload in content.description.payload_types if payload.name == "opus")
+        level = next(each.id for each in content.description.header_extensions if each.uri == AUDIO_LEVEL)
+        remote = SimpleNamespace(local_transport=content.transport, ssrc=content.description.sources[0].ssrc)
+        transport, payload, extension = await self.connection.answer(remote, spoken, level)  # type: ignore[arg-type]
+        assert self.device is not None
+        await self.client.ask(
+            self.device,
+            "set",
+            f"<jingle xmlns='{JINGLE}' action='session-accept' responder='{self.client.jid}' sid='{self.sid}'>"
+            f"<content creator='initiator' name='{content.name}' senders='both'>"
+            f"{_described(payload, extension)}{_with_setup(transport, 'active')}</content></jingle>",
+        )
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+    def _say(self, kind: str) -> None:
+        child = f"<{kind} xmlns='{JMI.format(dialect=0)}' id='{self.sid}'/>"
+        self.client.send(f"<message type='chat' to='{self.device}'>{child}</message>")
+
+
 def listed(document: ConferenceInfo) -> list[str]:
     """The people in a document, by name."""
     return sorted(user.display_text or "" for user in document.users.users) if document.users else []
+
+
+def _described(payload: PayloadType, extension: int) -> str:
+    return (
+        f"<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>{payload.to_string()}<rtcp-mux/>"
+        f"<rtp-hdrext xmlns='urn:xmpp:jingle:apps:rtp:rtp-hdrext:0' id='{extension}' uri='{AUDIO_LEVEL}'/>"
+        "</description>"
+    )
 
 
 def _with_setup(transport: Transport, setup: str) -> str:

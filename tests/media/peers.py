@@ -141,6 +141,8 @@ class ToneTrack(MediaStreamTrack):
 
     def __init__(self, frequency: float) -> None:
         super().__init__()
+        #: Whether it is silence, for now.
+        self.quiet = False
         self._tone = Tone(frequency)
         self._sent = 0
         self._start: float | None = None
@@ -149,7 +151,10 @@ class ToneTrack(MediaStreamTrack):
         loop = asyncio.get_running_loop()
         self._start = self._start or loop.time()
         await asyncio.sleep(self._start + self._sent / SAMPLE_RATE - loop.time())
-        frame = av.AudioFrame.from_ndarray(self._tone.samples(960)[np.newaxis], format="s16", layout="mono")
+        samples = self._tone.samples(960)
+        if self.quiet:
+            samples = np.zeros_like(samples)
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
         frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE, fractions.Fraction(1, SAMPLE_RATE), self._sent
         self._sent += 960
         return frame
@@ -160,7 +165,8 @@ class PeerConnection:
 
     def __init__(self, frequency: float, codec: rtp.PayloadType = OPUS) -> None:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._connection.addTrack(ToneTrack(frequency))
+        self.track = ToneTrack(frequency)
+        self._connection.addTrack(self.track)
         self._codec = codec
         if codec is not OPUS:
             known = RTCRtpSender.getCapabilities("audio").codecs
@@ -195,8 +201,11 @@ class PeerConnection:
         await self._connection.setLocalDescription(await self._connection.createOffer())
         return self._described()
 
-    async def answer(self, leg: Leg) -> tuple[ice.Transport, rtp.PayloadType, int]:
-        await self._connection.setRemoteDescription(RTCSessionDescription(sdp(leg, OPUS, 1, "actpass"), "offer"))
+    async def answer(
+        self, leg: Leg, payload: rtp.PayloadType = OPUS, extension: int = 1
+    ) -> tuple[ice.Transport, rtp.PayloadType, int]:
+        offered = sdp(leg, payload, extension, "actpass")
+        await self._connection.setRemoteDescription(RTCSessionDescription(offered, "offer"))
         await self._connection.setLocalDescription(await self._connection.createAnswer())
         return self._described()
 

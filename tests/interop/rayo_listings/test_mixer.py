@@ -1,0 +1,86 @@
+"""Listings 42 to 44: a mixer is made, and tells who speaks (XEP-0327 section 6.4)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.interop.rayo_listings.conftest import Stage
+from tests.interop.rayo_listings.conversation import Conversation, listings, tones
+
+pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="package")]
+
+
+async def conversation(stage: Stage) -> AsyncIterator[int]:
+    juliet = await stage.registered("juliet/balcony")
+    people = {name: await stage.caller(name) for name in ("alice", "bob")}
+    alice, bob = (one.connection.track for one in people.values())
+    call_a, call_b = [await stage.takes(juliet, one, stage.at("juliet-desk")) for one in people.values()]
+    mixer = stage.at("mymixer")  # addresses have no capitals
+
+    juliet.says(f"""
+        <iq from='{juliet}' to='{call_a}' type='set' id='h7ed2'>
+          <join xmlns='urn:xmpp:rayo:1' mixer-name='myMixer'/>
+        </iq>""")
+    await juliet.hears(f"""
+        <presence from='{mixer}' to='{juliet}'>
+          <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:xmpp:rayo:mixer:1' ver='*'/>
+        </presence>""")
+    await juliet.hears(f"""
+        <iq from='{call_a}' to='{juliet}' type='result' id='h7ed2'>
+          <ref xmlns='urn:xmpp:rayo:1' uri='{mixer.uri}'/>
+        </iq>""")
+    await juliet.hears(f"""
+        <presence from='{call_a}' to='{juliet}'>
+          <joined xmlns='urn:xmpp:rayo:1' mixer-name='myMixer'/>
+        </presence>""")
+    await juliet.hears(f"""
+        <presence from='{mixer}' to='{juliet}'>
+          <joined xmlns='urn:xmpp:rayo:1' call-uri='{call_a.uri}'/>
+        </presence>""")
+    await juliet.ask(call_b, "set", "<join xmlns='urn:xmpp:rayo:1' mixer-name='myMixer'/>")
+    await juliet.hears(f"""
+        <presence from='{call_b}' to='{juliet}'>
+          <joined xmlns='urn:xmpp:rayo:1' mixer-name='myMixer'/>
+        </presence>""")
+    await juliet.hears(f"""
+        <presence from='{mixer}' to='{juliet}'>
+          <joined xmlns='urn:xmpp:rayo:1' call-uri='{call_b.uri}'/>
+        </presence>""")
+    await tones(people, alice="bob", bob="alice")
+    yield 42
+
+    # there are no components yet
+    juliet.says(f"""
+        <iq from='{juliet}' to='{mixer}' type='set' id='h7ed2'>
+          <output xmlns='urn:xmpp:rayo:output:1'>
+            <document content-type='text/plain'>
+              Thanks for calling, goodbye!
+            </document>
+          </output>
+        </iq>""")
+    await juliet.is_refused(mixer, "h7ed2", "cancel", "feature-not-implemented")
+    yield 43
+
+    for track, call in ((alice, call_a), (bob, call_b)):  # who have spoken from the start
+        track.quiet = True
+        await juliet.expect_child("{urn:xmpp:rayo:1}stopped-speaking", **{"call-uri": call.uri})
+    await juliet.forgets()
+    for track, what, call in (
+        (alice, "started", call_a),
+        (bob, "started", call_b),
+        (bob, "stopped", call_b),
+        (alice, "stopped", call_a),
+    ):
+        track.quiet = what == "stopped"
+        await juliet.hears(f"""
+            <presence from='{mixer}' to='{juliet}'>
+              <{what}-speaking xmlns='urn:xmpp:rayo:1' call-uri='{call.uri}'/>
+            </presence>""")
+    yield 44
+
+
+@listings(42, 43, 44)
+async def test_listing(conversation: Conversation, listing: int) -> None:
+    await conversation.shows(listing)
