@@ -178,7 +178,8 @@ class Joinable(Actor):
     def connect(self, node: int) -> None:
         """Our media has come into being as `node` of the plane: make the joins that have waited for it.
 
-        Those that cannot be made are given up: nobody waits any more who could be told.
+        Those that cannot be made are given up, and both parties are told that they are unjoined: their command has been
+        acknowledged long ago.
         """
         self.node = node
         for other, direction in list(self.joins.items()):
@@ -188,12 +189,12 @@ class Joinable(Actor):
                 self._link(other, direction)
             except ServiceUnavailable as error:
                 log.warning("a join that had waited for media cannot be made: %s", error)
-                self.unjoin(other)
+                self.unjoin(other, Turn.FAIL)
             else:
                 self._announce(other)
                 other.joins_changed()
 
-    def unjoin(self, other: Joinable) -> None:
+    def unjoin(self, other: Joinable, turn: Turn = Turn.PART) -> None:
         """Undo the join with `other`, which there must be."""
         self.parting(other)
         other.parting(self)
@@ -201,7 +202,7 @@ class Joinable(Actor):
         del self.joins[other]
         del other.joins[self]
         del self.makers[other], other.makers[self]
-        if self._turn(other, Turn.PART) is News.UNJOINED:
+        if self._turn(other, turn) is News.UNJOINED:
             if self.node is not None and other.node is not None:
                 with contextlib.suppress(ValueError):  # a leg that has left the plane took its joins along
                     self._plane.unjoin(self.node, other.node)

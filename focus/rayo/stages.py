@@ -103,10 +103,12 @@ class Link(Enum):
 
 
 class Turn(Enum):
-    """AGREE: it is commanded, FLOW: the media plane does it, PART: it ends, by command or with a party."""
+    """AGREE: it is commanded, FLOW: the media plane does it, FAIL: the media plane cannot do what has waited for media,
+    PART: it ends, by command or with a party."""
 
     AGREE = "agree"
     FLOW = "flow"
+    FAIL = "fail"
     PART = "part"
 
 
@@ -117,7 +119,8 @@ class News(Enum):
     UNJOINED = "unjoined"
 
 
-#: To command a join again changes its direction and announces nothing (section 6.3.4).
+#: To command a join again changes its direction and announces nothing (section 6.3.4). What was acknowledged and cannot
+#: be made is `unjoined` "as the result of an error" (section 6.3.3), although it has never been `joined`.
 JOINS: dict[Link, dict[Turn, tuple[Link, News | None]]] = {
     Link.ABSENT: {
         Turn.AGREE: (Link.WAITING, None),
@@ -125,6 +128,7 @@ JOINS: dict[Link, dict[Turn, tuple[Link, News | None]]] = {
     Link.WAITING: {
         Turn.AGREE: (Link.WAITING, None),
         Turn.FLOW: (Link.FLOWING, News.JOINED),
+        Turn.FAIL: (Link.ABSENT, News.UNJOINED),
         Turn.PART: (Link.ABSENT, None),
     },
     Link.FLOWING: {

@@ -39,6 +39,7 @@ class FakePlane:
         self._mixers: set[int] = set()
         self._edges: dict[tuple[int, int], Direction] = {}
         self._next_mixer = 1_000_000
+        self.refused = 0  # joins
 
     def create_leg(
         self, *, controlling: bool, observer: LegObserver, room: str | None = None, near: int | None = None
@@ -56,11 +57,13 @@ class FakePlane:
         self._mixers.discard(mixer)
 
     def join(self, a: int, b: int, direction: Direction = Direction.DUPLEX) -> None:
+        self.refused += 1
         self._know(a, b)
         if a == b:
             raise ValueError("a node cannot be joined to itself")
         if self.direction(a, b) is None and self._closes_loop(a, b):
             raise ValueError(f"joining {a} and {b} would close a loop")
+        self.refused -= 1
         self._edges.pop((b, a), None)
         self._edges[(a, b)] = direction
 

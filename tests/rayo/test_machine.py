@@ -248,8 +248,10 @@ class Play:
         for sender, event in client.stream:
             if sender == mixer and isinstance(event, bool):
                 joined = set()
-            elif sender == mixer and isinstance(event, Joined | Unjoined):
-                joined ^= {self._address(event)}
+            elif sender == mixer and isinstance(event, Joined):
+                joined.add(self._address(event))
+            elif sender == mixer and isinstance(event, Unjoined):
+                joined.discard(self._address(event))
         return joined
 
     def _address(self, event: Joined | Unjoined) -> JID:
@@ -277,6 +279,8 @@ class Play:
                     assert position == len(events) - 1
                 elif isinstance(event, Joined | Unjoined):
                     party = self._address(event)
+                    if isinstance(event, Unjoined) and party not in joined and self.plane.refused:
+                        continue  # it had to wait, and could not be made then
                     if is_mixer or client.jid not in self.left:  # else it may have missed something of a call
                         assert (party in joined) is isinstance(event, Unjoined)
                     assert party not in speaking

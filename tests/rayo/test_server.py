@@ -176,6 +176,24 @@ async def test_a_join_that_the_plane_refuses_leaves_no_mixer(focus: Focus, owner
     assert not focus.call(call).joins
 
 
+async def test_a_join_that_has_waited_and_cannot_be_made_is_unjoined_on_both_sides(
+    focus: Focus, owner: Client, alice: Caller, bob: Caller
+) -> None:
+    """As with a call whose leg has gone meanwhile, but not yet its session."""
+    one, two = await answered(focus, alice, owner), await call_in(focus, bob, owner, number=2)
+    await owner.command(two, Join(mixer_name="tea"))
+    await owner.command(two, Join(call_uri=one.uri))
+    leg = focus.call(one).leg
+    assert leg is not None
+    await leg.close()
+    await owner.command(two, Answer())
+    await owner.event(Joined, two)
+    assert owner.events(one)[1:] == [Unjoined(call_uri=two.uri)]
+    assert Unjoined(call_uri=one.uri) in owner.events(two)
+    assert Unjoined(mixer_name="tea") not in owner.events(two)
+    assert not focus.call(one).joins
+
+
 async def test_hanging_up_unjoins_first_and_ends_then(focus: Focus, owner: Client, alice: Caller) -> None:
     call = await answered(focus, alice, owner)
     await owner.command(call, Join(mixer_name="tea"))

@@ -55,12 +55,15 @@ def test_every_stage_but_the_last_leads_to_the_end() -> None:
 EXPECTED_LINKS: dict[tuple[Link, Turn], tuple[Link, News | None] | None] = {
     (Link.ABSENT, Turn.AGREE): (Link.WAITING, None),
     (Link.ABSENT, Turn.FLOW): None,
+    (Link.ABSENT, Turn.FAIL): None,
     (Link.ABSENT, Turn.PART): None,
     (Link.WAITING, Turn.AGREE): (Link.WAITING, None),
     (Link.WAITING, Turn.FLOW): (Link.FLOWING, News.JOINED),
+    (Link.WAITING, Turn.FAIL): (Link.ABSENT, News.UNJOINED),
     (Link.WAITING, Turn.PART): (Link.ABSENT, None),
     (Link.FLOWING, Turn.AGREE): (Link.FLOWING, None),
     (Link.FLOWING, Turn.FLOW): (Link.FLOWING, None),
+    (Link.FLOWING, Turn.FAIL): None,
     (Link.FLOWING, Turn.PART): (Link.ABSENT, News.UNJOINED),
 }
 
