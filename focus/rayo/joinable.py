@@ -162,7 +162,7 @@ class Joinable(Actor):
             self._check_loop(other)
             if self.node is not None and other.node is not None:
                 self._link(other, direction)
-        except ServiceUnavailable:
+        except BaseException:
             other.joins_changed()  # a mixer that was made for this has no use
             raise
         self._turn(other, Turn.AGREE)

@@ -36,7 +36,6 @@ from focus.wire.conditions import (
     NotAuthorized,
     OptionNotSupported,
     ServiceUnavailable,
-    StanzaError,
     TieBreak,
     UnknownSession,
 )
@@ -44,7 +43,7 @@ from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import Dialect, Finish, JingleMessage, Propose
 from focus.wire.message import CallMessage
-from focus.wire.rayo import Command, Dial, Event, Offer, Ref
+from focus.wire.rayo import Command, Dial, Event, Join, Offer, Ref
 from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
@@ -254,19 +253,27 @@ class Server(Actor):
         call.is_named_by_client = bool(command.uri) and self._zone(sender) != HOUSE
         try:
             for join in command.joins:
-                self.check_join(sender, join.mixer_name)
-                party: Joinable
-                if join.mixer_name:
-                    party = self.open_mixer(sender, join.mixer_name)
-                else:
-                    party = self.find_call(sender, str(join.call_uri))
-                call.join(party, Direction(join.direction), sender)
-        except StanzaError:
+                self._join_dialled(call, join, sender)
+            self._begin(call, command, caller, to, sender)
+        except BaseException:  # whatever it was: nobody else would undo it
             call.unjoin_all()
+            call.close()
             self.directory.discard(call)
             for other in offered:
                 other.give_back(sender)
             raise
+        return Ref(uri=address.uri)
+
+    def _join_dialled(self, call: Call, join: Join, sender: JID) -> None:
+        self.check_join(sender, join.mixer_name)
+        party: Joinable
+        if join.mixer_name:
+            party = self.open_mixer(sender, join.mixer_name)
+        else:
+            party = self.find_call(sender, str(join.call_uri))
+        call.join(party, Direction(join.direction), sender)
+
+    def _begin(self, call: Call, command: Dial, caller: JID, to: JID, sender: JID) -> None:
         timeout = command.timeout / 1000 if command.timeout >= 0 else self._limits.dial_timeout
         room = next(
             (party.address.local for party in call.joins if isinstance(party, Mixer) and party.zone == HOUSE), ""
@@ -278,7 +285,6 @@ class Server(Actor):
             self._place, call, local, to, isfocus=bool(room), within=timeout, headers=to_shim(command.headers)
         )
         self._placing[call] = self._spawn(call, room, place)
-        return Ref(uri=address.uri)
 
     async def _place(
         self, call: Call, local: JID, to: JID, *, isfocus: bool, within: float, headers: Shim | None
@@ -458,7 +464,7 @@ class Server(Actor):
         """The room that calls to `address` come to, or an empty string."""
         try:
             return self._route(address)[1]
-        except ServiceUnavailable:
+        except BaseException:
             return ""
 
     def _route(self, to: JID) -> tuple[Route, str]:

@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 
 from focus.jingle.peer import PeerSession
+from focus.media.plane import Direction
 from focus.rayo.limits import Limits
 from focus.wire.base import Element
 from focus.wire.conditions import (
     BadRequest,
     Conflict,
     FeatureNotImplemented,
+    InternalServerError,
     ItemNotFound,
     NotAuthorized,
     NotTheOwner,
@@ -48,7 +50,7 @@ from focus.wire.shim import Shim
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
-from .conftest import QUICK
+from .conftest import ADMIN, QUICK
 from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
 
 # --- calls that come in ---
@@ -628,6 +630,45 @@ async def test_what_cannot_be_dialled_leaves_nothing(
     with pytest.raises(refusal):
         await admin.dial(Dial.model_validate({"to": "xmpp:alice@example.org", **changes}))
     assert focus.is_empty()
+
+
+class Failing(FakePlane):
+    """Fails in a way that nobody has foreseen, at the second mixer or at every join."""
+
+    def create_mixer(self, *, room: str | None = None) -> int:
+        if self._mixers:
+            raise MemoryError
+        return super().create_mixer(room=room)
+
+    def join(self, a: int, b: int, direction: Direction = Direction.DUPLEX) -> None:
+        raise RuntimeError("the plane has been stopped")
+
+
+async def test_a_dial_that_fails_leaves_nothing_whatever_the_reason(net: Net) -> None:
+    focus = Focus(net, Failing(), controllers=frozenset({JID.parse(ADMIN)}))
+    await focus.start()
+    admin = focus.client(f"{ADMIN}/rayo")
+    with pytest.raises(InternalServerError):
+        await admin.dial(
+            Dial(to="xmpp:alice@example.org", joins=(Join(mixer_name="tea"), Join(mixer_name="milk"))),
+        )
+    assert focus.is_empty()
+    await focus.stop()
+
+
+async def test_a_join_that_fails_leaves_no_mixer_whatever_the_reason(net: Net) -> None:
+    plane = Failing()
+    focus = Focus(net, plane)
+    await focus.start()
+    alice = Caller(net, "alice@example.org/desk", plane.create_leg, timeouts=QUICK)
+    owner = focus.client("juliet@example.org/balcony")
+    focus.takers.parties = [owner.jid]
+    call = await answered(focus, alice, owner)
+    with pytest.raises(InternalServerError):
+        await owner.command(call, Join(mixer_name="tea"))
+    assert focus.mixer("tea") is None
+    assert not focus.call(call).joins
+    await focus.stop()
 
 
 async def test_a_dial_that_is_hung_up_before_anything_was_sent_sends_nothing(
