@@ -1,4 +1,4 @@
-"""Rayo clients register and are offered calls, in plain stanzas (XEP-0327 sections 6.1 and 6.2, listings 1 to 20)."""
+"""Rayo clients register and are offered calls, in plain stanzas (XEP-0327 sections 6.1 and 6.2)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def service(focus: RunningFocus) -> JID:
 
 
 async def registered(focus: RunningFocus, client: StanzaClient, show: str = "chat") -> None:
-    """Listings 11 and 12. That it was taken shows in the answer to what is sent after it."""
+    """Listings 12 and 13. That it was taken shows in the answer to what is sent after it."""
     client.send(f"<presence to='{service(focus)}'>{RAYO_CAPS}<show>{show}</show></presence>")
     await client.ask(service(focus), "get", "<ping xmlns='urn:xmpp:ping'/>")
 
@@ -153,7 +153,7 @@ async def test_stages_come_one_after_the_other(focus: RunningFocus, client: Clie
 
 
 async def test_what_dialling_is_refused_with(focus: RunningFocus, client: ClientFactory) -> None:
-    """Listings 14 to 19."""
+    """Listings 15 to 20, and more."""
     juliet, mallory = await client("juliet"), await client("mallory")
     to, dial = service(focus), f"<dial xmlns='{RAYO}' to='xmpp:nobody@nowhere.invalid'/>"
     assert await refused(juliet, to, dial) == ("registration-required", "auth")
@@ -195,7 +195,7 @@ async def test_everybody_can_find_out_that_this_is_a_rayo_server(focus: RunningF
 
 
 async def test_other_software_is_asked_whether_it_is_a_rayo_client(focus: RunningFocus, client: ClientFactory) -> None:
-    """Listings 91 and 92."""
+    """Listings 93 and 94, with capabilities that name the software."""
     juliet, alice = await client("juliet"), await client("alice")
     juliet.answers[INFO_QUERY] = lambda _: ET.fromstring(
         f"<query xmlns='{DISCO_INFO}'><feature var='urn:xmpp:rayo:client:1'/></query>"

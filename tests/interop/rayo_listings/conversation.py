@@ -54,7 +54,7 @@ class Conversation:
             try:
                 self._shown.add(await anext(self._listings))
             except StopAsyncIteration:
-                pytest.fail(f"the conversation has ended before listing {listing}")
+                pytest.fail(f"the conversation has ended, or broken off, before listing {listing}")
 
 
 class _PlainConnection(Connection):
