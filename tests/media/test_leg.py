@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import aioice.ice
@@ -483,9 +484,17 @@ async def test_nobody_answers(start_plane: PlaneFactory) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         remote = plane.create_leg(controlling=False, observer=Observer()).local_transport
+        leg.set_codec(OPUS, level_extension=None)
+        leg.play(Tone(440).samples(SECOND))
         candidates = (stray(port=silent.getsockname()[1]),)
         await leg.connect(remote.model_copy(update={"candidates": candidates}), dtls_role="active")
         assert await observer.last(1) == "failed: ICE found no path to the peer in 0.3 s"
+        silent.setblocking(False)
+        got = silent.recv(2048)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                assert got[0] < 4  # checks, and nothing else without consent
+                got = silent.recv(2048)
 
 
 async def test_a_peer_that_never_shakes_hands_fails_the_leg(start_plane: PlaneFactory) -> None:

@@ -204,6 +204,11 @@ async def test_only_an_address_whose_check_had_the_right_password_is_allowed() -
     await agent.close()
 
 
+def test_consent_is_asked_for_every_five_seconds_and_is_gone_when_six_in_a_row_are_not_answered() -> None:
+    """RFC 7675 section 5.1: 30 s, give or take what the intervals vary by."""
+    assert (aioice.ice.CONSENT_INTERVAL, aioice.ice.CONSENT_FAILURES) == (5, 6)
+
+
 async def test_a_pair_whose_check_was_cut_short_can_still_be_nominated_later() -> None:
     wire = Wire()
     agent = PlaneConnection(wire, [("192.0.2.1", 10000)], ufrag="abcdefgh", controlling=False)

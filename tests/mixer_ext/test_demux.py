@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mixer_ext import Srtp
-from tests.mixer_ext.peers import OPUS, Peer, Stage, stun, tone
+from mixer_ext import Opus, Srtp, rtp_build
+from tests.mixer_ext.peers import FRAME, OPUS, Peer, Stage, loudness, stun, tone
 
 KEY = bytes(range(28))
 CLIENT_HELLO = b"\x16\xfe\xfd" + bytes(40)
@@ -178,6 +178,29 @@ def test_packets_that_are_not_authentic_or_replayed_are_dropped_and_counted(stag
     stage.tick()
     stats = stage.plane.stats(leg)
     assert (stats["received"], stats["dropped_replay"], stats["dropped_auth"]) == (1, 1, 3)
+
+
+def test_padding_of_an_encrypted_packet_is_no_sound(stage: Stage, peer: Peer) -> None:
+    """Its length can be read, and be found wrong, only when it is decrypted (RFC 3550 section 5.1)."""
+    leg = keyed(stage, peer)
+    assert peer.outbound is not None
+    tap, sound = stage.plane.tap(leg), Opus()
+    for n in range(20):
+        payload = sound.encode(tone(440, 1, n))
+        plain = bytearray(
+            rtp_build(payload_type=OPUS, sequence=n, timestamp=n * FRAME, ssrc=peer.ssrc, payload=payload)
+        )
+        plain[0] |= 0x20
+        peer.send(peer.outbound.protect(bytes(plain) + b"\0\0\0\4"), stage.address)
+        stage.tick()
+    heard = stage.plane.tap_read(tap)[-10 * FRAME :]
+    assert loudness(heard, 440) > loudness(tone(440, 10), 440) - 1
+    wrong = bytearray(rtp_build(payload_type=OPUS, sequence=20, timestamp=0, ssrc=peer.ssrc, payload=b"abc\xff"))
+    wrong[0] |= 0x20
+    peer.send(peer.outbound.protect(bytes(wrong)), stage.address)
+    stage.tick()
+    stats = stage.plane.stats(leg)
+    assert (stats["received"], stats["undecodable"], stats["dropped_malformed"]) == (20, 0, 1)
 
 
 def test_media_before_the_keys_is_dropped(stage: Stage, peer: Peer) -> None:

@@ -56,6 +56,7 @@ def test_a_level_for_each_source_goes_beside_that_of_the_packet(
     assert (parsed.payload, parsed.csrcs) == (b"sound", tuple(csrcs))
     assert rtp_audio_level(packet, own) == ((9, True) if own else None)
     assert rtp_mixed_levels(packet, mixed) == (tuple(levels) if mixed and csrcs else None)
+    assert not mixed or bytes(levels) in parsed.extension  # the highest bit of each is 0
     if own or (mixed and csrcs):
         assert parsed.extension_profile == (0xBEDE if own < 15 and mixed < 15 else 0x1000)
     else:
@@ -118,7 +119,7 @@ def test_padding_is_not_payload() -> None:
 def test_a_level_is_found_among_other_extensions_in_both_forms() -> None:
     short = bytes([0x32]) + b"abc" + bytes([0, 0, 0x50, 0x80 | 33])
     long = bytes([3, 3]) + b"abc" + bytes([0, 5, 1, 33])
-    for profile, body in ((0xBEDE, short), (0x1000, long)):
+    for profile, body in ((0xBEDE, short), (0x1000, long), (0x100F, long)):
         body += bytes(-len(body) % 4)
         data = with_first(0x90, struct.pack("!HH", profile, len(body) // 4) + body + b"x")
         assert rtp_audio_level(data, 5) == (33, profile == 0xBEDE)

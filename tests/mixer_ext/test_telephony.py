@@ -300,6 +300,19 @@ def test_keys_are_sent_instead_of_sound_and_time_goes_on(stage: Stage, codec: st
     assert stage.plane.stats(leg)["dtmf_sent"] == 2
 
 
+def test_packets_of_keys_have_no_levels(stage: Stage) -> None:
+    leg, peer = ear(stage)
+    speaker, _ = stage.peer()
+    stage.plane.join(leg, speaker)
+    stage.plane.set_codec(leg, payload_type=OPUS, level_extension=3, mixed_extension=4, telephone_events=EVENTS)
+    stage.run(10, {speaker: 440})
+    stage.plane.send_dtmf(leg, "5")
+    stage.run(15, {speaker: 440})
+    assert {packet.extension for packet in peer.events} == {b""}
+    assert len(peer.events) == 7
+    assert all(packet.extension for packet in peer.rtp if packet.payload_type == OPUS)
+
+
 def test_the_sound_after_a_key_is_in_step_at_once(stage: Stage) -> None:
     """For a decoder that was not given what others were."""
     legs = [ear(stage) for _ in range(3)]
