@@ -94,7 +94,8 @@ class Table:
                 files = files_in(ROOT / quoted) if (ROOT / quoted).exists() else []
             elif re.fullmatch(r"test_\w+(?:\.py)?", quoted):
                 name = quoted.removesuffix(".py") + ".py"
-                files = [file for file in (ROOT / "tests").rglob(name) if not files or file.parent == files[0].parent]
+                folders = {file.parent for file in files}
+                files = [file for file in (ROOT / "tests").rglob(name) if not folders or file.parent in folders]
                 if not files:
                     self.wrong.append(f"no file {name} in: {cell}")
             elif NAME.fullmatch(quoted) and files:
