@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from pydantic_xml import attr, element
 
 from focus.wire.base import Address, Name, StrictElement, StrictFlag, Token
+from focus.wire.shim import MAX_HEADERS
 
 RAYO: Final = "urn:xmpp:rayo:1"
 
@@ -25,7 +26,7 @@ class Header(StrictElement, tag="header", ns="", nsmap={"": RAYO}):
     value: Token = attr()
 
 
-Headers = Annotated[tuple[Header, ...], Field(max_length=64)]
+Headers = Annotated[tuple[Header, ...], Field(max_length=MAX_HEADERS)]
 
 
 class Command(StrictElement):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Final, Self
+from collections.abc import Iterable, Sequence
+from typing import Final, Self
 
-from pydantic import Field
+from pydantic import field_validator
 from pydantic_xml import attr, element
 
 from focus.wire.base import Element, Name, Token
 
 SHIM: Final = "http://jabber.org/protocol/shim"
+
+#: How many headers are handed on.
+MAX_HEADERS = 64
 
 
 class ShimHeader(Element, tag="header", ns="", nsmap={"": SHIM}):
@@ -19,9 +22,17 @@ class ShimHeader(Element, tag="header", ns="", nsmap={"": SHIM}):
 
 
 class Shim(Element, tag="headers", ns="", nsmap={"": SHIM}):
-    """Names and values, in order; names may be there several times."""
+    """Names and values, in order; names may be there several times.
 
-    entries: Annotated[tuple[ShimHeader, ...], Field(max_length=64)] = element(tag="header", default=())
+    Of more than `MAX_HEADERS` the first are taken: a peer's call, or its end, does not fail for what it says besides.
+    """
+
+    entries: tuple[ShimHeader, ...] = element(tag="header", default=())
+
+    @field_validator("entries", mode="before")
+    @classmethod
+    def _first(cls, entries: Sequence[object]) -> Sequence[object]:
+        return entries[:MAX_HEADERS]
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Self | None:

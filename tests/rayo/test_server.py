@@ -46,7 +46,7 @@ from focus.wire.rayo import (
     Unjoined,
 )
 from focus.wire.session import Session, Watch
-from focus.wire.shim import Shim
+from focus.wire.shim import MAX_HEADERS, Shim, ShimHeader
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
@@ -435,6 +435,43 @@ async def test_headers_of_an_inbound_call_go_both_ways_in_order(
     await owner.command(call, Hangup(headers=(*HEADERS, why)))
     assert await caller.until_ended() == ("gone", True)
     assert session.told == Shim.of(ROUTE)
+
+
+MANY = tuple((f"x-{number}", "1") for number in range(MAX_HEADERS + 1))
+
+
+@pytest.mark.parametrize("dialect", [JMI_0, None])
+async def test_a_call_does_not_fail_for_how_much_is_said_with_it(
+    focus: Focus, admin: Client, owner: Client, alice: Caller, bob: Caller, dialect: Dialect | None
+) -> None:
+    """In a stanza, or in the two that are one step here."""
+
+    async def speaks(peer: JID) -> Dialect | None:
+        return dialect
+
+    def answering(session: PeerSession) -> None:
+        session.ring(many)
+        session.accept(many)
+
+    many = Shim.model_construct(entries=tuple(ShimHeader(name=name, value=value) for name, value in MANY))
+    few = tuple(Header(name=name, value=value) for name, value in MANY[:MAX_HEADERS])
+    focus.dialect, bob.answering = speaks, answering
+    call = await admin.dial(Dial(to=f"xmpp:{bob.jid if dialect is None else bob.jid.bare}"))
+    for kind in (Ringing, Answered):
+        _, event = await admin.event(kind)
+        assert isinstance(event, Ringing | Answered)
+        assert event.headers == few
+    bob.sessions[0].hangup(Reason.of("success"), headers=many)
+    _, end = await admin.event(End, call)
+    assert isinstance(end, End)
+    assert end.headers == few
+
+    to = JID.parse(f"tea@{DOMAIN}" + ("" if dialect else "/focus"))
+    session, _ = alice.call(to, dialect, headers=many)
+    await session.start()
+    (offer,) = owner.events(await owner.offered())
+    assert isinstance(offer, Offer)
+    assert offer.headers == few
 
 
 async def test_a_rejected_call_is_told_the_headers(focus: Focus, owner: Client, alice: Caller) -> None:

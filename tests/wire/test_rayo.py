@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focus.wire.conditions import StanzaError
-from focus.wire.rayo import COMMANDS, EVENTS, End, Ref
+from focus.wire.conditions import BadRequest, StanzaError
+from focus.wire.rayo import COMMANDS, EVENTS, End, Hangup, Ref
+from focus.wire.shim import MAX_HEADERS
 
 from .strategies import elements
 
@@ -58,6 +59,17 @@ def test_a_bad_element_is_refused_with_its_condition_and_a_reason(path: Path) ->
         MODELS[tree.tag].parse(tree)
     assert refused.value.condition == condition
     assert 0 < len(refused.value.text) < 500
+
+
+def test_more_headers_than_are_handed_on_are_refused_and_it_is_said_how_many_may_be() -> None:
+    header = '<header name="x" value="1"/>'
+
+    def hangup(number: int) -> Hangup:
+        return Hangup.parse(ET.fromstring(f"<hangup xmlns='urn:xmpp:rayo:1'>{header * number}</hangup>"))
+
+    assert len(hangup(MAX_HEADERS).headers) == MAX_HEADERS
+    with pytest.raises(BadRequest, match=f"<hangup/> headers: .* {MAX_HEADERS} "):
+        hangup(MAX_HEADERS + 1)
 
 
 def _is_valid(kind: type) -> bool:
