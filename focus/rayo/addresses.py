@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 
 from focus.wire.jid import JID, unescape_node
+from focus.wire.nodeprep import prepared
 
 #: The resource that calls are answered from: presence comes from it, so that clients show a call button.
 RESOURCE = "focus"
@@ -16,9 +17,6 @@ OCCUPANT = "focus"
 
 #: The local parts that clients may choose for their calls: so random that no room has that name.
 _CALL_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{20,64}")
-
-#: What no local part contains (RFC 7622 section 3.3.1).
-_FORBIDDEN = re.compile(r"""[\x00-\x20\x7f"&'/:<>@]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,17 @@ def is_call_name(name: str) -> bool:
     return _CALL_NAME.fullmatch(name) is not None
 
 
+def mixer_name(text: str) -> str:
+    """The local part of the address of the mixer that somebody calls `text`. Raises ValueError where there can be none."""
+    name = prepared(text)
+    if name in (OCCUPANT, ".", ".."):
+        raise ValueError(f"not a name for a mixer: {name!r}")
+    return name
+
+
 def is_mixer_name(name: str) -> bool:
     """Whether a mixer can have `name` as the local part of its address: as it is, without any preparation."""
-    short_enough = 0 < len(name.encode()) <= 1023
-    return short_enough and name not in (OCCUPANT, ".", "..") and name == name.lower() and not _FORBIDDEN.search(name)
+    try:
+        return mixer_name(name) == name
+    except ValueError:
+        return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from focus.rayo.addresses import Addresses, is_mixer_name
+from focus.rayo.addresses import Addresses, mixer_name
 from focus.rayo.directory import Directory
 from focus.rayo.mixer import Mixer
 from focus.wire.conditions import BadRequest, Conflict
@@ -54,11 +54,12 @@ class Mixers:
     # by name
 
     def address(self, name: str) -> JID:
-        """Where a mixer called `name` lives, if it lives. Capitals make no difference. Raises `BadRequest`."""
-        local = name.lower()
-        if not is_mixer_name(local):
-            raise BadRequest(f"not a name for a mixer: {name[:80]!r}")
-        return self._addresses.mixer(local)
+        """Where a mixer called `name` lives, if it lives. What makes no difference in an address, as capitals, makes none
+        here. Raises `BadRequest`."""
+        try:
+            return self._addresses.mixer(mixer_name(name))
+        except ValueError:
+            raise BadRequest(f"not a name for a mixer: {name[:80]!r}") from None
 
     def find(self, client: JID, address: JID) -> Mixer | None:
         """The mixer that is at `address` for `client`: of its own zone, else of a room that leaves it to them."""

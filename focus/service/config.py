@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from focus.rayo.addresses import is_mixer_name
+from focus.rayo.addresses import mixer_name
 from focus.service.ready import ExitCode, ServiceError
 from focus.service.values import (
     Address,
@@ -296,9 +296,10 @@ class RouteSettings(Section):
     @field_validator("conference")
     @classmethod
     def _room(cls, value: str | None) -> str | None:
-        if value is not None and not is_mixer_name(value.lower()):
-            raise ValueError("must be the name of a room: the part of its address before the @")
-        return value and value.lower()
+        try:
+            return None if value is None else mixer_name(value)
+        except ValueError:
+            raise ValueError("must be the name of a room: the part of its address before the @") from None
 
     @field_validator("clients")
     @classmethod

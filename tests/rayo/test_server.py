@@ -40,6 +40,7 @@ from focus.wire.rayo import (
     Joined,
     Offer,
     Redirect,
+    Ref,
     Reject,
     Ringing,
     Unjoin,
@@ -133,6 +134,7 @@ async def test_what_cannot_be_joined(focus: Focus, owner: Client, alice: Caller)
         (Join(mixer_name="a@b"), BadRequest),
         (Join(mixer_name="a/b"), BadRequest),
         (Join(mixer_name="a b"), BadRequest),
+        (Join(mixer_name="a\u00a0b"), BadRequest),
         (Join(mixer_name="focus"), BadRequest),
         (Join(mixer_name=call.local), Conflict),
     ):
@@ -145,13 +147,17 @@ async def test_what_cannot_be_joined(focus: Focus, owner: Client, alice: Caller)
 async def test_a_mixer_has_one_address_however_its_name_is_written(
     focus: Focus, owner: Client, alice: Caller, bob: Caller
 ) -> None:
-    """XEP-0327 calls one myMixer; the local part of a JID has no capitals (RFC 7622 section 3.3)."""
+    """XEP-0327 calls one myMixer; the local part of a JID is prepared by servers (RFC 6122 section 2.3)."""
     one, two = await answered(focus, alice, owner), await answered(focus, bob, owner, 2)
     await owner.command(one, Join(mixer_name="myMixer"))
     await owner.command(two, Join(mixer_name="mymixer"))
     assert [mixer.address for mixer in focus.server.directory.mixers()] == [JID("mymixer", DOMAIN)]
     await owner.command(two, Unjoin(mixer_name="MYMIXER"))
     assert Unjoined(mixer_name="myMixer") in owner.events(two)
+    await owner.command(two, Join(mixer_name="Straße"))
+    assert await owner.command(two, Join(mixer_name="STRASSE")) == Ref(uri=f"xmpp:strasse@{DOMAIN}")
+    await owner.command(two, Unjoin(mixer_name="strasse"))
+    assert Unjoined(mixer_name="Straße") in owner.events(two)
 
 
 async def test_calls_are_in_several_mixers_at_once(focus: Focus, owner: Client, alice: Caller, bob: Caller) -> None:

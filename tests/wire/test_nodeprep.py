@@ -1,0 +1,55 @@
+"""Local parts of JIDs as servers write them."""
+
+import stringprep
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from slixmpp import JID as PreparedJID
+from slixmpp import InvalidJID
+
+from focus.wire.nodeprep import prepared
+
+
+@pytest.mark.parametrize(
+    ("text", "local"),
+    [
+        ("myMixer", "mymixer"),
+        ("Straße", "strasse"),
+        ("ΣΑΣ", "σασ"),
+        ("Ⅳ", "iv"),
+        ("e\u0301", "é"),
+        ("soft\u00adly", "softly"),
+        ("🎉", "🎉"),  # newer than the tables
+        ("\u10a0", "\u10a0"),  # has a small letter since
+    ],
+)
+def test_there_is_one_form_to_compare(text: str, local: str) -> None:
+    assert prepared(text) == local
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\u00ad", "a b", "a\u00a0b", "a/b", "a@b", "a＠b", "x\ue000", "אa", "א1", "a" * 1024]
+)
+def test_some_texts_are_no_local_parts(text: str) -> None:
+    with pytest.raises(ValueError, match="[a-z]"):
+        prepared(text)
+
+
+#: Whose normal form Unicode has changed (corrigendum 4), which some follow.
+CORRECTED = "\U0002f868\U0002f874\U0002f91f\U0002f95f\U0002f9bf"
+
+
+@given(st.text(min_size=1, max_size=8))
+@example("ª﷽")
+def test_it_is_what_another_implementation_makes_of_it(text: str) -> None:
+    assume(not any(map(stringprep.in_table_a1, text)))  # the other one wants nothing newer
+    assume(not {"/", *CORRECTED} & set(text))
+    try:
+        expected = PreparedJID(f"{text}@example.org").node
+    except InvalidJID:
+        with pytest.raises(ValueError, match="[a-z]"):
+            prepared(text)
+    else:
+        assert prepared(text) == expected
+        assert prepared(expected) == expected
