@@ -159,6 +159,11 @@ class Call(Joinable):
             raise NotTheOwner(f"{self.address} is not controlled by you")
         self._commanders.add(sender)
 
+    def is_for(self, client: JID) -> bool:
+        """Whether `client` may know of this call: its account or the call's room commands it, or it may take it."""
+        is_own = self.controller is not None and client.bare == self.controller.bare
+        return is_own or client in self.audience() or self._calls.may_command(client) or self._is_left_to(client)
+
     def check_partner(self, sender: JID) -> None:
         """Raises `NotAllowed` where this call is not in the security zone of `sender`, who wants to join something with
         it (section 6.3.1). A potential controlling party takes control by that, as by a command."""

@@ -15,6 +15,7 @@ from focus.http.page import PageConfig, PageServer
 from focus.media.plane import MediaPlane
 from focus.rayo.addresses import Addresses
 from focus.rayo.limits import Limits
+from focus.rayo.listing import Listing
 from focus.rayo.registration import Security
 from focus.rayo.routing import Route
 from focus.rayo.server import Server
@@ -86,7 +87,8 @@ class Service:
         )
         self._binding = Binding(self._server, self._outbox)
         self._connection = Connection(xmpp.jid, xmpp.secret.get_secret_value(), xmpp.host, xmpp.port, self._binding)
-        self._discovery = Discovery(self._connection, self._rooms, kind=self._kind)
+        self._listing = Listing(self._server)
+        self._discovery = Discovery(self._connection, self._rooms, kind=self._kind, items=self._items)
         self._desk = RegistrationDesk(
             self._connection, self._discovery, self._server.registrations, self._outbox.kept, self._outbox.release
         )
@@ -196,6 +198,13 @@ class Service:
         if self._server.directory.call(address) is not None:
             return CALL
         return MIXER if self._server.mixers.find(client, address) is not None else None
+
+    def _items(self, client: JID, address: JID, node: str) -> Iterable[tuple[JID, str]]:
+        if node == CALL:
+            return self._listing.calls(client)
+        if node == MIXER:
+            return self._listing.mixers(client)
+        return self._listing.joined(client, address)
 
     async def _dialect(self, peer: JID) -> Dialect | None:
         """How to invite `peer`: without an invitation only a device that is known not to take one."""

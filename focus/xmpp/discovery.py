@@ -141,14 +141,17 @@ class Discovery:
         features: Iterable[str] = FEATURES,
         name: str = "Conference focus",
         kind: Callable[[JID, JID], str | None] = lambda client, address: None,
+        items: Callable[[JID, JID, str], Iterable[tuple[JID, str]]] = lambda client, address, node: (),
     ) -> None:
         """`rooms` gives the callable addresses with their names, for the domain's disco#items.
 
-        `kind` says which of `KINDS` lives, for a client, at an address of ours.
+        `kind` says which of `KINDS` lives, for a client, at an address of ours. `items` gives what a client may know of
+        at an address: of the domain's nodes `CALL` and `MIXER`, or joined with what lives there (with an empty node).
         """
         self._connection = connection
         self._rooms = rooms
         self._kind = kind
+        self._listed = items
         focus = Kind("conference", "audio-focus", name, tuple(features))
         self._nodes = {NODE: focus, **KINDS}
         self._ver = {node: verification_string(_information(one), "sha-1") for node, one in self._nodes.items()}
@@ -197,12 +200,19 @@ class Discovery:
         return self._nodes.get(kind or NODE, focus)
 
     def _items(self, stanza: ET.Element, node: str | None) -> ET.Element:
-        if node is not None:
+        is_service = stanza.get("to") == str(self._connection.jid)
+        if node is not None and not (is_service and node in KINDS):
             raise ItemNotFound(f"there is no node {node[:100]!r} here")
-        query = ET.Element(ITEMS_QUERY)
-        if stanza.get("to") == str(self._connection.jid):
-            for jid, name in self._rooms():
-                ET.SubElement(query, f"{{{DISCO_ITEMS}}}item", {"jid": str(jid), "name": name})
+        query = ET.Element(ITEMS_QUERY, {} if node is None else {"node": node})
+        if is_service and node is None:
+            items = self._rooms()
+        else:
+            try:
+                items = self._listed(JID.parse(stanza.get("from", "")), JID.parse(stanza.get("to", "")), node or "")
+            except ValueError:
+                items = ()
+        for jid, name in items:
+            ET.SubElement(query, f"{{{DISCO_ITEMS}}}item", {"jid": str(jid)} | ({"name": name} if name else {}))
         return query
 
     # --- about others -------------------------------------------------------------------------------------------------

@@ -132,6 +132,34 @@ async def test_the_domain_lists_the_rooms_and_a_room_lists_nothing(discovery, lo
     assert (await alice.asks("tea@focus.localhost", query, id="i2")).findall(".//{*}item") == []
 
 
+async def test_who_may_command_calls_and_mixers_is_shown_them(component, party, login):
+    """By nodes of the domain, and at each what it is joined with."""
+    asked = []
+
+    def items(client, address, node):
+        asked.append((str(client), str(address), node))
+        return [(JID.parse("call@focus.localhost"), "bob@localhost/phone"), (JID.parse("new@focus.localhost"), "")]
+
+    discovery = Discovery(component, lambda: ROOMS, items=items)
+
+    async def answer(stanza: ET.Element) -> ET.Element | None:
+        return discovery.answer(stanza)
+
+    party.on_iq = answer
+    alice = await login("alice")
+    at = [("focus.localhost", CALL), ("focus.localhost", MIXER), ("tea@focus.localhost", "")]
+    for number, (address, node) in enumerate(at):
+        written = f" node='{node}'" if node else ""
+        query = f"<query xmlns='http://jabber.org/protocol/disco#items'{written}/>"
+        answered = (await alice.asks(address, query, id=f"n{number}"))[0]
+        assert answered.get("node", "") == node
+        assert [dict(item.attrib) for item in answered] == [
+            {"jid": "call@focus.localhost", "name": "bob@localhost/phone"},
+            {"jid": "new@focus.localhost"},
+        ]
+    assert asked == [(str(alice.jid), address, node) for address, node in at]
+
+
 @pytest.mark.parametrize("address", ADDRESSES)
 async def test_a_ping_is_answered(discovery, login, address):
     answer = await (await login("alice")).asks(address, "<ping xmlns='urn:xmpp:ping'/>")

@@ -1,0 +1,46 @@
+"""What there is, for who may command it: a service of our own, as Rayo has no list of calls (XEP-0030 section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from focus.rayo.call import Call
+from focus.rayo.joinable import Joinable
+from focus.rayo.mixer import Mixer
+from focus.rayo.server import Server
+from focus.wire.jid import JID, unescape_node
+
+Item = tuple[JID, str]
+
+
+class Listing:
+    """Items with their names: a mixer's is its own, a call's the JID of its peer, if that is known yet.
+
+    Clients see the calls of their account, those that are offered to them and those of rooms that obey them, and the
+    mixers of their zone; controllers see all calls.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def calls(self, client: JID) -> Iterator[Item]:
+        return (_item(call) for call in self._server.directory.calls() if call.is_for(client))
+
+    def mixers(self, client: JID) -> Iterator[Item]:
+        mixers = self._server.directory.mixers()
+        return (_item(mixer) for mixer in mixers if self._server.may_use(client, mixer))
+
+    def joined(self, client: JID, address: JID) -> Iterator[Item]:
+        """What the call or mixer at `address` is joined with, media or not."""
+        party: Joinable | None = self._server.mixers.find(client, address)
+        call = self._server.directory.call(address)
+        if party is None and call is not None and call.is_for(client):
+            party = call
+        return (_item(other) for other in (party.joins if party is not None else ()))
+
+
+def _item(party: Joinable) -> Item:
+    if isinstance(party, Mixer):
+        return party.address, unescape_node(party.name)
+    assert isinstance(party, Call)
+    return party.address, str(party.session.peer) if party.session is not None else ""

@@ -1,0 +1,68 @@
+"""Who is shown which calls and mixers."""
+
+import pytest
+
+from focus.rayo.listing import Listing
+from focus.wire.jid import JID
+from focus.wire.rayo import Join
+from tests.jingle.pair import End as Caller
+
+from .calling import answered, call_in
+from .scene import Client, Focus
+
+
+@pytest.fixture
+def listing(focus: Focus) -> Listing:
+    return Listing(focus.server)
+
+
+async def test_clients_see_what_they_may_command(
+    focus: Focus, listing: Listing, owner: Client, admin: Client, alice: Caller, bob: Caller
+) -> None:
+    romeo = focus.client("romeo@example.org/orchard")
+    colleague = focus.client("juliet@example.org/tomb")
+    call = await answered(focus, alice, owner)
+    await owner.command(call, Join(mixer_name="myMixer"))
+    mixer = (focus.addresses.mixer("mymixer"), "myMixer")
+    for client in (owner, colleague):
+        assert list(listing.calls(client.jid)) == [(call, str(alice.jid))]
+        assert list(listing.mixers(client.jid)) == [mixer]
+        assert list(listing.joined(client.jid, call)) == [mixer]
+        assert list(listing.joined(client.jid, mixer[0])) == [(call, str(alice.jid))]
+    assert list(listing.calls(admin.jid)) == [(call, str(alice.jid))]
+    assert list(listing.mixers(admin.jid)) == []
+    for found in (
+        listing.calls(romeo.jid),
+        listing.mixers(romeo.jid),
+        listing.joined(romeo.jid, call),
+        listing.joined(romeo.jid, mixer[0]),
+        listing.joined(owner.jid, focus.addresses.mixer("nothing")),
+    ):
+        assert list(found) == []
+
+
+async def test_a_call_that_is_offered_is_seen_by_those_who_may_take_it(
+    focus: Focus, listing: Listing, owner: Client, alice: Caller
+) -> None:
+    romeo = focus.client("romeo@example.org/orchard")
+    focus.takers.parties = [owner.jid, romeo.jid]
+    call = await call_in(focus, alice, owner)
+    assert [address for address, _ in listing.calls(romeo.jid)] == [call]
+    await owner.command(call, Join(mixer_name="desk"))
+    assert list(listing.calls(romeo.jid)) == []
+
+
+async def test_the_calls_of_a_room_are_seen_by_its_moderators(
+    focus: Focus, listing: Listing, owner: Client, alice: Caller
+) -> None:
+    moderator, visitor = JID.parse("romeo@example.org/x"), JID.parse("mercutio@example.org/x")
+    focus.server.bind_mixer("tea", owner.jid, lambda client: client == moderator)
+    call = await answered(focus, alice, owner)
+    await owner.command(call, Join(mixer_name="tea"))
+    tea = focus.addresses.mixer("tea")
+    assert [address for address, _ in listing.calls(moderator)] == [call]
+    assert list(listing.mixers(moderator)) == [(tea, "tea")]
+    assert [address for address, _ in listing.joined(moderator, tea)] == [call]
+    assert list(listing.calls(visitor)) == list(listing.joined(visitor, tea)) == []
+    focus.server.release_mixer("tea", owner.jid)
+    assert list(listing.calls(moderator)) == []
