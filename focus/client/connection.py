@@ -197,13 +197,17 @@ class Connection:
         Raises the `StanzaError` that comes back, `Disconnected` when there is no session or it ends, TimeoutError
         after `IQ_TIMEOUT` seconds.
         """
+        async with asyncio.timeout(IQ_TIMEOUT):
+            return await self.ask(to, type, child)
+
+    async def ask(self, to: JID | None, type: Literal["get", "set"], child: ET.Element) -> ET.Element:
+        """The same, for who has a time limit of their own."""
         identifier = secrets.token_hex(12)
         answer: asyncio.Future[ET.Element] = asyncio.get_running_loop().create_future()
         self._pending[identifier] = answer
         try:
             self.send(stanza(IQ, None, to, type, child, id=identifier))
-            async with asyncio.timeout(IQ_TIMEOUT):
-                response = await answer
+            response = await answer
         finally:
             del self._pending[identifier]
         if response.get("type") == "error":

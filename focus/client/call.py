@@ -1,0 +1,172 @@
+"""A call as a Rayo client has it: commands, events, and how it ended (XEP-0327 sections 6.2, 6.3, 6.6 and 6.8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from focus.client.errors import CallEnded, RayoError
+from focus.client.feed import Feed
+from focus.client.parties import HeaderPairs, headers_of, one_party, party_name, uri_of
+from focus.wire.base import StrictFlag
+from focus.wire.jid import JID
+from focus.wire.message import CallMessage
+from focus.wire.rayo import (
+    Accept,
+    Answer,
+    Answered,
+    Command,
+    End,
+    Event,
+    Hangup,
+    Join,
+    JoinDirection,
+    JoinMedia,
+    Offer,
+    Redirect,
+    Ref,
+    Reject,
+    Ringing,
+    Unjoin,
+)
+
+if TYPE_CHECKING:
+    from focus.client.mixer import Mixer
+    from focus.client.rayo import RayoClient
+
+
+class Call:
+    """One call, from its offer or `dial` to its end. Commands return when they have been acknowledged.
+
+    All of them but `hangup` raise `CallEnded` after the end; `RayoError` where the service refuses, `NoAnswer` where it
+    is silent, `SessionLost` when nobody can be asked any more, and ValueError for what cannot be said in Rayo.
+    """
+
+    def __init__(self, client: RayoClient, address: JID, backlog: int) -> None:
+        self.address = address
+        #: Who calls whom, with headers; None for calls that were not offered to us.
+        self.offer: Offer | None = None
+        #: What was last heard of how a call that we make goes on.
+        self.progress: Ringing | Answered | None = None
+        #: Why it ended; None as long as it has not.
+        self.end: End | None = None
+        #: All that happens, in order; `End` is the last.
+        self.events: Feed[Event] = Feed(backlog, owner=self)
+        self._client = client
+        self._lost: RayoError | None = None
+        self._news = asyncio.Event()
+
+    @property
+    def uri(self) -> str:
+        """How commands and events name it."""
+        return self.address.uri
+
+    # a call that came in
+
+    async def accept(self, *, headers: HeaderPairs = ()) -> None:
+        """Take control, and let the caller hear that it rings."""
+        await self.command(Accept(headers=headers_of(headers)))
+
+    async def answer(self, *, headers: HeaderPairs = ()) -> None:
+        """Take the call. That media flows is told by the joins."""
+        await self.command(Answer(headers=headers_of(headers)))
+
+    async def reject(
+        self, reason: Literal["decline", "busy", "error"] = "decline", *, headers: HeaderPairs = ()
+    ) -> None:
+        """Refuse it, before the answer."""
+        if reason not in ("decline", "busy", "error"):
+            raise ValueError(f"a call is rejected with decline, busy or error, not with {reason!r}")
+        await self.command(Reject.model_validate({reason: StrictFlag(), "headers": headers_of(headers)}))
+
+    async def redirect(self, to: JID | str, *, headers: HeaderPairs = ()) -> None:
+        """Tell the caller to call `to`, a JID or a URI, before the answer."""
+        await self.command(Redirect(to=uri_of(to), headers=headers_of(headers)))
+
+    # any call
+
+    async def hangup(self, *, headers: HeaderPairs = ()) -> None:
+        """End it, unless it has ended. The header `jingle-reason` chooses the reason that the peer is given."""
+        with suppress(CallEnded):
+            await self.command(Hangup(headers=headers_of(headers)))
+
+    async def join(
+        self,
+        *,
+        call: Call | JID | str | None = None,
+        mixer: Mixer | str | None = None,
+        direction: JoinDirection = "duplex",
+        media: JoinMedia = "bridge",
+    ) -> None:
+        """Join it with a call or a mixer; again, to change the direction. `send` is: this call is heard."""
+        command = Join(**one_party(call, mixer), direction=direction, media=media)
+        reference = await self.command(command)
+        if command.mixer_name is not None and reference is not None:
+            self._client._mixer_is_at(command.mixer_name, reference)
+
+    async def unjoin(self, *, call: Call | JID | str | None = None, mixer: Mixer | str | None = None) -> None:
+        """Undo the join with that call or mixer, or all joins."""
+        await self.command(Unjoin(**party_name(call, mixer)))
+
+    async def send_message(self, body: str, *, subject: str | None = None) -> None:
+        """Write to the peer. Whether it arrives is not told."""
+        self._check()
+        self._client._write(self.address, CallMessage(body=body, subject=subject))
+
+    async def command(self, command: Command) -> Ref | None:
+        """Any other command of Rayo."""
+        self._check()
+        try:
+            return await self._client.command(self.address, command)
+        except RayoError as error:
+            if error.condition == "item-not-found":
+                self._check()  # the end has come before this
+            raise
+
+    async def answered(self) -> None:
+        """Return when the peer has answered a call that we make. Raises `CallEnded` where it does not."""
+        await self._until(lambda: isinstance(self.progress, Answered))
+
+    async def ended(self) -> End:
+        """Return when the call is over, and why. Raises `SessionLost` where we cannot learn it any more."""
+        await self._until(lambda: self.end is not None)
+        assert self.end is not None
+        return self.end
+
+    def __repr__(self) -> str:
+        return f"<Call {self.address}>"
+
+    # what is told
+
+    def _told(self, event: Event, at: datetime) -> None:
+        match event:
+            case Offer():
+                self.offer = self.offer or event
+            case Ringing() | Answered():
+                self.progress = event
+            case End():
+                self.end = event
+        self.events.put(event, at)
+        if self.end is not None:
+            self.events.end()
+        self._news.set()
+
+    def _lose(self, error: RayoError, *, closed: bool) -> None:
+        self._lost = error
+        self.events.end(None if closed else error)
+        self._news.set()
+
+    def _check(self) -> None:
+        if self.end is not None:
+            raise CallEnded(self.uri, self.end)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._check()
+            if self._lost is not None:
+                raise self._lost.with_traceback(None)
+            self._news.clear()
+            await self._news.wait()

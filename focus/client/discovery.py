@@ -1,0 +1,68 @@
+"""What a Rayo client says of itself (XEP-0030, XEP-0115), and what it finds out about a service."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from focus.wire.conditions import ItemNotFound
+from focus.wire.jid import JID
+
+DISCO_INFO: Final = "http://jabber.org/protocol/disco#info"
+DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"
+CAPS: Final = "http://jabber.org/protocol/caps"
+
+INFO_QUERY: Final = f"{{{DISCO_INFO}}}query"
+ITEMS_QUERY: Final = f"{{{DISCO_ITEMS}}}query"
+PING_QUERY: Final = "{urn:xmpp:ping}ping"
+
+#: The nodes of Rayo's clients, calls and mixers (XEP-0327 section 8), which are features, too.
+CLIENT_NODE: Final = "urn:xmpp:rayo:client:1"
+CALL_NODE: Final = "urn:xmpp:rayo:call:1"
+MIXER_NODE: Final = "urn:xmpp:rayo:mixer:1"
+
+_IDENTITY = {"category": "client", "type": "bot", "name": "Rayo client"}
+_FEATURES = sorted((CAPS, DISCO_INFO, "urn:xmpp:ping", CLIENT_NODE))
+
+
+def _verification_string() -> str:
+    """XEP-0115 section 5.1, of what never changes."""
+    text = "".join(f"{part}<" for part in ("{category}/{type}//{name}".format(**_IDENTITY), *_FEATURES))
+    return base64.b64encode(hashlib.sha1(text.encode(), usedforsecurity=False).digest()).decode()
+
+
+VERSION: Final = _verification_string()
+
+
+def caps() -> ET.Element:
+    """For the presence that registers the client (XEP-0327 section 6.1)."""
+    return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": CLIENT_NODE, "ver": VERSION})
+
+
+def information(query: ET.Element) -> ET.Element:
+    """The answer to a disco#info `query` to the client. Raises `ItemNotFound`."""
+    node = query.get("node")
+    if node not in (None, f"{CLIENT_NODE}#{VERSION}"):
+        raise ItemNotFound(f"there is no node {node!r} here")
+    answer = ET.Element(INFO_QUERY, {} if node is None else {"node": node})
+    ET.SubElement(answer, f"{{{DISCO_INFO}}}identity", _IDENTITY)
+    for feature in _FEATURES:
+        ET.SubElement(answer, f"{{{DISCO_INFO}}}feature", {"var": feature})
+    return answer
+
+
+def features(result: ET.Element) -> set[str]:
+    """Those that a disco#info result names."""
+    return {feature.get("var", "") for feature in result.iterfind(f"{INFO_QUERY}/{{{DISCO_INFO}}}feature")}
+
+
+def items(result: ET.Element) -> Iterator[tuple[JID, str]]:
+    """What a disco#items result lists, with its name; what is no JID is left out."""
+    for item in result.iterfind(f"{ITEMS_QUERY}/{{{DISCO_ITEMS}}}item"):
+        try:
+            yield JID.parse(item.get("jid", "")), item.get("name", "")
+        except ValueError:
+            continue

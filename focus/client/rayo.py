@@ -1,0 +1,312 @@
+"""A Rayo client (XEP-0327): take calls, make calls, join them, and learn what happens to them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+from weakref import WeakValueDictionary
+from xml.etree import ElementTree as ET
+
+from focus.client import discovery
+from focus.client.call import Call
+from focus.client.connection import Account
+from focus.client.credentials import Credentials
+from focus.client.errors import NoAnswer, RayoError, SessionLost
+from focus.client.feed import Feed
+from focus.client.mixer import Mixer
+from focus.client.parties import HeaderPairs, headers_of, uri_of
+from focus.client.session import Session
+from focus.wire.jid import JID
+from focus.wire.message import CallMessage
+from focus.wire.rayo import Command, Dial, End, Event, Hangup, Join, Offer, Ref
+
+#: Seconds in which a command is answered.
+COMMAND_TIMEOUT = 10.0
+#: Events and offers that wait to be read, of each call and mixer.
+BACKLOG = 1000
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A call or mixer that the service lists: a call's `name` is the JID of its peer, if that is known yet."""
+
+    address: JID
+    name: str
+
+    @property
+    def uri(self) -> str:
+        return self.address.uri
+
+
+class RayoClient:
+    """One session with one Rayo service: `async with RayoClient(...) as client`.
+
+    It ends once and for all, by `close` or because the session or the service is lost: then iterations end, with the
+    error where it was not `close`, and all commands raise it. The calls go on, and a new client under the same full JID
+    commands them again (`call`). What cannot be logged in with raises `focus.client.connection.ConnectionFailed`.
+    """
+
+    def __init__(
+        self,
+        jid: JID | str,
+        password: str,
+        service: JID | str | None = None,
+        *,
+        server: tuple[str, int] | None = None,
+        ca_file: Path | None = None,
+        insecure: bool = False,
+        ready: bool = True,
+        timeout: float = COMMAND_TIMEOUT,
+        backlog: int = BACKLOG,
+    ) -> None:
+        """`service` is `focus.` before the domain of `jid` where nothing is said. `server` (host and port), `ca_file`
+        and `insecure` are as in `focus.client.connection.Account`. `ready`: whether we want calls that routes offer.
+
+        `timeout`: seconds in which a command is answered. `backlog`: how many events of each call and mixer, and how
+        many offers, may wait to be read.
+        """
+        account = Account(_jid(jid), password, server, ca_file, insecure)
+        self.service = _jid(service) if service is not None else JID("", f"focus.{account.jid.domain}")
+        #: Calls that come in and may be taken, each once. Who else was offered them may be faster.
+        self.offers: Feed[Call] = Feed(backlog, owner=self)
+        self._ready = ready
+        self._backlog = backlog
+        self._session = Session(account, self.service, self, timeout=timeout)
+        self._over: RayoError | None = None
+        self._calls: dict[JID, Call] = {}
+        self._mixers: WeakValueDictionary[JID, Mixer] = WeakValueDictionary()
+        self._present: dict[JID, Mixer] = {}  # so that what is told of them before somebody asks is not lost
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, *, ready: bool = True) -> Self:
+        """As `FOCUS_RAYO_ACCOUNT`, `_PASSWORD` (or `_PASSWORD_FILE`), `_SERVICE`, `_SERVER`, `_CA_FILE` and `_INSECURE`
+        say, of which the first two must be there. Raises ValueError."""
+        return cls.of(Credentials.from_environment(environment), ready=ready)
+
+    @classmethod
+    def of(cls, credentials: Credentials, *, ready: bool = True, timeout: float = COMMAND_TIMEOUT) -> Self:
+        one = credentials.account
+        return cls(
+            one.jid,
+            one.password or "",
+            credentials.service,
+            server=one.server,
+            ca_file=one.ca_file,
+            insecure=one.insecure,
+            ready=ready,
+            timeout=timeout,
+        )
+
+    @property
+    def jid(self) -> JID:
+        """The full JID that the server gave us: whose calls these are."""
+        return self._session.jid
+
+    async def connect(self) -> None:
+        """Log in and register, once. Raises `ConnectionFailed`, and `RayoError` where the service does not have us."""
+        await self._session.open(ready=self._ready)
+
+    async def close(self) -> None:
+        """Say goodbye; the calls go on. Idempotent."""
+        await self._session.close()
+        self._finish(SessionLost("the client is closed"), closed=True)
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def set_ready(self, ready: bool) -> None:
+        """Want calls that routes offer, or not for now."""
+        self._session.register(ready=ready)
+
+    # calls and mixers
+
+    async def dial(
+        self,
+        to: JID | str,
+        *,
+        from_: JID | str | None = None,
+        headers: HeaderPairs = (),
+        joins: Iterable[Call | Mixer | Join] = (),
+        uri: JID | str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of the command, not of this coroutine
+    ) -> Call:
+        """Call `to`, a JID or a URI, and return at once; `Call.answered` waits.
+
+        `joins`: what it is joined with from the start, both ways unless it is a `Join`. `uri`: the address that the
+        call shall have, `xmpp:UUID@SERVICE`, a new one where nothing is said. `timeout`: seconds in which the peer
+        answers. Who does not wait for the answer to the command, or gets none, has the call hung up.
+        """
+        address = JID.from_uri(uri_of(uri)) if uri is not None else JID(str(uuid4()), self.service.domain)
+        command = Dial(
+            to=uri_of(to),
+            from_=uri_of(from_) if from_ is not None else None,
+            uri=address.uri,
+            timeout=round(timeout * 1000) if timeout is not None else -1,
+            headers=headers_of(headers),
+            joins=tuple(map(_join, joins)),
+        )
+        known = self._calls.get(address)
+        call = self._calls[address] = known or Call(self, address, self._backlog)  # before there can be events
+        try:
+            reference = await self.command(self.service, command)
+        except BaseException as error:
+            if known is None:
+                self._calls.pop(address, None)
+            if not isinstance(error, RayoError) or isinstance(error, NoAnswer):
+                self._session.order(address, Hangup())
+            raise
+        if reference is not None:
+            call.address = JID.from_uri(reference.uri)
+            if call.end is None and call.address != address:
+                self._calls[call.address] = self._calls.pop(address)
+        return call
+
+    def call(self, address: JID | str) -> Call:
+        """The call at `address`, a JID or `xmpp:` URI, whether there is one or not: commands tell."""
+        where = JID.from_uri(uri_of(address))
+        if where not in self._calls:
+            call = self._calls[where] = Call(self, where, self._backlog)
+            if self._over is not None:
+                call._lose(self._over, closed=False)
+        return self._calls[where]
+
+    def mixer(self, name: str) -> Mixer:
+        """The mixer of that name in our account's zone (or of the room, for whom it is), whether it is there or not."""
+        if not name:
+            raise ValueError("a mixer has a name")
+        mixer = self._mixer_at(JID(name.lower(), self.service.domain))
+        mixer.name = name
+        return mixer
+
+    async def calls(self) -> list[Listed]:
+        """The calls that we may command, by their addresses, with their peers. Raises `RayoError`."""
+        return await self._list(self.service, discovery.CALL_NODE)
+
+    async def mixers(self) -> list[Listed]:
+        """The mixers that we may command, with their names. Raises `RayoError`."""
+        return await self._list(self.service, discovery.MIXER_NODE)
+
+    async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
+        """What a call or mixer is joined with. Raises `RayoError`."""
+        return await self._list(JID.from_uri(uri_of(party)), None)
+
+    async def command(self, to: JID, command: Command) -> Ref | None:
+        """Have any command carried out at `to`; returns the address of what it made. Raises `RayoError`."""
+        self._check()
+        return await self._session.command(to, command)
+
+    async def kind(self, address: JID | str) -> str:
+        """What lives at `address`: `call`, `mixer`, or an empty string for nothing that we can see.
+
+        Raises `RayoError`.
+        """
+        about = await self._session.ask(JID.from_uri(uri_of(address)), ET.Element(discovery.INFO_QUERY))
+        found = discovery.features(about)
+        return "call" if discovery.CALL_NODE in found else "mixer" if discovery.MIXER_NODE in found else ""
+
+    async def _list(self, at: JID, node: str | None) -> list[Listed]:
+        self._check()
+        query = ET.Element(discovery.ITEMS_QUERY, {} if node is None else {"node": node})
+        return [Listed(address, name) for address, name in discovery.items(await self._session.ask(at, query))]
+
+    # what calls and mixers ask of us
+
+    def _write(self, to: JID, message: CallMessage) -> None:
+        self._check()
+        self._session.send_message(to, message)
+
+    async def _subscribe(self, mixer: JID) -> bool:
+        self._check()
+        return await self._session.subscribe(mixer)
+
+    async def _unsubscribe(self, mixer: JID) -> None:
+        self._check()
+        await self._session.unsubscribe(mixer)
+
+    def _mixer_is_at(self, name: str, reference: Ref) -> None:
+        """A service may have its mixers at another domain than we think: what was told of them is theirs."""
+        address = JID.from_uri(reference.uri)
+        supposed = self._mixers.get(JID(name.lower(), self.service.domain))
+        if supposed is not None and supposed.address != address:
+            del self._mixers[supposed.address]
+            supposed.address = address
+            self._mixers[address] = supposed
+
+    def _mixer_at(self, address: JID) -> Mixer:
+        mixer = self._mixers.get(address)
+        if mixer is None:
+            mixer = self._mixers[address] = Mixer(self, address.local, address, self._backlog)
+            if self._over is not None:
+                mixer._lose(self._over, closed=False)
+        return mixer
+
+    def _check(self) -> None:
+        if self._over is not None:
+            raise self._over.with_traceback(None)
+
+    # what is told (`focus.client.session.Listener`)
+
+    def told(self, sender: JID, event: Event, at: datetime) -> None:
+        call = self._calls.get(sender)
+        if isinstance(event, Offer) and (call is None or call.offer is None):
+            call = self._calls[sender] = call or Call(self, sender, self._backlog)
+            call._told(event, at)
+            self.offers.put(call, at)
+        elif call is not None:
+            call._told(event, at)
+            if call.end is not None:
+                del self._calls[sender]
+        elif sender in self._mixers:
+            self._mixers[sender]._told(event, at)
+
+    def shown(self, sender: JID, *, available: bool) -> None:
+        if sender in self._calls:
+            if not available:  # an end that we could not read
+                self.told(sender, End.of("error"), datetime.now(UTC))
+        elif available:
+            mixer = self._present[sender] = self._mixer_at(sender)
+            mixer._shown(available=True)
+        elif sender in self._mixers:
+            self._mixers[sender]._shown(available=False)
+            self._present.pop(sender, None)
+
+    def over(self, error: RayoError) -> None:
+        self._finish(error, closed=False)
+
+    def _finish(self, error: RayoError, *, closed: bool) -> None:
+        if self._over is not None:
+            return
+        self._over = error
+        self.offers.end(None if closed else error)
+        for call in self._calls.values():
+            call._lose(error, closed=closed)
+        for mixer in list(self._mixers.values()):
+            mixer._lose(error, closed=closed)
+        self._calls.clear()
+        self._present.clear()
+
+
+def _jid(address: JID | str) -> JID:
+    return JID.parse(address) if isinstance(address, str) else address
+
+
+def _join(party: Call | Mixer | Join) -> Join:
+    match party:
+        case Call():
+            return Join(call_uri=party.uri)
+        case Mixer():
+            return Join(mixer_name=party.name)
+        case _:
+            return party

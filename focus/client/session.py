@@ -1,0 +1,224 @@
+"""A Rayo client's stanzas: registering, commands, events (XEP-0327 sections 5.3 and 6.1)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+from xml.etree import ElementTree as ET
+
+from focus.client import discovery
+from focus.client.connection import Account, Connection
+from focus.client.errors import NoAnswer, NoService, RayoError, SessionLost
+from focus.wire.base import local_name
+from focus.wire.conditions import ServiceUnavailable, StanzaError
+from focus.wire.jid import JID
+from focus.wire.message import CallMessage
+from focus.wire.rayo import EVENTS, RAYO, Command, Event, Ref
+from focus.wire.stanzas import CLIENT, IQ, MESSAGE, PRESENCE, Disconnected, read_error, stanza
+
+log = logging.getLogger(__name__)
+
+_DELAY = "{urn:xmpp:delay}delay"
+_ROSTER = "jabber:iq:roster"
+
+
+class Listener(Protocol):
+    """Gets what the service tells, in order."""
+
+    def told(self, sender: JID, event: Event, at: datetime) -> None: ...
+
+    def shown(self, sender: JID, *, available: bool) -> None:
+        """A mixer is there, or `sender`, whatever it was, is not any more."""
+
+    def over(self, error: RayoError) -> None:
+        """Nothing comes any more. Once, and not where the client itself has closed the session."""
+
+
+class Session:
+    """One session of a client with one service, from `open` to `close`. What others send is not listened to."""
+
+    def __init__(self, account: Account, service: JID, listener: Listener, *, timeout: float) -> None:
+        """`timeout`: seconds in which a command is answered."""
+        self.service = service
+        self._listener = listener
+        self._timeout = timeout
+        self._connection = Connection(account, self)
+        self._error: RayoError | None = None
+
+    @property
+    def jid(self) -> JID:
+        return self._connection.jid
+
+    async def open(self, *, ready: bool) -> None:
+        """Log in and register. Raises `ConnectionFailed`, and `RayoError` where the service is none, or refuses us."""
+        await self._connection.connect()
+        try:
+            self.register(ready=ready)
+            try:
+                # Stanzas come in order: a refusal of the presence has come when this is answered.
+                about = await self.ask(self.service, ET.Element(discovery.INFO_QUERY))
+            except SessionLost:
+                raise
+            except RayoError as error:
+                text = f"there is no service at {self.service}: {error.text or error.condition}"
+                raise NoService(text, error.condition, error.type) from None
+            if RAYO not in discovery.features(about):
+                raise NoService(f"{self.service} is no Rayo service")
+            self._check()
+        except BaseException:
+            await self._connection.close()
+            raise
+
+    async def close(self) -> None:
+        """Idempotent. The calls go on."""
+        self._error = self._error or SessionLost("the client is closed")
+        if self._connection.connected:
+            self._connection.send(stanza(PRESENCE, None, self.service, "unavailable"))
+        await self._connection.close()
+
+    def register(self, *, ready: bool) -> None:
+        """Be known to the service, and `ready` for calls or not."""
+        show = ET.Element(f"{{{CLIENT}}}show")
+        show.text = "chat" if ready else "dnd"
+        self._send(stanza(PRESENCE, None, self.service, None, show, discovery.caps()))
+
+    async def command(self, to: JID, command: Command) -> Ref | None:
+        """Have `command` carried out; returns the address of what it made, if anything. Raises `RayoError`."""
+        result = await self._iq(to, "set", command.to_element())
+        reference = result.find(Ref.qualified_tag())
+        try:
+            return Ref.parse(reference) if reference is not None else None
+        except StanzaError as error:
+            raise RayoError.of(error) from None
+
+    def order(self, to: JID, command: Command) -> None:
+        """The same, if it can be sent, for who does not wait for what comes of it."""
+        if self._error is None and self._connection.connected:
+            self._connection.send(stanza(IQ, None, to, "set", command.to_element(), id=secrets.token_hex(12)))
+
+    async def ask(self, to: JID, query: ET.Element) -> ET.Element:
+        """The result stanza of service discovery. Raises `RayoError`."""
+        return await self._iq(to, "get", query)
+
+    def message(self, stanza: ET.Element) -> None:
+        """Nobody writes to us (`focus.client.connection.StreamHandler`)."""
+
+    def send_message(self, to: JID, message: CallMessage) -> None:
+        """To a call's peer (section 6.8). Raises `RayoError`."""
+        self._send(stanza(MESSAGE, None, to, "normal", *message.to_element()))
+
+    # presence subscriptions (section 6.4)
+
+    async def subscribe(self, to: JID) -> bool:
+        """Ask for the presence of the mixer `to`; returns whether the account had not done so before."""
+        is_new = to not in await self._roster()
+        self._send(stanza(PRESENCE, None, to, "subscribe"))
+        return is_new
+
+    async def unsubscribe(self, to: JID) -> None:
+        """Take the mixer out of the account's roster, which cancels the subscription (RFC 6121 section 2.5)."""
+        query = ET.Element(f"{{{_ROSTER}}}query")
+        ET.SubElement(query, f"{{{_ROSTER}}}item", {"jid": str(to), "subscription": "remove"})
+        await self._iq(None, "set", query)
+
+    async def _roster(self) -> set[JID]:
+        result = await self._iq(None, "get", ET.Element(f"{{{_ROSTER}}}query"))
+        subscribed = set()
+        for item in result.iterfind(f"{{{_ROSTER}}}query/{{{_ROSTER}}}item"):
+            if item.get("ask") or item.get("subscription") in ("to", "both"):
+                try:
+                    subscribed.add(JID.parse(item.get("jid", "")))
+                except ValueError:
+                    continue
+        return subscribed
+
+    # what arrives (`focus.client.connection.StreamHandler`)
+
+    def presence(self, stanza: ET.Element) -> None:
+        try:
+            sender = JID.parse(stanza.get("from", ""))
+        except ValueError:
+            return
+        kind = stanza.get("type")
+        if sender == self.service:
+            if kind == "error":
+                self._end(RayoError.of(read_error(stanza)))
+            elif kind == "unavailable":
+                self._end(SessionLost(f"{self.service} has gone down"))
+        elif self._is_of_service(sender) and kind in (None, "unavailable"):
+            self._presence_of(sender, stanza)
+
+    def _is_of_service(self, sender: JID) -> bool:
+        """Whether a call or mixer of ours could be there. Anybody may send us presence that says anything."""
+        ours = self.service.domain
+        return not sender.resource and (sender.domain == ours or sender.domain.endswith(f".{ours}"))
+
+    def _presence_of(self, sender: JID, stanza: ET.Element) -> None:
+        for child in stanza:
+            if child.tag in EVENTS:
+                try:
+                    event = EVENTS[child.tag].parse(child)
+                except StanzaError as error:
+                    log.warning("an event of %s cannot be read: %s", sender, error)
+                else:
+                    self._listener.told(sender, event, _time(stanza))
+                    return
+        caps = stanza.find(f"{{{discovery.CAPS}}}c")
+        if stanza.get("type") == "unavailable":
+            self._listener.shown(sender, available=False)
+        elif caps is not None and caps.get("node") == discovery.MIXER_NODE:
+            self._listener.shown(sender, available=True)
+
+    def iq(self, stanza: ET.Element) -> ET.Element | None:
+        query = stanza[0]
+        if stanza.get("type") == "get" and query.tag == discovery.INFO_QUERY:
+            return discovery.information(query)
+        if stanza.get("type") == "get" and query.tag == discovery.PING_QUERY:
+            return None
+        raise ServiceUnavailable(f"<{local_name(query.tag)}/> is not known here")
+
+    def disconnected(self, reason: str) -> None:
+        self._end(SessionLost(f"the session with the XMPP server was lost: {reason}"))
+
+    # sending
+
+    def _end(self, error: RayoError) -> None:
+        if self._error is None:
+            self._error = error
+            self._listener.over(error)
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+
+    def _send(self, tree: ET.Element) -> None:
+        self._check()
+        self._connection.send(tree)
+
+    async def _iq(self, to: JID | None, type: Literal["get", "set"], child: ET.Element) -> ET.Element:
+        """The result stanza. Raises `RayoError`."""
+        self._check()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._connection.ask(to, type, child)
+        except TimeoutError:
+            text = f"no answer to <{local_name(child.tag)}/> from {to or 'the server'} within {self._timeout:g} s"
+            raise NoAnswer(text) from None
+        except Disconnected as error:
+            self._check()
+            raise SessionLost(str(error)) from None
+        except StanzaError as error:
+            raise RayoError.of(error) from None
+
+
+def _time(stanza: ET.Element) -> datetime:
+    """When the event happened (XEP-0203), or now, where nothing is said."""
+    delay = stanza.find(_DELAY)
+    try:
+        at = datetime.fromisoformat(delay.get("stamp", "") if delay is not None else "")
+    except ValueError:
+        return datetime.now(UTC)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

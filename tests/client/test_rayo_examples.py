@@ -1,0 +1,125 @@
+"""The programs in docs/rayo.md do what is said of them, as they stand there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from focus.service.prosody import Prosody
+from tests.interop.callers import CallerFactory, assert_hears, until_gone
+from tests.interop.running import PASSWORD, PATIENCE, PhoneFactory, RunningFocus
+from tests.media.peers import level
+from tests.service.phones import listened
+
+pytestmark = pytest.mark.interop
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "rayo.md"
+PROGRAMS = {
+    re.findall(r"(\w+\.py)", program)[0]: program
+    for program in re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+}
+
+
+class Program:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def says(self, text: str) -> str:
+        """The next line with this in it."""
+        assert self._process.stdout is not None
+        seen = []
+        async with asyncio.timeout(PATIENCE):
+            while line := (await self._process.stdout.readline()).decode():
+                seen.append(line)
+                if text in line:
+                    return line.strip()
+        raise AssertionError(f"it ended without saying {text!r}: {seen} {await self._process.communicate()}")
+
+    async def ends(self) -> tuple[int | None, str]:
+        """Exit code and standard error."""
+        async with asyncio.timeout(PATIENCE):
+            _, errors = await self._process.communicate()
+        return self._process.returncode, errors.decode()
+
+
+@contextlib.asynccontextmanager
+async def running(prosody: Prosody, account: str, file: str, *arguments: str) -> AsyncIterator[Program]:
+    await prosody.add_user(f"{account}@{prosody.domain}", PASSWORD)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-u", "-W", "error", "-c", PROGRAMS[file], *arguments,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "FOCUS_RAYO_ACCOUNT": f"{account}@{prosody.domain}",
+            "FOCUS_RAYO_PASSWORD": PASSWORD,
+            "FOCUS_RAYO_SERVER": "{}:{}".format(*prosody.c2s),
+        },
+    )  # fmt: skip
+    try:
+        yield Program(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def test_there_are_three_of_them() -> None:
+    assert set(PROGRAMS) == {"desk.py", "call.py", "chair.py"}
+
+
+async def test_whoever_calls_the_desk_is_connected_with_the_agent(
+    focus: RunningFocus, prosody: Prosody, caller: CallerFactory, listening: PhoneFactory
+) -> None:
+    bob, alice = await listening("bob", 440), await caller("alice", 300)
+    async with running(prosody, "juliet", "desk.py", f"bob@{prosody.domain}") as desk:
+        await desk.says("ready as juliet@localhost/")
+        await asyncio.wait_for(alice.call(focus.mixer("desk-1")), PATIENCE)
+        assert await desk.says("connected") == f"connected {alice.client.jid.uri}"
+        await assert_hears(alice, [440], 300)
+        await alice.hang_up()
+        assert (await bob.wait_for("ended"))["reason"] == "success"
+    await listening("busy", 440, "busy")
+    carol = await listening("carol", 600)
+    async with running(prosody, "juliet", "desk.py", f"busy@{prosody.domain}") as desk:
+        await desk.says("ready")
+        await carol.call(focus.mixer("desk-1"))
+        await desk.says("not connected: the call xmpp:")
+        await carol.wait_for("ended")
+
+
+async def test_two_people_are_called_and_connected(
+    focus: RunningFocus, prosody: Prosody, listening: PhoneFactory
+) -> None:
+    alice, bob = await listening("alice", 300), await listening("bob", 440)
+    one, other = f"alice@{prosody.domain}", f"bob@{prosody.domain}"
+    async with running(prosody, "juliet", "call.py", one, other) as program:
+        for line in (f"it rings at {other}", f"{other} has answered", "connected"):
+            assert await program.says(line) == line
+        async with asyncio.timeout(PATIENCE):
+            while level(await listened(alice), 440) < -30:
+                pass
+        bob.hangup()
+        assert await program.says("over") == "over: hungup"
+        assert await program.ends() == (0, "")
+    await alice.wait_for("ended")
+    await listening("busy", 440, "busy")
+    async with running(prosody, "juliet", "call.py", f"busy@{prosody.domain}", other) as program:
+        assert await program.ends() == (1, f"busy@{prosody.domain} cannot be reached: busy\n")
+
+
+async def test_who_speaks_too_long_is_muted(focus: RunningFocus, prosody: Prosody, caller: CallerFactory) -> None:
+    async with running(prosody, "controller", "chair.py", "tea", "0.5") as chair:
+        await chair.says("watching tea")
+        alice, bob = await caller("alice", 300), await caller("bob", 440)
+        await alice.call(focus.mixer("tea"))
+        await chair.says("muted xmpp:")
+        await bob.call(focus.mixer("tea"))
+        await chair.says("muted xmpp:")
+        await until_gone(bob, 300)
+        await until_gone(alice, 440)
