@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,19 +23,21 @@ if TYPE_CHECKING:
     from focus.service.values import Address
 
 
+#: Commands of commands, and where they are: `phone` brings the media stack along, `rayo` a client.
+GROUPS = {"phone": "focus.service.phone", "rayo": "focus.service.rayo"}
+
+
 class Commands(TyperGroup):
-    """The commands, with `phone` imported only when it is asked for: it brings the media stack along."""
+    """The commands, with `GROUPS` imported only when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), "phone"]
+        return [*super().list_commands(ctx), *GROUPS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name != "phone":
+        if cmd_name not in GROUPS:
             return super().get_command(ctx, cmd_name)
-        from focus.service.phone import app as phone
-
-        command = typer.main.get_command(phone)
-        command.name = "phone"
+        command = typer.main.get_command(import_module(GROUPS[cmd_name]).app)
+        command.name = cmd_name
         return command
 
 

@@ -1,0 +1,290 @@
+"""The commands of `focus rayo`, and their options."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from focus.client.credentials import Credentials
+from focus.client.rayo import COMMAND_TIMEOUT
+from focus.service.rayo import doing
+from focus.service.rayo.report import Report
+from focus.service.rayo.who import credentials
+from focus.service.ready import ExitCode
+from focus.wire.rayo import JoinDirection, JoinMedia
+
+HELP = "Command the calls and rooms of a Rayo service."
+EXIT_CODES = (
+    f"Exit codes: 0 done, {ExitCode.USAGE} wrong usage, {ExitCode.UNAVAILABLE} the server or the service is not there, "
+    f"refuses the login, or does not answer, {doing.NOT_TAKEN} the call was not taken (busy, rejected, no answer), "
+    f"{doing.REFUSED} the service refuses, or the call failed, {doing.NOT_ALLOWED} we may not do that, "
+    f"{ExitCode.CONFIGURATION} the file with the account is wrong."
+)
+
+app = typer.Typer(
+    name="rayo",
+    help=f"{HELP} Calls are named as `list` shows them, or by their xmpp: URI, mixers and rooms by their name. "
+    "Who is a controller of the service commands all calls; others those that they have made, under the same full JID.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AccountOption = Annotated[
+    str | None,
+    typer.Option(envvar="FOCUS_RAYO_ACCOUNT", metavar="JID", help="Who to be, such as operator@example.org."),
+]
+PasswordOption = Annotated[str | None, typer.Option(envvar="FOCUS_RAYO_PASSWORD", help="The account's password.")]
+PasswordFileOption = Annotated[
+    str | None,
+    typer.Option(envvar="FOCUS_RAYO_PASSWORD_FILE", metavar="FILE", help="Read the password from this file."),
+]
+ServiceOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="FOCUS_RAYO_SERVICE", metavar="DOMAIN", help="The service; by default focus. and the account's domain."
+    ),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(envvar="FOCUS_RAYO_SERVER", metavar="HOST:PORT", help="The XMPP server, if DNS does not tell."),
+]
+CaFileOption = Annotated[
+    str | None,
+    typer.Option(envvar="FOCUS_RAYO_CA_FILE", metavar="FILE", help="Trust the certificates in this file (PEM)."),
+]
+InsecureOption = Annotated[
+    bool,
+    typer.Option(
+        "--insecure",
+        envvar="FOCUS_RAYO_INSECURE",
+        help="Trust any server. A server on this machine is trusted anyway.",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="FOCUS_RAYO_CONFIG",
+        metavar="FILE",
+        help="What is said nowhere else, in TOML: account, password or password_file, service, server, ca_file, "
+        "insecure. By default ~/.config/focus/rayo.toml, if there is one.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object for each line, for programs.")]
+TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds in which the service answers each command.")]
+LogOption = Annotated[str, typer.Option(help="Log to standard error: debug, info, warning, error or critical.")]
+DirectionOption = Annotated[
+    JoinDirection, typer.Option(help="From the first party's view: send is heard by the second, recv hears it.")
+]
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_(
+    account: AccountOption = None,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    service: ServiceOption = None,
+    server: ServerOption = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    timeout: TimeoutOption = COMMAND_TIMEOUT,
+    log_level: LogOption = "critical",
+) -> int:
+    """The calls and mixers that we may command, who is at the other end, and what is joined with what."""
+    _log_to_stderr(log_level)
+    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
+    report = Report(json=json)
+    return doing.run(who, timeout, lambda client: doing.list_all(client, report))
+
+
+@app.command(epilog=EXIT_CODES)
+def dial(
+    to: Annotated[str, typer.Argument(metavar="TO", help="Whom to call: a JID or an xmpp: URI.")],
+    join: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MIXER", help="Join it with this mixer, room or call from the start; may be repeated."),
+    ] = None,
+    direction: DirectionOption = "duplex",
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="JID", help="Who calls, as they see it: a room, for example.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A header for the other end; may be repeated.")
+    ] = None,
+    ring: Annotated[float | None, typer.Option(min=0.001, help="Seconds to let it ring.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay until it ends, and hang up at ctrl-C; else until it is answered.")
+    ] = False,
+    account: AccountOption = None,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    service: ServiceOption = None,
+    server: ServerOption = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    timeout: TimeoutOption = COMMAND_TIMEOUT,
+    log_level: LogOption = "critical",
+) -> int:
+    """Call TO, and tell how it goes. The call goes on when the command has ended; ctrl-C before that hangs up."""
+    _log_to_stderr(log_level)
+    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
+    headers = [_header(text) for text in header or ()]
+    report = Report(json=json)
+    return doing.run(
+        who,
+        timeout,
+        lambda client: doing.dial(
+            client,
+            report,
+            to,
+            from_=from_,
+            joins=join or (),
+            direction=direction,
+            headers=headers,
+            ring=ring,
+            follow=follow,
+        ),
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+def join(
+    one: Annotated[str, typer.Argument(metavar="A", help="A call or a mixer.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="A call or a mixer, made if it is not there.")],
+    direction: DirectionOption = "duplex",
+    media: Annotated[JoinMedia, typer.Option(help="How the two are connected.")] = "bridge",
+    account: AccountOption = None,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    service: ServiceOption = None,
+    server: ServerOption = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    timeout: TimeoutOption = COMMAND_TIMEOUT,
+    log_level: LogOption = "critical",
+) -> int:
+    """Join A with B; again, to change the direction of the join there is."""
+    _log_to_stderr(log_level)
+    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
+    report = Report(json=json)
+    return doing.run(who, timeout, lambda client: doing.join(client, report, (one, other), direction, media))
+
+
+@app.command(epilog=EXIT_CODES)
+def unjoin(
+    one: Annotated[str, typer.Argument(metavar="A", help="A call or a mixer.")],
+    other: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="What to part it from; from all by default.")
+    ] = None,
+    account: AccountOption = None,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    service: ServiceOption = None,
+    server: ServerOption = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    timeout: TimeoutOption = COMMAND_TIMEOUT,
+    log_level: LogOption = "critical",
+) -> int:
+    """Undo the join of A with B, or all joins of A."""
+    _log_to_stderr(log_level)
+    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
+    report = Report(json=json)
+    return doing.run(who, timeout, lambda client: doing.unjoin(client, report, one, other))
+
+
+@app.command(epilog=EXIT_CODES)
+def hangup(
+    call: Annotated[list[str], typer.Argument(metavar="CALL...", help="The calls to end.")],
+    reason: Annotated[
+        str | None, typer.Option(metavar="REASON", help="The reason to give, in Jingle's words; success by default.")
+    ] = None,
+    account: AccountOption = None,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    service: ServiceOption = None,
+    server: ServerOption = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    timeout: TimeoutOption = COMMAND_TIMEOUT,
+    log_level: LogOption = "critical",
+) -> int:
+    """End calls."""
+    _log_to_stderr(log_level)
+    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
+    report = Report(json=json)
+    return doing.run(who, timeout, lambda client: doing.hangup(client, report, call, reason))
+
+
+@app.command(epilog=EXIT_CODES)
+def watch(
+    room: Annotated[str, typer.Argument(metavar="ROOM", help="The name of a room, or of a mixer of ours.")],
+    account: AccountOption = None,
+    password: PasswordOption = None,
+    password_file: PasswordFileOption = None,
+    service: ServiceOption = None,
+    server: ServerOption = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    timeout: TimeoutOption = COMMAND_TIMEOUT,
+    log_level: LogOption = "critical",
+) -> int:
+    """Tell who comes to ROOM, who goes and who speaks, until ctrl-C; also if nobody is there yet."""
+    _log_to_stderr(log_level)
+    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
+    report = Report(json=json)
+    return doing.run(who, timeout, lambda client: doing.watch(client, report, room))
+
+
+# --- what the options mean --------------------------------------------------------------------------------------------
+
+
+def _who(
+    account: str | None,
+    password: str | None,
+    password_file: str | None,
+    service: str | None,
+    server: str | None,
+    ca_file: str | None,
+    insecure: bool,
+    config: Path | None,
+) -> Credentials:
+    said = {
+        "account": account,
+        "password": password,
+        "password_file": password_file,
+        "service": service,
+        "server": server,
+        "ca_file": ca_file,
+        "insecure": "yes" if insecure else None,
+    }
+    return credentials(said, config)
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise typer.BadParameter(f"--header must be NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def _log_to_stderr(level: str) -> None:
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise typer.BadParameter(f"--log-level must be debug, info, warning, error or critical, not {level!r}")
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,0 +1,284 @@
+"""What the commands of `focus rayo` do, with a client that is there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from focus.client import (
+    JID,
+    Answered,
+    Call,
+    ConnectionFailed,
+    Credentials,
+    End,
+    Event,
+    Join,
+    Listed,
+    Mixer,
+    NoAnswer,
+    NoService,
+    RayoClient,
+    RayoError,
+    SessionLost,
+)
+from focus.client.parties import uri_of
+from focus.service.rayo.report import Report
+from focus.service.ready import ExitCode, ServiceError
+from focus.wire.rayo import JoinDirection, JoinMedia
+
+#: sysexits.h: EX_TEMPFAIL, the call was not taken; EX_PROTOCOL, the service refuses, or the call failed; EX_NOPERM, we
+#: may not do that.
+NOT_TAKEN, REFUSED, NOT_ALLOWED = 75, 76, 77
+
+_NOT_OURS = frozenset({"not-allowed", "conflict", "forbidden"})
+#: What calls are called unless a controller has chosen otherwise.
+_CALL_NAME = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+Work = Callable[[RayoClient], Awaitable[int]]
+
+
+def run(credentials: Credentials, patience: float, work: Work) -> int:
+    """Log in and do `work`, waiting at most `patience` seconds for each answer; the exit code.
+
+    Raises `ServiceError` for whatever can be expected to go wrong.
+    """
+    try:
+        return asyncio.run(_run(credentials, patience, work))
+    except ConnectionFailed as error:
+        raise ServiceError(str(error), ExitCode.UNAVAILABLE) from None
+    except (NoService, NoAnswer, SessionLost) as error:
+        raise ServiceError(error.text, ExitCode.UNAVAILABLE) from None
+    except RayoError as error:
+        is_ours = error.type != "auth" and error.condition not in _NOT_OURS
+        raise ServiceError(f"the service refuses: {error}", REFUSED if is_ours else NOT_ALLOWED) from None
+
+
+async def _run(credentials: Credentials, patience: float, work: Work) -> int:
+    client = RayoClient.of(credentials, ready=False, timeout=patience)
+    try:
+        await client.connect()
+    except RayoError as error:
+        if error.type != "auth":
+            raise
+        hint = f"{credentials.account.jid.bare} is neither in [rayo] clients nor in controllers there"
+        raise ServiceError(f"{credentials.service} does not know us: {error} ({hint})", NOT_ALLOWED) from None
+    try:
+        return await work(client)
+    finally:
+        await client.close()
+
+
+@contextmanager
+def interruptible() -> Iterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set; the second of them ends the program at once."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def ask_to_stop() -> None:
+        stop.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, ask_to_stop)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+# --- list -------------------------------------------------------------------------------------------------------------
+
+
+async def list_all(client: RayoClient, report: Report) -> int:
+    """The calls and mixers that we may command."""
+    calls = await client.calls()
+    known = {call.address for call in calls}
+
+    async def joined(party: Listed) -> list[str]:
+        try:
+            others = await client.joined(party.address)
+        except RayoError:
+            return []  # it has gone meanwhile
+        return [other.uri if other.address in known or not other.name else other.name for other in others]
+
+    of_calls = [{"call": one.uri, "peer": one.name, "joined": await joined(one)} for one in calls]
+    of_mixers = [{"mixer": one.name, "joined": await joined(one)} for one in await client.mixers()]
+    report.table(of_calls, "no calls")
+    report.table(of_mixers, "no mixers")
+    return ExitCode.OK
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+async def party(client: RayoClient, text: str) -> Call | Mixer:
+    """What `text` names: a call by its address, or what of it stands before the @; a mixer by its name or address.
+
+    Who lives there decides; where nobody does, what looks like the address of a call is none that could be made.
+    """
+    address = _address(client, text)
+    kind = await client.kind(address)
+    is_mixer_name = not text.lower().startswith("xmpp:") and not _CALL_NAME.fullmatch(address.local)
+    if kind == "mixer" or (kind == "" and is_mixer_name):
+        return _mixer(client, text)
+    return client.call(address)
+
+
+def _mixer(client: RayoClient, text: str) -> Mixer:
+    return client.mixer(_address(client, text).local if "@" in text else text)
+
+
+def _address(client: RayoClient, text: str) -> JID:
+    """Raises `ServiceError` where nothing of the service is meant."""
+    try:
+        address = JID.from_uri(text) if "@" in text else JID(text.lower(), client.service.domain)
+    except ValueError as error:
+        raise ServiceError(str(error), ExitCode.USAGE) from None
+    if not address.local or address.resource or address.domain != client.service.domain:
+        raise ServiceError(f"{text!r} is no call or mixer of {client.service}", ExitCode.USAGE)
+    return address
+
+
+def _target(other: Call | Mixer) -> dict[str, Any]:
+    return {"call": other} if isinstance(other, Call) else {"mixer": other}
+
+
+async def join(
+    client: RayoClient, report: Report, names: tuple[str, str], direction: JoinDirection, media: JoinMedia
+) -> int:
+    one, other = [await party(client, name) for name in names]
+    await one.join(**_target(other), direction=direction, media=media)
+    report.say("join", f"{names[0]} is joined with {names[1]}", party=one.uri, other=other.uri, direction=direction)
+    return ExitCode.OK
+
+
+async def unjoin(client: RayoClient, report: Report, name: str, from_: str | None) -> int:
+    one = await party(client, name)
+    other = await party(client, from_) if from_ is not None else None
+    await one.unjoin(**(_target(other) if other is not None else {}))
+    text = f"{name} is no longer joined with {from_ or 'anything'}"
+    report.say("unjoin", text, party=one.uri, other=other.uri if other is not None else None)
+    return ExitCode.OK
+
+
+async def hangup(client: RayoClient, report: Report, names: Sequence[str], reason: str | None) -> int:
+    for name in names:
+        call = client.call(_address(client, name))
+        await call.hangup(headers={"jingle-reason": reason} if reason else {})
+        report.say("hangup", f"{name} is hung up", call=call.uri)
+    return ExitCode.OK
+
+
+# --- dial -------------------------------------------------------------------------------------------------------------
+
+
+async def dial(
+    client: RayoClient,
+    report: Report,
+    to: str,
+    *,
+    from_: str | None,
+    joins: Sequence[str],
+    direction: JoinDirection,
+    headers: Sequence[tuple[str, str]],
+    ring: float | None,
+    follow: bool,
+) -> int:
+    """Call `to`, and tell how it goes: until it is answered, or to the end if we `follow`. An interruption hangs up."""
+    try:
+        to_uri, from_uri = uri_of(to), uri_of(from_) if from_ is not None else None
+    except ValueError as error:
+        raise ServiceError(str(error), ExitCode.USAGE) from None
+    parties = [await party(client, name) for name in joins]
+    with interruptible() as stop:
+        call = await client.dial(
+            to_uri,
+            from_=from_uri,
+            headers=headers,
+            joins=[_joined_from_the_start(one, direction) for one in parties],
+            timeout=ring,
+        )
+        report.say("dialled", f"calling {to} as {call.address.local}", call=call.uri, to=to)
+        telling = asyncio.create_task(_tell(call, report, follow=follow))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not telling.done():
+                await call.hangup()
+            return await telling
+        finally:
+            stopping.cancel()
+            telling.cancel()
+            await asyncio.gather(telling, stopping, return_exceptions=True)
+
+
+def _joined_from_the_start(one: Call | Mixer, direction: JoinDirection) -> Join:
+    if isinstance(one, Call):
+        return Join(call_uri=one.uri, direction=direction)
+    return Join(mixer_name=one.name, direction=direction)
+
+
+async def _tell(call: Call, report: Report, *, follow: bool) -> int:
+    is_answered = False
+    async for event in call.events:
+        report.event(event, call.events.at, call=call.uri)
+        is_answered = is_answered or isinstance(event, Answered)
+        if is_answered and not follow:
+            return ExitCode.OK
+        if isinstance(event, End):
+            return _exit_code(event, is_answered)
+    return REFUSED
+
+
+def _exit_code(end: End, is_answered: bool) -> int:
+    if end.reason == "error":
+        return REFUSED
+    return ExitCode.OK if is_answered else NOT_TAKEN
+
+
+# --- watch ------------------------------------------------------------------------------------------------------------
+
+
+async def watch(client: RayoClient, report: Report, room: str) -> int:
+    """Who comes to the room, or the mixer of ours, who goes, and who speaks, until we are interrupted."""
+    with interruptible() as stop:
+        mixer = _mixer(client, room)
+        is_new = await mixer.subscribe()
+        is_there = await client.kind(mixer.address) == "mixer"
+        nobody = "" if is_there else ": there is no such mixer now, or it is not for us"
+        report.say("watching", f"watching {room}{nobody}", mixer=room, there=is_there)
+        telling = asyncio.create_task(_tell_of(client, mixer, report))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                await telling
+            if is_new:
+                await mixer.unsubscribe()
+        finally:
+            stopping.cancel()
+            telling.cancel()
+            await asyncio.gather(telling, stopping, return_exceptions=True)
+    return ExitCode.OK
+
+
+async def _tell_of(client: RayoClient, mixer: Mixer, report: Report) -> None:
+    peers: dict[str, str] = {}
+    async for event in mixer.events:
+        uri = getattr(event, "call_uri", None)
+        if uri is not None and uri not in peers:
+            peers |= {one.uri: one.name for one in await client.joined(mixer) if one.name}
+        name = peers.get(uri, "") if uri is not None else ""
+        report.event(event, mixer.events.at, who=name or _short(event), peer=name or None, mixer=mixer.name)
+
+
+def _short(event: Event) -> str:
+    uri = getattr(event, "call_uri", None)
+    return JID.from_uri(uri).local if uri else str(getattr(event, "mixer_name", ""))

@@ -1,0 +1,113 @@
+"""What a Rayo service tells, on standard output: a line for people, or a JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from focus.client import (
+    Answered,
+    End,
+    Event,
+    Joined,
+    Ringing,
+    StartedSpeaking,
+    StoppedSpeaking,
+    Unjoined,
+)
+from focus.wire.base import local_name
+
+_ENDS = {
+    "busy": "busy",
+    "error": "it failed",
+    "hangup-command": "hung up by us",
+    "hungup": "hung up",
+    "rejected": "rejected",
+    "timeout": "no answer",
+}
+
+
+class Report:
+    """One line for each thing that happens; all that others have said is without anything that a terminal obeys."""
+
+    def __init__(self, *, json: bool) -> None:
+        self._json = json
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def say(self, name: str, text: str, at: datetime | None = None, **details: Any) -> None:
+        """`text` for people; `name` and `details`, where they are not None, for programs."""
+        at = at or datetime.now(UTC)
+        if self._json:
+            known = {key.replace("_", "-"): value for key, value in details.items() if value is not None}
+            print(json.dumps({"event": name, "time": at.isoformat(timespec="milliseconds"), **known}), flush=True)
+        else:
+            self._console.print(Text(f"{at.astimezone():%H:%M:%S}  ", "dim"), Text(_printable(text)), sep="")
+
+    def event(self, event: Event, at: datetime, who: str = "", **details: Any) -> None:
+        """What an event says, of `who` (for people)."""
+        element = event.to_element()
+        said: dict[str, Any] = dict(element.attrib)
+        if isinstance(event, End):
+            said["reason"] = event.reason
+            said["platform-code"] = _platform_code(event)
+        if headers := [[header.name, header.value] for header in getattr(event, "headers", ())]:
+            said["headers"] = headers
+        self.say(local_name(element.tag), describe(event, who), at, **said, **details)
+
+    def table(self, rows: Sequence[Mapping[str, str | Sequence[str]]], nothing: str) -> None:
+        """A table for people, or `nothing` where there are no rows; a JSON object for each row for programs."""
+        if self._json:
+            for row in rows:
+                print(json.dumps(row), flush=True)
+        elif not rows:
+            self._console.print(Text(nothing))
+        else:
+            table = Table(box=None, pad_edge=False, header_style="bold")
+            for column in rows[0]:
+                table.add_column(column, overflow="fold")
+            for row in rows:
+                table.add_row(*(Text(_printable(_cell(cell))) for cell in row.values()))
+            self._console.print(table)
+
+
+def describe(event: Event, who: str = "") -> str:
+    """In words."""
+    match event:
+        case Ringing():
+            return "it rings"
+        case Answered():
+            return "answered"
+        case End():
+            code = _platform_code(event)
+            return f"ended: {_ENDS[event.reason]}" + (f" ({code})" if code else "")
+        case Joined() | Unjoined():
+            verb = "joined" if isinstance(event, Joined) else "left"
+            party = event.mixer_name or event.call_uri
+            return f"{who} {verb}" if who else f"{verb} {party}"
+        case StartedSpeaking():
+            return f"{who or event.call_uri} speaks"
+        case StoppedSpeaking():
+            return f"{who or event.call_uri} is silent"
+    return local_name(event.to_element().tag)
+
+
+def _platform_code(end: End) -> str | None:
+    reason = getattr(end, end.reason.replace("-", "_"))
+    return reason.platform_code if reason is not None else None
+
+
+def _cell(cell: str | Sequence[str]) -> str:
+    """Addresses without what is the same for all of them."""
+    if isinstance(cell, str):
+        return cell.removeprefix("xmpp:").partition("@")[0] if cell.startswith("xmpp:") else cell or "?"
+    return ", ".join(map(_cell, cell))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,0 +1,57 @@
+"""Who `focus rayo` is: options and the environment first, then a file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+
+from focus.client.credentials import FIELDS, Credentials
+from focus.service.ready import ExitCode, ServiceError
+
+
+def credentials(said: Mapping[str, str | None], file: Path | None) -> Credentials:
+    """What is `said`, by `FIELDS`, and what `file` (by default `default_file`, if there is one) adds to it.
+
+    Raises `ServiceError`, and `typer.BadParameter` where something is missing or wrong.
+    """
+    known = _read(file if file is not None else default_file(), is_wanted=file is not None)
+    known |= {name: value for name, value in said.items() if value}
+    if said.get("password_file") and not said.get("password"):
+        known.pop("password", None)
+    try:
+        return Credentials.read(known, called=_option)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def default_file() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "focus" / "rayo.toml"
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _read(file: Path, *, is_wanted: bool) -> dict[str, str]:
+    try:
+        said = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        if not is_wanted:
+            return {}
+        raise ServiceError(f"{file}: there is no such file", ExitCode.CONFIGURATION) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = error.strerror if isinstance(error, OSError) else str(error)
+        raise ServiceError(f"{file}: {text}", ExitCode.CONFIGURATION) from None
+    known = {}
+    for name, value in said.items():
+        is_text = isinstance(value, str) or (name == "insecure" and isinstance(value, bool))
+        if name not in FIELDS or not is_text:
+            problem = "must be a text" if name in FIELDS else f"is unknown; there are {', '.join(FIELDS)}"
+            raise ServiceError(f"{file}: {name} {problem}", ExitCode.CONFIGURATION)
+        known[name] = str(value).lower() if isinstance(value, bool) else value
+    return known

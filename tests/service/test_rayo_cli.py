@@ -1,0 +1,343 @@
+"""`focus rayo`, as a process of its own, against the service on a real Prosody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from focus.service.cli import main
+from focus.service.prosody import Prosody
+from tests.client.conftest import RayoFactory, caller, client, focus, listening, rayo
+from tests.interop.callers import CallerFactory
+from tests.interop.running import PASSWORD, PhoneFactory, RunningFocus, eventually, serve, settings_for
+
+__all__ = ["caller", "client", "focus", "listening", "rayo"]
+
+PATIENCE = 40
+
+
+class Process:
+    """A `focus rayo`; its lines are JSON if it was asked for them."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def event(self, name: str, **details: str) -> dict[str, Any]:
+        """The next one of this name, with these details."""
+        assert self.process.stdout is not None
+        seen = []
+        async with asyncio.timeout(PATIENCE):
+            while line := await self.process.stdout.readline():
+                seen.append(json.loads(line))
+                said = seen[-1]
+                if said["event"] == name and all(said.get(key) == value for key, value in details.items()):
+                    return said
+        raise AssertionError(f"it ended without {name}: {seen} {await self.end()}")
+
+    async def end(self) -> tuple[int, str, str]:
+        """Exit code, the rest of standard output, standard error."""
+        async with asyncio.timeout(PATIENCE):
+            output, errors = await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode, output.decode(), errors.decode()
+
+
+@contextlib.asynccontextmanager
+async def begun(prosody: Prosody, *arguments: str, **environment: str) -> AsyncIterator[Process]:
+    host, port = prosody.c2s
+    known = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "COLUMNS": "200",
+        "FOCUS_RAYO_ACCOUNT": f"controller@{prosody.domain}",
+        "FOCUS_RAYO_PASSWORD": PASSWORD,
+        "FOCUS_RAYO_SERVER": f"{host}:{port}",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "focus.service.cli", "rayo", *arguments,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={name: value for name, value in (known | environment).items() if value},
+    )  # fmt: skip
+    try:
+        yield Process(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def command(prosody: Prosody, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    async with begun(prosody, *arguments, **environment) as process:
+        return await process.end()
+
+
+@pytest.fixture
+async def server(prosody: Prosody) -> Prosody:
+    for name in ("controller", "juliet", "mallory"):
+        await prosody.add_user(f"{name}@{prosody.domain}", PASSWORD)
+    return prosody
+
+
+@pytest.mark.interop
+async def test_an_operator_calls_somebody_into_a_room_and_sees_and_ends_it(
+    server: Prosody, focus: RunningFocus, listening: PhoneFactory
+) -> None:
+    bob = await listening("bob", 440)
+    async with begun(server, "watch", "tea", "--json") as watching:
+        assert (await watching.event("watching"))["there"] is False
+
+        code, output, errors = await command(server, "dial", f"bob@{server.domain}", "--join", "tea", "--json")
+        assert (code, errors) == (0, "")
+        told = [json.loads(line) for line in output.splitlines()]
+        assert [one["event"] for one in told] == ["dialled", "ringing", "answered"]
+        call = told[0]["call"]
+        joined = await watching.event("joined", **{"call-uri": call})
+        assert joined["peer"] == str(bob.jid)
+        assert joined["mixer"] == "tea"
+        await watching.event("started-speaking", **{"call-uri": call})
+
+        name = call.removeprefix("xmpp:").partition("@")[0]
+        code, output, errors = await command(server, "list", "--json")
+        assert (code, errors) == (0, "")
+        assert [json.loads(line) for line in output.splitlines()] == [
+            {"call": call, "peer": str(bob.jid), "joined": ["tea"]},
+            {"mixer": "tea", "joined": [call]},
+        ]
+        code, output, _ = await command(server, "list")
+        assert [line.split() for line in output.splitlines()] == [
+            ["call", "peer", "joined"],
+            [name, str(bob.jid), "tea"],
+            ["mixer", "joined"],
+            ["tea", name],
+        ]
+
+        assert (await command(server, "join", name, "tea", "--direction", "recv"))[0] == 0
+        await watching.event("stopped-speaking", **{"call-uri": call})
+        assert (await command(server, "unjoin", call, "tea"))[0] == 0
+        await watching.event("unjoined", **{"call-uri": call})
+        assert (await command(server, "join", "tea", name))[0] == 0
+        await watching.event("joined", **{"call-uri": call})
+        code, output, _ = await command(server, "hangup", name, "--reason", "busy")
+        assert code == 0
+        assert output.endswith(f"{name} is hung up\n")
+        assert (await bob.wait_for("ended"))["reason"] == "busy"
+        await watching.event("unjoined", **{"call-uri": call})
+        watching.process.send_signal(signal.SIGINT)
+        assert await watching.end() == (0, "", "")
+    await eventually(lambda: focus.service.calls() == 0)
+
+
+@pytest.mark.interop
+async def test_people_read_lines(server: Prosody, focus: RunningFocus, caller: CallerFactory) -> None:
+    alice = await caller("alice", 300)
+    await alice.call(focus.mixer("tea"))
+    async with begun(server, "watch", "tea") as watching:
+        assert watching.process.stdout is not None
+        lines = []
+        async with asyncio.timeout(PATIENCE):
+            while len(lines) < 3:
+                lines.append((await watching.process.stdout.readline()).decode()[10:].rstrip())
+        name = str(alice.client.jid)
+        assert lines == ["watching tea", f"{name} joined", f"{name} speaks"]
+        await alice.hang_up()
+        watching.process.send_signal(signal.SIGTERM)
+        assert (await watching.end())[0] == 0
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(("mood", "code", "words"), [("busy", 75, "ended: busy"), ("decline", 75, "ended: rejected")])
+async def test_a_call_that_is_not_taken_has_its_exit_code(
+    server: Prosody, focus: RunningFocus, listening: PhoneFactory, mood: str, code: int, words: str
+) -> None:
+    await listening("bob", 440, mood)
+    done = await command(server, "dial", f"xmpp:bob@{server.domain}")
+    assert (done[0], done[2]) == (code, "")
+    assert words in done[1]
+
+
+@pytest.mark.interop
+async def test_nobody_answers_in_time(server: Prosody, focus: RunningFocus) -> None:
+    done = await command(server, "dial", f"nobody@{server.domain}", "--ring", "0.2", "--follow")
+    assert done[0] == 75
+    assert "ended: no answer" in done[1]
+
+
+@pytest.mark.interop
+async def test_who_follows_a_call_hangs_it_up_with_ctrl_c(
+    server: Prosody, focus: RunningFocus, listening: PhoneFactory
+) -> None:
+    bob = await listening("bob", 440)
+    headers = ("--header", "x-skill=tea", "--from", f"tea@{server.focus}")
+    async with begun(server, "dial", f"bob@{server.domain}", "--follow", "--json", *headers) as dialling:
+        await dialling.event("answered")
+        dialling.process.send_signal(signal.SIGINT)
+        end = await dialling.event("end")
+        assert end["reason"] == "hangup-command"
+        assert await dialling.end() == (0, "", "")
+    assert (await bob.wait_for("ended"))["reason"] == "success"
+
+
+@pytest.mark.interop
+async def test_what_is_refused_is_one_line_and_an_exit_code(
+    server: Prosody, focus: RunningFocus, rayo: RayoFactory, listening: PhoneFactory
+) -> None:
+    await listening("bob", 440)
+    juliet = await rayo("juliet", ready=False)
+    call = await juliet.dial(f"bob@{server.domain}")
+    await call.answered()
+    other = {"FOCUS_RAYO_ACCOUNT": f"juliet@{server.domain}"}
+    cases: list[tuple[tuple[str, ...], dict[str, str], int, str]] = [
+        (("list",), {"FOCUS_RAYO_PASSWORD": "guess"}, 69, "refuses the login of controller@localhost: not-authorized"),
+        (("list", "--service", "nowhere.localhost"), {}, 69, "there is no service at nowhere.localhost"),
+        (("list", "--service", server.rooms), {}, 69, f"{server.rooms} is no Rayo service"),
+        (
+            ("list",),
+            {"FOCUS_RAYO_ACCOUNT": f"mallory@{server.domain}"},
+            77,
+            "mallory@localhost is neither in [rayo] clients nor in controllers there",
+        ),
+        (("dial", "bob@localhost", "--from", f"tea@{server.focus}"), other, 77, "would not come to you"),
+        (("hangup", call.uri), other, 77, "is not controlled by you (conflict)"),
+        (("hangup", "tea"), {}, 76, "nothing lives at tea@focus.localhost (item-not-found)"),
+        (("dial", "tel:+123"), {}, 76, "addresses cannot be called from here (feature-not-implemented)"),
+        (("join", call.uri, "tea", "--media", "direct"), {}, 76, "media='direct' is not supported here"),
+        (("unjoin", call.uri, "tea"), {}, 76, "is not joined with tea (service-unavailable)"),
+        (("join", "00000000-0000-0000-0000-000000000000", call.uri), {}, 76, "(item-not-found)"),
+        (("watch", "tea@elsewhere"), {}, 64, "'tea@elsewhere' is no call or mixer of focus.localhost"),
+        (("dial", "@"), {}, 64, "not a JID"),
+    ]
+    for arguments, environment, code, words in cases:
+        done = await command(server, *arguments, **environment)
+        assert (done[0], done[1]) == (code, ""), (arguments, done)
+        assert words in done[2], arguments
+        assert done[2].startswith("focus: ")
+        assert done[2].count("\n") == 1, done[2]
+
+
+@pytest.mark.interop
+async def test_a_service_that_goes_ends_a_watch(server: Prosody) -> None:
+    async with contextlib.AsyncExitStack() as closing:
+        await closing.enter_async_context(serve(server, settings_for(server)))
+        watching = await closing.enter_async_context(begun(server, "watch", "tea", "--json"))
+        await watching.event("watching")
+        server.kill()
+        code, _, errors = await watching.end()
+        assert code == 69
+        assert "the session with the XMPP server was lost" in errors
+        await server.wait()
+        await server.start()
+
+
+@pytest.mark.interop
+async def test_the_account_may_be_in_a_file(server: Prosody, focus: RunningFocus, tmp_path: Path) -> None:
+    """Options go before the environment, and that before the file."""
+    host, port = server.c2s
+    (tmp_path / "focus").mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text(f"{PASSWORD}\n")
+    file = tmp_path / "focus" / "rayo.toml"
+    file.write_text(
+        f"account = 'controller@localhost'\npassword_file = '{secret}'\nserver = '{host}:{port}'\ninsecure = true\n"
+    )
+    nothing = {"FOCUS_RAYO_ACCOUNT": "", "FOCUS_RAYO_PASSWORD": "", "FOCUS_RAYO_SERVER": ""}
+    done = await command(server, "list", **nothing, XDG_CONFIG_HOME=str(tmp_path))
+    assert done == (0, "no calls\nno mixers\n", "")
+    done = await command(server, "list", **nothing, FOCUS_RAYO_CONFIG=str(file))
+    assert done[0] == 0
+    done = await command(server, "list", "--account", "mallory@localhost", **nothing, FOCUS_RAYO_CONFIG=str(file))
+    assert done[0] == 77
+    done = await command(server, "list", "--password", "guess", **nothing, FOCUS_RAYO_CONFIG=str(file))
+    assert done[0] == 69
+
+
+ACCOUNT = ("--account", "a@localhost", "--password", "x")
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is said but on the command line."""
+    for name in ("ACCOUNT", "PASSWORD", "PASSWORD_FILE", "SERVICE", "SERVER", "CA_FILE", "INSECURE", "CONFIG"):
+        monkeypatch.delenv(f"FOCUS_RAYO_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["list"], "--account is missing"),
+        (["list", "--account", "@"], "--account: not a JID"),
+        (["list", "--account", "localhost", "--password", "x"], "--account must be NAME@DOMAIN"),
+        (["list", "--account", "a@localhost"], "--password or --password-file is missing, for a@localhost"),
+        (["list", "--account", "a@localhost", "--password-file", "/nowhere"], "--password-file /nowhere"),
+        (["list", *ACCOUNT, "--service", "x@y"], "--service must be a domain"),
+        (["list", *ACCOUNT, "--server", "here"], "--server must be HOST:PORT"),
+        (["list", *ACCOUNT, "--server", "here:99999"], "--server must be HOST:PORT"),
+        (["list", *ACCOUNT, "--log-level", "loud"], "--log-level"),
+        (["list", *ACCOUNT, "--timeout", "0"], "--timeout"),
+        (["dial", *ACCOUNT], "TO"),
+        (["dial", "bob@localhost", *ACCOUNT, "--header", "x"], "--header must be NAME=VALUE"),
+        (["dial", "bob@localhost", *ACCOUNT, "--direction", "up"], "--direction"),
+        (["join", "x", *ACCOUNT], "B"),
+        (["join", "x", "y", *ACCOUNT, "--media", "gold"], "--media"),
+        (["hangup", *ACCOUNT], "CALL"),
+        (["watch", *ACCOUNT], "ROOM"),
+        (["dance"], "No such command 'dance'"),
+    ],
+)
+def test_wrong_usage_is_told(capfd: pytest.CaptureFixture[str], arguments: list[str], complaint: str) -> None:
+    assert main(["rayo", *arguments]) == 64
+    assert complaint in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("account = 5", "account must be a text"),
+        ("acount = 'a@b'", "acount is unknown"),
+        ("account", "Expected"),
+        (None, "there is no such file"),
+    ],
+)
+def test_a_wrong_file_is_told_with_its_place(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, text: str | None, complaint: str
+) -> None:
+    file = tmp_path / "my.toml"
+    if text is not None:
+        file.write_text(text)
+    assert main(["rayo", "list", "--config", str(file)]) == 78
+    errors = capfd.readouterr().err
+    assert errors.startswith(f"{file}: ")
+    assert complaint in errors
+
+
+def test_a_server_that_is_not_there_is_one_line(
+    capfd: pytest.CaptureFixture[str], free_tcp_port: Callable[[], int]
+) -> None:
+    port = free_tcp_port()
+    assert main(["rayo", "list", *ACCOUNT, "--server", f"127.0.0.1:{port}"]) == 69
+    complaint = capfd.readouterr().err
+    assert complaint.count("\n") == 1
+    assert f"127.0.0.1 port {port} cannot be reached" in complaint
+
+
+@pytest.mark.parametrize("command", ["list", "dial", "join", "unjoin", "hangup", "watch"])
+def test_help_is_complete(capfd: pytest.CaptureFixture[str], command: str) -> None:
+    assert main(["rayo", command, "--help"]) == 0
+    text = " ".join(capfd.readouterr().out.split())
+    for code in (64, 69, 75, 76, 77, 78):
+        assert f" {code} " in text
+    for option in ("--account", "--password", "--password-file", "--service", "--server", "--config", "--json"):
+        assert option in text
+    assert main(["rayo", "--help"]) == 0
+    assert f" {command} " in capfd.readouterr().out
