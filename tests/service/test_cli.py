@@ -48,7 +48,7 @@ def test_wrong_usage_is_one_line(arguments: tuple[str, ...], words: str) -> None
 def test_no_command_is_help() -> None:
     code, output, errors = focus()
     assert (code, errors) == (64, "")
-    for command in ("serve", "demo", "config", "phone"):
+    for command in ("serve", "demo", "config", "phone", "rayo"):
         assert command in output
 
 
