@@ -14,7 +14,7 @@ from mixer_ext import rtp_build
 ROOMS = 2000
 LEGS = 1000
 HOLD = 3.0  # s
-SETTLING = 6.0  # s; silence is sent for five
+SETTLING = 30.0  # s; encoding the first of 2000 silences at once takes a while, and five seconds of it are sent
 SILENT_PAYLOAD = bytes([0xF8, 0xFF, 0xFE])  # 20 ms of nothing
 
 

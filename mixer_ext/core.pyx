@@ -332,12 +332,14 @@ cdef uint64_t _pace(Core* core, bint came) noexcept nogil:
 
 cdef int64_t _shift(Core* core, uint64_t ticks) noexcept nogil:
     """ns by which the ticks to come are later; none while another plane is linked, whose ticks must stay where they are
-    to ours.
+    to ours, or a leg is pinned to a delay.
     """
     cdef int64_t later = phase_step(&core.phase, <int>min(ticks, <uint64_t>CAUGHT_UP)) * MS
+    cdef Node* node
     cdef int i
     for i in range(core.graph.live_count if later else 0):
-        if core.graph.live[i].link != NULL:
+        node = core.graph.live[i]
+        if node.link != NULL or (not node.is_mixer and (<Leg*>node.owner).stream.jitter.pinned):
             return 0
     core.shifted += later
     return later
