@@ -14,9 +14,16 @@ from focus.wire.conditions import (
 )
 
 
+class Redirect(StanzaError):
+    """Which is not followed."""
+
+    condition, type = "redirect", "modify"
+
+
 @pytest.mark.parametrize(
     ("error", "condition"),
     [
+        (Redirect(), "general-error"),
         (ServiceUnavailable(), "gone"),
         (ResourceConstraint(), "busy"),
         (TieBreak(), "expired"),
