@@ -67,7 +67,7 @@ def is_call_name(name: str) -> bool:
 
 
 def mixer_name(text: str) -> str:
-    """The local part of the address of the mixer that somebody calls `text`. Raises ValueError where there can be none."""
+    """The local part of the address of the mixer that somebody calls `text`. Raises ValueError where there is none."""
     name = prepared(text)
     if name in (OCCUPANT, ".", ".."):
         raise ValueError(f"not a name for a mixer: {name!r}")

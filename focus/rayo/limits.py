@@ -16,8 +16,8 @@ class Limits:
     """`calls`, `mixers`, `joins`: at once, overall; those `_of_client`: that clients of one account control.
 
     `calls_of_one`: that come from one bare JID, so that nobody takes all the lines. `registrations`: of clients, and
-    `registrations_of_client`: with one account. `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no
-    limit.
+    `registrations_of_client`: with one account. `subscriptions`: to the presence of mixers that are remembered, overall
+    and of one account. `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
     """
 
     calls: int = 1000
@@ -29,6 +29,8 @@ class Limits:
     joins_of_client: int = 5_000
     registrations: int = 2_000
     registrations_of_client: int = 1_000
+    subscriptions: int = 20_000
+    subscriptions_of_client: int = 1_000
     dial_timeout: float = 60.0
 
 

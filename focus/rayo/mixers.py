@@ -19,11 +19,6 @@ from focus.wire.jid import JID
 #: The zone of the rooms; no JID is empty.
 HOUSE = ""
 
-#: Subscriptions that are remembered, of one account and of all. Of those who have the most the oldest are forgotten
-#: first.
-MAX_SUBSCRIPTIONS_OF_ONE = 1000
-MAX_SUBSCRIPTIONS = 20_000
-
 
 class Mixers:
     """Those that there are, and who has subscribed to the presence of which address."""
@@ -36,9 +31,15 @@ class Mixers:
         zone: Callable[[JID], str],
         make: Callable[[JID, str, str], Mixer],
         opened: Callable[[Mixer], None],
+        subscriptions: int,
+        subscriptions_of_one: int,
     ) -> None:
         """`zone` tells whose zone somebody is in. `make` makes a mixer of an address, a name and a zone; `opened` is
-        told when it can be found."""
+        told when it can be found.
+
+        So many `subscriptions` are remembered, of all and of one account: of those who have the most the oldest are
+        forgotten first.
+        """
         self._addresses = addresses
         self._directory = directory
         self._zone = zone
@@ -48,14 +49,15 @@ class Mixers:
         self._accounts: dict[JID, dict[JID, None]] = {}
         self._watched: dict[JID, dict[JID, None]] = {}
         self._number = 0
+        self._maximum, self._maximum_of_one = subscriptions, subscriptions_of_one
         #: The clients of an account that are known to be there.
         self.clients_of: Callable[[JID], Iterable[JID]] = lambda account: ()
 
     # by name
 
     def address(self, name: str) -> JID:
-        """Where a mixer called `name` lives, if it lives. What makes no difference in an address, as capitals, makes none
-        here. Raises `BadRequest`."""
+        """Where a mixer called `name` lives, if it lives. What makes no difference in an address, as capitals, makes
+        none here. Raises `BadRequest`."""
         try:
             return self._addresses.mixer(mixer_name(name))
         except ValueError:
@@ -108,9 +110,9 @@ class Mixers:
         watched.pop(address, None)  # it is the newest again
         watched[address] = None
         self._accounts.setdefault(address, {})[account] = None
-        if len(watched) > MAX_SUBSCRIPTIONS_OF_ONE:
+        if len(watched) > self._maximum_of_one:
             self.unsubscribe(account, next(iter(watched)))
-        elif self._number > MAX_SUBSCRIPTIONS:
+        elif self._number > self._maximum:
             most = max(self._watched, key=lambda one: len(self._watched[one]))
             self.unsubscribe(most, next(iter(self._watched[most])))
         self._refresh(address)

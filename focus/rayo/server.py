@@ -116,7 +116,13 @@ class Server(Actor):
         self.registrations.lost = self._client_lost
         self._clients: dict[JID, Client] = {}
         self.mixers = Mixers(
-            self.addresses, self.directory, zone=self._zone, make=self._new_mixer, opened=self._mixer_opened
+            self.addresses,
+            self.directory,
+            zone=self._zone,
+            make=self._new_mixer,
+            opened=self._mixer_opened,
+            subscriptions=self._limits.subscriptions,
+            subscriptions_of_one=self._limits.subscriptions_of_client,
         )
         self.mixers.clients_of = self.registrations.of
         self.registrations.changed = self.mixers.clients_changed

@@ -125,7 +125,7 @@ class MediaSettings(Section):
         default=1,
         ge=1,
         le=64,
-        description="Threads for audio, each with a port: 'port', the next one, and so on. One carries over 1000 calls.",
+        description="Threads for audio, each with a port: 'port', the next one, and so on. One takes over 1000 calls.",
     )
     realtime: bool = Field(
         default=True,
@@ -260,6 +260,26 @@ class LimitsSettings(Section):
         le=100_000,
         description="Events for one Rayo client that are kept while the XMPP server cannot be reached. With one more, "
         "all are forgotten, and the client has to register again.",
+    )
+    events_timeout: float = Field(
+        default=60.0,
+        ge=1,
+        le=86_400,
+        description="Seconds for which they are kept when the XMPP server is back and the client is not.",
+    )
+    subscriptions: int = Field(
+        default=20_000,
+        ge=1,
+        le=1_000_000,
+        description="Subscriptions to the presence of mixers that are remembered. With more, who has the most loses "
+        "its oldest.",
+    )
+    subscriptions_of_client: int = Field(default=1_000, ge=1, le=100_000, description="The same, of one account.")
+    dial_timeout: float = Field(
+        default=60.0,
+        ge=1,
+        le=3_600,
+        description="Seconds in which a call that a Rayo client makes must be answered, if it does not say how many.",
     )
 
 

@@ -83,6 +83,9 @@ class Service:
                 joins_of_client=settings.limits.joins_of_client,
                 registrations=settings.limits.registrations,
                 registrations_of_client=settings.limits.registrations_of_client,
+                subscriptions=settings.limits.subscriptions,
+                subscriptions_of_client=settings.limits.subscriptions_of_client,
+                dial_timeout=settings.limits.dial_timeout,
             ),
         )
         self._binding = Binding(self._server, self._outbox)
@@ -90,7 +93,12 @@ class Service:
         self._listing = Listing(self._server)
         self._discovery = Discovery(self._connection, self._rooms, kind=self._kind, items=self._items)
         self._desk = RegistrationDesk(
-            self._connection, self._discovery, self._server.registrations, self._outbox.kept, self._outbox.release
+            self._connection,
+            self._discovery,
+            self._server.registrations,
+            self._outbox.kept,
+            self._outbox.release,
+            patience=settings.limits.events_timeout,
         )
         self._muc = MucRooms(
             self._connection,

@@ -23,8 +23,7 @@ RAYO_CLIENT = "urn:xmpp:rayo:client:1"
 
 #: Seconds that a client has to answer when it is asked whether it is still there.
 PING_TIMEOUT = 20.0
-#: Seconds for which events are kept for a client that went with its server, and between two looks for it.
-RETURN_TIMEOUT = 60.0
+#: Seconds between two looks for a client that went with its server.
 RETURN_INTERVAL = 2.0
 
 #: How servers answer for somebody who is not there.
@@ -63,7 +62,7 @@ class RegistrationDesk:
         kept: KeptEvents,
         release: Callable[[JID], None],
         *,
-        patience: float = RETURN_TIMEOUT,
+        patience: float,
     ) -> None:
         """`kept` is for clients that may not be there; `release` is called for each that turns out to be, and for those
         that have not come within `patience` seconds."""

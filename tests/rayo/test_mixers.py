@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from focus.rayo.limits import Limits
 from focus.rayo.registration import Availability
 from focus.wire.conditions import Conflict, ItemNotFound, NotAllowed, NotTheOwner, ServiceUnavailable
 from focus.wire.jid import JID
@@ -24,6 +25,7 @@ from focus.wire.rayo import (
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
+from .conftest import ADMIN
 from .scene import DOMAIN, Client, FakePlane, Focus, Net, eventually, settled
 
 
@@ -294,12 +296,12 @@ async def test_who_subscribes_early_is_shown_the_mixer_when_it_comes(
     assert watcher.presences == [(mixer, True, 0), (mixer, False, 0)]
 
 
-@pytest.mark.parametrize("bound", ["MAX_SUBSCRIPTIONS_OF_ONE", "MAX_SUBSCRIPTIONS"])
-async def test_of_who_has_most_subscriptions_the_oldest_are_forgotten(
-    focus: Focus, admin: Client, monkeypatch: pytest.MonkeyPatch, bound: str
-) -> None:
-    monkeypatch.setattr(f"focus.rayo.mixers.{bound}", 2 if bound.endswith("ONE") else 3)
-    mixers, account, room = focus.server.mixers, admin.jid.bare, JID("focus", DOMAIN, "tea")
+@pytest.mark.parametrize("limits", [Limits(subscriptions_of_client=2), Limits(subscriptions=3)])
+async def test_of_who_has_most_subscriptions_the_oldest_are_forgotten(net: Net, limits: Limits) -> None:
+    account, room = JID.parse(ADMIN), JID("focus", DOMAIN, "tea")
+    focus = Focus(net, FakePlane(), limits=limits, controllers=frozenset({account}))
+    await focus.start()
+    mixers = focus.server.mixers
     watcher, greedy = focus.client(str(account)), JID.parse("mallory@example.org")
     focus.server.bind_mixer("tea", room)
     mixers.subscribe(account, focus.addresses.mixer("tea"))
@@ -312,6 +314,7 @@ async def test_of_who_has_most_subscriptions_the_oldest_are_forgotten(
         mixers.unsubscribe(greedy, focus.addresses.mixer(name))
     assert not any((mixers._number, mixers._accounts, mixers._watched))
     focus.server.release_mixer("tea", room)
+    await focus.stop()
 
 
 async def test_a_mixer_that_is_gone_is_not_shown_again(

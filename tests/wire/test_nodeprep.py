@@ -16,7 +16,7 @@ from focus.wire.nodeprep import prepared
     [
         ("myMixer", "mymixer"),
         ("Straße", "strasse"),
-        ("ΣΑΣ", "σασ"),
+        ("\u03a3x\u03a3", "\u03c3x\u03c3"),
         ("Ⅳ", "iv"),
         ("e\u0301", "é"),
         ("soft\u00adly", "softly"),
@@ -29,10 +29,10 @@ def test_there_is_one_form_to_compare(text: str, local: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\u00ad", "a b", "a\u00a0b", "a/b", "a@b", "a＠b", "x\ue000", "אa", "א1", "a" * 1024]
+    "text", ["", "\u00ad", "a b", "a\u00a0b", "a/b", "a@b", "a\uff20b", "x\ue000", "אa", "א1", "a" * 1024]
 )
 def test_some_texts_are_no_local_parts(text: str) -> None:
-    with pytest.raises(ValueError, match="[a-z]"):
+    with pytest.raises(ValueError, match=r"\S"):
         prepared(text)
 
 
@@ -48,7 +48,7 @@ def test_it_is_what_another_implementation_makes_of_it(text: str) -> None:
     try:
         expected = PreparedJID(f"{text}@example.org").node
     except InvalidJID:
-        with pytest.raises(ValueError, match="[a-z]"):
+        with pytest.raises(ValueError, match=r"\S"):
             prepared(text)
     else:
         assert prepared(text) == expected

@@ -407,6 +407,7 @@ async def test_whom_an_event_does_not_reach_is_no_longer_registered_unless_it_an
         scene.server.registrations,
         scene.outbox.kept,
         scene.outbox.release,
+        patience=60,
     )
     line.answer = None if answers else ServiceUnavailable()
     scene.presence("error", to=f"9f00061@{DOMAIN}", sender=ADMIN)

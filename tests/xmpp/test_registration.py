@@ -51,7 +51,7 @@ class Login(Protocol):
 
 
 def desk_of(component: Connection, discovery: Discovery, registrations: Recorded) -> RegistrationDesk:
-    return RegistrationDesk(component, discovery, registrations, KeptEvents(10), lambda client: None)
+    return RegistrationDesk(component, discovery, registrations, KeptEvents(10), lambda client: None, patience=60)
 
 
 @pytest.fixture
