@@ -12,6 +12,7 @@ import asyncio
 import importlib.metadata
 import inspect
 import ipaddress
+import random
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,8 @@ def check_libraries(ice_module: ModuleType, dtls_module: ModuleType, versions: M
                 "send": "data",
                 "data_received": "data component",
                 "request_received": "message addr protocol",
+                "build_request": "pair nominate",
+                "query_consent": "",
                 "check_complete": "pair",
             },
         ),
@@ -93,7 +96,7 @@ def check_libraries(ice_module: ModuleType, dtls_module: ModuleType, versions: M
                 wrong.append(f"{owner}.{name} is not ({expected.replace(' ', ', ')})")
     attributes = {
         "Connection": "_check_list _closing _local_candidates _local_candidates_start _local_candidates_end _nominated "
-        "_protocols _queue _remote_candidates",
+        "_protocols _query_consent_task _queue _remote_candidates",
         "RTCDtlsTransport": "_role _srtp_profiles _ssl _state _task _transport",
     }
     if not wrong:
@@ -172,6 +175,21 @@ class PlaneProtocol(aioice.ice.StunProtocol):
         super().send_stun(message, addr)
 
 
+class ConsentCheck:
+    """A check that was sent to a peer's address; its protocol gives it the answers that have its transaction."""
+
+    def __init__(self, address: Address, password: bytes, at: float, answered: Callable[[], None]) -> None:
+        self.at = at
+        self._address = address
+        self._password = password
+        self._answered = answered
+
+    def response_received(self, message: aioice.stun.Message, address: Address) -> None:
+        yes = message.message_class is aioice.stun.Class.RESPONSE
+        if yes and address == self._address and message.check_message_integrity(self._password):
+            self._answered()
+
+
 class PlaneConnection(aioice.ice.Connection):
     """The ICE agent of one leg, with one host candidate for each address of the plane.
 
@@ -246,6 +264,34 @@ class PlaneConnection(aioice.ice.Connection):
             if there != self._selected:
                 self._selected = there
                 self._path.set_remote(*there)
+
+    async def query_consent(self) -> None:
+        """Ask every 5 s whether the peer still wants to be sent to, and close 30 s after its last answer (RFC 7675).
+        aioice waits for each answer for half a second; on a slow path all of them come later.
+        """
+        loop = asyncio.get_running_loop()
+        interval = aioice.ice.CONSENT_INTERVAL
+        lifetime = interval * aioice.ice.CONSENT_FAILURES
+        password = cast(str, self.remote_password).encode()
+        consented = loop.time()
+
+        def answered() -> None:
+            nonlocal consented
+            consented = loop.time()
+
+        while (left := consented + lifetime - loop.time()) > 0:
+            await asyncio.sleep(min(left, interval * random.uniform(0.8, 1.2)))
+            for pair in self._nominated.values():
+                checks = cast(dict[bytes, Any], pair.protocol.transactions)
+                for transaction, check in list(checks.items()):
+                    if isinstance(check, ConsentCheck) and check.at < loop.time() - lifetime:
+                        del checks[transaction]
+                request = self.build_request(pair, nominate=False)
+                request.add_message_integrity(password)
+                checks[request.transaction_id] = ConsentCheck(pair.remote_addr, password, loop.time(), answered)
+                pair.protocol.send_stun(request, pair.remote_addr)
+        self._query_consent_task = None
+        await self.close()
 
     async def connect(self) -> None:
         """Check pairs until one is nominated. Raises `TransportError` if the agent is closed meanwhile."""

@@ -616,7 +616,7 @@ async def test_a_leg_closed_while_connecting_tells_nothing(plane: MediaPlane) ->
 async def test_a_peer_that_falls_silent_fails_the_leg(plane: MediaPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 7675, with the waiting made short."""
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
-    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.1)
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 20)
     peer, observer = OrtcPeer(controlling=True), Observer()
     leg = plane.create_leg(controlling=False, observer=observer)
     async with closing(peer, leg):
@@ -670,6 +670,7 @@ async def test_checks_of_consent_are_answered_in_the_plane(
 ) -> None:
     """Many times in the life of a consent: nobody is lost, and the agent, once it is connected, is not asked."""
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.1)
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 60)
     a, b, first, second = await connected(await start_plane(), await start_plane())
     asked = a.stats()["consents"], b.stats()["consents"]
     await until(lambda: a.stats()["consents"] >= asked[0] + 15 and b.stats()["consents"] >= asked[1] + 15)
