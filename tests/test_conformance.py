@@ -114,7 +114,7 @@ def test_every_test_and_file_in_a_table_exists(path: Path) -> None:
 def test_what_is_said_to_be_followed_says_where(path: Path) -> None:
     rows = [line.strip("| \n").split(" | ") for line in path.read_text().splitlines() if line.startswith("| ")]
     assert rows
-    assert [row for row in rows if row[1].startswith(("yes", "nearly")) and row[-1] in ("–", "")] == []
+    assert [row for row in rows if row[1].startswith(("yes", "nearly")) and row[-1] in ("\N{EN DASH}", "")] == []
 
 
 def test_the_tables_name_tests() -> None:
