@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from focus.media.transport import (
     KeyedDtls,
     PlaneConnection,
     TransportError,
+    cancel,
     fingerprint_of,
     local_candidates,
     new_ufrag,
@@ -380,9 +380,7 @@ class Leg:
     async def _close(self) -> None:
         try:
             if self._task is not None:
-                self._task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await self._task
+                await cancel(self._task)
             self._leave()
             await self._dtls.stop()
             await self._ice.close()

@@ -36,8 +36,21 @@ VERSIONS = {"aioice": "0.13", "aiortc": "1.16"}
 
 #: Addresses of one peer, signalled or learned, that are looked at. More is a flood.
 MAX_REMOTE_CANDIDATES = 100
+#: Seconds until a task that goes on although it was cancelled is cancelled again.
+CANCEL_AGAIN = 0.1
 #: DTLS datagrams kept until the handshake takes them: several times the longest flight.
 MAX_PENDING_DATAGRAMS = 64
+
+
+async def cancel(task: asyncio.Future[None]) -> None:
+    """Cancel `task`, and return when it has ended.
+
+    COMPAT Python 3.11: `asyncio.wait_for`, by which aioice and aiortc wait for datagrams, forgets a cancellation that
+    comes together with what it waits for.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_AGAIN)
 
 
 class TransportError(Exception):
@@ -442,7 +455,7 @@ class KeyedDtls(RTCDtlsTransport):
         pump = self._task
         await super().stop()
         if pump is not None:
-            await asyncio.wait([pump])
+            await cancel(pump)
             if not pump.cancelled():
                 pump.exception()  # aiortc has logged it
 

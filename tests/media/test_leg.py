@@ -613,6 +613,33 @@ async def test_a_leg_closed_while_connecting_tells_nothing(plane: MediaPlane) ->
     await until(lambda: plane.snapshot()["legs"] == 0)
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_leg_is_closed_while_a_datagram_of_the_handshake_comes(
+    plane: MediaPlane, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    peer, observer = OrtcPeer(controlling=True, client=False), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    receive, received = leg.dtls_received, asyncio.Event()
+
+    def receive_the_first(data: bytes) -> None:
+        if not received.is_set():
+            receive(data)
+            received.set()
+
+    monkeypatch.setattr(leg, "dtls_received", receive_the_first)
+    await leg.connect(await peer.transport(), dtls_role="active")
+    connecting = asyncio.create_task(peer.connect(leg.local_transport))
+    await received.wait()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await leg.close()
+    assert plane.snapshot()["legs"] == 0
+    await peer.close()
+    await asyncio.wait([connecting])
+    assert observer.events == []
+
+
 async def test_a_peer_that_falls_silent_fails_the_leg(plane: MediaPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     """RFC 7675, with the waiting made short."""
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
