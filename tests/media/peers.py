@@ -108,6 +108,12 @@ class Ear:
         await until(lambda: heard.append(self._read()) or sum(map(len, heard)) >= seconds * SAMPLE_RATE)  # type: ignore[func-returns-value]
         return np.concatenate(heard)[: int(seconds * SAMPLE_RATE)]
 
+    async def within(self, seconds: float) -> np.ndarray:
+        """What comes of it in `seconds`: less, or nothing at all, where it is silent, as long silence is not sent."""
+        self._read()
+        await asyncio.sleep(seconds)
+        return self._read()
+
     async def until_heard(self, *frequencies: float) -> None:
         """Return when all of `frequencies` are there."""
         async with asyncio.timeout(20):

@@ -78,7 +78,6 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
           <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:xmpp:rayo:call:1' ver='*'/>
           <answered xmlns='urn:xmpp:rayo:1'/>
         </presence>""")
-    await bob.connection.ear.next(0.2)
     yield 23
     await juliet.ask(call, "set", "<hangup xmlns='urn:xmpp:rayo:1'/>")
     await juliet.hears(f"""
