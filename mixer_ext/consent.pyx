@@ -10,6 +10,8 @@ the peer are repeats alone, and they for nothing else that it sends: a check tha
 from libc.stdint cimport uint32_t
 from libc.string cimport memcmp, memcpy, memset
 
+from mixer_ext.octets cimport get16, put16, put32
+
 cdef extern from "<sys/socket.h>" nogil:
     int AF_INET6
 
@@ -39,20 +41,11 @@ cdef enum:
     ICE_CONTROLLING = 0x802A
 
 
-cdef inline int _short(const uint8_t* data) noexcept nogil:
-    return data[0] << 8 | data[1]
-
-
-cdef inline void _put(uint8_t* data, int value) noexcept nogil:
-    data[0] = (value >> 8) & 0xFF
-    data[1] = value & 0xFF
-
-
 cdef bint _digest(const Consent* consent, const uint8_t* message, int length, uint8_t* digest) noexcept nogil:
     """MESSAGE-INTEGRITY of a message that is so long before it (RFC 8489 section 14.5)."""
     cdef uint8_t[LONGEST] copy
     memcpy(copy, message, length)
-    _put(copy + 2, length - HEADER + 4 + DIGEST)
+    put16(copy + 2, length - HEADER + 4 + DIGEST)
     return HMAC(EVP_sha1(), consent.password, consent.length, copy, length, digest, NULL) != NULL
 
 
@@ -74,8 +67,8 @@ cdef bint _is_right(const Consent* consent, const uint8_t* request, int length) 
     cdef int kind, size
     cdef bint named = False
     while at + 4 <= length:
-        kind = _short(request + at)
-        size = _short(request + at + 2)
+        kind = get16(request + at)
+        size = get16(request + at + 2)
         if size > length - at - 4:
             return False
         if kind == MESSAGE_INTEGRITY:
@@ -136,23 +129,22 @@ cdef int consent_answer(
         return 0
     memset(answer, 0, ANSWER)
     memcpy(answer, request, HEADER)
-    _put(answer, 0x0101)
-    _put(answer + 20, XOR_MAPPED_ADDRESS)
-    _put(answer + 22, 4 + size)
+    put16(answer, 0x0101)
+    put16(answer + 20, XOR_MAPPED_ADDRESS)
+    put16(answer + 22, 4 + size)
     answer[25] = 2 if size == 16 else 1
-    _put(answer + 26, source.port ^ _short(request + 4))
+    put16(answer + 26, source.port ^ get16(request + 4))
     for i in range(size):
         answer[28 + i] = source.ip[i] ^ request[4 + i]
     at = 28 + size
-    _put(answer + at, MESSAGE_INTEGRITY)
-    _put(answer + at + 2, DIGEST)
+    put16(answer + at, MESSAGE_INTEGRITY)
+    put16(answer + at + 2, DIGEST)
     if not _digest(consent, answer, at, answer + at + 4):
         return 0
     at += 4 + DIGEST
-    _put(answer + 2, at + 8 - HEADER)
+    put16(answer + 2, at + 8 - HEADER)
     crc = _crc(answer, at) ^ <uint32_t>0x5354554E
-    _put(answer + at, FINGERPRINT)
-    _put(answer + at + 2, 4)
-    _put(answer + at + 4, crc >> 16)
-    _put(answer + at + 6, crc & 0xFFFF)
+    put16(answer + at, FINGERPRINT)
+    put16(answer + at + 2, 4)
+    put32(answer + at + 4, crc)
     return at + 8

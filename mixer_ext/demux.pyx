@@ -10,6 +10,7 @@ from mixer_ext.group cimport group_rouse
 from mixer_ext.consent cimport ANSWER, consent_affords, consent_answer
 from mixer_ext.leg cimport Leg, leg_pass, leg_receive, leg_receive_rtcp
 from mixer_ext.net cimport BATCH, Address, Received, inbox_receive, send_now
+from mixer_ext.octets cimport get32
 from mixer_ext.ring cimport EVENT_DTLS, EVENT_STUN
 from mixer_ext.route cimport (
     KEY,
@@ -146,7 +147,6 @@ cdef Leg* _plain_leg(Core* core, int local, Address* address, uint32_t ssrc) noe
 cdef void _media(Core* core, int local, Received* received, AddressKey* key, int64_t now) noexcept nogil:
     cdef Route* route = table_find(&core.addresses, key, sizeof(AddressKey))
     cdef Leg* leg = <Leg*>route.leg if route != NULL and route.allowed else NULL
-    cdef uint8_t* data = received.data
     cdef bint rtcp
     cdef int64_t stamp
     cdef uint32_t ssrc
@@ -154,10 +154,9 @@ cdef void _media(Core* core, int local, Received* received, AddressKey* key, int
     if received.length < 8:
         core.dropped_malformed += 1
         return
-    rtcp = 192 <= data[1] <= 223     # RFC 5761 section 4
+    rtcp = 192 <= received.data[1] <= 223     # RFC 5761 section 4
     if core.ssrcs.count and (leg == NULL or (leg.plain and leg.expects)) and (rtcp or received.length >= 12):
-        data = received.data + (4 if rtcp else 8)
-        ssrc = (<uint32_t>data[0] << 24) | (<uint32_t>data[1] << 16) | (<uint32_t>data[2] << 8) | data[3]
+        ssrc = get32(received.data + (4 if rtcp else 8))
         if leg == NULL or leg.expected != ssrc:
             leg = _plain_leg(core, local, &received.address, ssrc)
     if leg == NULL:

@@ -7,6 +7,7 @@ takes the key for two.
 """
 from mixer_ext.codec cimport FRAME, RATE
 from mixer_ext.dtmf cimport FLASH, dtmf_code, dtmf_digit
+from mixer_ext.octets cimport put16
 from mixer_ext.ring cimport load, store
 
 import numpy
@@ -101,8 +102,7 @@ cdef bint dial_packet(
     dial.ends += end
     payload[0] = key.code
     payload[1] = (<uint8_t>end << 7) | VOLUME
-    payload[2] = duration >> 8
-    payload[3] = duration & 255
+    put16(payload + 2, duration)
     return first
 
 

@@ -11,6 +11,8 @@ the marker, just where a full segment ends, goes on with what was before.
 """
 from libc.string cimport memset
 
+from mixer_ext.octets cimport get16
+
 cdef enum:
     REPORT = 4              # bytes
     FULL = 0xFFFF           # the longest that a segment lasts
@@ -125,7 +127,7 @@ cdef bint dtmf_receive(
     newer = not receiver.known or <uint16_t>(sequence - receiver.sequence - 1) < 0x7FFF
     for i in range(min(length // REPORT, <int>PACKED)):
         end = payload[1] >> 7
-        duration = <uint32_t>payload[2] << 8 | payload[3]
+        duration = get16(payload + 2)
         if payload[0] > FLASH:
             receiver.unknown += 1
         elif _is_of_the_event(receiver, newer, timestamp, payload[0], marker and i == 0, rate, clock):

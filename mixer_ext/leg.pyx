@@ -64,6 +64,7 @@ from mixer_ext.jitter cimport Slot, jitter_depth, jitter_pass, jitter_wanted
 from mixer_ext.limiter cimport limit, volume_apply, volume_rest
 from mixer_ext.mix cimport mix_add, mix_level
 from mixer_ext.net cimport DATAGRAM, SLACK, outbox_put, outbox_room
+from mixer_ext.octets cimport get32
 from mixer_ext.ring cimport (
     EVENT_DTMF,
     EVENT_DTMF_SENT,
@@ -332,7 +333,7 @@ cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uin
     if length < 8 or data[0] >> 6 != 2:
         leg.dropped_malformed += 1
         return
-    ssrc = (<uint32_t>data[4] << 24) | (<uint32_t>data[5] << 16) | (<uint32_t>data[6] << 8) | data[7]
+    ssrc = get32(data + 4)
     length = _opened(leg, data, length, ssrc, True)
     if length == 0 or not _affords(leg, now):
         return

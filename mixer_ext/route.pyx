@@ -7,6 +7,10 @@ Python are limited by a token bucket each.
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from mixer_ext.octets cimport get16, get32
+
+cdef uint32_t MAGIC_COOKIE = 0x2112A442       # RFC 8489 section 5
+
 
 cdef uint64_t _hash(uint64_t seed, const uint8_t* key, int length) noexcept nogil:
     """FNV-1a with a random start and a finish: keys come from strangers."""
@@ -174,13 +178,13 @@ cdef StunClass stun_read(const uint8_t* data, int length, const uint8_t** userna
     cdef int kind, size
     username[0] = NULL
     name_length[0] = 0
-    if length < 20 or data[0] >= 4 or data[4] != 0x21 or data[5] != 0x12 or data[6] != 0xA4 or data[7] != 0x42:
+    if length < 20 or data[0] >= 4 or get32(data + 4) != MAGIC_COOKIE:
         return STUN_BAD
-    if (data[2] << 8 | data[3]) != length - 20 or length & 3:
+    if get16(data + 2) != length - 20 or length & 3:
         return STUN_BAD
     while at + 4 <= length:
-        kind = data[at] << 8 | data[at + 1]
-        size = data[at + 2] << 8 | data[at + 3]
+        kind = get16(data + at)
+        size = get16(data + at + 2)
         at += 4
         if size > length - at:
             return STUN_BAD

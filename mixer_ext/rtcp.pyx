@@ -3,6 +3,7 @@ over.
 """
 from libc.string cimport memcpy, memset, strlen
 
+from mixer_ext.octets cimport get16, get32, put16, put32
 from mixer_ext.rtp cimport reception_expected, reception_fraction, reception_highest
 
 cdef enum:
@@ -16,22 +17,10 @@ cdef int64_t LIGHT_AFTER = 30 * <int64_t>1000000000
 cdef int64_t STALE = 10 * <int64_t>1000000000          # so long ago a report says nothing of the time since then
 
 
-cdef inline uint32_t get32(const uint8_t* p) noexcept nogil:
-    return (<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | p[3]
-
-
-cdef inline void put32(uint8_t* p, uint32_t value) noexcept nogil:
-    p[0] = value >> 24
-    p[1] = (value >> 16) & 255
-    p[2] = (value >> 8) & 255
-    p[3] = value & 255
-
-
 cdef inline void _header(uint8_t* p, int count, int kind, int length) noexcept nogil:
     p[0] = 0x80 | count
     p[1] = kind
-    p[2] = (length // 4 - 1) >> 8
-    p[3] = (length // 4 - 1) & 255
+    put16(p + 2, length // 4 - 1)
 
 
 cdef void loss_note(Loss* loss, uint8_t fraction, int64_t now) noexcept nogil:
@@ -67,7 +56,7 @@ cdef bint rtcp_read(const uint8_t* data, int length, uint32_t ours, uint32_t the
     memset(report, 0, sizeof(Report))
     while at + 8 <= length:
         p = data + at
-        size = 4 * ((p[2] << 8 | p[3]) + 1)
+        size = 4 * (get16(p + 2) + 1)
         if p[0] >> 6 != 2 or size < 8 or size > length - at:
             return at > 0
         count = p[0] & 31
@@ -90,7 +79,7 @@ cdef bint rtcp_read(const uint8_t* data, int length, uint32_t ours, uint32_t the
                 if get32(p + blocks) == ours:
                     report.has_block = True
                     report.fraction = p[blocks + 4]
-                    lost = p[blocks + 5] << 16 | p[blocks + 6] << 8 | p[blocks + 7]
+                    lost = get32(p + blocks + 4) & 0xFFFFFF
                     report.lost = lost - 0x1000000 if lost & 0x800000 else lost
                     report.jitter = get32(p + blocks + 12)
                     report.last_report = get32(p + blocks + 16)

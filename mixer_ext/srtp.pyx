@@ -11,6 +11,8 @@ from libc.stdint cimport int16_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from mixer_ext.octets cimport get16, get32, put32
+
 cdef extern from * nogil:
     """
     #define OPENSSL_SUPPRESS_DEPRECATED     /* of SHA1_*: EVP allocates for each HMAC */
@@ -221,17 +223,6 @@ cdef void secure_free(Secure* secure) noexcept nogil:
 # --- indices
 
 
-cdef inline uint32_t _word(const uint8_t* data) noexcept nogil:
-    return (<uint32_t>data[0] << 24) | (<uint32_t>data[1] << 16) | (<uint32_t>data[2] << 8) | data[3]
-
-
-cdef inline void _put_word(uint8_t* data, uint32_t value) noexcept nogil:
-    data[0] = value >> 24
-    data[1] = (value >> 16) & 0xFF
-    data[2] = (value >> 8) & 0xFF
-    data[3] = value & 0xFF
-
-
 cdef int64_t _index_of(int64_t highest, int sequence) noexcept nogil:
     """The index nearest to the highest so far that has this sequence number (RFC 3711 section 3.3.1); the first one's
     is taken to have rolled over never.
@@ -313,7 +304,7 @@ cdef int _header(const uint8_t* packet, int length, bint rtcp) noexcept nogil:
     if packet[0] & 0x10:
         if header + 4 > length:
             return -1
-        header += 4 + 4 * (<int>packet[header + 2] << 8 | packet[header + 3])
+        header += 4 + 4 * get16(packet + header + 2)
     return header if header <= length else -1
 
 
@@ -371,14 +362,14 @@ cdef int secure_protect(Secure* secure, uint8_t* packet, int length, bint rtcp) 
     cdef Window* window = &secure.first.rtcp if rtcp else &secure.first.rtp
     cdef int header = _header(packet, length, rtcp)
     cdef int64_t index
-    if header < 0 or _word(packet + (4 if rtcp else 8)) != secure.first.ssrc:
+    if header < 0 or get32(packet + (4 if rtcp else 8)) != secure.first.ssrc:
         return SRTP_FAILED
-    index = window.highest + 1 if rtcp else _index_of(window.highest, <int>packet[2] << 8 | packet[3])
+    index = window.highest + 1 if rtcp else _index_of(window.highest, get16(packet + 2))
     if index >= (RTCP_INDICES if rtcp else RTP_INDICES) or not _is_new(window, index):
         return SRTP_FAILED
     _note(window, index)
     _nonce(secure, keys, secure.first.ssrc, index, rtcp, nonce)
-    _put_word(tail, ENCRYPTED | <uint32_t>index if rtcp else <uint32_t>(index >> 16))
+    put32(tail, ENCRYPTED | <uint32_t>index if rtcp else <uint32_t>(index >> 16))
     if secure.gcm:
         if not _gcm(keys, nonce, packet, header, length, tail if rtcp else NULL, True):
             ERR_clear_error()
@@ -418,13 +409,13 @@ cdef int secure_unprotect(Secure* secure, uint8_t* packet, int length, uint32_t 
         highest = source.rtcp.highest if rtcp else source.rtp.highest
     if rtcp:
         memcpy(tail, packet + (length - TRAILER if secure.gcm else end), TRAILER)
-        trailer = _word(tail)
+        trailer = get32(tail)
         if not trailer & ENCRYPTED:
             return SRTP_FAILED
         index = trailer & ~ENCRYPTED
     else:
-        index = _index_of(highest, <int>packet[2] << 8 | packet[3])
-        _put_word(tail, <uint32_t>(index >> 16))
+        index = _index_of(highest, get16(packet + 2))
+        put32(tail, <uint32_t>(index >> 16))
     if source != NULL and not _is_new(&source.rtcp if rtcp else &source.rtp, index):
         return SRTP_REPLAYED
     _nonce(secure, keys, ssrc, index, rtcp, nonce)
@@ -476,8 +467,7 @@ cdef class Srtp:
         if protect:
             length = secure_protect(self.secure, buffer, length, rtcp)
         else:
-            ssrc = int.from_bytes(packet[4:8] if rtcp else packet[8:12], "big")
-            length = secure_unprotect(self.secure, buffer, length, ssrc, rtcp)
+            length = secure_unprotect(self.secure, buffer, length, get32(buffer + (4 if rtcp else 8)), rtcp)
         if length == SRTP_REPLAYED:
             raise ValueError("replayed")
         if length < 0:
