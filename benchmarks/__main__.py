@@ -14,13 +14,15 @@ from benchmarks.conference import CAPACITY_BENCHMARK, CONFERENCE
 from benchmarks.mix import MIX
 from benchmarks.primitives import PRIMITIVES
 from benchmarks.quality import QUALITY
+from benchmarks.rayo import RAYO_BENCHMARK
 from benchmarks.result import Benchmark, Result, Unavailable
 from benchmarks.start import START
 from benchmarks.upkeep import IDLE, LOCK, MEMORY
 from benchmarks.workbench import HERE, Workbench, machine
 
 BENCHMARKS: dict[str, Benchmark] = {
-    each.name: each for each in (CONFERENCE, CAPACITY_BENCHMARK, QUALITY, MIX, PRIMITIVES, IDLE, MEMORY, LOCK, START)
+    each.name: each
+    for each in (CONFERENCE, CAPACITY_BENCHMARK, QUALITY, MIX, PRIMITIVES, IDLE, MEMORY, LOCK, RAYO_BENCHMARK, START)
 }
 README = HERE / "README.md"
 FILE_WIDTH = 130
