@@ -64,6 +64,11 @@ class Call:
         """How commands and events name it."""
         return self.address.uri
 
+    @property
+    def caller(self) -> str:
+        """Who calls, as a URI; empty where nobody said so, or the call was not offered to us."""
+        return (self.offer.from_ or "") if self.offer is not None else ""
+
     # a call that came in
 
     async def accept(self, *, headers: HeaderPairs = ()) -> None:

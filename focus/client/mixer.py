@@ -44,6 +44,7 @@ class Mixer:
         #: All that happens in it, in order.
         self.events: Feed[Event] = Feed(backlog, owner=self)
         self._client = client
+        self._is_subscribed = False
 
     @property
     def uri(self) -> str:
@@ -72,12 +73,15 @@ class Mixer:
     async def subscribe(self) -> bool:
         """Be told of what happens in it, now and later, without a call in it: those who are there come as `Joined`.
 
-        This is a presence subscription, and stays with the account. Returns whether it is new.
+        This is a presence subscription, and stays with the account. Returns whether it is new. Another client of the
+        account may cancel it; then it is made again.
         """
+        self._is_subscribed = True
         return await self._client._subscribe(self.address)
 
     async def unsubscribe(self) -> None:
         """Cancel that."""
+        self._is_subscribed = False
         await self._client._unsubscribe(self.address)
 
     def __repr__(self) -> str:
@@ -102,6 +106,8 @@ class Mixer:
         self.is_there = available
         if not available:
             self.calls = self.speaking = frozenset()
+            if self._is_subscribed:  # it may have gone, or is not shown to us any more
+                self._client._keep_subscribed(self.address)
 
     def _lose(self, error: RayoError, *, closed: bool) -> None:
         self.events.end(None if closed else error)

@@ -24,6 +24,7 @@ from focus.client.parties import HeaderPairs, headers_of, uri_of
 from focus.client.session import Session
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
+from focus.wire.nodeprep import prepared
 from focus.wire.rayo import Command, Dial, End, Event, Hangup, Join, Offer, Ref
 
 #: Seconds in which a command is answered.
@@ -183,10 +184,11 @@ class RayoClient:
         return self._calls[where]
 
     def mixer(self, name: str) -> Mixer:
-        """The mixer of that name in our account's zone (or of the room, for whom it is), whether it is there or not."""
-        if not name:
-            raise ValueError("a mixer has a name")
-        mixer = self._mixer_at(JID(name.lower(), self.service.domain))
+        """The mixer of that name in our account's zone (or of the room, for whom it is), whether it is there or not.
+
+        Raises ValueError for what cannot be a name.
+        """
+        mixer = self._mixer_at(JID(prepared(name), self.service.domain))
         mixer.name = name
         return mixer
 
@@ -231,6 +233,10 @@ class RayoClient:
         self._check()
         return await self._session.subscribe(mixer)
 
+    def _keep_subscribed(self, mixer: JID) -> None:
+        if self._over is None:
+            self._session.request_presence(mixer)
+
     async def _unsubscribe(self, mixer: JID) -> None:
         self._check()
         await self._session.unsubscribe(mixer)
@@ -238,7 +244,7 @@ class RayoClient:
     def _mixer_is_at(self, name: str, reference: Ref) -> None:
         """A service may have its mixers at another domain than we think: what was told of them is theirs."""
         address = JID.from_uri(reference.uri)
-        supposed = self._mixers.get(JID(name.lower(), self.service.domain))
+        supposed = self._mixers.get(JID(prepared(name), self.service.domain))
         if supposed is not None and supposed.address != address:
             del self._mixers[supposed.address]
             supposed.address = address

@@ -115,8 +115,17 @@ class Session:
     async def subscribe(self, to: JID) -> bool:
         """Ask for the presence of the mixer `to`; returns whether the account had not done so before."""
         is_new = to not in await self._roster()
-        self._send(stanza(PRESENCE, None, to, "subscribe"))
+        self.request_presence(to)
         return is_new
+
+    def request_presence(self, to: JID) -> None:
+        """What `subscribe` sends; it does no harm to do so again.
+
+        The service may ask for the account's presence in turn, as it does for rooms. That is granted beforehand (RFC
+        6121 section 3.4), so that no chat program of the account asks its user what this is.
+        """
+        self._send(stanza(PRESENCE, None, to, "subscribed"))
+        self._send(stanza(PRESENCE, None, to, "subscribe"))
 
     async def unsubscribe(self, to: JID) -> None:
         """Take the mixer out of the account's roster, which cancels the subscription (RFC 6121 section 2.5)."""

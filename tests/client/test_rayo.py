@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from uuid import uuid4
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -30,7 +31,16 @@ from focus.service.phone import Phone
 from focus.service.prosody import Prosody
 from tests.client.conftest import RayoFactory
 from tests.interop.callers import CallerFactory
-from tests.interop.running import PASSWORD, PATIENCE, PhoneFactory, RunningFocus, eventually, serve, settings_for
+from tests.interop.running import (
+    PASSWORD,
+    PATIENCE,
+    ClientFactory,
+    PhoneFactory,
+    RunningFocus,
+    eventually,
+    serve,
+    settings_for,
+)
 from tests.media.peers import level
 from tests.service.phones import listened
 
@@ -219,6 +229,7 @@ async def test_what_is_refused_says_how_and_why(focus: RunningFocus, rayo: RayoF
         lambda: juliet.dial("@"),
         lambda: juliet.dial(nobody, headers=[("", "nameless")]),
         lambda: juliet.call(focus.mixer("x")).join(),
+        lambda: juliet.call(focus.mixer("x")).join(mixer=juliet.mixer("not a name")),
         lambda: juliet.call(focus.mixer("x")).join(call=nobody, mixer="tea"),
         lambda: juliet.call(focus.mixer("x")).join(mixer="tea", direction="up"),  # type: ignore[arg-type]
         lambda: juliet.call(focus.mixer("x")).reject("never"),  # type: ignore[arg-type]
@@ -352,3 +363,38 @@ async def test_who_subscribes_to_a_room_hears_of_it(
     await heard(room.events, Unjoined, call_uri=joined.call_uri)
     await room.unsubscribe()
     assert await room.subscribe()
+
+
+async def test_nobody_is_asked_what_a_subscription_is_about(
+    focus: RunningFocus, rayo: RayoFactory, client: ClientFactory
+) -> None:
+    """Rooms ask for the presence of who asks for theirs; a chat program would ask its user."""
+    chat = await client("controller/chat")
+    roster = "<query xmlns='jabber:iq:roster'/>"
+    await chat.connection.iq(None, "get", ET.fromstring(roster))
+    room = (await rayo("controller", ready=False)).mixer("tea")
+    await room.subscribe()
+    await chat.expect("the room", lambda stanza: stanza.get("from") == f"{room.address}/focus")
+    await room.unsubscribe()
+    removal = "{*}query/{*}item[@subscription='remove']"
+    await chat.expect("the removal", lambda stanza: stanza.find(removal) is not None)
+    assert not [stanza for stanza in chat.received if stanza.get("type") == "subscribe"]
+    left = await chat.connection.iq(None, "get", ET.fromstring(roster))
+    assert len(left[0]) == 0
+
+
+async def test_one_client_of_an_account_may_cancel_what_another_still_reads(
+    focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory
+) -> None:
+    one, other = await rayo("controller/one", ready=False), await rayo("controller/other", ready=False)
+    await (await caller("alice", 300)).call(focus.mixer("tea"))
+    rooms = [one.mixer("tea"), other.mixer("Tea")]
+    for room in rooms:
+        await room.subscribe()
+        await heard(room.events, Joined)
+    await rooms[0].unsubscribe()
+    await eventually(lambda: not rooms[0].is_there)
+    await heard(rooms[1].events, Joined)  # shown again
+    await (await caller("bob", 440)).call(focus.mixer("tea"))
+    await heard(rooms[1].events, Joined)
+    assert len(rooms[1].calls) == 2

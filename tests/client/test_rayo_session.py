@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
@@ -113,8 +114,9 @@ async def test_events_that_come_before_the_answer_to_dial_are_not_lost(service: 
 
     service.carry_out = carry_out
     call = await juliet.dial("bob@localhost")
-    assert [await anext(call.events), await anext(call.events)] == [Ringing(), Answered()]
-    await call.answered()
+    async with asyncio.timeout(PATIENCE):
+        assert [await anext(call.events), await anext(call.events)] == [Ringing(), Answered()]
+        await call.answered()
 
     def briefly(stanza: ET.Element) -> ET.Element:
         address = JID.from_uri(stanza[0].get("uri", ""))
@@ -245,6 +247,7 @@ async def test_a_mixer_is_known_before_somebody_asks_for_it(service: Service, ra
     service.tell(juliet.jid, tea, f"<started-speaking call-uri='{CALL.uri}'/>")
     service.tell(juliet.jid, CALL, "<offer to='xmpp:x@focus.localhost'/>")
     await offered(juliet)
+    gc.collect()
     mixer = juliet.mixer("Tea")
     assert (mixer.name, mixer.is_there, mixer.calls, mixer.speaking) == ("Tea", True, {CALL.uri}, {CALL.uri})
     assert [await anext(mixer.events), await anext(mixer.events)] == [

@@ -29,6 +29,7 @@ from focus.client import (
 from focus.client.parties import uri_of
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
+from focus.wire.nodeprep import prepared
 from focus.wire.rayo import JoinDirection, JoinMedia
 
 #: sysexits.h: EX_TEMPFAIL, the call was not taken; EX_PROTOCOL, the service refuses, or the call failed; EX_NOPERM, we
@@ -138,7 +139,7 @@ def _mixer(client: RayoClient, text: str) -> Mixer:
 def _address(client: RayoClient, text: str) -> JID:
     """Raises `ServiceError` where nothing of the service is meant."""
     try:
-        address = JID.from_uri(text) if "@" in text else JID(text.lower(), client.service.domain)
+        address = JID.from_uri(text) if "@" in text else JID(prepared(text), client.service.domain)
     except ValueError as error:
         raise ServiceError(str(error), ExitCode.USAGE) from None
     if not address.local or address.resource or address.domain != client.service.domain:
