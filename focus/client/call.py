@@ -29,7 +29,6 @@ from focus.wire.rayo import (
     Redirect,
     Ref,
     Reject,
-    Ringing,
     Unjoin,
 )
 
@@ -49,8 +48,8 @@ class Call:
         self.address = address
         #: Who calls whom, with headers; None for calls that were not offered to us.
         self.offer: Offer | None = None
-        #: What was last heard of how a call that we make goes on.
-        self.progress: Ringing | Answered | None = None
+        #: Whether its peer has answered it, or we have.
+        self.is_answered = False
         #: Why it ended; None as long as it has not.
         self.end: End | None = None
         #: All that happens, in order; `End` is the last.
@@ -78,6 +77,8 @@ class Call:
     async def answer(self, *, headers: HeaderPairs = ()) -> None:
         """Take the call. That media flows is told by the joins."""
         await self.command(Answer(headers=headers_of(headers)))
+        self.is_answered = True
+        self._news.set()
 
     async def reject(
         self, reason: Literal["decline", "busy", "error"] = "decline", *, headers: HeaderPairs = ()
@@ -132,8 +133,8 @@ class Call:
             raise
 
     async def answered(self) -> None:
-        """Return when the peer has answered a call that we make. Raises `CallEnded` where it does not."""
-        await self._until(lambda: isinstance(self.progress, Answered))
+        """Return when the call has been answered. Raises `CallEnded` where it has ended without."""
+        await self._until(lambda: self.is_answered)
 
     async def ended(self) -> End:
         """Return when the call is over, and why. Raises `SessionLost` where we cannot learn it any more."""
@@ -150,8 +151,8 @@ class Call:
         match event:
             case Offer():
                 self.offer = self.offer or event
-            case Ringing() | Answered():
-                self.progress = event
+            case Answered():
+                self.is_answered = True
             case End():
                 self.end = event
         self.events.put(event, at)

@@ -81,6 +81,9 @@ class RayoClient:
         self._session = Session(account, self.service, self, timeout=timeout)
         self._over: RayoError | None = None
         self._calls: dict[JID, Call] = {}
+        # While we dial, events of calls that we do not know: services may have them elsewhere than we want.
+        self._dialling = 0
+        self._elsewhere: dict[JID, Call] = {}
         self._mixers: WeakValueDictionary[JID, Mixer] = WeakValueDictionary()
         self._present: dict[JID, Mixer] = {}  # so that what is told of them before somebody asks is not lost
 
@@ -160,19 +163,30 @@ class RayoClient:
         )
         known = self._calls.get(address)
         call = self._calls[address] = known or Call(self, address, self._backlog)  # before there can be events
+        self._dialling += 1
         try:
             reference = await self.command(self.service, command)
+            return call if reference is None else self._dialled(call, JID.from_uri(reference.uri))
         except BaseException as error:
             if known is None:
                 self._calls.pop(address, None)
             if not isinstance(error, RayoError) or isinstance(error, NoAnswer):
                 self._session.order(address, Hangup())
             raise
-        if reference is not None:
-            call.address = JID.from_uri(reference.uri)
-            if call.end is None and call.address != address:
-                self._calls[call.address] = self._calls.pop(address)
-        return call
+        finally:
+            self._dialling -= 1
+            if not self._dialling:
+                self._elsewhere.clear()
+
+    def _dialled(self, call: Call, address: JID) -> Call:
+        """The call that is at `address`, where we wanted to have `call`, if the service has not put it elsewhere."""
+        if address == call.address:
+            return call
+        self._calls.pop(call.address, None)
+        found = self._elsewhere.pop(address, None) or self._calls.get(address) or Call(self, address, self._backlog)
+        if found.end is None:
+            self._calls[address] = found
+        return found
 
     def call(self, address: JID | str) -> Call:
         """The call at `address`, a JID or `xmpp:` URI, whether there is one or not: commands tell."""
@@ -276,6 +290,8 @@ class RayoClient:
                 del self._calls[sender]
         elif sender in self._mixers:
             self._mixers[sender]._told(event, at)
+        elif self._dialling and len(self._elsewhere) < self._backlog:
+            self._elsewhere.setdefault(sender, Call(self, sender, self._backlog))._told(event, at)
 
     def shown(self, sender: JID, *, available: bool) -> None:
         if sender in self._calls:

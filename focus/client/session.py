@@ -205,7 +205,10 @@ class Session:
 
     def _send(self, tree: ET.Element) -> None:
         self._check()
-        self._connection.send(tree)
+        try:
+            self._connection.send(tree)
+        except Disconnected as error:
+            raise SessionLost(str(error)) from None
 
     async def _iq(self, to: JID | None, type: Literal["get", "set"], child: ET.Element) -> ET.Element:
         """The result stanza. Raises `RayoError`."""

@@ -134,6 +134,7 @@ async def test_a_call_is_offered_taken_and_hung_up_by_its_caller(
     await call.accept()
     assert await refused(other.answer()) == ("conflict", "cancel")
     await call.answer(headers=[("x-skill", "tea"), ("x-skill", "cake")])
+    await call.answered()
     async with asyncio.timeout(PATIENCE):
         await calling
     mixer = juliet.mixer("Support")

@@ -130,11 +130,23 @@ async def test_events_that_come_before_the_answer_to_dial_are_not_lost(service: 
 
 async def test_a_service_may_choose_another_address(service: Service, rayo: RayoFactory) -> None:
     juliet = await rayo("juliet")
-    elsewhere = JID("c1", "call.focus.localhost")
+    elsewhere, brief = JID("c1", "focus.localhost"), JID("c2", "focus.localhost")
     service.carry_out = lambda stanza: ET.Element(f"{{{RAYO}}}ref", {"uri": elsewhere.uri})
     call = await juliet.dial("bob@localhost")
     assert call.address == elsewhere
     assert juliet.call(elsewhere) is call
+
+    def carry_out(stanza: ET.Element) -> ET.Element:
+        service.tell(juliet.jid, brief, "<ringing />")
+        service.tell(juliet.jid, brief, "<end ><busy/></end>", type="unavailable")
+        return ET.Element(f"{{{RAYO}}}ref", {"uri": brief.uri})
+
+    service.carry_out = carry_out
+    call = await juliet.dial("bob@localhost")
+    async with asyncio.timeout(PATIENCE):
+        assert [type(event) async for event in call.events] == [Ringing, End]
+    assert juliet._calls.keys() == {elsewhere}
+    assert not juliet._elsewhere
 
     mixer = juliet.mixer("Tea")
     juliet.call(CALL)
@@ -285,3 +297,11 @@ async def test_a_session_that_goes_ends_a_command_that_waits(
         await juliet.call(CALL).hangup()
     await prosody.wait()
     await prosody.start()
+
+
+async def test_before_it_is_connected_nothing_can_be_commanded(prosody: Prosody) -> None:
+    juliet = RayoClient("juliet@localhost", "x", server=prosody.c2s, insecure=True)
+    with pytest.raises(SessionLost, match="there is no session"):
+        await juliet.dial("bob@localhost")
+    with pytest.raises(SessionLost, match="there is no session"):
+        juliet.set_ready(False)
