@@ -50,7 +50,8 @@ class RayoClient:
 
     It ends once and for all, by `close` or because the session or the service is lost: then iterations end, with the
     error where it was not `close`, and all commands raise it. The calls go on, and a new client under the same full JID
-    commands them again (`call`). What cannot be logged in with raises `focus.client.connection.ConnectionFailed`.
+    finds (`calls`) and commands (`call`) them. What cannot be logged in with raises
+    `focus.client.connection.ConnectionFailed`.
     """
 
     def __init__(
