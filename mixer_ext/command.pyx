@@ -12,7 +12,7 @@ from mixer_ext.consent cimport consent_set
 from mixer_ext.gain cimport gain_set
 from mixer_ext.graph cimport graph_add, graph_join, graph_leave, graph_remove, graph_unjoin
 from mixer_ext.group cimport group_rouse
-from mixer_ext.leg cimport leg_pass, leg_report
+from mixer_ext.leg cimport leg_pass
 from mixer_ext.net cimport outbox_flush
 from mixer_ext.ring cimport EVENT_DTLS, exchange_pointer, load_pointer, replace_pointer
 from mixer_ext.route cimport (
@@ -26,6 +26,7 @@ from mixer_ext.route cimport (
     transaction_forget,
     transaction_put,
 )
+from mixer_ext.sender cimport leg_report
 from mixer_ext.state cimport hand_up, wall
 from mixer_ext.stream cimport stream_pin, stream_reset
 

@@ -30,17 +30,7 @@ from mixer_ext.graph cimport (
     taps_feed,
 )
 from mixer_ext.group cimport group_rest
-from mixer_ext.leg cimport (
-    Leg,
-    leg_attend,
-    leg_comfort,
-    leg_listen,
-    leg_offer,
-    leg_pass,
-    leg_report,
-    leg_rests,
-    leg_speak,
-)
+from mixer_ext.leg cimport Leg, leg_pass, leg_rests
 from mixer_ext.limiter cimport limit, limiter_rest
 from mixer_ext.net cimport (
     Address,
@@ -51,6 +41,7 @@ from mixer_ext.net cimport (
     outbox_new,
 )
 from mixer_ext.phase cimport phase_note, phase_step
+from mixer_ext.receiver cimport leg_listen, leg_offer
 from mixer_ext.ring cimport (
     EVENT_DOMINANT,
     EVENT_PLAYED,
@@ -62,6 +53,7 @@ from mixer_ext.ring cimport (
     ring_pending,
 )
 from mixer_ext.route cimport Sources, Transactions, table_free, table_init
+from mixer_ext.sender cimport leg_attend, leg_comfort, leg_report, leg_speak
 from mixer_ext.state cimport wall
 
 cdef extern from "<sys/timerfd.h>" nogil:

@@ -8,9 +8,10 @@ from libc.string cimport memcmp, memcpy
 from mixer_ext.command cimport allow, set_remote
 from mixer_ext.group cimport group_rouse
 from mixer_ext.consent cimport ANSWER, consent_affords, consent_answer
-from mixer_ext.leg cimport Leg, leg_pass, leg_receive, leg_receive_rtcp
+from mixer_ext.leg cimport Leg, leg_pass
 from mixer_ext.net cimport BATCH, Address, Received, inbox_receive, send_now
 from mixer_ext.octets cimport get32
+from mixer_ext.receiver cimport leg_receive, leg_receive_rtcp
 from mixer_ext.ring cimport EVENT_DTLS, EVENT_STUN
 from mixer_ext.route cimport (
     KEY,

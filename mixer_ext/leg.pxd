@@ -1,20 +1,22 @@
-# One peer's media: its packets in, its frame, what it hears, its packets out.
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+# One peer's media.
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from mixer_ext.agc cimport Agc
-from mixer_ext.audience cimport Audiences, Listener
-from mixer_ext.consent cimport Consent
+from mixer_ext.audience cimport Listener
 from mixer_ext.codec cimport Codec, Coding
+from mixer_ext.consent cimport Consent
 from mixer_ext.dial cimport Dial
 from mixer_ext.dtmf cimport EVENT_RATES, DtmfReceiver
 from mixer_ext.graph cimport Node
-from mixer_ext.net cimport Address, Outbox
-from mixer_ext.ring cimport EventRing
+from mixer_ext.net cimport Address
 from mixer_ext.rtcp cimport CNAME, Loss
 from mixer_ext.rtp cimport Reception
 from mixer_ext.speakers cimport Speaker, Talker
 from mixer_ext.srtp cimport Secure
 from mixer_ext.stream cimport Stream
+
+cdef enum:
+    BURST = 300         # packets that a peer may send at once
 
 # What set_codec says.
 cdef struct Format:
@@ -101,15 +103,11 @@ cdef struct Leg:
     uint64_t dropped_flood
 
 cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, uint32_t timestamp) noexcept nogil
-cdef dict leg_statistics(Leg* leg)
 cdef void leg_free(Leg* leg) noexcept nogil
-cdef void leg_receive(Leg* leg, uint8_t* data, int length, int64_t now, int64_t stamp) noexcept nogil
-cdef void leg_receive_rtcp(Leg* leg, uint8_t* data, int length, int64_t now, uint64_t ntp) noexcept nogil
-cdef void leg_offer(Leg* leg) noexcept nogil
-cdef uint64_t leg_listen(Leg* leg, EventRing* events, int64_t now) noexcept nogil
-cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil
-cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nogil
 cdef void leg_pass(Leg* leg, uint64_t time) noexcept nogil
 cdef bint leg_rests(Leg* leg) noexcept nogil
-cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil
-cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil
+
+
+cdef inline bint leg_is_sent(const Leg* leg) noexcept nogil:
+    """Whether it can be sent sound, and is to be."""
+    return leg.fd >= 0 and leg.sends and leg.format.codec != NULL and (leg.plain or leg.outbound != NULL)

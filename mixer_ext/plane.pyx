@@ -58,7 +58,7 @@ from mixer_ext.dial cimport dial_keys, dial_pending, dial_tones
 from mixer_ext.dtmf cimport EVENT_RATES, dtmf_digit, dtmf_rate
 from mixer_ext.graph cimport Node, Tap, node_free, node_new
 from mixer_ext.handle cimport LINKED, Handle, closes_loop
-from mixer_ext.leg cimport Leg, leg_free, leg_new, leg_statistics
+from mixer_ext.leg cimport Leg, leg_free, leg_new
 from mixer_ext.link cimport Pair
 from mixer_ext.net cimport (
     DATAGRAM,
@@ -93,6 +93,7 @@ from mixer_ext.route cimport KEY, STUN_REQUEST, stun_read, stun_split
 from mixer_ext.rtcp cimport CNAME
 from mixer_ext.speakers cimport MOST_TAKEN
 from mixer_ext.srtp cimport Secure, secure_free, secure_new
+from mixer_ext.statistics cimport leg_statistics
 
 import numpy
 

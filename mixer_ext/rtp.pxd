@@ -6,6 +6,7 @@ cdef enum:
     RTP_HEADER = 12
     MAX_CSRC = 15
     MAX_HEADER = 12 + 4 * 15 + 24    # with both levels of all CSRCs, in the long form
+    DIGITAL_SILENCE = 127   # as a level of RFC 6464
     NO_LEVEL = 255
 
 cdef enum RtpFault:

@@ -1,0 +1,51 @@
+"""The counters and measures of a leg as Python sees them."""
+from libc.stdint cimport int64_t
+
+from mixer_ext.codec cimport FRAME, codec_unit
+from mixer_ext.jitter cimport jitter_depth, jitter_wanted
+from mixer_ext.rtp cimport reception_expected
+from mixer_ext.sender cimport leg_coding
+from mixer_ext.stream cimport stream_concealed
+
+
+cdef dict leg_statistics(Leg* leg):
+    """Counters and measures, read while the thread goes on: each is right, together they may be a packet apart."""
+    return {
+        "received": leg.received,
+        "lost": max(0, reception_expected(&leg.reception) - <int64_t>leg.reception.received),
+        "late": leg.stream.jitter.late,
+        "duplicates": leg.stream.jitter.duplicates,
+        "concealed": stream_concealed(&leg.stream),
+        "recovered": leg.stream.recovered,
+        "decoded": leg.stream.decoded,
+        "spared": leg.stream.spared,
+        "undecodable": leg.stream.undecodable,
+        "sent": leg.sent,
+        "sends_fec": leg_coding(leg).fec,
+        "heard": leg.talker.heard,
+        "shares_encoding": leg.listener.audience != NULL and leg.listener.encoder == NULL,
+        "dropped": leg.stream.jitter.dropped,
+        "shortened_ms": leg.stream.shortened / 48.0,
+        "lengthened_ms": leg.stream.lengthened / 48.0,
+        "target_ms": (jitter_wanted(&leg.stream.jitter) + FRAME) / 48.0,
+        "depth_ms": (jitter_depth(&leg.stream.jitter) + leg.stream.held) / 48.0,
+        "jitter_ms": leg.reception.jitter * codec_unit(leg.format.codec) / 48.0,
+        "rtt_ms": leg.rtt,
+        "level_dbov": leg.level,
+        "remote_lost": leg.remote_lost,
+        "remote_fraction_lost": leg.remote_fraction,
+        "remote_jitter_ms": leg.remote_jitter,
+        "consents": leg.consents,
+        "dropped_unknown": leg.dropped_unknown,
+        "dropped_auth": leg.dropped_auth,
+        "dropped_replay": leg.dropped_replay,
+        "dropped_malformed": leg.dropped_malformed,
+        "dropped_payload_type": leg.dropped_payload_type,
+        "dropped_flood": leg.dropped_flood,
+        "dtmf_received": leg.keys.received,
+        "dtmf_unknown": leg.keys.unknown,
+        "dtmf_dropped": leg.keys.dropped + leg.dial.dropped,
+        "dtmf_sent": leg.dial.sent,
+        "bytes_received": leg.bytes_received,
+        "bytes_sent": leg.bytes_sent,
+    }
