@@ -8,8 +8,8 @@ import logging
 from collections.abc import Iterable
 
 from focus.conference.conference import Conference, Surroundings
+from focus.conference.subscription import Document
 from focus.wire import context
-from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class ConferenceApplication:
     def mixer_opened(self, name: str) -> None:
         self._open(name)
 
-    def document_for(self, focus: JID, peer: JID, sid: str) -> ConferenceInfo | None:
+    def document_for(self, focus: JID, peer: JID, sid: str) -> Document | None:
         """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""
         known = self._conferences.get(self._server.room_called(focus))
         return known[0].document_for(peer, sid) if known else None

@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from focus.conference.notification import DocumentOutbox, Notification
+from focus.conference.notification import DocumentOutbox, Notification, Publication
 from focus.conference.policy import Policy, Verdict, may_control, occupant_of
 from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
 from focus.conference.roster import Roster
+from focus.conference.subscription import Document
 from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire import context
 from focus.wire.base import StrictFlag
 from focus.wire.conditions import StanzaError
-from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.rayo import Accept, Answer, End, Event, Hangup, Header, Join, Joined, Offer, Reject, Unjoined
 from focus.wire.session import Session, Watch
@@ -72,6 +72,7 @@ class Conference:
         self._callers: dict[JID, JID] = {}  # call -> who called
         self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
         self._calls: set[JID] = set()  # calls that are not over
+        self._publication = Publication(lambda: self.roster.document(), surroundings.policy.coalesce)
         self._notifications: dict[JID, tuple[Notification, asyncio.Task[None]]] = {}
         self._work: asyncio.Queue[Work] = asyncio.Queue()
         self._tasks: asyncio.TaskGroup | None = None
@@ -86,6 +87,7 @@ class Conference:
         The caller has registered us as a client; `retire` undoes that, in the moment in which no more work is taken.
         """
         async with asyncio.TaskGroup() as self._tasks:
+            publishing = self._tasks.create_task(self._publication.run(), name=f"documents of {self.name}")
             try:
                 self._server.bind_mixer(self.name, self.client, self._may_control)
                 while await self._next():
@@ -93,7 +95,7 @@ class Conference:
             finally:
                 self._server.release_mixer(self.name, self.client)
                 retire()
-                for task in self._errands:
+                for task in (publishing, *self._errands):
                     task.cancel()
 
     async def _next(self) -> bool:
@@ -197,10 +199,8 @@ class Conference:
                 peer=JID.parse(session.peer),
                 outbox=self._all.outbox,
                 features=self._all.features,
-                document=lambda: self.roster.document(),
-                coalesce=self._all.policy.coalesce,
+                publication=self._publication,
             )
-            notification.changed()
             self._notifications[call] = (notification, self._spawn(call, notification.run))
 
     async def _gone(self, call: JID) -> None:
@@ -263,7 +263,7 @@ class Conference:
 
     def room_rejoined(self) -> None:
         for notification, _ in self._notifications.values():
-            notification.changed(force=True)
+            notification.repeat()
 
     def _others(self, nick: str) -> list[Occupant]:
         return [occupant for occupant in self.roster.occupants if occupant.nick != nick]
@@ -301,7 +301,7 @@ class Conference:
 
     # documents
 
-    def document_for(self, peer: JID, sid: str) -> ConferenceInfo | None:
+    def document_for(self, peer: JID, sid: str) -> Document | None:
         """The full document for the participant whose session this is, or None."""
         for call, participant in self.roster.participants.items():
             if participant.session.sid == sid and participant.peer == peer and call in self._notifications:
@@ -313,8 +313,7 @@ class Conference:
     def _update(self, roster: Roster) -> None:
         if roster != self.roster:
             self.roster = roster
-            for notification, _ in self._notifications.values():
-                notification.changed()
+            self._publication.changed()
 
     async def _command(self, call: JID, command: Accept | Answer | Reject | Hangup | Join) -> bool:
         """Whether `call` did what it was told; it may have ended meanwhile."""

@@ -1,4 +1,4 @@
-"""Conference documents on their way to one participant (XEP-0298 section 6, RFC 4575 section 4)."""
+"""Conference documents on their way to the participants (XEP-0298 section 6, RFC 4575 section 4)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from focus.wire.base import Element
+from focus.conference.subscription import Document, Edition, Subscription
+from focus.wire.base import Payload
 from focus.wire.coin import COIN_FEATURES
 from focus.wire.conditions import FeatureNotImplemented, ServiceUnavailable, StanzaError
 from focus.wire.conference_info import ConferenceInfo
@@ -17,8 +18,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two documents to a peer that does not answer them.
 SILENT_INTERVAL = 1.0
-#: Seconds between two attempts to reach a peer that is offline, at most.
-LONGEST_DELAY = 8.0
+#: Seconds between two attempts to reach a peer that is offline: the first, and the longest.
+FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0
+#: Attempts in a row to reach a peer that has taken documents before: for about a minute.
+ATTEMPTS = 11
 #: Seconds that an answer is waited for.
 ANSWER_TIMEOUT = 10.0
 
@@ -26,7 +29,7 @@ ANSWER_TIMEOUT = 10.0
 class DocumentOutbox(Protocol):
     """The way to a participant."""
 
-    async def iq_set(self, sender: JID, to: JID, element: Element) -> None:
+    async def iq_set(self, sender: JID, to: JID, element: Payload) -> None:
         """Returns at the result.
 
         Raises `StanzaError` of the peer, TimeoutError, ConnectionError at once when offline, and ConnectionAbortedError
@@ -34,8 +37,53 @@ class DocumentOutbox(Protocol):
         """
 
 
+class Publication:
+    """The newest edition of a conference's document. Changes within `coalesce` seconds are one edition."""
+
+    def __init__(self, document: Callable[[], ConferenceInfo], coalesce: float) -> None:
+        """`document`: makes the full document, without version and sid."""
+        self.coalesce = coalesce
+        #: Set when there is a new edition.
+        self.readers: set[asyncio.Event] = set()
+        self._document = document
+        self._edition: Edition | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def edition(self) -> Edition:
+        if self._edition is None:
+            self._edition = Edition(1, self._document())
+        return self._edition
+
+    def changed(self) -> None:
+        """The conference has changed, perhaps."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(self.coalesce)
+            self._changed.clear()
+            try:
+                self._publish(self._document())
+            except Exception:
+                log.exception("the conference goes on after a fault")
+
+    def _publish(self, document: ConferenceInfo) -> None:
+        if self._edition is not None and document == self._edition.document:
+            return
+        number = 1
+        if self._edition is not None:
+            number = self._edition.number + 1
+            self._edition.close()
+        self._edition = Edition(number, document)
+        for reader in self.readers:
+            reader.set()
+
+
 class Notification:
-    """The documents of one session: versions count by one, one is in flight, the newest follows.
+    """The documents of one session: one is in flight, and the newest edition follows.
 
     Peers that do not say that they read them get none: a spec-conforming document blanks a real client's call window.
     """
@@ -48,76 +96,81 @@ class Notification:
         peer: JID,
         outbox: DocumentOutbox,
         features: Callable[[JID], Awaitable[frozenset[str]]],
-        document: Callable[[], ConferenceInfo],
-        coalesce: float,
+        publication: Publication,
     ) -> None:
-        self._sid = sid
         self._local = local
         self._peer = peer
         self._outbox = outbox
         self._features = features
-        self._document = document
-        self._coalesce = coalesce
-        self._version = 0
-        self._changed = asyncio.Event()
-        self._last: ConferenceInfo | None = None
-        self._forced = False
-        self._silent = False
-        self._acknowledged = False
+        self._publication = publication
+        self._subscription = Subscription(sid)
+        self._due = asyncio.Event()
+        self._failures = 0
 
-    def changed(self, *, force: bool = False) -> None:
-        """The conference has changed; with `force` a document is sent even if it says the same as the last."""
-        self._forced |= force
-        self._changed.set()
+    def repeat(self) -> None:
+        """Send a full document even if the peer should have it."""
+        self._subscription.repeat()
+        self._due.set()
+
+    def full(self) -> Document:
+        """The full document for a peer that asks for it."""
+        return self._subscription.answer(self._publication.edition)
 
     async def run(self) -> None:
         """Send until cancelled, or until the peer says that it wants none."""
         if not COIN_FEATURES & await self._features(self._peer):
             return
-        delay = self._coalesce
-        while True:
-            await self._changed.wait()
-            await asyncio.sleep(delay)
-            self._changed.clear()
-            document = self._document()
-            forced, self._forced = self._forced, False
-            if document == self._last and not forced:
-                continue
-            try:
-                async with asyncio.timeout(SILENT_INTERVAL if self._silent else ANSWER_TIMEOUT):
-                    await self._outbox.iq_set(self._local, self._peer, self._next(document))
-            except (ServiceUnavailable, FeatureNotImplemented) as error:
-                if not self._acknowledged or isinstance(error, FeatureNotImplemented):
-                    log.info("%s does not take conference documents", self._peer)
-                    return
-                delay = self._try_again(delay)  # it has taken some: it is offline, and may come back
-                continue
-            except StanzaError as error:
-                log.info("%s refused a conference document: %s", self._peer, error)
-            except ConnectionError as error:
-                if not isinstance(error, ConnectionAbortedError):
-                    self._version -= 1  # it has not left; the other kind may have arrived, and with its version
-                delay = self._try_again(delay)
-                continue
-            except TimeoutError:
-                self._silent = True
-                if self._acknowledged:  # it has answered before: this one may have been lost on the way
-                    delay = self._try_again(delay)
-                    continue
-            else:
-                self._silent, self._acknowledged = False, True
-            self._last = document
-            delay = SILENT_INTERVAL if self._silent else self._coalesce
+        self._publication.readers.add(self._due)
+        try:
+            pause: float | None = self._publication.coalesce  # what is new at once is told at once
+            while pause is not None:
+                await asyncio.sleep(pause)
+                while not self._subscription.wants(self._publication.edition):
+                    self._due.clear()
+                    await self._due.wait()
+                pause = await self._tell()
+        finally:
+            self._publication.readers.discard(self._due)
 
-    def _try_again(self, delay: float) -> float:
-        """What could not be delivered is sent again, after twice the time."""
-        self.changed(force=True)
-        return min(max(2 * delay, 0.5), LONGEST_DELAY)
+    async def _tell(self) -> float | None:
+        """Send one document; returns the seconds to wait before another, or None when none is wanted."""
+        subscription, loop = self._subscription, asyncio.get_running_loop()
+        document, began = subscription.next(self._publication.edition), loop.time()
+        try:
+            async with asyncio.timeout(SILENT_INTERVAL if subscription.silent else ANSWER_TIMEOUT):
+                await self._outbox.iq_set(self._local, self._peer, document)
+        except (ServiceUnavailable, FeatureNotImplemented) as error:
+            # Who has taken some is offline, as its server says, and may come back.
+            is_offline = subscription.acknowledged and not isinstance(error, FeatureNotImplemented)
+            subscription.lost()
+            if not is_offline or self._failures >= ATTEMPTS:
+                log.info("%s does not take conference documents", self._peer)
+                return None
+            return self._after_failure()
+        except StanzaError as error:
+            log.info("%s refused a conference document: %s", self._peer, error)
+            if error.type == "wait" and document.told.state == "full" and self._failures < ATTEMPTS:
+                subscription.lost()
+                return self._after_failure()
+            subscription.refused()
+            pause = self._publication.coalesce
+        except ConnectionAbortedError:
+            subscription.lost()
+            return self._after_failure()
+        except ConnectionError:
+            subscription.unsent()
+            return self._after_failure()
+        except TimeoutError:
+            subscription.unanswered()
+            pause = max(0.0, began + SILENT_INTERVAL - loop.time())
+        else:
+            subscription.arrived()
+            pause = 0.0
+        self._failures = 0
+        return pause
 
-    def full(self) -> ConferenceInfo:
-        """The document now, for a peer that asks for it."""
-        return self._next(self._document())
-
-    def _next(self, document: ConferenceInfo) -> ConferenceInfo:
-        self._version += 1
-        return document.model_copy(update={"version": self._version, "sid": self._sid})
+    def _after_failure(self) -> float:
+        """What could not be delivered is sent again, each time after twice the time."""
+        pause: float = min(FIRST_DELAY * 2**self._failures, LONGEST_DELAY)
+        self._failures += 1
+        return pause

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
@@ -72,6 +72,12 @@ class Element(BaseXmlModel, search_mode="unordered"):
         return f"{{{namespace}}}{cls.__xml_tag__}"
 
 
+class Payload(Protocol):
+    """What can be put into a stanza: an element, or what is written otherwise."""
+
+    def to_element(self) -> ET.Element: ...
+
+
 class StrictElement(Element):
     """An element whose unknown attributes and children are refused ("MUST NOT silently ignore", XEP-0327 section 6)."""
 
@@ -86,6 +92,17 @@ class Flag(Element, tag="flag"):
 
 class StrictFlag(StrictElement, tag="flag"):
     """The same, where nothing in it may be ignored."""
+
+
+class Written(ET.Element):
+    """An element whose content is text already, in the element's own namespace; has no children as a tree.
+
+    What many are sent is written once.
+    """
+
+    def __init__(self, tag: str, attributes: dict[str, str], content: str) -> None:
+        super().__init__(tag, attributes)
+        self.content = content
 
 
 def local_name(tag: str) -> str:
@@ -106,6 +123,8 @@ def serialize(tree: ET.Element, namespace: str = "") -> str:
         parts.append(f" xmlns={quoteattr(own)}")
     for key, value in tree.attrib.items():
         parts.append(f" {'xml:lang' if key == XML_LANG else key}={quoteattr(value)}")
+    if isinstance(tree, Written):
+        return "".join((*parts, ">", tree.content, f"</{local_name(tree.tag)}>"))
     if not len(tree) and not tree.text:
         return "".join([*parts, "/>"])
     parts.extend((">", escape(tree.text or "")))

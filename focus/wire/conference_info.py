@@ -10,6 +10,7 @@ from pydantic_xml import attr, element
 from focus.wire.base import Address, Element, Name, Text, Token
 
 CONFERENCE_INFO: Final = "urn:ietf:params:xml:ns:conference-info"
+JINGLE: Final = "urn:xmpp:jingle:1"
 
 State = Literal["full", "partial", "deleted"]
 EndpointStatus = Literal[
@@ -69,6 +70,14 @@ class ConferenceDescription(_Part, tag="conference-description", ns="", nsmap={"
     available_media: AvailableMedia | None = None
 
 
+class HostInfo(_Part, tag="host-info", ns="", nsmap={"": CONFERENCE_INFO}):
+    """Who hosts the conference (section 5.4)."""
+
+    display_text: Text | None = element(tag="display-text", default=None)
+    web_page: Address | None = element(tag="web-page", default=None)
+    uris: Uris | None = None
+
+
 class ConferenceState(_Part, tag="conference-state", ns="", nsmap={"": CONFERENCE_INFO}):
     """How the conference is (section 5.5)."""
 
@@ -96,6 +105,18 @@ class Media(_Part, tag="media", ns="", nsmap={"": CONFERENCE_INFO}):
     status: MediaStatus | None = element(tag="status", default=None)
 
 
+class JingleSession(Element, tag="jingle", ns="", nsmap={"": JINGLE}):
+    """Which session (as in XEP-0298 section 6)."""
+
+    sid: Token = attr()
+
+
+class CallInfo(_Part, tag="call-info", ns="", nsmap={"": CONFERENCE_INFO}):
+    """How an endpoint is called (section 5.7.9): SIP has an element of its own there, others bring theirs."""
+
+    jingle: JingleSession | None = None
+
+
 class Endpoint(_Part, tag="endpoint", ns="", nsmap={"": CONFERENCE_INFO}):
     """One device of a user (section 5.7)."""
 
@@ -108,6 +129,7 @@ class Endpoint(_Part, tag="endpoint", ns="", nsmap={"": CONFERENCE_INFO}):
     disconnection_method: DisconnectionMethod | None = element(tag="disconnection-method", default=None)
     disconnection_info: Execution | None = element(tag="disconnection-info", default=None)
     media: tuple[Media, ...] = element(tag="media", default=())
+    call_info: CallInfo | None = None
 
 
 class Roles(_Part, tag="roles", ns="", nsmap={"": CONFERENCE_INFO}):
@@ -139,5 +161,6 @@ class ConferenceInfo(_Part, tag="conference-info", ns="", nsmap={"": CONFERENCE_
     version: Count | None = attr(default=None)
     sid: Token | None = attr(default=None)
     description: ConferenceDescription | None = None
+    host_info: HostInfo | None = None
     conference_state: ConferenceState | None = None
     users: Users | None = None

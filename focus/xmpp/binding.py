@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 from focus.rayo.addresses import RESOURCE
 from focus.rayo.server import Server
-from focus.wire.base import Element, local_name, namespace_of
+from focus.wire.base import Element, Payload, local_name, namespace_of
 from focus.wire.conditions import (
     BadRequest,
     FeatureNotImplemented,
@@ -28,7 +28,7 @@ from focus.wire.conditions import (
     ServiceUnavailable,
     StanzaError,
 )
-from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
+from focus.wire.conference_info import CONFERENCE_INFO
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, message_payload, parse_message
@@ -64,7 +64,7 @@ class Interrupted(ConnectionAbortedError, TimeoutError):
 class Documents(Protocol):
     """Who has the conference documents."""
 
-    def document_for(self, focus: JID, peer: JID, sid: str) -> ConferenceInfo | None: ...
+    def document_for(self, focus: JID, peer: JID, sid: str) -> Payload | None: ...
 
 
 class Outbox:
@@ -98,7 +98,7 @@ class Outbox:
         hint = ET.Element(f"{{{HINTS}}}store")
         self.send(stanza(MESSAGE, sender, to, "chat", *message_payload(element), hint, id=token_hex(8)))
 
-    async def iq_set(self, sender: JID, to: JID, element: Element) -> None:
+    async def iq_set(self, sender: JID, to: JID, element: Payload) -> None:
         """Raises `StanzaError` of the peer, or TimeoutError, of which `NotSent` and `Interrupted` are two."""
         if self.connection is None or not self.connection.connected:
             raise NotSent("not connected")

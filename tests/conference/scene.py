@@ -15,7 +15,7 @@ from focus.conference.application import ConferenceApplication
 from focus.conference.conference import Conference, Surroundings
 from focus.conference.policy import Policy
 from focus.conference.room import Departure, Occupant, RoomError, RoomObserver
-from focus.wire.base import Element
+from focus.wire.base import Payload, serialize
 from focus.wire.coin import COIN
 from focus.wire.conference_info import ConferenceInfo, User
 from focus.wire.jid import JID
@@ -23,6 +23,8 @@ from focus.wire.jingle_message import JMI_0
 from tests.jingle.pair import PATIENCE, Diary, Timeouts
 from tests.jingle.pair import End as Caller
 from tests.rayo.scene import DOMAIN, ROOMS, Client, FakePlane, Focus, Net, eventually
+
+from .receiver import Receiver
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parent.parent / "data" / "xep-0298" / "conference-info.xsd")
 
@@ -32,6 +34,11 @@ def validate(document: ConferenceInfo) -> None:
     tree = ET.fromstring(document.to_string())
     tree.attrib.pop("sid", None)
     SCHEMA.validate(tree)
+
+
+def as_read(payload: Payload) -> ConferenceInfo:
+    """What arrives of it."""
+    return ConferenceInfo.parse(ET.fromstring(serialize(payload.to_element())))
 
 
 class FakeRoom:
@@ -119,22 +126,26 @@ class FakeRooms:
 
 
 class Readers(Diary):
-    """Where documents arrive: (peer, document). `answers` says how a peer answers."""
+    """Where documents arrive: (peer, document) as it was sent. `answers` says how a peer answers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.answers: dict[JID, Callable[[], BaseException | None]] = {}
         self.in_flight: dict[JID, int] = defaultdict(int)
         self.gates: dict[JID, asyncio.Event] = {}
+        self._receivers: dict[tuple[JID, str | None], Receiver] = defaultdict(Receiver)
+        self._newest: dict[JID, ConferenceInfo] = {}
 
-    async def iq_set(self, sender: JID, to: JID, element: Element) -> None:
-        assert isinstance(element, ConferenceInfo)
-        validate(element)
+    async def iq_set(self, sender: JID, to: JID, element: Payload) -> None:
+        tree = ET.fromstring(serialize(element.to_element()))
+        document = ConferenceInfo.parse(tree)
+        validate(document)
         assert sender.domain == DOMAIN
         self.in_flight[to] += 1
         assert self.in_flight[to] == 1, "one document is in flight"
         try:
-            self.write((to, element))
+            self._read(to, tree)
+            self.write((to, document))
             if (gate := self.gates.get(to)) is not None:
                 await gate.wait()
             await asyncio.sleep(0)
@@ -144,14 +155,23 @@ class Readers(Diary):
         finally:
             self.in_flight[to] -= 1
 
+    def _read(self, to: JID, tree: ET.Element) -> None:
+        """What a session has been told is put together; it must always be a whole."""
+        receiver = self._receivers[to, tree.get("sid")]
+        assert receiver.read(tree) == "applied"
+        assert receiver.document is not None
+        self._newest[to] = ConferenceInfo.parse(receiver.document)
+        validate(self._newest[to])
+
     def of(self, peer: JID) -> list[ConferenceInfo]:
+        """As they were sent."""
         return [entry[1] for entry in self.entries if isinstance(entry, tuple) and entry[0] == peer]
 
     async def document(self, peer: JID, wanted: Callable[[ConferenceInfo], bool]) -> ConferenceInfo:
-        """The newest document of `peer`, as soon as it is as wanted."""
+        """The conference as `peer` sees it, as soon as it is as wanted."""
         async with asyncio.timeout(PATIENCE):
-            await eventually(lambda: bool(self.of(peer)) and wanted(self.of(peer)[-1]))
-        return self.of(peer)[-1]
+            await eventually(lambda: peer in self._newest and wanted(self._newest[peer]))
+        return self._newest[peer]
 
 
 def users(document: ConferenceInfo) -> dict[str, User]:
@@ -252,4 +272,4 @@ class Meeting:
         return next(call for call, one in self.conference(room).roster.participants.items() if one.session.sid == sid)
 
 
-__all__ = ["Client", "Meeting", "Readers", "names", "users", "validate"]
+__all__ = ["Client", "Meeting", "Readers", "as_read", "names", "users", "validate"]

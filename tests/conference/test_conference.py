@@ -20,7 +20,7 @@ from focus.wire.rtp import Hold, Mute, Unhold, Unmute
 from tests.rayo.scene import DOMAIN, Client, eventually, settled
 
 from .conftest import EAGER
-from .scene import Meeting, names, users
+from .scene import Meeting, as_read, names, users
 
 ALICE, BOB = "alice@example.org/desk", "bob@example.org/phone"
 CAREFUL = replace(EAGER, strangers=False)
@@ -89,7 +89,6 @@ async def test_two_callers_see_each_other(meeting: Meeting) -> None:
             caller.jid, lambda document: {endpoint(document, name).status for name in ("Alice", "bob")} == {"connected"}
         )
         assert document.sid == caller.sessions[0].sid
-        assert document.state == "full"
         assert document.entity == f"xmpp:tea@{DOMAIN}"
     assert room.entered == 1
     assert ("focus", True) in alice.owners[0].entries
@@ -364,8 +363,11 @@ async def test_versions_count_each_session_by_one(meeting: Meeting) -> None:
 async def test_a_document_is_given_to_who_asks_for_their_own(meeting: Meeting) -> None:
     alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
     focus, sid = JID("tea", DOMAIN), alice.sessions[0].sid
-    document = meeting.application.document_for(focus, alice.jid, sid)
-    assert document is not None
+    await meeting.readers.document(alice.jid, names("alice", "bob"))
+    answer = meeting.application.document_for(focus, alice.jid, sid)
+    assert answer is not None
+    document = as_read(answer)
+    assert document.state == "full"
     assert sorted(users(document)) == ["alice", "bob"]
     assert document.sid == sid
     assert meeting.application.document_for(focus, bob.jid, sid) is None

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
+from focus.conference.partial import Outcome, Reader
 from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
@@ -28,6 +29,8 @@ class AiortcCaller:
         self.connection = PeerConnection(frequency)
         self.sid = str(uuid4())
         self.focus: JID | None = None
+        self.conference = Reader()
+        self.told: ConferenceInfo | None = None
         features = "<feature var='urn:xmpp:jingle:1'/>" + ("<feature var='urn:xmpp:coin:1'/>" if coin else "")
         client.answers[f"{{{DISCO_INFO}}}query"] = lambda _: ET.fromstring(
             f"<query xmlns='{DISCO_INFO}'>{features}</query>"
@@ -86,12 +89,15 @@ class AiortcCaller:
         await self.jingle("session-terminate", "<reason><success/></reason>")
 
     async def document(self) -> ConferenceInfo:
-        """The next conference document."""
+        """The conference after the next document, which may have told only a part of it."""
         stanza = await self.client.expect_child(f"{{{CONFERENCE_INFO}}}conference-info", sid=self.sid)
-        return ConferenceInfo.parse(stanza[0])
+        self.told = ConferenceInfo.parse(stanza[0])
+        assert self.conference.read(self.told) is Outcome.APPLIED
+        assert self.conference.document is not None
+        return self.conference.document
 
     async def document_of(self, *names: str) -> ConferenceInfo:
-        """The next conference document that lists just these people."""
+        """The conference as soon as just these people are in it."""
         while True:
             document = await self.document()
             if listed(document) == sorted(names):

@@ -26,6 +26,8 @@ async def test_three_callers_hear_the_other_two(focus: RunningFocus, caller: Cal
     await bob.hang_up()
     for own, one in ((300.0, alice), (660.0, carol)):
         await one.document_of("alice", "carol")
+        assert one.told is not None
+        assert one.told.state == "partial", "who is left need not be told again"
         (other,) = {300.0, 660.0} - {own}
         await until_gone(one, 440.0)
         await assert_hears(one, [other], own)

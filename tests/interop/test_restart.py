@@ -35,7 +35,8 @@ async def test_the_audio_goes_on_while_the_server_is_down_and_everybody_is_told_
         await one.client.connect()
     for one in (alice, bob):
         document = await one.document_of("alice", "bob")
-        assert document.state == "full"
+        assert one.told is not None
+        assert one.told.state == "full"
         assert (document.version or 0) > (last.version or 0)
 
     heard = await listening

@@ -20,6 +20,7 @@ from focus.service.phone.events import REMEMBERED, CallOver, Event, Events
 from focus.service.phone.participants import Participants
 from focus.service.phone.sound import Ear
 from focus.service.phone.trickle import trickled
+from focus.wire.conditions import WrongState
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.dtls import Fingerprint
 from focus.wire.ice import Candidate, Transport
@@ -31,7 +32,7 @@ def document(users: str, version: int = 1, state: str = "full") -> ConferenceInf
     return ConferenceInfo.parse(
         ET.fromstring(
             "<conference-info xmlns='urn:ietf:params:xml:ns:conference-info' entity='xmpp:tea@localhost' "
-            f"state='{state}' version='{version}'><users>{users}</users></conference-info>"
+            f"state='{state}' version='{version}'><users state='{state}'>{users}</users></conference-info>"
         )
     )
 
@@ -95,6 +96,16 @@ def test_old_news_are_none() -> None:
     assert not participants.update(document(BOB, 5, "partial"))
     assert not participants.update(document(BOB, 4, "partial"))
     assert names(participants) == ["Alice"]
+
+
+def test_news_before_which_something_is_missing_are_refused() -> None:
+    participants = Participants()
+    participants.update(document(ALICE, 5))
+    with pytest.raises(WrongState):
+        participants.update(document(BOB, 7, "partial"))
+    assert names(participants) == ["Alice"]
+    assert participants.update(document(BOB, 8))
+    assert names(participants) == ["Bob"]
 
 
 # --- trickle ----------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ const STATEFUL = new Set([
   'sidebars-by-val',
   'conf-uris',
   'service-uris',
+  'uris',
   'associated-aors',
 ]);
 
@@ -68,6 +69,7 @@ function keyOf(tree: Tree, parent: string): string | undefined {
         case 'sidebars-by-ref':
         case 'conf-uris':
         case 'service-uris':
+        case 'uris':
         case 'associated-aors':
           return tree.children.find((each) => each.name === 'uri')?.text;
         default:

@@ -112,6 +112,16 @@ describe('states', () => {
     expect(ann?.endpoints[0]).toMatchObject({ status: 'connected', media: [{ id: '1', type: 'audio', source: 8, status: 'recvonly' }] });
   });
 
+  it('addresses of the host are told apart by themselves', () => {
+    const uri = (address: string) => `<entry><uri>${address}</uri></entry>`;
+    const information = new ConferenceInformation();
+    information.apply(document(1, 'full', `<host-info><uris state='full'>${uri('xmpp:a')}${uri('xmpp:b')}</uris></host-info>`));
+    const addresses = () => information.document?.children[0]?.children[0]?.children.map((entry) => entry.children[0]?.text);
+    expect(addresses()).toEqual(['xmpp:a', 'xmpp:b']);
+    information.apply(document(2, 'partial', `<host-info><uris state='partial'>${uri('xmpp:c')}</uris></host-info>`));
+    expect(addresses()).toEqual(['xmpp:a', 'xmpp:b', 'xmpp:c']);
+  });
+
   it('elements without state are replaced, their lists of addresses by their own state', () => {
     const uri = (address: string) => `<entry><uri>${address}</uri></entry>`;
     const description = (state: string, ...addresses: string[]) => `<conference-description><subject>s</subject><conf-uris state='${state}'>${addresses.map(uri).join('')}</conf-uris></conference-description>`;
