@@ -53,7 +53,7 @@ from mixer_ext.ring cimport (
     ring_pending,
 )
 from mixer_ext.route cimport Sources, Transactions, table_free, table_init
-from mixer_ext.sender cimport leg_attend, leg_comfort, leg_report, leg_speak
+from mixer_ext.sender cimport leg_attend, leg_comfort, leg_is_due, leg_report, leg_speak
 from mixer_ext.state cimport wall
 
 cdef extern from "<sys/timerfd.h>" nogil:
@@ -211,7 +211,7 @@ cdef void _keep_up(Core* core, int64_t now) noexcept nogil:
             if core.graph.nodes[i].is_mixer:
                 continue
             leg = <Leg*>core.graph.nodes[i].owner
-            if leg.fd >= 0:
+            if leg_is_due(leg, now, core.time):
                 leg_pass(leg, core.time)
                 leg_report(leg, core.outbox, now, ntp, _random(core), False)
                 leg_comfort(leg, core.outbox)

@@ -80,7 +80,7 @@ cdef struct Leg:
     bint talking        # the last packet was no comfort
     uint64_t sent_at    # tick of the last packet
     int64_t rtcp_due
-    int64_t sent_at_report
+    uint64_t[2] sent_at_reports     # packets that had been sent at the last report, and the one before
     bint reported
     char cname[CNAME]
     Consent consent

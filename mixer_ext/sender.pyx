@@ -44,7 +44,6 @@ from mixer_ext.srtp cimport secure_protect
 
 cdef enum:
     FEW = 4                     # legs that share an encoding and need not wait for those who talk
-    ALIVE = 250                 # ticks without sound between frames of comfort
 
 
 cdef Coding leg_coding(Leg* leg) noexcept nogil:
@@ -253,7 +252,7 @@ cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double
         leg.rtcp_due = now + <int64_t>((0.5 + random) * 2.5e9)
     memset(&sender, 0, sizeof(sender))
     sender.ssrc = leg.own_ssrc
-    sender.sending = leg.sent > <uint64_t>leg.sent_at_report
+    sender.sending = leg.sent > leg.sent_at_reports[1]      # RFC 3550 section 6.3.8
     sender.ntp = ntp
     sender.timestamp = leg.timestamp
     sender.packets = <uint32_t>leg.sent
@@ -265,7 +264,7 @@ cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double
         sender.delay = <uint32_t>((now - leg.report_at) // 1000 * 65536 // 1000000)
     packet = outbox_room(outbox, leg.local)
     length = rtcp_write(packet, &sender, &leg.reception, bye)
-    leg.sent_at_report = leg.sent
+    leg.sent_at_reports[1], leg.sent_at_reports[0] = leg.sent_at_reports[0], leg.sent
     leg.reported = True
     if not leg.plain:
         length = secure_protect(leg.outbound, packet, length, True)

@@ -124,6 +124,18 @@ def test_a_leg_that_only_receives_sends_receiver_reports(stage: Stage) -> None:
     assert {parts(compound)[0][:2] for compound in peer.rtcp} == {(201, 1)}
 
 
+def test_who_has_sent_something_in_the_last_two_intervals_sends_senders_reports(stage: Stage) -> None:
+    leg, peer = stage.peer()
+    while len(peer.rtcp) < 2:
+        stage.run(1, {leg: 440})
+    stage.run(5, {leg: 440})
+    stage.plane.set_send(leg, False)
+    stage.tick(1000)
+    kinds = [parts(compound)[0][0] for compound in peer.rtcp[2:]]
+    assert kinds[:3] == [200, 200, 201]
+    assert set(kinds[3:]) == {201}
+
+
 def test_goodbye_is_said_and_heard(stage: Stage) -> None:
     leg, peer = stage.peer()
     stage.run(50, {leg: 440})
