@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.coin import COIN
 from benchmarks.conference import CAPACITY_BENCHMARK, CONFERENCE
 from benchmarks.mix import MIX
 from benchmarks.primitives import PRIMITIVES
@@ -22,7 +23,19 @@ from benchmarks.workbench import HERE, Workbench, machine
 
 BENCHMARKS: dict[str, Benchmark] = {
     each.name: each
-    for each in (CONFERENCE, CAPACITY_BENCHMARK, QUALITY, MIX, PRIMITIVES, IDLE, MEMORY, LOCK, RAYO_BENCHMARK, START)
+    for each in (
+        CONFERENCE,
+        CAPACITY_BENCHMARK,
+        QUALITY,
+        MIX,
+        PRIMITIVES,
+        IDLE,
+        MEMORY,
+        LOCK,
+        RAYO_BENCHMARK,
+        COIN,
+        START,
+    )
 }
 README = HERE / "README.md"
 FILE_WIDTH = 130

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from focus.conference.notification import DocumentOutbox, Notification, Publication
-from focus.conference.policy import Policy, Verdict, may_control, occupant_of
+from focus.conference.policy import Occupants, Policy, Verdict, may_control
 from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
 from focus.conference.roster import Roster
 from focus.conference.subscription import Document
@@ -236,17 +236,18 @@ class Conference:
         if departure is not Departure.LOST:
             grace = GRACE if departure is Departure.LEFT else 0.0
             participants = {call: participant.peer for call, participant in self.roster.participants.items()}
+            everybody = Occupants([occupant, *self.roster.occupants])
             for call, peer in (self._callers | participants).items():
-                if self._goes_with(peer, occupant, departure):
+                if self._goes_with(peer, occupant, departure, everybody):
                     self._spawn(call, partial(self._hang_up, call, grace, self._all.interruptions()))
 
-    def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure) -> bool:
+    def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure, everybody: Occupants) -> bool:
         """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out
-        who is in the room under no other name."""
+        who is in the room under no other name. `everybody` is the occupant, and those who stay."""
         if peer in (occupant.real_jid, occupant.jid):
             return True
         thrown_out = departure is not Departure.LEFT
-        return thrown_out and occupant_of(peer, [occupant, *self.roster.occupants]) is occupant
+        return thrown_out and everybody.find(peer) is occupant
 
     def subject_changed(self, subject: str) -> None:
         self._update(replace(self.roster, subject=subject))

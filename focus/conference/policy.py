@@ -42,15 +42,25 @@ class Policy:
         return Verdict.WAIT
 
 
+class Occupants:
+    """Finds the occupant that somebody is: by its real full JID, else by its occupant JID, else by its bare JID."""
+
+    def __init__(self, occupants: Iterable[Occupant]) -> None:
+        self._by_address: dict[JID, Occupant] = {}
+        self._by_account: dict[JID, Occupant] = {}
+        for occupant in occupants:
+            self._by_address.setdefault(occupant.jid, occupant)
+            if occupant.real_jid is not None:
+                self._by_address.setdefault(occupant.real_jid, occupant)
+                self._by_account[occupant.real_jid.bare] = occupant
+
+    def find(self, peer: JID) -> Occupant | None:
+        return self._by_address.get(peer) or self._by_account.get(peer.bare)
+
+
 def occupant_of(peer: JID, occupants: Iterable[Occupant]) -> Occupant | None:
-    """The occupant that `peer` is: by its real full JID, else by its occupant JID, else by its bare JID."""
-    by_account = None
-    for occupant in occupants:
-        if peer in (occupant.real_jid, occupant.jid):
-            return occupant
-        if occupant.real_jid is not None and occupant.real_jid.bare == peer.bare:
-            by_account = occupant
-    return by_account
+    """The occupant that `peer` is, as `Occupants` finds it."""
+    return Occupants(occupants).find(peer)
 
 
 def may_control(client: JID, occupants: Iterable[Occupant]) -> bool:

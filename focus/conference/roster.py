@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from focus.conference.policy import occupant_of
+from focus.conference.policy import Occupants
 from focus.conference.room import Occupant
 from focus.wire.conference_info import (
     AvailableMedia,
@@ -68,6 +68,8 @@ class Roster:
     real_jids_are_public: bool = False
     occupants: tuple[Occupant, ...] = ()
     participants: dict[JID, Participant] = field(default_factory=dict)
+    #: The users of the last document and what they were made of, by entity: most of them are as they were.
+    _made: dict[str, tuple[object, User]] = field(default_factory=dict, compare=False, repr=False)
 
     def with_session(self, call: JID, session: Session, now: datetime) -> Roster:
         """The roster after `call` has said how it is carried."""
@@ -101,23 +103,32 @@ class Roster:
 
     def _users(self) -> tuple[User, ...]:
         """One user for each person, with an endpoint for each of their calls (RFC 4575 section 5.6)."""
-        people: dict[str, list[tuple[Participant, Occupant | None]]] = {}
+        occupants = Occupants(self.occupants)
+        people: dict[str, tuple[list[Participant], list[Occupant]]] = {}
         for participant in sorted(self.participants.values(), key=lambda one: (one.since, str(one.call))):
-            occupant = occupant_of(participant.peer, self.occupants)
-            people.setdefault(self._user_entity(participant, occupant), []).append((participant, occupant))
-        users = []
-        for entity, calls in people.items():
-            occupant = next((occupant for _, occupant in calls if occupant is not None), None)
-            users.append(
-                User(
-                    entity=entity,
-                    state="full",
-                    display_text=occupant.nick if occupant else self._caller_name(calls[0][0]),
-                    roles=Roles(entries=(_role(occupant),)),
-                    endpoints=self._endpoints([participant for participant, _ in calls], entity),
-                )
-            )
-        return tuple(users)
+            occupant = occupants.find(participant.peer)
+            calls, seats = people.setdefault(self._user_entity(participant, occupant), ([], []))
+            calls.append(participant)
+            if occupant is not None:
+                seats.append(occupant)
+        made = {}
+        for entity, (calls, seats) in people.items():
+            parts = self.real_jids_are_public, calls, seats[:1]
+            known = self._made.get(entity)
+            made[entity] = known if known and known[0] == parts else (parts, self._user(entity, calls, seats[:1]))
+        self._made.clear()
+        self._made.update(made)
+        return tuple(user for _, user in made.values())
+
+    def _user(self, entity: str, calls: list[Participant], seats: list[Occupant]) -> User:
+        occupant = seats[0] if seats else None
+        return User(
+            entity=entity,
+            state="full",
+            display_text=occupant.nick if occupant else self._caller_name(calls[0]),
+            roles=Roles(entries=(_role(occupant),)),
+            endpoints=self._endpoints(calls, entity),
+        )
 
     def _user_entity(self, participant: Participant, occupant: Occupant | None) -> str:
         peer = participant.peer

@@ -232,6 +232,14 @@ def test_memory_of_legs(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> No
     assert all(isinstance(size, float) and size > 1 for size in found["resident, MiB"])
 
 
+def test_documents_are_counted_and_all_but_the_first_are_partial(bench: Workbench) -> None:
+    found = figures(BENCHMARKS["coin"].run(bench))
+    assert all(isinstance(rate, float) and rate > 1 for rate in found["documents/s"])
+    assert found["partial"] == [1.0]
+    assert all(isinstance(size, float) and 300 < size < 3000 for size in found["bytes"])
+    assert all(isinstance(late, float) for late in found["late p50"])
+
+
 @needs_speech
 def test_ticks_are_counted_while_the_interpreter_is_locked(bench: Workbench) -> None:
     with plane(bench, 2, hold_gil=0.2) as server:
