@@ -1,8 +1,9 @@
 # Commands from Python to the plane.
 from libc.stdint cimport int64_t
 
+from mixer_ext.format cimport Format
 from mixer_ext.graph cimport Node, Tap
-from mixer_ext.leg cimport Format, Leg
+from mixer_ext.leg cimport Leg
 from mixer_ext.net cimport Address
 from mixer_ext.route cimport Route
 from mixer_ext.srtp cimport Secure

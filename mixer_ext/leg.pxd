@@ -3,10 +3,10 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from mixer_ext.agc cimport Agc
 from mixer_ext.audience cimport Listener
-from mixer_ext.codec cimport Codec, Coding
 from mixer_ext.consent cimport Consent
 from mixer_ext.dial cimport Dial
-from mixer_ext.dtmf cimport EVENT_RATES, DtmfReceiver
+from mixer_ext.dtmf cimport DtmfReceiver
+from mixer_ext.format cimport Format
 from mixer_ext.graph cimport Node
 from mixer_ext.net cimport Address
 from mixer_ext.rtcp cimport CNAME, Loss
@@ -17,15 +17,6 @@ from mixer_ext.stream cimport Stream
 
 cdef enum:
     BURST = 300         # packets that a peer may send at once
-
-# What set_codec says.
-cdef struct Format:
-    Codec* codec
-    Coding coding
-    int payload_type
-    int level_extension     # RFC 6464, 0: none
-    int mixed_extension     # RFC 6465
-    int event_types[EVENT_RATES]    # payload types of telephone events at dtmf_rate(i), -1: none
 
 cdef struct Speech:
     double floor        # dBov, of the background

@@ -3,8 +3,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from mixer_ext.audience cimport Audiences
+from mixer_ext.format cimport Format
 from mixer_ext.graph cimport Graph, Node, Tap
-from mixer_ext.leg cimport Format, Leg
+from mixer_ext.leg cimport Leg
 from mixer_ext.net cimport Address, Inbox, Outbox
 from mixer_ext.phase cimport Phase
 from mixer_ext.ring cimport Event, EventKind, EventRing, SampleRing, events_put

@@ -1,7 +1,8 @@
-"""The counters and measures of a leg as Python sees them."""
+"""Counters and measures as Python sees them."""
 from libc.stdint cimport int64_t
 
 from mixer_ext.codec cimport FRAME, codec_unit
+from mixer_ext.handle cimport Handle
 from mixer_ext.jitter cimport jitter_depth, jitter_wanted
 from mixer_ext.rtp cimport reception_expected
 from mixer_ext.sender cimport leg_coding
@@ -48,4 +49,36 @@ cdef dict leg_statistics(Leg* leg):
         "dtmf_sent": leg.dial.sent,
         "bytes_received": leg.bytes_received,
         "bytes_sent": leg.bytes_sent,
+    }
+
+
+cdef dict plane_statistics(Core* core, dict nodes, uint64_t overruns):
+    """Counters of a plane with these nodes, {id: Handle}. live: nodes that do not rest; overruns: samples that taps were
+    too slow for.
+    """
+    cdef Handle handle
+    ends = [handle for handle in nodes.values() if handle.node.link != NULL]
+    legs = sum([handle.leg != NULL for handle in nodes.values()])
+    return {
+        "ticks": core.ticks,
+        "missed_ticks": core.missed_ticks,
+        "skipped_ticks": core.skipped_ticks,
+        "mixes": core.audiences.mixes,
+        "decodes": core.decodes,
+        "encodes": core.audiences.encodes,
+        "late_max_us": core.late_max / 1000.0,
+        "shifted_ms": core.shifted // 1000000,
+        "legs": legs,
+        "mixers": len(nodes) - legs - len(ends),
+        "links": len(ends),
+        "link_underruns": sum([handle.node.link.underruns for handle in ends]),
+        "link_overruns": sum([handle.node.link.dropped + handle.node.link.outbound.overruns for handle in ends]),
+        "live": core.graph.live_count,
+        "dropped_unknown": core.dropped_unknown,
+        "dropped_malformed": core.dropped_malformed,
+        "dropped_stun": core.dropped_stun,
+        "dropped_flood": core.dropped_flood,
+        "dropped_send": core.outbox.failed,
+        "dropped_events": core.events.overruns,
+        "overruns": overruns,
     }
