@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from typing import Annotated, Any, ClassVar, Protocol, Self
 from xml.etree import ElementTree as ET
@@ -25,6 +26,9 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=1023)]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=3200)]
 #: Text for people.
 Text = Annotated[str, StringConstraints(max_length=8192)]
+
+#: What an attribute or a text cannot have as it is; looked for first, as nearly none has any of it.
+_MARKUP = re.compile("[&<>\"'\t\r\n]")
 
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -116,22 +120,48 @@ def namespace_of(tag: str) -> str:
 
 
 def serialize(tree: ET.Element, namespace: str = "") -> str:
-    """`tree` as text inside the default namespace `namespace`, without prefixes: some clients compare names as text."""
-    own = namespace_of(tree.tag)
-    parts = [f"<{local_name(tree.tag)}"]
-    if own != namespace:
-        parts.append(f" xmlns={quoteattr(own)}")
-    for key, value in tree.attrib.items():
-        parts.append(f" {'xml:lang' if key == XML_LANG else key}={quoteattr(value)}")
-    if isinstance(tree, Written):
-        return "".join((*parts, ">", tree.content, f"</{local_name(tree.tag)}>"))
-    if not len(tree) and not tree.text:
-        return "".join([*parts, "/>"])
-    parts.extend((">", escape(tree.text or "")))
-    for child in tree:
-        parts.extend((serialize(child, own), escape(child.tail or "")))
-    parts.append(f"</{local_name(tree.tag)}>")
+    """`tree` as text inside the default namespace `namespace`, without prefixes: some clients compare names as text.
+
+    Raises ValueError for an attribute in a namespace, which cannot be written without prefixes.
+    """
+    parts: list[str] = []
+    _write(tree, namespace, parts)
     return "".join(parts)
+
+
+def _write(tree: ET.Element, namespace: str, parts: list[str]) -> None:
+    tag = tree.tag
+    own, _, name = tag[1:].partition("}") if tag.startswith("{") else ("", "", tag)
+    parts.append(f"<{name}" if own == namespace else f"<{name} xmlns={_quoted(own)}")
+    for key, value in tree.attrib.items():
+        if key.startswith("{"):
+            if key != XML_LANG:
+                raise ValueError(f"attribute {key} of <{name}/> has a namespace")
+            key = "xml:lang"
+        parts.append(f" {key}={_quoted(value)}")
+    if isinstance(tree, Written):
+        parts.append(f">{tree.content}</{name}>")
+        return
+    text = tree.text
+    if not text and not len(tree):
+        parts.append("/>")
+        return
+    parts.append(">")
+    if text:
+        parts.append(_escaped(text))
+    for child in tree:
+        _write(child, own, parts)
+        if child.tail:
+            parts.append(_escaped(child.tail))
+    parts.append(f"</{name}>")
+
+
+def _quoted(value: str) -> str:
+    return quoteattr(value) if _MARKUP.search(value) else f'"{value}"'
+
+
+def _escaped(text: str) -> str:
+    return escape(text) if _MARKUP.search(text) else text
 
 
 def _first_line(error: Exception) -> str:

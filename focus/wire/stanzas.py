@@ -7,7 +7,7 @@ from functools import cache
 from xml.etree import ElementTree as ET
 
 from focus.wire import conditions
-from focus.wire.base import XML_LANG, local_name, namespace_of, serialize
+from focus.wire.base import local_name, namespace_of, serialize
 from focus.wire.conditions import STANZAS, BadRequest, StanzaError
 from focus.wire.jid import JID
 
@@ -86,10 +86,6 @@ def to_text(tree: ET.Element) -> str:
     The top takes the stream's namespace, by not naming its own. Raises ValueError for an attribute in a namespace,
     which cannot be written without prefixes.
     """
-    for element in tree.iter():
-        for name in element.attrib:
-            if name.startswith("{") and name != XML_LANG:
-                raise ValueError(f"attribute {name} of <{local_name(element.tag)}/> has a namespace")
     return _NO_CHARACTER.sub("\ufffd", serialize(tree, CLIENT))
 
 

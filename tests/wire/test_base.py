@@ -97,3 +97,16 @@ def test_xml_is_written_without_prefixes() -> None:
         '<cup/>and<spoon xmlns="urn:x"><cup xmlns="urn:tea"/></spoon></tray>'
     )
     assert ET.canonicalize(written) == ET.canonicalize(serialize(ET.fromstring(written)))
+
+
+def test_what_markup_cannot_be_is_spelt_out() -> None:
+    tree = ET.Element("cup", {"label": "a\tb\nc\r'\"<&>"})
+    tree.text = "'\"\t<&>"
+    ET.SubElement(tree, "spoon").tail = "<tail>"
+    written = ET.fromstring(serialize(tree))
+    assert (written.get("label"), written.text, written[0].tail) == (tree.get("label"), tree.text, "<tail>")
+
+
+def test_an_attribute_in_a_namespace_cannot_be_written() -> None:
+    with pytest.raises(ValueError, match=r"\{urn:x\}size of <spoon/>"):
+        serialize(ET.fromstring("<cup xmlns='urn:tea'><spoon xmlns:x='urn:x' x:size='1'/></cup>"))
