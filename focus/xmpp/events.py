@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from xml.etree import ElementTree as ET
 
 from focus.wire.conditions import ResourceConstraint
@@ -17,6 +18,7 @@ from focus.xmpp.discovery import CALL
 log = logging.getLogger(__name__)
 
 DELAY = "urn:xmpp:delay"
+_DELAY = f"{{{DELAY}}}delay"
 
 #: Events that are kept for all clients together, as a multiple of what is kept for one.
 CLIENTS_KEPT = 100
@@ -89,11 +91,16 @@ def event_stanza(
     The first that is heard of a call has its `caps` (section 6.2.2); the end of a call is its going offline (section
     6.6.4). `call_ids`: whether who speaks is named in the old way, too.
     """
-    now = datetime.now(UTC)
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
-    delay = ET.Element(f"{{{DELAY}}}delay", {"stamp": stamp, "from": str(sender.domain)})
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    delay = ET.Element(_DELAY, {"stamp": stamp, "from": sender.domain})
     kind = "unavailable" if isinstance(event, End) else None
     first = isinstance(event, Offer | Ringing | Answered)
+    return stanza(PRESENCE, sender, to, kind, caps(CALL) if caps and first else None, _tree(event, call_ids), delay)
+
+
+@lru_cache(maxsize=64)
+def _tree(event: Event, call_ids: bool) -> ET.Element:
+    """Made once for all whom the event is sent to: part of many stanzas, and never changed."""
     if call_ids and isinstance(event, Speaking):
         event = event.model_copy(update={"call_id": JID.from_uri(event.call_uri).local})
-    return stanza(PRESENCE, sender, to, kind, caps(CALL) if caps and first else None, event.to_element(), delay)
+    return event.to_element()

@@ -8,7 +8,7 @@ import pytest
 
 from focus.wire.base import serialize
 from focus.wire.jid import JID
-from focus.wire.rayo import Answered, End, Event, Joined, Offer, Ringing, StartedSpeaking, StoppedSpeaking
+from focus.wire.rayo import Answered, End, Event, Joined, Offer, Ringing, StartedSpeaking, StoppedSpeaking, Unjoined
 from focus.xmpp.binding import Outbox
 from focus.xmpp.discovery import CAPS
 from focus.xmpp.events import CLIENTS_KEPT, event_stanza
@@ -173,3 +173,12 @@ def test_all_clients_together_are_bounded_too() -> None:
         kept.release(client)
     assert len(line.sent) == len(others) + 2
     assert kept.kept.clients() == set()
+
+
+def test_who_is_told_the_same_is_told_it_in_a_stanza_of_his_own() -> None:
+    event = Joined(mixer_name="tea")
+    one, other = (event_stanza(CALL, to, event, caps, call_ids=False) for to in (JULIET, ROMEO))
+    assert (one.get("to"), other.get("to")) == (str(JULIET), str(ROMEO))
+    assert serialize(one[0]) == serialize(other[0]) == event.to_string()
+    unjoined = event_stanza(CALL, JULIET, Unjoined(mixer_name="tea"), caps, call_ids=False)
+    assert serialize(unjoined[0]) == Unjoined(mixer_name="tea").to_string()
