@@ -57,6 +57,8 @@ TOO_LATE = "no answer in time"
 MAX_WAITING = 200
 #: Bytes of a stanza that we send. Prosody ends the stream of a component beyond 512 KiB.
 MAX_STANZA = 256 * 1024
+#: Characters that are written at once, so that the server has something to do while we make more of them.
+MAX_BATCH = 16 * 1024
 #: Bytes that the server has not taken; then it is as good as gone.
 MAX_UNSENT = 32 * 1024 * 1024
 
@@ -105,6 +107,8 @@ class _Stream(ComponentXMPP):
     def __init__(self, jid: str, secret: str, owner: Connection) -> None:
         super().__init__(jid, secret)  # type: ignore[no-untyped-call]
         self._owner = owner
+        self._batch: list[str] = []
+        self._batched = 0
         for known in (Message, Iq, Presence):
             self.remove_stanza(known)
 
@@ -113,8 +117,25 @@ class _Stream(ComponentXMPP):
         super().connection_made(transport, send_event)
 
     def connection_lost(self, exception: BaseException | None) -> None:
+        self._batch.clear()
         super().connection_lost(exception)
         self._owner._connection_lost(exception)
+
+    def send_raw(self, data: str | bytes) -> None:
+        """Together with all else that is sent before the loop goes round: a write takes longer than making a stanza."""
+        if not self._batch:
+            self._batched = 0
+            asyncio.get_running_loop().call_soon(self._flush)
+        text = data if isinstance(data, str) else data.decode()
+        self._batch.append(text)
+        self._batched += len(text)
+        if self._batched >= MAX_BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch and self.transport is not None:
+            super().send_raw("".join(batch))
 
     def send(self, data: StanzaBase | str, use_filters: bool = True) -> None:
         text = data if isinstance(data, str) else tostring(data.xml, xmlns=self.default_ns, stream=self, top_level=True)

@@ -13,7 +13,7 @@ from focus.service.prosody import free_port
 from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, ServiceUnavailable, UnknownSession
 from focus.wire.jid import JID
 from focus.wire.stanzas import ERROR, MESSAGE, Disconnected, presence, read_error, stanza
-from focus.xmpp.connection import MAX_STANZA, MAX_WAITING, Backoff, Connection, ConnectionRefused
+from focus.xmpp.connection import MAX_BATCH, MAX_STANZA, MAX_WAITING, Backoff, Connection, ConnectionRefused
 
 from .conftest import Party, running
 
@@ -302,6 +302,17 @@ async def test_what_was_sent_before_stop_arrives(prosody, party, login):
             connection.send(stanza(MESSAGE, ROOM, alice.jid, "chat", id=f"m{number}"))
         connection.stop()
     await alice.hears("message", id="m49")
+
+
+async def test_what_is_sent_at_once_arrives_in_its_order(component, login):
+    """In more than one write, as it is more than is written at once."""
+    alice = await login("alice")
+    for number in range(300):
+        message = stanza(MESSAGE, ROOM, alice.jid, "chat", id=f"m{number}")
+        ET.SubElement(message, "{jabber:client}body").text = "x" * (MAX_BATCH // 100)
+        component.send(message)
+    heard = [await alice.hears("message") for _ in range(300)]
+    assert [message.get("id") for message in heard] == [f"m{number}" for number in range(300)]
 
 
 class RudeServer:
