@@ -54,6 +54,7 @@ class Registrations:
         self.security = security
         self._maximum, self._maximum_of_one = maximum, maximum_of_one
         self._clients: dict[JID, Availability] = {}
+        self._accounts: dict[JID, dict[JID, None]] = {}  # the same by their accounts
         #: Told of each client that can be offered calls from now on.
         self.came: Callable[[JID], None] = lambda client: None
         #: Told of each client that can no longer be offered calls, and of each that goes.
@@ -79,6 +80,7 @@ class Registrations:
         before = self._clients.get(client)
         self._clients[client] = availability
         if before is None:
+            self._accounts.setdefault(client.bare, {})[client] = None
             self.changed(client.bare)
         if before is Availability.READY and availability is not Availability.READY:
             self.lost(client)
@@ -89,12 +91,16 @@ class Registrations:
         """`client` has gone; nothing happens where it was not there."""
         before = self._clients.pop(client, None)
         if before is not None:
+            account = client.bare
+            del self._accounts[account][client]
+            if not self._accounts[account]:
+                del self._accounts[account]
             self.lost(client)
-            self.changed(client.bare)
+            self.changed(account)
 
     def of(self, account: JID) -> list[JID]:
         """The clients of one account."""
-        return [client for client in self._clients if client.bare == account]
+        return list(self._accounts.get(account, ()))
 
     def ready(self, wanted: Collection[JID]) -> list[JID]:
         """Those who can be offered calls, of the accounts, clients and domains that are `wanted`."""
@@ -118,7 +124,7 @@ class Registrations:
     def _check_room(self, client: JID) -> None:
         if len(self._clients) >= self._maximum:
             raise ResourceConstraint(f"{self._maximum} clients have registered already")
-        if sum(other.bare == client.bare for other in self._clients) >= self._maximum_of_one:
+        if len(self._accounts.get(client.bare, ())) >= self._maximum_of_one:
             raise ResourceConstraint(f"{self._maximum_of_one} clients of yours have registered already")
 
 

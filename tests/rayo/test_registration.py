@@ -76,6 +76,21 @@ def test_it_is_told_whose_clients_come_and_go(registrations: Registrations) -> N
     registrations.remove(JULIET)
     registrations.remove(ROMEO)
     assert changed == [JULIET.bare] * 3
+    assert registrations.of(JULIET.bare) == [COURTYARD]
+
+
+def test_who_goes_makes_room_for_another_of_the_account(registrations: Registrations) -> None:
+    tomb = JULIET.with_resource("tomb")
+    registrations.update(JULIET, READY)
+    registrations.update(COURTYARD, READY)
+    with pytest.raises(ResourceConstraint):
+        registrations.update(tomb, READY)
+    for client in (JULIET, COURTYARD):
+        registrations.remove(client)
+    assert registrations.of(JULIET.bare) == []
+    for client in (tomb, JULIET):
+        registrations.update(client, READY)
+    assert registrations.of(JULIET.bare) == [tomb, JULIET]
 
 
 @pytest.mark.parametrize(
