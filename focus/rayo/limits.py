@@ -49,8 +49,9 @@ class Quotas:
 
     def check_caller(self, caller: JID) -> None:
         """Raises `ResourceConstraint` where the account of `caller` cannot call once more."""
+        account = caller.bare
         sessions = (call.session for call in self._directory.calls())
-        if sum(each is not None and each.peer.bare == caller.bare for each in sessions) >= self._limits.calls_of_one:
+        if sum(each is not None and each.peer.is_of(account) for each in sessions) >= self._limits.calls_of_one:
             raise ResourceConstraint(f"there are {self._limits.calls_of_one} calls of yours already")
 
     def check_dial(self, client: JID) -> None:
@@ -72,9 +73,11 @@ class Quotas:
             return
         if sum(len(call.joins) for call in self._calls_of(client)) >= self._limits.joins_of_client:
             raise ResourceConstraint(f"your calls have {self._limits.joins_of_client} joins already")
-        if new_mixer and sum(mixer.zone == str(client.bare) for mixer in mixers) >= self._limits.mixers_of_client:
+        zone = str(client.bare)
+        if new_mixer and sum(mixer.zone == zone for mixer in mixers) >= self._limits.mixers_of_client:
             raise ResourceConstraint(f"you have {self._limits.mixers_of_client} mixers already")
 
     def _calls_of(self, client: JID) -> Iterator[Call]:
+        account = client.bare
         calls = self._directory.calls()
-        return (call for call in calls if call.controller is not None and call.controller.bare == client.bare)
+        return (call for call in calls if call.controller is not None and call.controller.is_of(account))

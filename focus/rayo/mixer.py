@@ -105,9 +105,8 @@ class Mixer(Joinable):
         Whose call has been brought here by a controller is in another zone, and must not see anything of it.
         """
         wanted = dict.fromkeys(sorted(self._owners, key=str))
-        for party in self.joins:
-            if not party.is_mixer:
-                wanted.update(dict.fromkeys(one for one in party.audience() if self._server.may_use(one, self)))
+        controlling = dict.fromkeys(one for party in self.joins if not party.is_mixer for one in party.audience())
+        wanted.update(dict.fromkeys(one for one in controlling if self._server.may_use(one, self)))
         wanted.update(dict.fromkeys(self._server.subscribers(self, tuple(wanted))))
         return wanted
 

@@ -47,6 +47,10 @@ class JID:
     def bare(self) -> JID:
         return JID(self.local, self.domain)
 
+    def is_of(self, account: JID) -> bool:
+        """Whether this is `account`, a bare JID, or one of its full JIDs."""
+        return self.local == account.local and self.domain == account.domain
+
     def with_resource(self, resource: str) -> JID:
         return JID(self.local, self.domain, resource)
 

@@ -68,3 +68,12 @@ def test_a_name_survives_escaping(text: str) -> None:
 def test_the_examples_of_xep_0106(plain: str, escaped: str) -> None:
     assert escape_node(plain) == escaped
     assert unescape_node(escaped) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "is_of"),
+    [("a@b", True), ("a@b/c", True), ("x@b/c", False), ("a@x/c", False), ("b", False), ("b/c", False)],
+)
+def test_whose_address_it_is(text: str, is_of: bool) -> None:
+    assert JID.parse(text).is_of(JID("a", "b")) is is_of
+    assert is_of is (JID.parse(text).bare == JID("a", "b"))
