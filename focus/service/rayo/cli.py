@@ -26,7 +26,8 @@ EXIT_CODES = (
 
 app = typer.Typer(
     name="rayo",
-    help=f"{HELP} Calls are named as `list` shows them, or by their xmpp: URI, mixers and rooms by their name. "
+    short_help=HELP,
+    help=f"{HELP}\n\nCalls are named as `list` shows them, or by their xmpp: URI, mixers and rooms by their name. "
     "Who is a controller of the service commands all calls; others those that they have made, under the same full JID.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
