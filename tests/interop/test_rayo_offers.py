@@ -142,6 +142,26 @@ async def test_a_call_is_refused_when_the_last_party_leaves(focus: RunningFocus,
     await eventually(lambda: focus.service.calls() == 0)
 
 
+async def test_who_comes_back_or_is_busy_no_longer_is_offered_a_call_that_waits(
+    focus: RunningFocus, client: ClientFactory
+) -> None:
+    juliet, romeo, alice = await client("juliet/balcony"), await client("romeo"), await client("alice")
+    await registered(focus, juliet)
+    await registered(focus, romeo, "dnd")
+    other = await client("juliet/tomb")
+    await registered(focus, other)
+    await propose(alice, focus.mixer("desk-1"))
+    call = caller_of(await offer(juliet))
+    await juliet.close()
+    await eventually(lambda: focus.service.clients() == 2)
+    again = await client("juliet/balcony")
+    for each in (again, romeo):
+        await registered(focus, each)
+        assert caller_of(await offer(each)) == call
+    await again.ask(call, "set", f"<accept xmlns='{RAYO}'/>")
+    await alice.expect_child(f"{{{JMI_0}}}ringing", id="p1")
+
+
 async def test_stages_come_one_after_the_other(focus: RunningFocus, client: ClientFactory) -> None:
     juliet, romeo, alice = await client("juliet"), await client("romeo"), await client("alice")
     for each in (romeo, juliet):
