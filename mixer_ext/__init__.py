@@ -9,7 +9,7 @@ from mixer_ext.delay import DelayEstimate
 from mixer_ext.dtmf import TelephoneEvents
 from mixer_ext.events import Clock, Event, LegStatistics
 from mixer_ext.g711 import Companded, compress, expand
-from mixer_ext.graph import JoinGraph
+from mixer_ext.hearing import JoinGraph
 from mixer_ext.limiter import Limiter, Loudness
 from mixer_ext.mix import choose_kernels, level, mix_minus
 from mixer_ext.phase import TickPhase

@@ -25,7 +25,7 @@ from mixer_ext.codec cimport (
     encoder_payload,
     encoder_rests,
 )
-from mixer_ext.graph cimport graph_hear, graph_hears_fading, graph_named
+from mixer_ext.hearing cimport graph_hear, graph_hears_fading, graph_named
 from mixer_ext.limiter cimport limit, limiter_rest
 from mixer_ext.mix cimport mix_level
 

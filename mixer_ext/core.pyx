@@ -19,17 +19,9 @@ from mixer_ext.codec cimport FRAME
 from mixer_ext.command cimport commands_apply, commands_bury
 from mixer_ext.demux cimport demux_drain
 from mixer_ext.floor cimport floor_choose, floor_decide
-from mixer_ext.graph cimport (
-    Graph,
-    Node,
-    graph_arrange,
-    graph_free,
-    graph_mix,
-    graph_settle,
-    node_plays,
-    taps_feed,
-)
+from mixer_ext.graph cimport Graph, Node, graph_arrange, graph_free, graph_settle
 from mixer_ext.group cimport group_rest
+from mixer_ext.hearing cimport graph_mix, node_plays, taps_feed
 from mixer_ext.leg cimport Leg, leg_pass, leg_rests
 from mixer_ext.limiter cimport limit, limiter_rest
 from mixer_ext.net cimport (

@@ -1,4 +1,4 @@
-# The join graph and its mix.
+# The join graph.
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
 
 from mixer_ext.limiter cimport Volume
@@ -100,22 +100,13 @@ cdef struct Graph:
     int live_mixers
     bint fading         # joins of some node do
 
-cdef void taps_feed(Tap* tap, const int16_t* frame) noexcept nogil
 cdef Node* node_new(int64_t id, bint is_mixer) noexcept nogil
 cdef void node_free(Node* node) noexcept nogil
-cdef bint node_plays(Node* node) noexcept nogil
-cdef bint node_play(Node* node, int16_t* frame) noexcept nogil
 cdef bint graph_add(Graph* graph, Node* node) noexcept nogil
 cdef void graph_leave(Graph* graph, Node* node) noexcept nogil
 cdef void graph_remove(Graph* graph, Node* node) noexcept nogil
 cdef bint graph_join(Graph* graph, Node* a, Node* b, bint a_to_b, bint b_to_a) noexcept nogil
 cdef void graph_unjoin(Graph* graph, Node* a, Node* b) noexcept nogil
 cdef void graph_arrange(Graph* graph) noexcept nogil
-cdef void graph_mix(Graph* graph) noexcept nogil
 cdef void graph_settle(Graph* graph) noexcept nogil
-cdef bint graph_hear(Node* leg, int32_t* total, bint fading) noexcept nogil
-cdef bint graph_feeds_leg(Node* leg) noexcept nogil
-cdef bint graph_in_own_mix(Node* leg) noexcept nogil
-cdef bint graph_hears_fading(Node* leg) noexcept nogil
-cdef int graph_named(Node* leg, Node** named) noexcept nogil
 cdef void graph_free(Graph* graph) noexcept nogil

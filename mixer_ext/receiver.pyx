@@ -15,7 +15,8 @@ from mixer_ext.dtmf cimport (
     dtmf_told,
 )
 from mixer_ext.floor cimport floor_bars, floor_heard
-from mixer_ext.graph cimport Node, graph_feeds_leg, taps_feed
+from mixer_ext.graph cimport Node
+from mixer_ext.hearing cimport graph_feeds_leg, taps_feed
 from mixer_ext.jitter cimport Slot, jitter_pass
 from mixer_ext.leg cimport BURST, Speech
 from mixer_ext.limiter cimport volume_apply, volume_rest

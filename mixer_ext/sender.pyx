@@ -24,16 +24,8 @@ from mixer_ext.dial cimport (
 )
 from mixer_ext.dtmf cimport EVENT_RATES, dtmf_rate
 from mixer_ext.gain cimport gain_advance, gain_apart, gain_apply, gain_silences
-from mixer_ext.graph cimport (
-    HEARD,
-    Node,
-    graph_hear,
-    graph_in_own_mix,
-    graph_named,
-    node_play,
-    node_plays,
-    taps_feed,
-)
+from mixer_ext.graph cimport HEARD, Node
+from mixer_ext.hearing cimport graph_hear, graph_in_own_mix, graph_named, node_play, node_plays, taps_feed
 from mixer_ext.leg cimport leg_is_sent
 from mixer_ext.limiter cimport limit
 from mixer_ext.mix cimport mix_add, mix_level
