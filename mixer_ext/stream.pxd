@@ -8,6 +8,8 @@ cdef enum:
     PREROLL = 3         # packets
     HELD = 9 * 960      # a frame and what is added to it or taken from it, and the longest packet on top
     BLOCKS = 4
+    BLEND = 240         # samples: 5 ms
+    QUIET = -50         # dBov
 
 # What was seen in some ticks, to judge the delay by.
 cdef struct Block:
