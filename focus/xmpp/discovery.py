@@ -231,6 +231,8 @@ class Discovery:
                 jid = JID.parse(text)
                 if presence.get("type") is not None:
                     self._caps.pop(jid, None)
+                    for key in [key for key in self._asking if key[0] == jid]:
+                        del self._asking[key]  # who comes there next is another program
                 elif caps is not None:
                     self._caps[jid] = caps
 
@@ -272,7 +274,8 @@ class Discovery:
         except (StanzaError, TimeoutError) as error:
             log.info("no service discovery of %s: %s", jid, error or "no answer")
         finally:
-            self._asking.pop((jid, caps), None)
+            if self._asking.get((jid, caps)) is asking:
+                del self._asking[jid, caps]
             if not asking.done():
                 asking.set_result(found)
 

@@ -13,7 +13,7 @@ from focus.wire.conditions import ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
 from focus.wire.stanzas import Disconnected
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import CAPS, INFO_QUERY, PING_QUERY, Discovery
+from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, PING_QUERY, Discovery
 from focus.xmpp.events import KeptEvents
 from focus.xmpp.registration import RAYO_CLIENT, RegistrationDesk
 from tests.rayo.scene import settled
@@ -280,6 +280,31 @@ async def test_who_could_not_be_asked_before_the_session_ended_is_asked_in_the_n
     desk.connected()
     await line.idle()
     assert discovery.questions.empty()
+
+
+async def test_who_has_gone_is_not_asked_for_who_comes_after_it() -> None:
+    questions: list[asyncio.Future[ET.Element]] = []
+
+    class Slow(Line):
+        async def iq(self, sender, to, type, child, *within):
+            questions.append(asyncio.get_running_loop().create_future())
+            return await questions[-1]
+
+    line = Slow()
+    discovery = Discovery(line, tuple)  # type: ignore[arg-type]
+    before, both = [asyncio.create_task(discovery.features(JULIET)) for _ in "ab"]
+    await settled()
+    discovery.observe(presence_of(JULIET, "", " type='unavailable'"), from_room=False)
+    after = asyncio.create_task(discovery.features(JULIET))
+    await settled()
+    assert len(questions) == 2
+    questions[0].set_exception(ServiceUnavailable())
+    assert await before == await both == frozenset()
+    questions[1].set_result(
+        ET.fromstring(f"<iq><query xmlns='{DISCO_INFO}'><feature var='{RAYO_CLIENT}'/></query></iq>")
+    )
+    assert await after == {RAYO_CLIENT}
+    await line.idle()
 
 
 async def test_who_comes_again_while_it_is_asked_is_another() -> None:
