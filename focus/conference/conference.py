@@ -14,13 +14,14 @@ from functools import partial
 from focus.conference.notification import DocumentOutbox, Notification, Publication
 from focus.conference.policy import Occupants, Policy, Verdict, may_control
 from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
-from focus.conference.roster import Roster
+from focus.conference.roster import Host, Roster
 from focus.conference.subscription import Document
 from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire import context
 from focus.wire.base import StrictFlag
 from focus.wire.conditions import StanzaError
+from focus.wire.conference_info import DisconnectionMethod
 from focus.wire.jid import JID
 from focus.wire.rayo import Accept, Answer, End, Event, Hangup, Header, Join, Joined, Offer, Reject, Unjoined
 from focus.wire.session import Session, Watch
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 #: Seconds between somebody's leaving the room and the end of their call: a server that goes down takes everybody's
 #: presence with it first, and that must not end the calls.
 GRACE = 0.7
+
+#: How somebody has gone (RFC 4575 section 5.7.6), by the reason of a call's end (XEP-0327 section 7.5).
+_DEPARTURES: dict[str, DisconnectionMethod] = {"hungup": "departed", "hangup-command": "booted", "busy": "busy"}
 
 Work = Callable[[], Awaitable[None]]
 
@@ -46,6 +50,7 @@ class Surroundings:
     #: Counts the interruptions of the XMPP connection.
     interruptions: Callable[[], int]
     guests: str
+    host: Host
 
 
 class Conference:
@@ -68,6 +73,7 @@ class Conference:
             guests=surroundings.guests,
             maximum=surroundings.policy.maximum,
             secret=secrets.token_hex(16),
+            host=surroundings.host,
         )
         self._callers: dict[JID, JID] = {}  # call -> who called
         self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
@@ -139,7 +145,7 @@ class Conference:
             case Session():
                 self._do_for(sender, lambda call: self._described(call, event))
             case End():
-                self._do_for(sender, self._ended)
+                self._do_for(sender, lambda call: self._ended(call, event))
 
     async def _offered(self, call: JID) -> None:
         self._calls.add(call)
@@ -153,6 +159,7 @@ class Conference:
         self._offers[call] = self._callers[call]
         await self._judge(call)
         if call in self._offers:
+            self._update(self.roster.with_waiting(call, self._offers[call], datetime.now(UTC)))
             self._spawn(call, partial(self._give_up, call))
 
     async def _judge(self, call: JID) -> None:
@@ -205,16 +212,35 @@ class Conference:
 
     async def _gone(self, call: JID) -> None:
         if call in self.roster.participants:
-            self._update(self.roster.without(call))
+            self._depart(call)
         if (known := self._notifications.pop(call, None)) is not None:
             known[1].cancel()
         self._calls.discard(call)
         self._idle_since = asyncio.get_running_loop().time()
 
-    async def _ended(self, call: JID) -> None:
+    async def _ended(self, call: JID, end: End) -> None:
         self._offers.pop(call, None)
         self._callers.pop(call, None)
         await self._gone(call)
+        if call in self.roster.departed:
+            method = _DEPARTURES.get(end.reason, "failed")
+            code = end.error.platform_code if end.error is not None else None
+            self._update(self.roster.with_departure(call, datetime.now(UTC), method, code))
+        elif call in self.roster.waiting:
+            self._update(self.roster.without(call))
+
+    def _depart(self, call: JID) -> None:
+        """Documents have it for a while, as disconnected."""
+        if self._all.policy.farewell > 0:
+            self._update(self.roster.with_departure(call, datetime.now(UTC)))
+            self._spawn(call, partial(self._forget, call))
+        else:
+            self._update(self.roster.without(call))
+
+    async def _forget(self, call: JID) -> None:
+        await asyncio.sleep(self._all.policy.farewell)
+        if call in self.roster.departed:
+            self._update(self.roster.without(call))
 
     # what happens in the room (`focus.conference.room.RoomObserver`)
 
@@ -239,7 +265,8 @@ class Conference:
             everybody = Occupants([occupant, *self.roster.occupants])
             for call, peer in (self._callers | participants).items():
                 if self._goes_with(peer, occupant, departure, everybody):
-                    self._spawn(call, partial(self._hang_up, call, grace, self._all.interruptions()))
+                    hang_up = partial(self._hang_up, call, grace, self._all.interruptions(), thrown_out=grace == 0.0)
+                    self._spawn(call, hang_up)
 
     def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure, everybody: Occupants) -> bool:
         """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out
@@ -260,7 +287,7 @@ class Conference:
         self._room = None
         self._occupants([])
         for call in list(self._calls):
-            self._spawn(call, partial(self._hang_up, call, 0.0, self._all.interruptions()))
+            self._spawn(call, partial(self._hang_up, call, 0.0, self._all.interruptions(), thrown_out=True))
 
     def room_rejoined(self) -> None:
         for notification, _ in self._notifications.values():
@@ -281,10 +308,11 @@ class Conference:
             with context.about(call.local):
                 await self._judge(call)
 
-    async def _hang_up(self, call: JID, grace: float, before: int) -> None:
+    async def _hang_up(self, call: JID, grace: float, before: int, *, thrown_out: bool) -> None:
         """`before`: how often the connection had been lost when there was reason to."""
         await asyncio.sleep(grace)
         if self._all.interruptions() == before:
+            self._update(self.roster.with_leaving(call, "booted" if thrown_out else "departed"))
             await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="gone"),)))
 
     async def _enter_room(self) -> None:

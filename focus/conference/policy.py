@@ -24,7 +24,8 @@ class Policy:
     """`strangers`: may somebody call who is not in the room. `maximum`: participants in one conference.
 
     `entry_wait`: seconds that a stranger is given to enter the room. `linger`: seconds that the focus stays when the
-    last call has ended. `coalesce`: seconds in which changes are gathered into one document.
+    last call has ended. `coalesce`: seconds in which changes are gathered into one document. `farewell`: seconds for
+    which documents still have who has gone.
     """
 
     strangers: bool = False
@@ -32,6 +33,7 @@ class Policy:
     entry_wait: float = 15.0
     linger: float = 15.0
     coalesce: float = 0.2
+    farewell: float = 2.0
 
     def judge(self, caller: JID, occupants: Iterable[Occupant], participants: int) -> Verdict:
         """What becomes of `caller` in a room with `occupants` and so many `participants` in the call already."""

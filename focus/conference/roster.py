@@ -6,17 +6,23 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import quote
 
 from focus.conference.policy import Occupants
 from focus.conference.room import Occupant
 from focus.wire.conference_info import (
     AvailableMedia,
+    CallInfo,
     ConferenceDescription,
     ConferenceInfo,
     ConferenceState,
+    DisconnectionMethod,
     Endpoint,
     EndpointStatus,
     Execution,
+    HostInfo,
+    JingleSession,
     JoiningMethod,
     Media,
     MediaStatus,
@@ -38,15 +44,63 @@ MAX_SUBJECT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Participant:
-    """One call in the conference: what its session says, and since when."""
+    """One call in the conference: what its session says, and since when. `leaving`: it is being ended by us, and why.
+
+    `cascaded`: the address of the conference that the peer mixes itself, where it is a focus, too.
+    """
 
     call: JID
     session: Session
     since: datetime
+    leaving: DisconnectionMethod | None = None
+    cascaded: str | None = None
 
     @property
     def peer(self) -> JID:
         return JID.parse(self.session.peer)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call that is not admitted yet."""
+
+    call: JID
+    peer: JID
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """A call that was in the conference until a moment ago."""
+
+    last: Participant
+    when: datetime
+    method: DisconnectionMethod = "departed"
+    reason: str | None = None
+
+    @property
+    def call(self) -> JID:
+        return self.last.call
+
+    @property
+    def peer(self) -> JID:
+        return self.last.peer
+
+    @property
+    def since(self) -> datetime:
+        return self.last.since
+
+
+Somebody = Participant | Waiting | Departed
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Who hosts all conferences: `domain` of the component, and where people find the `page`, if they do."""
+
+    title: str = ""
+    domain: str = ""
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,51 +118,128 @@ class Roster:
     guests: str = ""
     maximum: int | None = None
     secret: str = ""
+    host: Host = Host()
     subject: str = ""
     real_jids_are_public: bool = False
     occupants: tuple[Occupant, ...] = ()
     participants: dict[JID, Participant] = field(default_factory=dict)
+    waiting: dict[JID, Waiting] = field(default_factory=dict)
+    departed: dict[JID, Departed] = field(default_factory=dict)
     #: The users of the last document and what they were made of, by entity: most of them are as they were.
     _made: dict[str, tuple[object, User]] = field(default_factory=dict, compare=False, repr=False)
+
+    def with_waiting(self, call: JID, peer: JID, now: datetime) -> Roster:
+        """The roster while `call` is not admitted."""
+        return replace(self, waiting={**self.waiting, call: Waiting(call, peer, now)})
 
     def with_session(self, call: JID, session: Session, now: datetime) -> Roster:
         """The roster after `call` has said how it is carried."""
         known = self.participants.get(call)
-        participant = Participant(call, session, known.since if known else now)
-        return replace(self, participants={**self.participants, call: participant})
+        participant = replace(known, session=session) if known else Participant(call, session, now)
+        if session.focus and participant.cascaded is None:
+            participant = replace(participant, cascaded=participant.peer.uri)
+        elif not session.focus and participant.cascaded is not None:
+            participant = replace(participant, cascaded=None)
+        return replace(
+            self,
+            participants={**self.participants, call: participant},
+            waiting=_without(self.waiting, call),
+            departed={key: one for key, one in self.departed.items() if one.peer != participant.peer},
+        )
+
+    def with_leaving(self, call: JID, method: DisconnectionMethod) -> Roster:
+        """The roster while `call` is being ended by us."""
+        if call not in self.participants:
+            return self
+        return replace(self, participants={**self.participants, call: replace(self.participants[call], leaving=method)})
+
+    def with_cascaded(self, call: JID, conference: str) -> Roster:
+        """The roster after the peer of `call`, which is a focus, has named its own `conference`."""
+        if call not in self.participants:
+            return self
+        return replace(
+            self, participants={**self.participants, call: replace(self.participants[call], cascaded=conference)}
+        )
+
+    def with_departure(
+        self, call: JID, now: datetime, method: DisconnectionMethod = "departed", reason: str | None = None
+    ) -> Roster:
+        """The roster in the moment after `call` has gone."""
+        if (known := self.departed.get(call)) is not None:
+            last, now = known.last, known.when
+        elif call in self.participants:
+            last = self.participants[call]
+        else:
+            return self.without(call)
+        departed = Departed(last, now, last.leaving or method, reason)
+        return replace(self.without(call), departed={**self.departed, call: departed})
 
     def without(self, call: JID) -> Roster:
-        return replace(self, participants={key: one for key, one in self.participants.items() if key != call})
+        return replace(
+            self,
+            participants=_without(self.participants, call),
+            waiting=_without(self.waiting, call),
+            departed=_without(self.departed, call),
+        )
 
     def document(self) -> ConferenceInfo:
         """The full document, without version and sid, which belong to a subscriber (RFC 4575 section 4.4)."""
         users = self._users()
-        uris = [Uri(uri=self.focus.uri, display_text="call", purpose="participation")]
-        uris.append(Uri(uri=f"{self.room.uri}?join", display_text="chat room", purpose="participation"))
         return ConferenceInfo(
             entity=self.focus.uri,
             state="full",
             description=ConferenceDescription(
                 display_text=unescape_node(self.room.local),
                 subject=self.subject[:MAX_SUBJECT] or None,
-                conf_uris=Uris(state="full", entries=tuple(uris)),
+                conf_uris=Uris(state="full", entries=tuple(self._addresses())),
+                service_uris=self._services(),
                 maximum_user_count=self.maximum,
                 available_media=AvailableMedia(entries=(Medium(label=_LABEL, type="audio", status="sendrecv"),)),
             ),
+            host_info=self._host(),
             conference_state=ConferenceState(
-                user_count=len(users), active=any(one.session.connected for one in self.participants.values())
+                user_count=sum(_is_here(user) for user in users),
+                active=any(one.session.connected for one in self.participants.values()),
+                locked=self.maximum is not None and len(self.participants) >= self.maximum,
             ),
             users=Users(state="full", users=users),
+        )
+
+    def _addresses(self) -> Iterable[Uri]:
+        """Where one can join (section 5.3.1)."""
+        yield Uri(uri=self.focus.uri, display_text="call", purpose="participation")
+        yield Uri(uri=f"{self.room.uri}?join", display_text="chat room", purpose="participation")
+        if self.host.page:
+            yield Uri(uri=self._page, display_text="web page", purpose="participation")
+
+    def _services(self) -> Uris | None:
+        """What else there is of the conference (section 5.3.2)."""
+        if not self.host.page:
+            return None
+        return Uris(state="full", entries=(Uri(uri=self._page, purpose="web-page"),))
+
+    @property
+    def _page(self) -> str:
+        return f"{self.host.page.rstrip('/')}/{quote(unescape_node(self.room.local), safe='')}"
+
+    def _host(self) -> HostInfo | None:
+        if not self.host.domain:
+            return None
+        return HostInfo(
+            display_text=self.host.title or None,
+            web_page=self.host.page or None,
+            uris=Uris(state="full", entries=(Uri(uri=JID("", self.host.domain).uri),)),
         )
 
     def _users(self) -> tuple[User, ...]:
         """One user for each person, with an endpoint for each of their calls (RFC 4575 section 5.6)."""
         occupants = Occupants(self.occupants)
-        people: dict[str, tuple[list[Participant], list[Occupant]]] = {}
-        for participant in sorted(self.participants.values(), key=lambda one: (one.since, str(one.call))):
-            occupant = occupants.find(participant.peer)
-            calls, seats = people.setdefault(self._user_entity(participant, occupant), ([], []))
-            calls.append(participant)
+        people: dict[str, tuple[list[Somebody], list[Occupant]]] = {}
+        everybody: list[Somebody] = [*self.participants.values(), *self.waiting.values(), *self.departed.values()]
+        for somebody in sorted(everybody, key=lambda one: (one.since, str(one.call))):
+            occupant = occupants.find(somebody.peer)
+            calls, seats = people.setdefault(self._user_entity(somebody.peer, occupant), ([], []))
+            calls.append(somebody)
             if occupant is not None:
                 seats.append(occupant)
         made = {}
@@ -120,18 +251,20 @@ class Roster:
         self._made.update(made)
         return tuple(user for _, user in made.values())
 
-    def _user(self, entity: str, calls: list[Participant], seats: list[Occupant]) -> User:
+    def _user(self, entity: str, calls: list[Somebody], seats: list[Occupant]) -> User:
         occupant = seats[0] if seats else None
+        cascaded = next((one.cascaded for one in calls if isinstance(one, Participant) and one.cascaded), None)
         return User(
             entity=entity,
             state="full",
-            display_text=occupant.nick if occupant else self._caller_name(calls[0]),
+            display_text=occupant.nick if occupant else self._caller_name(calls[0].peer),
+            associated_aors=self._other_addresses(entity, occupant),
             roles=Roles(entries=(_role(occupant),)),
+            cascaded_focus=cascaded if cascaded is None or self.real_jids_are_public else entity,
             endpoints=self._endpoints(calls, entity),
         )
 
-    def _user_entity(self, participant: Participant, occupant: Occupant | None) -> str:
-        peer = participant.peer
+    def _user_entity(self, peer: JID, occupant: Occupant | None) -> str:
         if self.real_jids_are_public:
             if occupant is None or peer != occupant.jid:
                 return peer.uri if peer.bare == self.room else peer.bare.uri
@@ -141,42 +274,60 @@ class Roster:
         caller = peer if peer.bare == self.room else peer.bare
         return self.focus.with_resource(f"caller-{self._digest(str(caller))}").uri
 
-    def _endpoints(self, participants: Iterable[Participant], user: str) -> tuple[Endpoint, ...]:
+    def _other_addresses(self, entity: str, occupant: Occupant | None) -> Uris | None:
+        """The occupant of an account, where everybody knows whose it is (section 5.6.2)."""
+        if occupant is None or not self.real_jids_are_public or occupant.jid.uri == entity:
+            return None
+        return Uris(state="full", entries=(Uri(uri=occupant.jid.uri, display_text=occupant.nick),))
+
+    def _endpoints(self, calls: Iterable[Somebody], user: str) -> tuple[Endpoint, ...]:
         """Each with an entity of its own, also where one device calls twice."""
         endpoints: dict[str, Endpoint] = {}
-        for participant in participants:
-            entity = participant.peer.uri if self.real_jids_are_public else user
+        for somebody in calls:
+            entity = somebody.peer.uri if self.real_jids_are_public else user
             if entity in endpoints or not self.real_jids_are_public:
-                entity = f"{entity}#{self._digest(str(participant.call))}"
-            endpoints[entity] = self._endpoint(participant, entity)
+                entity = f"{entity}#{self._digest(str(somebody.call))}"
+            endpoints[entity] = self._endpoint(somebody, entity)
         return tuple(endpoints.values())
 
-    def _endpoint(self, participant: Participant, entity: str) -> Endpoint:
-        session = participant.session
-        method: JoiningMethod = "dialed-out" if session.joining_method == "dialed-out" else "dialed-in"
-        return Endpoint(
-            entity=entity,
-            state="full",
-            status=_status(session),
-            joining_method=method,
-            joining_info=Execution(when=participant.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
-            media=(
-                Media(
+    def _endpoint(self, somebody: Somebody, entity: str) -> Endpoint:
+        joined = Execution(when=_time(somebody.since))
+        match somebody:
+            case Waiting():
+                return Endpoint(entity=entity, state="full", status="pending", joining_method="dialed-in")
+            case Departed(last=last, when=when, method=gone, reason=reason):
+                return Endpoint(
+                    entity=entity,
+                    state="full",
+                    status="disconnected",
+                    joining_method=_method(last.session),
+                    joining_info=joined,
+                    disconnection_method=gone,
+                    disconnection_info=Execution(when=_time(when), reason=reason),
+                )
+            case Participant(session=session, leaving=leaving):
+                media = Media(
                     id="1",
                     type="audio",
                     label=_LABEL,
                     src_id=str(session.source_id) if session.source_id else None,
                     status=_media_status(session),
-                ),
-            ),
-        )
+                )
+                return Endpoint(
+                    entity=entity,
+                    state="full",
+                    status="disconnecting" if leaving else _status(session),
+                    joining_method=_method(session),
+                    joining_info=joined,
+                    media=(media,),
+                    call_info=CallInfo(jingle=JingleSession(sid=session.sid)) if self.real_jids_are_public else None,
+                )
 
-    def _caller_name(self, participant: Participant) -> str:
+    def _caller_name(self, peer: JID) -> str:
         """A caller who is not in the room is shown as a telephone would: by the local part of the address.
 
         Where the room hides who people are, not if that is a whole address in disguise (XEP-0106).
         """
-        peer = participant.peer
         if peer.bare == self.room:
             return peer.resource or "Guest"
         name = unescape_node(peer.local)
@@ -186,6 +337,26 @@ class Roster:
 
     def _digest(self, text: str) -> str:
         return hashlib.sha256(f"{self.secret}\0{self.focus}\0{text}".encode()).hexdigest()[:12]
+
+
+Entry = TypeVar("Entry")
+
+
+def _without(entries: dict[JID, Entry], call: JID) -> dict[JID, Entry]:
+    return {key: entry for key, entry in entries.items() if key != call} if call in entries else entries
+
+
+def _is_here(user: User) -> bool:
+    """Whether somebody counts: who is not admitted yet or has gone does not."""
+    return any(endpoint.status not in ("pending", "disconnected") for endpoint in user.endpoints)
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _method(session: Session) -> JoiningMethod:
+    return "dialed-out" if session.joining_method == "dialed-out" else "dialed-in"
 
 
 def _role(occupant: Occupant | None) -> str:

@@ -39,6 +39,7 @@ from focus.service.values import (
     ip,
     ip_or_auto,
     listed,
+    page_url,
     websocket_url,
 )
 
@@ -177,6 +178,12 @@ class HttpSettings(Section):
     websocket: Annotated[str, AfterValidator(websocket_url)] = Field(
         default="ws://127.0.0.1:5280/xmpp-websocket",
         description="The XMPP server's websocket (RFC 7395).",
+    )
+    url: Annotated[str, AfterValidator(page_url)] | None = Field(
+        default=None,
+        max_length=1000,
+        description="Where people find the page. Participants are told it as an address to join by.",
+        examples=["https://meet.example.org"],
     )
     title: str = Field(default="Meeting", min_length=1, max_length=100, description="What the page calls itself.")
     origins: Origins = Field(

@@ -93,6 +93,13 @@ def websocket_url(value: str) -> str:
     return value
 
 
+def page_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an https:// or http:// URL without query and fragment")
+    return value.rstrip("/")
+
+
 def origin(value: str) -> str:
     if value == "*":
         return value

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from focus.conference.application import ConferenceApplication
 from focus.conference.conference import Surroundings
 from focus.conference.policy import Policy
+from focus.conference.roster import Host
 from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
 from focus.media.plane import MediaPlane
@@ -122,6 +123,7 @@ class Service:
                 features=self._discovery.features,
                 interruptions=lambda: self._binding.interruptions,
                 guests=settings.guests,
+                host=Host(title=settings.http.title, domain=xmpp.jid, page=settings.http.url or ""),
             )
         )
         self._server.application = self._application

@@ -8,7 +8,7 @@ from focus.conference.policy import Policy
 
 from .scene import Meeting
 
-EAGER = Policy(strangers=True, linger=3600.0, entry_wait=3600.0, coalesce=0.0)
+EAGER = Policy(strangers=True, linger=3600.0, entry_wait=3600.0, coalesce=0.0, farewell=0.0)
 
 
 @pytest.fixture

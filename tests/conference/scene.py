@@ -15,6 +15,7 @@ from focus.conference.application import ConferenceApplication
 from focus.conference.conference import Conference, Surroundings
 from focus.conference.policy import Policy
 from focus.conference.room import Departure, Occupant, RoomError, RoomObserver
+from focus.conference.roster import Host
 from focus.wire.base import Payload, serialize
 from focus.wire.coin import COIN
 from focus.wire.conference_info import ConferenceInfo, User
@@ -180,8 +181,13 @@ def users(document: ConferenceInfo) -> dict[str, User]:
     found = {user.display_text or "": user for user in document.users.users}
     assert len(found) == len(document.users.users)
     assert document.conference_state is not None
-    assert document.conference_state.user_count == len(found)
+    here = [user for user in found.values() if statuses(user) - {"pending", "disconnected"}]
+    assert document.conference_state.user_count == len(here)
     return found
+
+
+def statuses(user: User) -> set[str | None]:
+    return {endpoint.status for endpoint in user.endpoints}
 
 
 def names(*wanted: str) -> Callable[[ConferenceInfo], bool]:
@@ -210,6 +216,7 @@ class Meeting:
                 features=self._features,
                 interruptions=lambda: self.interruptions,
                 guests="guests.example.org",
+                host=Host("Meeting", DOMAIN, "https://meet.example.org"),
             )
         )
         self.focus.server.application = self.application

@@ -285,6 +285,74 @@ async def test_a_new_nick_is_a_new_name(meeting: Meeting) -> None:
     assert users(document)["Alix"].entity == "xmpp:tea@rooms.example.org/Alix"
 
 
+@with_policy("policy", [CAREFUL])
+async def test_who_waits_to_be_admitted_is_pending(meeting: Meeting) -> None:
+    meeting.rooms.room("tea").come("Alice", ALICE)
+    alice, bob = await meeting.join(ALICE), meeting.caller(BOB)
+    await meeting.call(bob)
+    document = await meeting.readers.document(alice.jid, names("Alice", "bob"))
+    assert endpoint(document, "bob").status == "pending"
+    meeting.rooms.room("tea").come("Bob", BOB)
+    await bob.owners[0].until("connected")
+    document = await meeting.readers.document(alice.jid, names("Alice", "Bob"))
+    await meeting.readers.document(alice.jid, lambda document: endpoint(document, "Bob").status == "connected")
+
+
+@with_policy("policy", [CAREFUL])
+async def test_who_stops_waiting_is_pending_no_more(meeting: Meeting) -> None:
+    meeting.rooms.room("tea").come("Alice", ALICE)
+    alice, bob = await meeting.join(ALICE), meeting.caller(BOB)
+    await meeting.call(bob)
+    await meeting.readers.document(alice.jid, names("Alice", "bob"))
+    bob.sessions[0].hangup(Reason.of("cancel"))
+    await meeting.readers.document(alice.jid, names("Alice"))
+
+
+@with_policy("policy", [replace(EAGER, farewell=3600.0)])
+async def test_who_has_hung_up_is_disconnected_for_a_while(meeting: Meeting) -> None:
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
+    bob.sessions[0].hangup(Reason.of("success"))
+    document = await meeting.readers.document(
+        alice.jid, lambda document: "bob" in users(document) and endpoint(document, "bob").status == "disconnected"
+    )
+    assert endpoint(document, "bob").disconnection_method == "departed"
+    assert endpoint(document, "bob").media == ()
+    await meeting.join(BOB)
+    await meeting.readers.document(alice.jid, lambda document: endpoint(document, "bob").status == "connected")
+
+
+@with_policy("policy", [replace(EAGER, farewell=0.01)])
+async def test_who_was_disconnected_is_gone_after_a_while(meeting: Meeting) -> None:
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
+    bob.sessions[0].hangup(Reason.of("success"))
+    await meeting.readers.document(alice.jid, names("alice"))
+    assert not meeting.conference().roster.departed
+
+
+@with_policy("policy", [replace(EAGER, farewell=3600.0)])
+async def test_who_is_thrown_out_is_told_as_that(meeting: Meeting) -> None:
+    room = meeting.rooms.room("tea")
+    room.come("Bob", BOB)
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
+    room.go("Bob", Departure.KICKED)
+    await bob.owners[0].until_ended()
+    document = await meeting.readers.document(
+        alice.jid, lambda document: endpoint(document, "bob").status == "disconnected"
+    )
+    assert endpoint(document, "bob").disconnection_method == "booted"
+
+
+@with_policy("policy", [replace(EAGER, farewell=3600.0)])
+async def test_whose_media_fail_is_told_as_that(meeting: Meeting) -> None:
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
+    bob.sessions[0].hangup(Reason.of("connectivity-error"))
+    document = await meeting.readers.document(
+        alice.jid, lambda document: endpoint(document, "bob").status == "disconnected"
+    )
+    assert endpoint(document, "bob").disconnection_method == "failed"
+    assert endpoint(document, "bob").disconnection_info.reason == "connectivity-error"
+
+
 async def test_the_subject_is_told(meeting: Meeting) -> None:
     alice = await meeting.join(ALICE)
     for subject in ("Biscuits", "", "s" * 100_000):

@@ -1,18 +1,20 @@
 """Any conference at all is a valid document, tells people apart, and keeps its secrets."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from focus.conference.room import Occupant
-from focus.conference.roster import Roster
-from focus.wire.conference_info import ConferenceInfo
+from focus.conference.roster import Host, Roster
+from focus.wire.conference_info import ConferenceInfo, Roles, User, Users
 from focus.wire.jid import JID, escape_node
 from focus.wire.session import Session
 
-from .scene import validate
+from .scene import statuses, validate
 
 FOCUS, ROOM = JID.parse("tea@focus.example.org"), JID.parse("tea@rooms.example.org")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -36,7 +38,9 @@ SESSIONS = st.builds(
     muted=st.booleans(),
     held=st.booleans(),
     direction=st.sampled_from(["duplex", "send", "recv"]),
+    focus=st.booleans(),
 )
+LATER = NOW + timedelta(seconds=9)
 
 
 @st.composite
@@ -59,7 +63,8 @@ def rosters(draw: st.DrawFn) -> Roster:
         focus=FOCUS,
         room=ROOM,
         guests="guests.example",
-        maximum=draw(st.sampled_from([None, 100])),
+        maximum=draw(st.sampled_from([None, 2, 100])),
+        host=draw(st.sampled_from([Host(), Host("Meeting", FOCUS.domain, "https://meet.example.org")])),
         secret=draw(st.sampled_from(["", "salt"])),
         subject=draw(st.text(max_size=20)) * draw(st.sampled_from([1, 1000])),
         real_jids_are_public=draw(st.booleans()),
@@ -67,8 +72,25 @@ def rosters(draw: st.DrawFn) -> Roster:
     )
     for number in range(draw(st.integers(0, 6))):
         session = draw(SESSIONS).model_copy(update={"peer": str(draw(st.sampled_from(peers)))})
-        roster = roster.with_session(JID(f"call{number}", FOCUS.domain), session, NOW)
+        call = JID(f"call{number}", FOCUS.domain)
+        match draw(st.sampled_from(["waiting", "here", "here", "leaving", "departed"])):
+            case "waiting":
+                roster = roster.with_waiting(call, JID.parse(session.peer), NOW)
+            case "here":
+                roster = roster.with_session(call, session, NOW)
+            case "leaving":
+                roster = roster.with_session(call, session, NOW).with_leaving(call, "booted")
+            case "departed":
+                method = draw(st.sampled_from(["departed", "failed", "busy"]))
+                roster = roster.with_session(call, session, NOW).with_departure(call, LATER, method, "timeout")
     return roster
+
+
+def secrets_of(roster: Roster) -> set[JID]:
+    """The addresses that nobody may know of where the room hides them."""
+    everybody = [*roster.participants.values(), *roster.waiting.values(), *roster.departed.values()]
+    real = {occupant.real_jid for occupant in roster.occupants if occupant.real_jid is not None}
+    return real | {one.peer for one in everybody if one.peer.bare != ROOM}
 
 
 @given(rosters())
@@ -90,29 +112,165 @@ def test_keys_are_unique(roster: Roster) -> None:
         endpoints = [endpoint.entity for endpoint in user.endpoints]
         assert len(set(endpoints)) == len(endpoints)
     count = sum(len(user.endpoints) for user in document.users.users)
-    assert count == len(roster.participants)
+    assert count == len(roster.participants) + len(roster.waiting) + len(roster.departed)
     assert document.conference_state is not None
-    assert document.conference_state.user_count == len(users)
+    here = [user for user in document.users.users if statuses(user) - {"pending", "disconnected"}]
+    assert document.conference_state.user_count == len(here)
+    assert document.conference_state.locked == (len(roster.participants) >= (roster.maximum or 100))
 
 
 @given(rosters())
 def test_no_address_is_in_a_document_of_a_room_that_hides_them(roster: Roster) -> None:
     if roster.real_jids_are_public:
         return
-    real = {occupant.real_jid for occupant in roster.occupants} | {
-        one.peer for one in roster.participants.values() if one.peer.bare != ROOM
-    }
     chosen = {occupant.nick for occupant in roster.occupants}
     text = roster.document().to_string()
-    for jid in real - {None}:
-        assert jid is not None
+    for jid in secrets_of(roster):
         for secret in (str(jid.bare), escape(str(jid.bare)), jid.bare.uri, "juliet@capulet.example"):
             assert secret not in text or any(secret in nick for nick in chosen)
 
 
 @given(rosters())
 def test_the_same_conference_is_the_same_document(roster: Roster) -> None:
-    assert roster.document() == roster.document()
+    """Also when none of it was made before."""
+    assert roster.document() == roster.document() == replace(roster, _made={}).document()
+
+
+@given(rosters(), rosters())
+def test_what_is_kept_of_the_last_document_is_not_in_the_next(roster: Roster, other: Roster) -> None:
+    roster.document()
+    news = replace(other, secret=roster.secret, _made=roster._made)
+    assert news.document() == replace(news, _made={}).document()
+
+
+def meeting(public: bool, **parts: object) -> Roster:
+    """Romeo, who owns the room, is in the call from his desk; nobody else is in the room."""
+    romeo = JID.parse("romeo@example.org/desk")
+    occupant = Occupant("Romeo", ROOM.with_resource("Romeo"), romeo, "owner", "moderator")
+    session = Session.model_validate(
+        {"sid": "s1", "peer": str(romeo), "local": f"{FOCUS}/focus", "accepted": True, "connected": True, **parts}
+    )
+    roster = Roster(
+        focus=FOCUS,
+        room=ROOM,
+        host=Host("Meeting", FOCUS.domain, "https://meet.example.org"),
+        occupants=(occupant,),
+        real_jids_are_public=public,
+    )
+    return roster.with_session(CALL, session, NOW)
+
+
+CALL = JID("c1", FOCUS.domain)
+
+
+def only_user(roster: Roster) -> User:
+    document = roster.document()
+    assert document.users is not None
+    (user,) = document.users.users
+    return user
+
+
+def test_where_and_how_to_join_is_told() -> None:
+    document = meeting(public=True).document()
+    assert document.description is not None
+    assert document.description.conf_uris is not None
+    assert [(uri.uri, uri.purpose) for uri in document.description.conf_uris.entries] == [
+        ("xmpp:tea@focus.example.org", "participation"),
+        ("xmpp:tea@rooms.example.org?join", "participation"),
+        ("https://meet.example.org/tea", "participation"),
+    ]
+    assert document.description.service_uris is not None
+    assert [(uri.uri, uri.purpose) for uri in document.description.service_uris.entries] == [
+        ("https://meet.example.org/tea", "web-page")
+    ]
+    assert document.host_info is not None
+    assert document.host_info.display_text == "Meeting"
+    assert document.host_info.web_page == "https://meet.example.org"
+
+
+def test_a_conference_in_which_there_is_no_place_is_locked() -> None:
+    for maximum, locked in ((1, True), (2, False), (None, False)):
+        state = replace(meeting(public=True), maximum=maximum).document().conference_state
+        assert state is not None
+        assert state.locked is locked
+
+
+def test_who_somebody_is_in_the_room_is_told_where_everybody_may_know() -> None:
+    public, hidden = only_user(meeting(public=True)), only_user(meeting(public=False))
+    assert public.entity == "xmpp:romeo@example.org"
+    assert public.associated_aors is not None
+    assert [uri.uri for uri in public.associated_aors.entries] == [f"{ROOM.uri}/Romeo"]
+    assert public.endpoints[0].call_info is not None
+    assert hidden.entity == f"{ROOM.uri}/Romeo"
+    assert hidden.associated_aors is None
+    assert hidden.endpoints[0].call_info is None
+    assert public.roles == hidden.roles == Roles(entries=("owner",))
+
+
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        ({"connected": False, "accepted": False}, "dialing-in"),
+        ({"connected": False, "accepted": False, "joining_method": "dialed-out"}, "dialing-out"),
+        ({"connected": False, "accepted": False, "joining_method": "dialed-out", "ringing": True}, "alerting"),
+        ({}, "connected"),
+        ({"held": True}, "on-hold"),
+        ({"direction": "recv"}, "muted-via-focus"),
+    ],
+)
+def test_a_call_has_the_status_of_the_schema(parts: dict[str, object], status: str) -> None:
+    assert statuses(only_user(meeting(True, **parts))) == {status}
+
+
+def test_a_call_is_waiting_comes_goes_and_is_gone() -> None:
+    here = meeting(public=True)
+    peer, session = here.participants[CALL].peer, here.participants[CALL].session
+    roster = here.without(CALL).with_waiting(CALL, peer, NOW)
+    assert statuses(only_user(roster)) == {"pending"}
+    roster = roster.with_session(CALL, session, NOW)
+    assert statuses(only_user(roster)) == {"connected"}
+    roster = roster.with_leaving(CALL, "booted")
+    assert statuses(only_user(roster)) == {"disconnecting"}
+    roster = roster.with_departure(CALL, LATER)
+    (endpoint,) = only_user(roster).endpoints
+    assert (endpoint.status, endpoint.disconnection_method) == ("disconnected", "booted")
+    assert endpoint.joining_info is not None
+    assert endpoint.joining_info.when == "2026-01-02T03:04:05Z"
+    assert endpoint.disconnection_info is not None
+    assert endpoint.disconnection_info.when == "2026-01-02T03:04:14Z"
+    assert roster.without(CALL).document().users == Users(state="full")
+
+
+def test_who_is_back_is_no_longer_gone() -> None:
+    roster = meeting(public=True)
+    session = roster.participants[CALL].session
+    roster = roster.with_departure(CALL, LATER).with_session(JID("c2", FOCUS.domain), session, LATER)
+    (endpoint,) = only_user(roster).endpoints
+    assert (endpoint.entity, endpoint.status) == ("xmpp:romeo@example.org/desk", "connected")
+
+
+def test_why_a_call_was_lost_is_told() -> None:
+    (endpoint,) = only_user(meeting(True).with_departure(CALL, LATER, "failed", "connectivity-error")).endpoints
+    assert endpoint.disconnection_method == "failed"
+    assert endpoint.disconnection_info is not None
+    assert endpoint.disconnection_info.reason == "connectivity-error"
+
+
+def test_a_participant_that_is_a_focus_itself_is_a_cascaded_one() -> None:
+    roster = meeting(True, focus=True)
+    assert only_user(roster).cascaded_focus == "xmpp:romeo@example.org/desk"
+    roster = roster.with_cascaded(CALL, "xmpp:milk@elsewhere.example")
+    assert only_user(roster).cascaded_focus == "xmpp:milk@elsewhere.example"
+    session = roster.participants[CALL].session
+    muted = roster.with_session(CALL, session.model_copy(update={"muted": True}), NOW)
+    assert only_user(muted).cascaded_focus == "xmpp:milk@elsewhere.example"
+    ordinary = roster.with_session(CALL, session.model_copy(update={"focus": False}), NOW)
+    assert only_user(ordinary).cascaded_focus is None
+
+
+def test_where_people_are_hidden_so_are_their_conferences() -> None:
+    roster = meeting(False, focus=True).with_cascaded(CALL, "xmpp:romeo@elsewhere.example")
+    assert only_user(roster).cascaded_focus == f"{ROOM.uri}/Romeo"
 
 
 def test_people_in_the_room_are_told_apart_who_call_through_it() -> None:
