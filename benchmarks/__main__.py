@@ -12,6 +12,7 @@ from rich.console import Console
 
 from benchmarks.coin import COIN
 from benchmarks.conference import CAPACITY_BENCHMARK, CONFERENCE
+from benchmarks.grammar import GRAMMAR
 from benchmarks.mix import MIX
 from benchmarks.primitives import PRIMITIVES
 from benchmarks.quality import QUALITY
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         LOCK,
         RAYO_BENCHMARK,
         COIN,
+        GRAMMAR,
         START,
     )
 }
