@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: ServiceError) -> None:
-    """Faults of the configuration begin with their place, as a compiler's; everything else with our name."""
-    prefix = "" if error.exit_code == ExitCode.CONFIGURATION else "focus: "
+    """Faults of configurations and grammars begin with their place, as a compiler's; all else with our name."""
+    prefix = "" if error.exit_code in (ExitCode.CONFIGURATION, ExitCode.DATA) else "focus: "
     for line in error.message.splitlines():
         print(f"{prefix}{line}", file=sys.stderr)
 
@@ -276,6 +276,35 @@ def _settings(file: Path | None) -> Settings:
     from focus.service import config_text
 
     return configuration.load(file) if file is not None else config_text.placeholder()
+
+
+# --- grammar ----------------------------------------------------------------------------------------------------------
+
+
+@app.command(
+    epilog=f"Exit codes: 0 done, {ExitCode.USAGE} wrong usage, {ExitCode.DATA} a grammar is faulty (one line says "
+    f"where and what), {ExitCode.NO_INPUT} no such file."
+)
+def grammar(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="SRGS XML, or builtin:dtmf/TYPE; several count together.")
+    ],
+    mode: Annotated[
+        Literal["dtmf", "voice"] | None,
+        typer.Option(help="What the tokens are, where the grammar does not say it.", show_choices=True),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="TOKENS", help="Words, or keys, with or without space; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each input.")] = False,
+) -> None:
+    """Check a grammar, and say what inputs are to it: nomatch, partial, match or match-end, and what they mean."""
+    from focus.engines.grammar import Mode
+    from focus.service.grammar import run
+
+    for line in run(files, Mode(mode) if mode is not None else None, inputs or (), as_json):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ class ExitCode(IntEnum):
     OK = 0
     FAILURE = 1
     USAGE = 64
+    DATA = 65
+    NO_INPUT = 66
     UNAVAILABLE = 69
     CONFIGURATION = 78
 

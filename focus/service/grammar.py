@@ -1,0 +1,92 @@
+"""`focus grammar`: try a grammar as it would be matched (docs/grammars.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from focus.engines import nlsml
+from focus.engines.grammar import DocumentError, FetchError, Grammar, Matcher, Mode, load, load_from, of_input
+from focus.engines.markup import MAX_BYTES
+from focus.service.ready import ExitCode, ServiceError
+
+
+def run(names: Sequence[str], mode: Mode | None, inputs: Sequence[str], as_json: bool) -> Iterator[str]:
+    """The lines to print. Raises `ServiceError` where a grammar is faulty."""
+    try:
+        grammars = asyncio.run(_load(names, mode))
+    except DocumentError as error:
+        raise ServiceError(str(error), ExitCode.DATA) from None
+    if len({grammar.mode for grammar in grammars}) > 1:
+        raise ServiceError(f"{names[-1]}: all grammars must be of the same mode", ExitCode.DATA)
+    for name, grammar in zip(names, grammars, strict=True):
+        for remark in grammar.remarks:
+            print(f"{name}: {remark}", file=sys.stderr)
+        if not inputs and not as_json:
+            yield f"{name}: ok, {grammar.mode.value}"
+    describe = _json_line if as_json else _line
+    for text in inputs:
+        yield describe(text, grammars)
+
+
+async def _load(names: Sequence[str], mode: Mode | None) -> list[Grammar]:
+    grammars = []
+    for name in names:
+        if name.startswith("builtin:"):
+            grammars.append(await load_from(name, mode=mode))
+            continue
+        try:
+            document = _bytes(Path(name))
+        except OSError as error:
+            raise ServiceError(f"{name}: {error.strerror}", ExitCode.NO_INPUT) from None
+        grammars.append(await load(document, uri=_uri(name), source=name, mode=mode, fetch=_fetch))
+    return grammars
+
+
+async def _fetch(uri: str) -> bytes:
+    """Other documents of a grammar on this machine: files, and nothing else."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        raise FetchError("only files are read here")
+    try:
+        return _bytes(Path(unquote(parts.path)))
+    except (OSError, ValueError) as error:
+        raise FetchError(getattr(error, "strerror", None) or str(error)) from None
+
+
+def _uri(name: str) -> str:
+    return Path(os.path.abspath(name)).as_uri()
+
+
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)  # one more than is allowed is refused, however much there is
+
+
+def _json_line(text: str, grammars: Sequence[Grammar]) -> str:
+    matcher = _matched(text, grammars)
+    matched = matcher.matched()
+    line = {
+        "input": text,
+        "match": matcher.match.value,
+        "interpretation": matched.meaning if matched else None,
+        "nlsml": nlsml.result(matched) if matched else None,
+    }
+    return json.dumps(line, ensure_ascii=False)
+
+
+def _line(text: str, grammars: Sequence[Grammar]) -> str:
+    matcher = _matched(text, grammars)
+    matched = matcher.matched()
+    return f"{text}: {matcher.match.value}{f', {matched.meaning}' if matched else ''}"
+
+
+def _matched(text: str, grammars: Sequence[Grammar]) -> Matcher:
+    matcher = Matcher(grammars)
+    matcher.feed_all(of_input(text, matcher.mode))
+    return matcher
