@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from focus.jingle.codecs import EVENT_NUMBERS, Codec, is_telephone_event, telephone_event, telephone_events, usual
 from focus.jingle.session import Party
 from focus.wire.base import Flag
 from focus.wire.dtls import Fingerprint
@@ -18,11 +19,9 @@ from focus.wire.jingle import Content, Group, GroupContent, Jingle, Reason
 from focus.wire.rtp import (
     AUDIO_LEVEL,
     MIXED_LEVELS,
-    TELEPHONE_EVENT,
     CryptoRequired,
     Description,
     HeaderExtension,
-    Parameter,
     PayloadType,
     Senders,
     Source,
@@ -36,15 +35,6 @@ DIGESTS = frozenset({"sha-256", "sha-384", "sha-512"})
 
 #: The largest number of an RTP header extension in the one-byte form (RFC 8285 section 4.2).
 MAX_EXTENSION_ID = 14
-
-#: The first payload number that means nothing until it is given a meaning (RFC 3551 section 3).
-FIRST_DYNAMIC = 96
-
-#: Payload numbers that cannot be told from RTCP on the same port (RFC 5761 section 4).
-TAKEN_BY_RTCP = range(64, 96)
-
-#: The clock rates of telephone events, and under which number we offer each.
-EVENT_NUMBERS = {48000: 110, 8000: 101}
 
 #: What we call our one content when we offer.
 CONTENT_NAME = "audio"
@@ -64,63 +54,6 @@ class EncryptionRequired(NegotiationError):
     def __init__(self) -> None:
         super().__init__("security-error", "media must be encrypted with DTLS-SRTP")
         self.reason = self.reason.model_copy(update={"crypto_required": CryptoRequired()})
-
-
-@dataclass(frozen=True)
-class Codec:
-    """An encoding we speak: how it is recognised, the number under which we offer it, and what we ask to be sent."""
-
-    name: str
-    clockrate: int
-    channels: int
-    offered_id: int
-    parameters: tuple[Parameter, ...] = ()
-
-    def matches(self, payload: PayloadType) -> bool:
-        """Missing channels mean one (XEP-0167 section 4), but not for Opus, which is always written with two. A missing
-        name means what the number stands for, if that is a static one (RFC 3551 section 6).
-        """
-        static = payload.name is None and payload.id == self.offered_id < FIRST_DYNAMIC
-        return (
-            payload.id not in TAKEN_BY_RTCP
-            and (static or (payload.name or "").lower() == self.name.lower())
-            and payload.clockrate in (self.clockrate, None)
-            and payload.channels in (self.channels, None)
-        )
-
-    def payload_type(self, number: int) -> PayloadType:
-        """This codec as we write it. COMPAT (libwebrtc): Opus with channels missing is refused."""
-        return PayloadType(
-            id=number,
-            name=self.name,
-            clockrate=self.clockrate,
-            channels=self.channels if self.channels > 1 else None,
-            parameters=self.parameters,
-        )
-
-
-def opus(*, bitrate: int = 32000) -> Codec:
-    """Opus as we like to receive it (RFC 7587 section 6.1): mono, with error correction, silent when nobody speaks."""
-    parameters = {"minptime": 10, "useinbandfec": 1, "usedtx": 1, "stereo": 0, "maxaveragebitrate": bitrate}
-    return Codec(
-        name="opus",
-        clockrate=48000,
-        channels=2,
-        offered_id=111,
-        parameters=tuple(Parameter(name=name, value=str(value)) for name, value in parameters.items()),
-    )
-
-
-def g711() -> tuple[Codec, ...]:
-    """What telephones speak, under its static numbers (RFC 3551 section 6)."""
-    return tuple(
-        Codec(name=name, clockrate=8000, channels=1, offered_id=number) for name, number in (("PCMU", 0), ("PCMA", 8))
-    )
-
-
-def usual() -> tuple[Codec, ...]:
-    """All that we speak, best first."""
-    return (opus(), *g711())
 
 
 @dataclass(frozen=True)
@@ -227,7 +160,7 @@ def consider(offer: Jingle, codecs: Sequence[Codec], foreign: frozenset[str] = f
         content=content,
         payload=payload,
         codec=codec,
-        telephone_events=_telephone_events(description, payload, codec),
+        telephone_events=telephone_events(description, payload, codec),
         extensions=_extensions(description, "responder"),
         transport=transport,
         dtls_role=_answer_role(transport),
@@ -255,7 +188,7 @@ def answer(offer: Jingle, local: Local, foreign: frozenset[str] = frozenset()) -
             media="audio",
             payload_types=(
                 choice.codec.payload_type(choice.payload.id),
-                *(_telephone_event(each.id, each.clockrate) for each in choice.telephone_events),
+                *(telephone_event(each.id, each.clockrate) for each in choice.telephone_events),
             ),
             rtcp_mux=Flag() if choice.rtcp_mux else None,
             header_extensions=choice.extensions,
@@ -297,7 +230,7 @@ def offer(local: Local, senders: Senders = "both") -> tuple[Content, ...]:
         payload_types=(
             *(codec.payload_type(codec.offered_id) for codec in local.codecs),
             *(
-                _telephone_event(number, rate)
+                telephone_event(number, rate)
                 for rate, number in EVENT_NUMBERS.items()
                 if rate in {codec.clockrate for codec in local.codecs}
             ),
@@ -339,13 +272,13 @@ def settle(offered: Sequence[Content], accept: Jingle, codecs: Sequence[Codec]) 
     assert accepted.description is not None
     known = {(extension.id, extension.uri) for extension in question.header_extensions}
     extensions = [each for each in _extensions(accepted.description, "initiator") if (each.id, each.uri) in known]
-    events = {(payload.id, payload.clockrate) for payload in question.payload_types if _is_telephone_event(payload)}
+    events = {(payload.id, payload.clockrate) for payload in question.payload_types if is_telephone_event(payload)}
     return Settled(
         name=accepted.name,
         creator="initiator",
         payload=chosen[0],
         telephone_events=tuple(
-            each for each in _telephone_events(accepted.description, *chosen) if (each.id, each.clockrate) in events
+            each for each in telephone_events(accepted.description, *chosen) if (each.id, each.clockrate) in events
         ),
         level_extension=_number(extensions, AUDIO_LEVEL),
         mixed_extension=_number(extensions, MIXED_LEVELS),
@@ -380,32 +313,6 @@ def _codec(content: Content, codecs: Iterable[Codec]) -> tuple[PayloadType, Code
             if codec.matches(payload):
                 return payload.model_copy(update={"name": payload.name or codec.name}), codec
     return None
-
-
-def _is_telephone_event(payload: PayloadType) -> bool:
-    named = (payload.name or "").lower() == TELEPHONE_EVENT and payload.channels in (1, None)
-    return named and payload.id not in TAKEN_BY_RTCP
-
-
-def _telephone_event(number: int, clockrate: int | None) -> PayloadType:
-    """The keys of a telephone as we write them (RFC 4733 section 7.1.1)."""
-    parameters = (Parameter(name="events", value="0-15"),)
-    return PayloadType(id=number, name=TELEPHONE_EVENT, clockrate=clockrate, parameters=parameters)
-
-
-def _telephone_events(description: Description, payload: PayloadType, codec: Codec) -> tuple[PayloadType, ...]:
-    """The telephone events that go with `payload`, first those of its own clock (RFC 4733 section 2.1).
-
-    COMPAT (older libwebrtc): among sound of 48 kHz they may be of 8 kHz alone.
-    """
-    found: list[PayloadType] = []
-    for rate in dict.fromkeys((codec.clockrate, 8000)):
-        for each in description.payload_types:
-            taken = {payload.id, *(other.id for other in found)}
-            if _is_telephone_event(each) and (each.clockrate or 8000) == rate and each.id not in taken:
-                found.append(each.model_copy(update={"clockrate": rate}))
-                break
-    return tuple(found)
 
 
 def _extensions(description: Description, we: Literal["initiator", "responder"]) -> tuple[HeaderExtension, ...]:

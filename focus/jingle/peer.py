@@ -14,11 +14,12 @@ from functools import partial
 from xml.etree import ElementTree as ET
 
 from focus.jingle import checks, ending, invitation, negotiation
+from focus.jingle.codecs import Codec, usual
 from focus.jingle.contents import REJECTED, Contents, rejection
 from focus.jingle.ending import Ending
 from focus.jingle.invitation import Invitation
 from focus.jingle.leg_driver import IceRestart, LegDriver
-from focus.jingle.negotiation import Codec, Local, NegotiationError, Settled
+from focus.jingle.negotiation import Local, NegotiationError, Settled
 from focus.jingle.serial import Serial
 from focus.jingle.session import Party, Session, State
 from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver, Timeouts
@@ -71,7 +72,7 @@ class PeerSession(Serial):
         self._outbox = outbox
         self._legs = legs
         self._observer = observer
-        self._codecs = tuple(codecs or negotiation.usual())
+        self._codecs = tuple(codecs or usual())
         self._timeouts = timeouts
         self._session = Session()
         self._driver = LegDriver(role)

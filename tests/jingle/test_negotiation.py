@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from focus.jingle.codecs import opus
 from focus.jingle.negotiation import (
     Answer,
     Local,
     NegotiationError,
     answer,
     offer,
-    opus,
     restarts_ice,
     sends,
     settle,

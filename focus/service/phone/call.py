@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from focus.engines.synthesizer import SynthesisError
-from focus.jingle.negotiation import Codec
+from focus.jingle.codecs import Codec
 from focus.jingle.peer import LegObserver, PeerSession
 from focus.media.files import AudioFileError
 from focus.media.leg import Leg

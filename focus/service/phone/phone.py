@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 
 from focus.client.connection import Account, Connection, ConnectionFailed
 from focus.jingle import invitation
-from focus.jingle.negotiation import opus
+from focus.jingle.codecs import opus
 from focus.jingle.peer import PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import MediaPlane
