@@ -16,12 +16,11 @@ from xml.etree import ElementTree as ET
 from focus.jingle import checks, ending, invitation, negotiation
 from focus.jingle.codecs import Codec, usual
 from focus.jingle.contents import REJECTED, Contents, rejection
-from focus.jingle.ending import Ending
+from focus.jingle.dialogue import Dialogue
 from focus.jingle.invitation import Invitation
 from focus.jingle.leg_driver import IceRestart, LegDriver
 from focus.jingle.negotiation import Local, NegotiationError, Settled
-from focus.jingle.serial import Serial
-from focus.jingle.session import Party, Session, State
+from focus.jingle.session import Party, State
 from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver, Timeouts
 from focus.wire.coin import FocusMark
 from focus.wire.conditions import OutOfOrder, ResourceConstraint, StanzaError, UnknownSession
@@ -39,7 +38,7 @@ logger = logging.getLogger(__name__)
 MAX_QUESTIONS = 64
 
 
-class PeerSession(Serial):
+class PeerSession(Dialogue):
     """A session with one peer, from the first propose or session-initiate to the last goodbye.
 
     `local` is our full JID; `peer` theirs, bare until a device of theirs has answered. `leg` is there from the moment
@@ -61,32 +60,19 @@ class PeerSession(Serial):
         timeouts: Timeouts | None,
         tasks: asyncio.TaskGroup | None,
     ) -> None:
-        timeouts = timeouts or Timeouts()
-        super().__init__(f"session {sid} with {peer}", step=timeouts.step, tasks=tasks)
-        self.role = role
-        self.local = local
-        self.peer = peer
-        self.sid = sid
+        super().__init__(
+            role=role, local=local, peer=peer, sid=sid, outbox=outbox, observer=observer,
+            timeouts=timeouts or Timeouts(), tasks=tasks,
+        )  # fmt: skip
         self.isfocus = isfocus
-        self.leg: Leg | None = None
-        self._outbox = outbox
         self._legs = legs
-        self._observer = observer
         self._codecs = tuple(codecs or usual())
-        self._timeouts = timeouts
-        self._session = Session()
         self._driver = LegDriver(role)
-        self._invitation: Invitation | None = None
-        self._began = False  # whether a Jingle session was initiated
         self._accepting = False  # whether our owner wants it
         self._contents = Contents()
         self._questions = 0  # of theirs, all of them rejected
-        self._ending: Ending | None = None
         self._headers: Shim | None = None  # what we say besides, when we call or accept
-        self._parting: Shim | None = None  # and when we end
         self._taken_with: Shim | None = None
-        #: What the peer said besides (XEP-0131), when it called, began to ring, accepted or ended; of these the last.
-        self.told: Shim | None = None
 
     @classmethod
     def incoming(
@@ -221,18 +207,10 @@ class PeerSession(Serial):
         if self._session.state in (State.PENDING, State.ACTIVE):
             self._do(send)
 
-    async def closed(self) -> None:
-        """Until everything was said and all tasks are done."""
-        await self._closed()
-
     @property
     def settled(self) -> Settled | None:
         """What was agreed on; stays after the end."""
         return self._driver.settled
-
-    @property
-    def ended(self) -> bool:
-        return self._ending is not None
 
     @property
     def unanswered(self) -> bool:
@@ -439,7 +417,7 @@ class PeerSession(Serial):
         if self._contents.remove(jingle.contents, self.settled):
             self._end(Reason.of("success", "no content is left"), by_peer=True)
 
-    # The ways out
+    # Our side of it
 
     def _mark(self) -> FocusMark | None:
         return FocusMark(isfocus=True) if self.isfocus else None
@@ -447,102 +425,9 @@ class PeerSession(Serial):
     def _local(self, leg: Leg) -> Local:
         return Local(transport=leg.local_transport, ssrc=leg.ssrc, cname=leg.cname, codecs=self._codecs)
 
-    def _say(self, messages: Sequence[invitation.Outgoing], headers: Shim | None = None) -> None:
-        for to, message in messages:
-            self._outbox.message(self.local, to, message.model_copy(update={"headers": headers}))
-
-    def _send(self, jingle: Jingle, refused: Callable[[StanzaError], None] | None = None) -> None:
-        """Do `jingle.action`; the answer is not waited for. `refused` gets the peer's error, if it matters."""
-        self._session.act(jingle.action, self.role)
-
-        async def ask() -> None:
-            try:
-                await self._outbox.iq_set(self.local, self.peer, jingle)
-            except TimeoutError:
-                logger.info("%s: %s was not acknowledged", self._name, jingle.action)
-            except StanzaError as error:
-                logger.info("%s: %s was refused: %s", self._name, jingle.action, error)
-                if refused is not None:
-                    refused(error)
-            except Exception:
-                logger.exception("%s: %s could not be sent", self._name, jingle.action)
-                self._crashed()
-
-        self._send_off(ask())
-
     def _fail(self, error: NegotiationError) -> None:
         logger.info("%s: %s: %s", self._name, error.reason.condition, error)
         self._end(error.reason, by_peer=False)
-
-    # The end
-
-    def _end_after(self, seconds: float, condition: str, text: str, *, by_peer: bool = False) -> None:
-        """End unless something happens in time; replaces the last such wait."""
-        reason = Reason.of(condition, text)
-        self._arm(seconds, lambda: self._end(reason, by_peer=by_peer))
-
-    def _end(
-        self,
-        reason: Reason,
-        *,
-        by_peer: bool,
-        terminate: bool = True,
-        tie_break: bool = False,
-        migrated_to: str | None = None,
-        told: Shim | None = None,
-    ) -> None:
-        """From here on the session is over; what is to be said about it is said in its task."""
-        if self._ending is not None:
-            return
-        alive = self._session.state in (State.PENDING, State.ACTIVE)
-        if alive:
-            self._session.act(Action.SESSION_TERMINATE, self.role)
-        self.told = told
-        self._ending = Ending(reason, by_peer, alive and terminate, tie_break, migrated_to)
-        self._finish()
-
-    def _crashed(self) -> None:
-        self._end(Reason.of("general-error"), by_peer=False)
-
-    def _cancelled(self) -> None:
-        self._end(Reason.of("gone"), by_peer=False)
-
-    async def _goodbye(self) -> None:
-        assert self._ending is not None
-        end = self._ending
-        terminate: asyncio.Task[None] | None = None
-        if end.terminate:
-            terminate = self._send_off(self._terminate(end.reason))
-            await asyncio.sleep(0)
-        elif self._invitation is not None and not self._began:
-            self._say(self._invitation.withdraw(end.reason, tie_break=end.tie_break), self._parting)
-        if self.leg is not None:
-            await self._close(self.leg)
-        if terminate is not None:
-            await asyncio.wait({terminate}, timeout=self._timeouts.goodbye)
-        if self._invitation is not None:
-            self._say(self._invitation.finish(end.reason, migrated_to=end.migrated_to), self._parting)
-
-    def _over(self) -> None:
-        end = self._ending or Ending(Reason.of("gone"), by_peer=False, terminate=False)
-        try:
-            self._observer.peer_ended(end.reason, end.by_peer)
-        except Exception:
-            logger.exception("%s: the owner failed at the end", self._name)
-
-    async def _terminate(self, reason: Reason) -> None:
-        jingle = Jingle(action=Action.SESSION_TERMINATE, sid=self.sid, reason=reason, headers=self._parting)
-        try:
-            await self._outbox.iq_set(self.local, self.peer, jingle)
-        except (StanzaError, TimeoutError) as error:
-            logger.info("%s: session-terminate: %s", self._name, error or "not acknowledged")
-
-    async def _close(self, leg: Leg) -> None:
-        try:
-            async with asyncio.timeout(self._timeouts.step):
-                await leg.close()
-        except Exception:
-            logger.exception("%s: the leg did not close", self._name)
 
 
 #: The field of `Jingle` that each session-info goes in.
