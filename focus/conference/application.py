@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class ConferenceApplication:
-    """Opens a conference for the first call to a room (`focus.rayo.server.Application`)."""
+    """Opens a conference for the first call to a room (`focus.rayo.surroundings.Application`)."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings

@@ -131,7 +131,7 @@ class Conference:
             await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
         await self._leave_room()
 
-    # events of calls and of the mixer (`focus.rayo.server.Client`)
+    # events of calls and of the mixer (`focus.rayo.surroundings.Client`)
 
     def deliver(self, sender: JID, event: Event) -> None:
         match event:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 from xml.etree import ElementTree as ET
 
 from pydantic import ValidationError
@@ -18,8 +17,9 @@ from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
-from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_call_name, is_mixer_name
+from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_call_name
 from focus.rayo.call import Call, from_shim, to_shim
+from focus.rayo.dialling import dialled
 from focus.rayo.directory import Directory
 from focus.rayo.joinable import Joinable
 from focus.rayo.limits import Limits, Quotas
@@ -28,6 +28,7 @@ from focus.rayo.mixers import HOUSE, Mixers
 from focus.rayo.offering import NOBODY_THERE, Offering
 from focus.rayo.registration import Registrations, Security
 from focus.rayo.routing import TO_ITS_ROOM, Route, may_call_from, route_of
+from focus.rayo.surroundings import Application, Client, EventOutbox
 from focus.wire import context
 from focus.wire.conditions import (
     AddressTaken,
@@ -47,37 +48,6 @@ from focus.wire.rayo import Command, Dial, Event, Join, Offer, Ref
 from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
-
-#: What `<dial/>` may be given to call elsewhere. Anything else that is no JID is malformed.
-_URI_SCHEME = re.compile(r"(tel|sips?):", re.IGNORECASE)
-
-
-class Client(Protocol):
-    """A Rayo client in the same process."""
-
-    def deliver(self, sender: JID, event: Event) -> None: ...
-
-
-class EventOutbox(Protocol):
-    """The way to the Rayo clients outside."""
-
-    def event(self, sender: JID, to: JID, event: Event) -> None: ...
-
-    def mixer_presence(self, sender: JID, to: JID, *, available: bool) -> None:
-        """That the mixer `sender` is there, with its capabilities, or no more (XEP-0327 section 6.4)."""
-
-    def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
-        """Send `message`, which a client has sent to a call, to the call's peer (XEP-0327 section 6.8)."""
-
-
-class Application(Protocol):
-    """Who takes the calls that come in, and the mixers that others make."""
-
-    def controllers(self, called: JID, mixer: str) -> Iterable[JID]:
-        """The potential controlling parties of a call to the mixer `mixer`; none refuses the caller."""
-
-    def mixer_opened(self, name: str) -> None:
-        """A join has made the mixer `name`, of a room."""
 
 
 class Server(Actor):
@@ -228,20 +198,7 @@ class Server(Actor):
     @on(Dial)
     async def dial(self, sender: JID, command: Dial) -> Outcome:
         """Make a call to an `xmpp:` address and answer with its `<ref/>` (XEP-0327 section 6.2.1)."""
-        if scheme := _URI_SCHEME.match(command.to):
-            raise OptionNotSupported(f"{scheme[1]}: addresses cannot be called from here")
-        try:
-            to = JID.from_uri(command.to)
-            caller = JID.from_uri(command.from_) if command.from_ else self.address
-            address = JID.from_uri(command.uri) if command.uri else self.addresses.new_call()
-        except ValueError as error:
-            raise BadRequest(str(error)) from None
-        if caller.local and not is_mixer_name(caller.local):
-            raise BadRequest(f"nobody could call {caller} back")
-        if caller.domain != self.addresses.domain:
-            raise OptionNotSupported(f"calls can only be made from addresses at {self.addresses.domain}")
-        if address.domain != self.addresses.domain or address.resource or not is_mixer_name(address.local):
-            raise BadRequest(f"uri must be an address at {self.addresses.domain}")
+        to, caller, address = dialled(command, self.addresses)
         if self._zone(sender) != HOUSE:
             if caller.local and not may_call_from(sender, caller.local, self._routes):
                 raise NotAuthorized(f"calls to {caller.bare} would not come to you")
