@@ -11,9 +11,9 @@ from xml.etree import ElementTree as ET
 
 from benchmarks.generator import DISTURBED
 from benchmarks.rayo_phones import Phones
-from benchmarks.rayo_server import Pair, Stopwatch, Taken, prosody_and_focus
+from benchmarks.rayo_server import Cores, Pair, Stopwatch, Taken, prosody_and_focus
 from benchmarks.result import Benchmark, Cell, Column, Result
-from benchmarks.workbench import Workbench, cores, on_core, resident_bytes
+from benchmarks.workbench import Workbench, on_core, resident_bytes
 from benchmarks.xmpp_client import PATIENCE, PING, PRESENCE, Client
 from focus.wire.jingle_message import JMI_0
 
@@ -396,10 +396,11 @@ LEGEND = (
 
 def _rayo(bench: Workbench) -> Result:
     runs = []
-    with on_core(cores()[1]):
+    cores = Cores.of_this_thread()
+    with on_core(cores.load):
         for n in range(bench.runs):
             bench.say(f"rayo: run {n + 1} of {bench.runs}")
-            runs.append(asyncio.run(_run(bench, QUICK if bench.quick else FULL)))
+            runs.append(asyncio.run(_run(bench, cores, QUICK if bench.quick else FULL)))
     return Result(
         "rayo",
         "Control by Rayo, through Prosody",
@@ -410,8 +411,8 @@ def _rayo(bench: Workbench) -> Result:
     )
 
 
-async def _run(bench: Workbench, sizes: Sizes) -> list[Figure]:
-    async with prosody_and_focus(bench) as pair:
+async def _run(bench: Workbench, cores: Cores, sizes: Sizes) -> list[Figure]:
+    async with prosody_and_focus(bench, cores) as pair:
         scenario = Scenario(bench, pair, sizes)
         await scenario.run()
     return scenario.figures

@@ -25,10 +25,13 @@ LIMITS = 20_000
 
 @dataclass
 class Pair:
-    """Prosody and focus, serving. desk: the account (name, password) whose clients control the calls."""
+    """Prosody and focus, serving, the latter on a core. desk: the account (name, password) whose clients control the
+    calls.
+    """
 
     prosody: Prosody
     focus: int
+    core: int
     desk: tuple[str, str]
 
     @property
@@ -69,7 +72,7 @@ class Stopwatch:
             main_thread_seconds(pair.focus),
             cpu_seconds(pair.prosody.pid),
             cpu_seconds(pair.focus),
-            busy_seconds(cores()[0]),
+            busy_seconds(pair.core),
         )
 
 
@@ -78,26 +81,41 @@ def main_thread_seconds(pid: int) -> float:
     return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
-@asynccontextmanager
-async def prosody_and_focus(bench: Workbench) -> AsyncIterator[Pair]:
-    """Prosody on the core of whoever loads it, unless there are three; the focus on its own.
+@dataclass(frozen=True)
+class Cores:
+    """Whose core is which."""
 
-    Unavailable without Prosody.
-    """
+    focus: int
+    prosody: int
+    load: int
+
+    @classmethod
+    def of_this_thread(cls) -> "Cores":
+        """Out of those that this thread may use now: the focus has one for itself, as has Prosody where there are
+        three.
+        """
+        first, last = cores()
+        allowed = sorted(os.sched_getaffinity(0))
+        return cls(first, allowed[1] if len(allowed) > 2 else last, last)
+
+
+@asynccontextmanager
+async def prosody_and_focus(bench: Workbench, cores: Cores) -> AsyncIterator[Pair]:
+    """Both, until the end of the block. Unavailable without Prosody."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # Prosody has a socket for each client
     prosody = Prosody(bench.directory / "prosody")
     account = f"desk@{prosody.domain}"
     try:
-        with on_core(prosody_core()):
+        with on_core(cores.prosody):
             await prosody.add_user(account, PASSWORD)
             await prosody.start()
     except ServiceError as error:
         raise Unavailable(error.message) from None
     try:
-        with _focus(bench, prosody) as process:
+        with _focus(bench, prosody, cores.focus) as process:
             await _ready(process, bench.directory / "focus.log")
-            yield Pair(prosody, process.pid, ("desk", PASSWORD))
+            yield Pair(prosody, process.pid, cores.focus, ("desk", PASSWORD))
             if process.poll() is not None:
                 raise RuntimeError("the focus has ended while it was measured")
     finally:
@@ -105,12 +123,12 @@ async def prosody_and_focus(bench: Workbench) -> AsyncIterator[Pair]:
 
 
 @contextmanager
-def _focus(bench: Workbench, prosody: Prosody) -> "Iterator[subprocess.Popen[bytes]]":
+def _focus(bench: Workbench, prosody: Prosody, core: int) -> "Iterator[subprocess.Popen[bytes]]":
     """`focus serve`, as it is installed, with the configuration of the run."""
     file = bench.directory / "focus.toml"
     file.write_text(configuration(prosody))
     main = "import sys; from focus.service.cli import main; sys.exit(main())"
-    with on_core(cores()[0]), (bench.directory / "focus.log").open("wb") as log:
+    with on_core(core), (bench.directory / "focus.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", main, "serve", "--config", str(file)],
             stdout=log,
@@ -135,12 +153,6 @@ async def _ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def _said(log: Path) -> str:
     return log.read_text(errors="replace")
-
-
-def prosody_core() -> int:
-    """The generator's, unless there is one that is nobody's."""
-    allowed = sorted(os.sched_getaffinity(0))
-    return allowed[1] if len(allowed) > 2 else allowed[-1]
 
 
 def configuration(prosody: Prosody) -> str:

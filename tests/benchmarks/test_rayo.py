@@ -1,6 +1,7 @@
 """The load on a real Prosody and a real focus: clients that are bare sockets, phones, and the table of it all."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.rayo import QUICK, Figure, Tally, _dealt, _each, _median
-from benchmarks.rayo_server import PASSWORD, Taken, configuration, main_thread_seconds
-from benchmarks.workbench import Workbench
+from benchmarks.rayo_server import PASSWORD, Cores, Taken, configuration, main_thread_seconds, prosody_and_focus
+from benchmarks.workbench import Workbench, on_core
 from benchmarks.xmpp_client import PING, Client, Refused
 from focus.service import config
 from focus.service.prosody import Prosody
@@ -125,6 +126,17 @@ def test_figures_are_for_one_each_and_held_against_the_first_of_their_run() -> N
     slow = Figure("events", 50, 50, Taken(seconds=0.5, focus=0.005, prosody=0.001, others=0.2), memory=51200)
     (_, row) = _median([[alone, slow]])
     assert row == ["events", 50, 1.0, 100.0, 0.5, 100.0, 20.0, 1.0, "20% (!)"]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core only")
+async def test_the_focus_has_a_core_for_itself_wherever_the_load_is(bench: Workbench) -> None:
+    cores = Cores.of_this_thread()
+    with on_core(cores.load):
+        async with prosody_and_focus(bench, cores) as pair:
+            assert pair.prosody.pid is not None
+            assert os.sched_getaffinity(pair.focus) == {cores.focus} == {pair.core}
+            assert os.sched_getaffinity(pair.prosody.pid) == {cores.prosody}
+            assert cores.focus not in (cores.prosody, cores.load)
 
 
 def test_the_clock_of_the_main_thread_runs_while_it_works() -> None:
