@@ -28,7 +28,8 @@ DIRECTIONS = ("send", "recv")
 @dataclass(frozen=True)
 class Sizes:
     """How much of everything. clients: those that are offered calls; rounds: how often; calls: those that are made, for
-    so many desks, to so many phones; joins are measured in steps of `step`.
+    so many desks, to so many phones; joins are measured in steps of `step`. settling: seconds for which those who are
+    connected send each other silence.
     """
 
     clients: int
@@ -40,10 +41,24 @@ class Sizes:
     commands: int
     listeners: int
     changes: int
+    settling: float
 
 
-FULL = Sizes(clients=1000, rounds=5, calls=500, desks=20, phones=50, step=100, commands=4000, listeners=500, changes=10)
-QUICK = Sizes(clients=20, rounds=2, calls=12, desks=4, phones=4, step=4, commands=80, listeners=10, changes=2)
+FULL = Sizes(
+    clients=1000,
+    rounds=5,
+    calls=500,
+    desks=20,
+    phones=50,
+    step=100,
+    commands=4000,
+    listeners=500,
+    changes=10,
+    settling=6,
+)
+QUICK = Sizes(
+    clients=20, rounds=2, calls=12, desks=4, phones=4, step=4, commands=80, listeners=10, changes=2, settling=0
+)
 
 
 @dataclass(frozen=True)
@@ -170,6 +185,7 @@ class Scenario:
             await _each(_dealt(desks, number), dial)
             await self._told["answered"].until(number)
             await phones.until_connected(number)
+        await asyncio.sleep(self._sizes.settling)
 
     async def _commands(self) -> None:
         """A call for each desk in a mixer of its own, which is joined again and again in another direction: nobody is
