@@ -40,7 +40,7 @@ class DocumentError(ValueError):
 
 @dataclass(slots=True)
 class Text:
-    """Character data, and where its parts begin."""
+    """Character data, and where its parts begin, of which none goes on after the end of a line."""
 
     pieces: list[tuple[str, Place]] = field(default_factory=list)
 
@@ -51,10 +51,7 @@ class Text:
         """The place of the character at `offset` of the whole."""
         for text, place in self.pieces:
             if offset < len(text):
-                before = text[:offset]
-                line = before.count("\n")
-                column = offset - before.rfind("\n") if line else place.column + offset
-                return Place(place.source, place.line + line, column)
+                return Place(place.source, place.line, place.column + offset)
             offset -= len(text)
         return self.pieces[-1][1]
 

@@ -77,13 +77,14 @@ def _json_line(text: str, grammars: Sequence[Grammar]) -> str:
         "interpretation": matched.meaning if matched else None,
         "nlsml": nlsml.result(matched) if matched else None,
     }
-    return json.dumps(line, ensure_ascii=False)
+    return json.dumps(line)  # in ASCII: an argument may be anything
 
 
 def _line(text: str, grammars: Sequence[Grammar]) -> str:
     matcher = _matched(text, grammars)
     matched = matcher.matched()
-    return f"{text}: {matcher.match.value}{f', {matched.meaning}' if matched else ''}"
+    line = f"{text}: {matcher.match.value}{f', {matched.meaning}' if matched else ''}"
+    return line.encode(errors="replace").decode()
 
 
 def _matched(text: str, grammars: Sequence[Grammar]) -> Matcher:

@@ -131,6 +131,16 @@ def test_scripts_are_remarked_on_standard_error(capsys: pytest.CaptureFixture[st
     assert printed.err.startswith("g: tag-format semantics/1.0: scripts are not run")
 
 
+def test_an_argument_that_is_no_text_is_an_input_like_others(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("g").write_text(f'{START}><rule id="r"><ruleref special="GARBAGE"/>é</rule></grammar>', encoding="utf-8")
+    assert main(["grammar", "g", "--input", "\udcff é"]) == 0
+    assert main(["grammar", "g", "--input", "\udcff é", "--json"]) == 0
+    readable, line = capsys.readouterr().out.splitlines()
+    assert readable == "? é: match, ? é"
+    assert json.loads(line)["input"] == "\udcff é"
+    assert "\ufffd é</input>" in json.loads(line)["nlsml"]
+
+
 def test_a_document_without_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["grammar", "/dev/zero"]) == 65
     assert "longer than" in capsys.readouterr().err

@@ -57,7 +57,7 @@ Find = Callable[[Document, RuleRef], tuple[Document, Rule]]
 
 
 class Automaton:
-    """What `build` makes. Only nodes from which the end can be reached are in `edges`."""
+    """What `build` makes. No node reads anything from which the end cannot be reached."""
 
     def __init__(self) -> None:
         self.edges: list[tuple[tuple[int, int], ...]] = []
@@ -69,7 +69,7 @@ class Automaton:
         self.matches_something = False
 
     def prune(self) -> None:
-        """Leave out what leads nowhere."""
+        """Have nothing read that leads nowhere."""
         leads_to: list[list[int]] = [[] for _ in self.edges]
         for node, edges in enumerate(self.edges):
             for target, _ in edges:
@@ -83,7 +83,6 @@ class Automaton:
                 if node not in alive:
                     alive.add(node)
                     waiting.append(node)
-        self.edges = [tuple(edge for edge in edges if edge[0] in alive) for edges in self.edges]
         self.reads = [read if node in alive else None for node, read in enumerate(self.reads)]
         self.tokens = frozenset().union(*(read for read in self.reads if read is not None)) - ANYTHING
         self.matches_something = self.start in alive

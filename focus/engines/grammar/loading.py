@@ -57,6 +57,8 @@ async def load(
 
     `mode` counts where the grammar does not say one, and is what it must be where it does. What it refers to is
     fetched. Raises `DocumentError`, of which the text is one line with the place.
+
+    The largest document that is read at all takes up to a second; who cannot wait for that has a thread do it.
     """
     return await _link(reader.read(document, uri, source, mode), RuleRef("", Place("", 1, 1)), fetch)
 
