@@ -63,12 +63,15 @@ class RayoClient:
         server: tuple[str, int] | None = None,
         ca_file: Path | None = None,
         insecure: bool = False,
-        ready: bool = True,
+        ready: bool | None = True,
         timeout: float = COMMAND_TIMEOUT,
         backlog: int = BACKLOG,
     ) -> None:
         """`service` is `focus.` before the domain of `jid` where nothing is said. `server` (host and port), `ca_file`
-        and `insecure` are as in `focus.client.connection.Account`. `ready`: whether we want calls that routes offer.
+        and `insecure` are as in `focus.client.connection.Account`.
+
+        `ready`: whether we want calls that routes offer. None does not register at all: that suffices to list and
+        command what there is, and is for those who have a say in a room only because they moderate it.
 
         `timeout`: seconds in which a command is answered. `backlog`: how many events of each call and mixer, and how
         many offers, may wait to be read.
@@ -89,13 +92,13 @@ class RayoClient:
         self._present: dict[JID, Mixer] = {}  # so that what is told of them before somebody asks is not lost
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ, *, ready: bool = True) -> Self:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, *, ready: bool | None = True) -> Self:
         """As `FOCUS_RAYO_ACCOUNT`, `_PASSWORD` (or `_PASSWORD_FILE`), `_SERVICE`, `_SERVER`, `_CA_FILE` and `_INSECURE`
         say, of which the first two must be there. Raises ValueError."""
         return cls.of(Credentials.from_environment(environment), ready=ready)
 
     @classmethod
-    def of(cls, credentials: Credentials, *, ready: bool = True, timeout: float = COMMAND_TIMEOUT) -> Self:
+    def of(cls, credentials: Credentials, *, ready: bool | None = True, timeout: float = COMMAND_TIMEOUT) -> Self:
         one = credentials.account
         return cls(
             one.jid,
@@ -131,9 +134,10 @@ class RayoClient:
     ) -> None:
         await self.close()
 
-    def set_ready(self, ready: bool) -> None:
-        """Want calls that routes offer, or not for now."""
-        self._session.register(ready=ready)
+    async def register(self, *, ready: bool = True) -> None:
+        """Register, where that has not been done, and want calls that routes offer, or not. Raises `RayoError`."""
+        self._check()
+        await self._session.register(ready=ready)
 
     # calls and mixers
 

@@ -47,43 +47,53 @@ class Session:
         self._timeout = timeout
         self._connection = Connection(account, self)
         self._error: RayoError | None = None
+        self._is_registered = False
 
     @property
     def jid(self) -> JID:
         return self._connection.jid
 
-    async def open(self, *, ready: bool) -> None:
-        """Log in and register. Raises `ConnectionFailed`, and `RayoError` where the service is none, or refuses us."""
+    async def open(self, *, ready: bool | None) -> None:
+        """Log in and register (see `register`), if `ready` says how.
+
+        Raises `ConnectionFailed`, and `RayoError` where the service is none, or refuses us.
+        """
         await self._connection.connect()
         try:
-            self.register(ready=ready)
-            try:
-                # Stanzas come in order: a refusal of the presence has come when this is answered.
-                about = await self.ask(self.service, ET.Element(discovery.INFO_QUERY))
-            except SessionLost:
-                raise
-            except RayoError as error:
-                text = f"there is no service at {self.service}: {error.text or error.condition}"
-                raise NoService(text, error.condition, error.type) from None
-            if RAYO not in discovery.features(about):
-                raise NoService(f"{self.service} is no Rayo service")
-            self._check()
+            if ready is None:
+                await self._look_at_service()
+            else:
+                await self.register(ready=ready)
         except BaseException:
             await self._connection.close()
             raise
 
-    async def close(self) -> None:
-        """Idempotent. The calls go on."""
-        self._error = self._error or SessionLost("the client is closed")
-        if self._connection.connected:
-            self._connection.send(stanza(PRESENCE, None, self.service, "unavailable"))
-        await self._connection.close()
-
-    def register(self, *, ready: bool) -> None:
-        """Be known to the service, and `ready` for calls or not."""
+    async def register(self, *, ready: bool) -> None:
+        """Be known to the service, and `ready` for calls or not. Raises `RayoError`."""
         show = ET.Element(f"{{{CLIENT}}}show")
         show.text = "chat" if ready else "dnd"
         self._send(stanza(PRESENCE, None, self.service, None, show, discovery.caps()))
+        self._is_registered = True
+        await self._look_at_service()  # stanzas come in order: a refusal has come before this is answered
+        self._check()
+
+    async def _look_at_service(self) -> None:
+        try:
+            about = await self.ask(self.service, ET.Element(discovery.INFO_QUERY))
+        except SessionLost:
+            raise
+        except RayoError as error:
+            text = f"there is no service at {self.service}: {error.text or error.condition}"
+            raise NoService(text, error.condition, error.type) from None
+        if RAYO not in discovery.features(about):
+            raise NoService(f"{self.service} is no Rayo service")
+
+    async def close(self) -> None:
+        """Idempotent. The calls go on."""
+        self._error = self._error or SessionLost("the client is closed")
+        if self._connection.connected and self._is_registered:
+            self._connection.send(stanza(PRESENCE, None, self.service, "unavailable"))
+        await self._connection.close()
 
     async def command(self, to: JID, command: Command) -> Ref | None:
         """Have `command` carried out; returns the address of what it made, if anything. Raises `RayoError`."""

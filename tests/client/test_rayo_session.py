@@ -83,7 +83,7 @@ async def test_it_registers_as_a_rayo_client_and_says_what_it_is(service: Servic
     juliet = await rayo("juliet")
     for ready, show in ((None, "chat"), (False, "dnd"), (True, "chat")):
         if ready is not None:
-            juliet.set_ready(ready)
+            await juliet.register(ready=ready)
         presence = await service.party.presences.get(lambda stanza: stanza.get("type") is None)
         assert presence.get("from") == str(juliet.jid)
         assert presence.findtext("{jabber:client}show") == show
@@ -100,6 +100,17 @@ async def test_it_registers_as_a_rayo_client_and_says_what_it_is(service: Servic
             await service.connection.iq(ours, theirs, "get", unknown)
     await juliet.close()
     await service.party.presences.get(lambda stanza: stanza.get("type") == "unavailable")
+
+
+async def test_who_only_commands_need_not_register(service: Service, rayo: RayoFactory) -> None:
+    juliet = await rayo("juliet", ready=None)
+    await juliet.call(CALL).hangup()
+    await juliet.close()
+    assert service.party.presences.items == []
+    other = await rayo("romeo", ready=None)
+    await other.register(ready=False)
+    presence = await service.party.presences.get(lambda stanza: stanza.get("from") == str(other.jid))
+    assert presence.findtext("{jabber:client}show") == "dnd"
 
 
 async def test_events_that_come_before_the_answer_to_dial_are_not_lost(service: Service, rayo: RayoFactory) -> None:
@@ -304,4 +315,4 @@ async def test_before_it_is_connected_nothing_can_be_commanded(prosody: Prosody)
     with pytest.raises(SessionLost, match="there is no session"):
         await juliet.dial("bob@localhost")
     with pytest.raises(SessionLost, match="there is no session"):
-        juliet.set_ready(False)
+        await juliet.register()

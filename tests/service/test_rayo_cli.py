@@ -17,7 +17,7 @@ from focus.service.cli import main
 from focus.service.prosody import Prosody
 from tests.client.conftest import RayoFactory, caller, client, focus, listening, rayo
 from tests.interop.callers import CallerFactory
-from tests.interop.running import PASSWORD, PhoneFactory, RunningFocus, eventually, serve, settings_for
+from tests.interop.running import PASSWORD, ClientFactory, PhoneFactory, RunningFocus, eventually, serve, settings_for
 
 __all__ = ["caller", "client", "focus", "listening", "rayo"]
 
@@ -81,6 +81,16 @@ async def command(prosody: Prosody, *arguments: str, **environment: str) -> tupl
 
 
 @pytest.fixture
+async def prosody(state_dir: Path) -> AsyncIterator[Prosody]:
+    """A real one; owner@localhost owns all its rooms."""
+    async with contextlib.AsyncExitStack() as closing:
+        made = Prosody(state_dir / "prosody", admins=("owner@localhost",))
+        await made.start()
+        closing.push_async_callback(made.stop)
+        yield made
+
+
+@pytest.fixture
 async def server(prosody: Prosody) -> Prosody:
     for name in ("controller", "juliet", "mallory"):
         await prosody.add_user(f"{name}@{prosody.domain}", PASSWORD)
@@ -134,6 +144,28 @@ async def test_an_operator_calls_somebody_into_a_room_and_sees_and_ends_it(
         watching.process.send_signal(signal.SIGINT)
         assert await watching.end() == (0, "", "")
     await eventually(lambda: focus.service.calls() == 0)
+
+
+@pytest.mark.interop
+async def test_a_moderator_commands_the_calls_of_the_room(
+    server: Prosody, focus: RunningFocus, client: ClientFactory, caller: CallerFactory
+) -> None:
+    """In whom the configuration has no clients nor controllers: with a chat program in the room, and the command."""
+    owner, alice = await client("owner"), await caller("alice", 300)
+    account = {"FOCUS_RAYO_ACCOUNT": f"owner@{server.domain}"}
+    owner.send(f"<presence to='{focus.room('tea')}/owner'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    await owner.expect("our entrance", lambda stanza: stanza.find(".//{*}status[@code='110']") is not None)
+    await alice.call(focus.mixer("tea"))
+    async with asyncio.timeout(PATIENCE):
+        while (found := await command(server, "list", "--json", **account))[0] != 0:
+            assert found[0] == 77  # the focus is not in the room yet
+    call = json.loads(found[1].splitlines()[0])["call"]
+    assert (await command(server, "join", call, "tea", "--direction", "recv", **account))[0] == 0
+    assert (await command(server, "hangup", call, **account))[0] == 0
+    await eventually(lambda: focus.service.calls() == 0)
+    code, _, errors = await command(server, "watch", "tea", **account)
+    assert code == 77
+    assert "does not know us" in errors
 
 
 @pytest.mark.interop

@@ -28,7 +28,8 @@ app = typer.Typer(
     name="rayo",
     short_help=HELP,
     help=f"{HELP}\n\nCalls are named as `list` shows them, or by their xmpp: URI, mixers and rooms by their name. "
-    "Who is a controller of the service commands all calls; others those that they have made, under the same full JID.",
+    "Who is a controller of the service commands all calls; others those that they have made, under the same full JID, "
+    "and those in rooms that they moderate.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
@@ -153,6 +154,7 @@ def dial(
             ring=ring,
             follow=follow,
         ),
+        register=True,
     )
 
 
@@ -250,7 +252,7 @@ def watch(
     _log_to_stderr(log_level)
     who = _who(account, password, password_file, service, server, ca_file, insecure, config)
     report = Report(json=json)
-    return doing.run(who, timeout, lambda client: doing.watch(client, report, room))
+    return doing.run(who, timeout, lambda client: doing.watch(client, report, room), register=True)
 
 
 # --- what the options mean --------------------------------------------------------------------------------------------

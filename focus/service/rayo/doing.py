@@ -43,13 +43,14 @@ _CALL_NAME = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}
 Work = Callable[[RayoClient], Awaitable[int]]
 
 
-def run(credentials: Credentials, patience: float, work: Work) -> int:
+def run(credentials: Credentials, patience: float, work: Work, *, register: bool = False) -> int:
     """Log in and do `work`, waiting at most `patience` seconds for each answer; the exit code.
 
-    Raises `ServiceError` for whatever can be expected to go wrong.
+    `register`: whether we must be known to the service for that. Who has a say in a room only by being its moderator
+    need not be, and commands all the same. Raises `ServiceError` for whatever can be expected to go wrong.
     """
     try:
-        return asyncio.run(_run(credentials, patience, work))
+        return asyncio.run(_run(credentials, patience, work, register))
     except ConnectionFailed as error:
         raise ServiceError(str(error), ExitCode.UNAVAILABLE) from None
     except (NoService, NoAnswer, SessionLost) as error:
@@ -59,19 +60,22 @@ def run(credentials: Credentials, patience: float, work: Work) -> int:
         raise ServiceError(f"the service refuses: {error}", REFUSED if is_ours else NOT_ALLOWED) from None
 
 
-async def _run(credentials: Credentials, patience: float, work: Work) -> int:
-    client = RayoClient.of(credentials, ready=False, timeout=patience)
+async def _run(credentials: Credentials, patience: float, work: Work, register: bool) -> int:
+    async with RayoClient.of(credentials, ready=None, timeout=patience) as client:
+        if register:
+            await _register(client)
+        return await work(client)
+
+
+async def _register(client: RayoClient) -> None:
+    """Wanting no calls. Raises `ServiceError` where the service does not know us."""
     try:
-        await client.connect()
+        await client.register(ready=False)
     except RayoError as error:
         if error.type != "auth":
             raise
-        hint = f"{credentials.account.jid.bare} is neither in [rayo] clients nor in controllers there"
-        raise ServiceError(f"{credentials.service} does not know us: {error} ({hint})", NOT_ALLOWED) from None
-    try:
-        return await work(client)
-    finally:
-        await client.close()
+        hint = f"{client.jid.bare} is neither in [rayo] clients nor in controllers there"
+        raise ServiceError(f"{client.service} does not know us: {error} ({hint})", NOT_ALLOWED) from None
 
 
 @contextmanager
@@ -98,8 +102,10 @@ def interruptible() -> Iterator[asyncio.Event]:
 
 
 async def list_all(client: RayoClient, report: Report) -> int:
-    """The calls and mixers that we may command."""
-    calls = await client.calls()
+    """The calls and mixers that we may command. Who sees none because the service does not know us is told so."""
+    calls, mixers = await client.calls(), await client.mixers()
+    if not calls and not mixers:
+        await _register(client)
     known = {call.address for call in calls}
 
     async def joined(party: Listed) -> list[str]:
@@ -110,7 +116,7 @@ async def list_all(client: RayoClient, report: Report) -> int:
         return [other.uri if other.address in known or not other.name else other.name for other in others]
 
     of_calls = [{"call": one.uri, "peer": one.name, "joined": await joined(one)} for one in calls]
-    of_mixers = [{"mixer": one.name, "joined": await joined(one)} for one in await client.mixers()]
+    of_mixers = [{"mixer": one.name, "joined": await joined(one)} for one in mixers]
     report.table(of_calls, "no calls")
     report.table(of_mixers, "no mixers")
     return ExitCode.OK
