@@ -66,12 +66,12 @@ class Quotas:
         mixers = list(self._directory.mixers())
         if new_mixer and len(mixers) >= self._limits.mixers:
             raise ResourceConstraint(f"there are {self._limits.mixers} mixers already")
-        joined = sum(len(actor.joins) for actor in (*self._directory.calls(), *mixers)) // 2
+        joined = sum([len(actor.joins) for actor in (*self._directory.calls(), *mixers)]) // 2
         if joined >= self._limits.joins:
             raise ResourceConstraint(f"there are {self._limits.joins} joins already")
         if self._is_ours(client):
             return
-        if sum(len(call.joins) for call in self._calls_of(client)) >= self._limits.joins_of_client:
+        if sum([len(call.joins) for call in self._calls_of(client)]) >= self._limits.joins_of_client:
             raise ResourceConstraint(f"your calls have {self._limits.joins_of_client} joins already")
         zone = str(client.bare)
         if new_mixer and sum(mixer.zone == zone for mixer in mixers) >= self._limits.mixers_of_client:

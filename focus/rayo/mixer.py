@@ -163,9 +163,8 @@ class Mixer(Joinable):
     # life
 
     def joins_changed(self) -> None:
-        for party in list(self.joins):
-            if not party.is_mixer:
-                self.hear(party)
+        for party in [party for party in self.joins if party.speaking or party in self._heard]:
+            self.hear(party)  # of the others there is nothing to tell; mixers do not speak
         if not self._is_over and not any(map(_is_used, self.tree())):
             self.unjoin_all()
             if not self._is_over:  # the last of these has brought us here again
