@@ -51,12 +51,16 @@ class State:
 
 
 class Runner:
-    """One grammar's automaton as it runs. Matchers of the same grammar share it, and what it remembers."""
+    """One grammar's automaton as it runs. Matchers of the same grammar share it, and what it remembers.
 
-    def __init__(self, grammar: Grammar) -> None:
+    When it remembers sets of more than `most` nodes in all, it forgets all of them, and begins anew.
+    """
+
+    def __init__(self, grammar: Grammar, most: int = MAX_REMEMBERED) -> None:
         self.automaton = grammar.automaton
+        self.most = most
         self._states: dict[frozenset[int], State] = {}
-        self._remembered = 0
+        self.remembered = 0
         self.start = self._state([self.automaton.start] if self.automaton.matches_something else [])
 
     def step(self, state: State, token: str) -> State:
@@ -83,9 +87,9 @@ class Runner:
                     waiting.append(target)
         known = frozenset(nodes)
         if (state := self._states.get(known)) is None:
-            if self._remembered > MAX_REMEMBERED:
+            if self.remembered > self.most:
                 self._forget()
-            self._remembered += len(known) + 1
+            self.remembered += len(known) + 1
             state = self._states[known] = State(known, self.automaton)
         return state
 
@@ -93,7 +97,7 @@ class Runner:
         for state in self._states.values():
             state.next.clear()
         self._states.clear()
-        self._remembered = 0
+        self.remembered = 0
 
 
 class Matcher:

@@ -8,7 +8,7 @@ import pytest
 
 from focus.engines import markup
 from focus.engines.grammar import DocumentError, Grammar, Match, Matcher, load
-from focus.engines.grammar.limits import MAX_REMEMBERED, MAX_TOKENS, MAX_WORK
+from focus.engines.grammar.limits import MAX_TOKENS, MAX_WORK
 from focus.engines.grammar.matching import Runner
 
 START = '<grammar xmlns="http://www.w3.org/2001/06/grammar" version="1.0" mode="dtmf" root="r">'
@@ -75,14 +75,25 @@ async def test_a_grammar_that_is_too_much_work_matches_nothing_in_the_end() -> N
     assert sum(nodes[:-1]) <= MAX_WORK + 1
 
 
-async def test_what_a_grammar_remembers_is_limited() -> None:
-    machine = await grammar(rule(item("100", item("1-100", "<one-of><item>1</item><item>2</item></one-of>")) + "3"))
-    for n in range(60):
-        matcher = Matcher([machine])
-        matcher.feed_all(f"{n:060b}".replace("0", "2"))
-        assert machine.runner is not None
-        assert machine.runner._remembered < MAX_REMEMBERED + len(machine.automaton.edges) + 2
-    assert Matcher([machine]).feed_all("1" * 100 + "3") is Match.MATCH_END
+async def test_what_a_grammar_remembers_is_limited_and_forgetting_changes_nothing() -> None:
+    machine = await grammar(
+        rule(item("9", item("1-9", "<one-of><item>1</item><item>1 2</item><item>2</item></one-of>")))
+    )
+    forgetful, other = Runner(machine, most=2000), Runner(machine)
+    for n in range(2000):
+        forgets, remembers = forgetful.start, other.start
+        for key in f"{n % 40:012b}{n:011b}".replace("0", "2"):
+            forgets, remembers = forgetful.step(forgets, key), other.step(remembers, key)
+            assert forgets.nodes == remembers.nodes
+            assert forgetful.remembered <= 2000 + len(machine.automaton.edges) + 1
+    assert other.remembered > 4000
+
+
+async def test_words_that_are_in_no_grammar_are_remembered_as_one() -> None:
+    machine = await load(START.replace("dtmf", "voice") + rule('<ruleref special="GARBAGE"/> one') + "</grammar>")
+    runner = Runner(machine)
+    assert len({runner.step(runner.start, f"word{n}") for n in range(100)}) == 1
+    assert len(runner.start.next) == 1
 
 
 @pytest.mark.parametrize("content", ["1", '<ruleref special="NULL"/>', '<ruleref special="VOID"/>', "1<tag>x</tag>"])
