@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from focus.conference.conference import Conference, Surroundings
 from focus.conference.subscription import Document
 from focus.wire import context
+from focus.wire.conditions import ItemNotFound
+from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,13 @@ class ConferenceApplication:
         """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""
         known = self._conferences.get(self._server.room_called(focus))
         return known[0].document_for(peer, sid) if known else None
+
+    def document_from(self, focus: JID, peer: JID, document: ConferenceInfo) -> None:
+        """What a participant that mixes a conference itself tells of that one. Raises `StanzaError`."""
+        known = self._conferences.get(self._server.room_called(focus))
+        if known is None:
+            raise ItemNotFound("there is no conference here")
+        known[0].document_from(peer, document)
 
     def _open(self, name: str) -> Conference:
         if (known := self._conferences.get(name)) is not None:

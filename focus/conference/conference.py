@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from focus.conference.notification import DocumentOutbox, Notification, Publication
+from focus.conference.partial import Outcome, Reader
 from focus.conference.policy import Occupants, Policy, Verdict, may_control
 from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
 from focus.conference.roster import Host, Roster
@@ -20,8 +22,8 @@ from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire import context
 from focus.wire.base import StrictFlag
-from focus.wire.conditions import StanzaError
-from focus.wire.conference_info import DisconnectionMethod
+from focus.wire.conditions import ItemNotFound, StanzaError, WrongState
+from focus.wire.conference_info import ConferenceInfo, DisconnectionMethod
 from focus.wire.jid import JID
 from focus.wire.rayo import Accept, Answer, End, Event, Hangup, Header, Join, Joined, Offer, Reject, Unjoined
 from focus.wire.session import Session, Watch
@@ -34,6 +36,9 @@ GRACE = 0.7
 
 #: How somebody has gone (RFC 4575 section 5.7.6), by the reason of a call's end (XEP-0327 section 7.5).
 _DEPARTURES: dict[str, DisconnectionMethod] = {"hungup": "departed", "hangup-command": "booted", "busy": "busy"}
+
+#: An address that a document can name (RFC 3986).
+_URI = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20"<>\\^`{|}\x7f]+""")
 
 Work = Callable[[], Awaitable[None]]
 
@@ -79,6 +84,7 @@ class Conference:
         self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
         self._calls: set[JID] = set()  # calls that are not over
         self._publication = Publication(lambda: self.roster.document(), surroundings.policy.coalesce)
+        self._readers: dict[JID, Reader] = {}  # of the documents of those who are a focus themselves
         self._notifications: dict[JID, tuple[Notification, asyncio.Task[None]]] = {}
         self._work: asyncio.Queue[Work] = asyncio.Queue()
         self._tasks: asyncio.TaskGroup | None = None
@@ -216,6 +222,7 @@ class Conference:
         if (known := self._notifications.pop(call, None)) is not None:
             known[1].cancel()
         self._calls.discard(call)
+        self._readers.pop(call, None)
         self._idle_since = asyncio.get_running_loop().time()
 
     async def _ended(self, call: JID, end: End) -> None:
@@ -336,6 +343,24 @@ class Conference:
             if participant.session.sid == sid and participant.peer == peer and call in self._notifications:
                 return self._notifications[call][0].full()
         return None
+
+    def document_from(self, peer: JID, document: ConferenceInfo) -> None:
+        """What a participant that is a focus tells of its own conference: of that one, others are told the address.
+
+        Raises `ItemNotFound` where the peer is no participant, and `WrongState` where a document before is missing.
+        """
+        call = next((each for each in self.roster.participants if self._is_session(each, peer, document.sid)), None)
+        if call is None:
+            raise ItemNotFound("no session with you is in this conference")
+        outcome = self._readers.setdefault(call, Reader()).read(document)
+        if outcome is Outcome.GAP:
+            raise WrongState("a document before this one is missing")
+        if outcome is Outcome.APPLIED and _URI.fullmatch(document.entity):
+            self._update(self.roster.with_cascaded(call, document.entity))
+
+    def _is_session(self, call: JID, peer: JID, sid: str | None) -> bool:
+        participant = self.roster.participants[call]
+        return participant.peer == peer and sid in (None, participant.session.sid)
 
     # plumbing
 

@@ -138,7 +138,7 @@ class Roster:
         participant = replace(known, session=session) if known else Participant(call, session, now)
         if session.focus and participant.cascaded is None:
             participant = replace(participant, cascaded=participant.peer.uri)
-        elif not session.focus and participant.cascaded is not None:
+        elif known and known.session.focus and not session.focus:
             participant = replace(participant, cascaded=None)
         return replace(
             self,
@@ -154,7 +154,7 @@ class Roster:
         return replace(self, participants={**self.participants, call: replace(self.participants[call], leaving=method)})
 
     def with_cascaded(self, call: JID, conference: str) -> Roster:
-        """The roster after the peer of `call`, which is a focus, has named its own `conference`."""
+        """The roster after the peer of `call` has told of a conference of its own, and with it that it is a focus."""
         if call not in self.participants:
             return self
         return replace(

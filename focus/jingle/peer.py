@@ -65,6 +65,7 @@ class PeerSession(Dialogue):
             timeouts=timeouts or Timeouts(), tasks=tasks,
         )  # fmt: skip
         self.isfocus = isfocus
+        self._marked: bool | None = None  # what of that the peer was told last
         self._legs = legs
         self._codecs = tuple(codecs or usual())
         self._driver = LegDriver(role)
@@ -206,6 +207,12 @@ class PeerSession(Dialogue):
 
         if self._session.state in (State.PENDING, State.ACTIVE):
             self._do(send)
+
+    def mix(self, isfocus: bool) -> None:
+        """Whether we mix a conference for the peer from now on; it is told when that is new (XEP-0298 section 5)."""
+        self.isfocus = isfocus
+        if self._marked not in (None, isfocus):
+            self._do(self._mark_anew)
 
     @property
     def settled(self) -> Settled | None:
@@ -419,7 +426,14 @@ class PeerSession(Dialogue):
 
     # Our side of it
 
+    async def _mark_anew(self) -> None:
+        """The answer does not matter: who does not know the mark says `unsupported-info`."""
+        if self._ending is None and self.isfocus != self._marked:
+            self._marked = self.isfocus
+            self._send(Jingle(action=Action.SESSION_INFO, sid=self.sid, focus=FocusMark(isfocus=self.isfocus)))
+
     def _mark(self) -> FocusMark | None:
+        self._marked = self.isfocus
         return FocusMark(isfocus=True) if self.isfocus else None
 
     def _local(self, leg: Leg) -> Local:

@@ -13,7 +13,7 @@ from focus.media.leg import Leg
 from focus.media.plane import MediaPlane
 from focus.rayo.actor import Outcome, on
 from focus.rayo.joinable import Joinable, Parties, PartyName
-from focus.rayo.mixer import Mixer
+from focus.rayo.mixer import HOUSE, Mixer
 from focus.rayo.stages import Stage, Step, following
 from focus.wire import rtp
 from focus.wire.conditions import (
@@ -107,7 +107,7 @@ class Call(Joinable):
         self._forgetful: set[JID] = set()  # those of them that have gone since
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
-        self._accepted = self._connected = self._muted = self._held = False
+        self._accepted = self._connected = self._muted = self._held = self._focus = False
         self._commanded_end = self._peer_is_gone = False
         self.ended = asyncio.Event()
 
@@ -342,7 +342,9 @@ class Call(Joinable):
         self._session_changed()
 
     def peer_focus(self, isfocus: bool) -> None:
-        """A participant that is a focus itself is an ordinary participant for now."""
+        """Whether the peer mixes a conference itself."""
+        self._focus = isfocus
+        self._session_changed()
 
     def peer_speaking(self, speaking: bool) -> None:
         self.speaking = speaking
@@ -402,10 +404,13 @@ class Call(Joinable):
             connected=self._connected,
             muted=self._muted,
             held=self._held,
+            focus=self._focus,
             direction=mixers[0].value if mixers else "duplex",
         )
 
     def joins_changed(self) -> None:
+        if self.session is not None:
+            self.session.mix(any(isinstance(party, Mixer) and party.zone == HOUSE for party in self.joins))
         self._session_changed()
 
     def _session_changed(self) -> None:

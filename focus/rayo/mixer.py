@@ -11,6 +11,9 @@ from focus.wire.conditions import NotAllowed, NotTheOwner
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Joined, StartedSpeaking, StoppedSpeaking
 
+#: The zone of the rooms; no JID is empty.
+HOUSE = ""
+
 #: Whether a client may command what belongs to a room.
 Guard = Callable[[JID], bool]
 

@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterable
 
 from focus.rayo.addresses import Addresses, mixer_name
 from focus.rayo.directory import Directory
-from focus.rayo.mixer import Mixer
+from focus.rayo.mixer import HOUSE, Mixer
 from focus.wire.conditions import BadRequest, Conflict
 from focus.wire.jid import JID
-
-#: The zone of the rooms; no JID is empty.
-HOUSE = ""
 
 
 class Mixers:

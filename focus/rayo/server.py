@@ -23,8 +23,8 @@ from focus.rayo.dialling import dialled
 from focus.rayo.directory import Directory
 from focus.rayo.joinable import Joinable
 from focus.rayo.limits import Limits, Quotas
-from focus.rayo.mixer import Guard, Mixer
-from focus.rayo.mixers import HOUSE, Mixers
+from focus.rayo.mixer import HOUSE, Guard, Mixer
+from focus.rayo.mixers import Mixers
 from focus.rayo.offering import NOBODY_THERE, Offering
 from focus.rayo.registration import Registrations, Security
 from focus.rayo.routing import TO_ITS_ROOM, Route, may_call_from, route_of

@@ -28,7 +28,7 @@ from focus.wire.conditions import (
     ServiceUnavailable,
     StanzaError,
 )
-from focus.wire.conference_info import CONFERENCE_INFO
+from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, message_payload, parse_message
@@ -62,9 +62,12 @@ class Interrupted(ConnectionAbortedError, TimeoutError):
 
 
 class Documents(Protocol):
-    """Who has the conference documents."""
+    """Who has the conference documents, and reads those of others."""
 
     def document_for(self, focus: JID, peer: JID, sid: str) -> Payload | None: ...
+
+    def document_from(self, focus: JID, peer: JID, document: ConferenceInfo) -> None:
+        """A document of the peer's own. Raises `StanzaError`."""
 
 
 class Outbox:
@@ -333,6 +336,9 @@ class Binding:
                 return await self._command(sender, to, payload)
             case ("get", namespace) if namespace == CONFERENCE_INFO:
                 return self._document(sender, to, payload)
+            case ("set", namespace) if namespace == CONFERENCE_INFO and self.documents is not None:
+                self.documents.document_from(to, sender, ConferenceInfo.parse(payload))
+                return None
         raise ServiceUnavailable(f"<{local_name(payload.tag)} xmlns='{namespace_of(payload.tag)}'/> is not known here")
 
     async def _command(self, sender: JID, to: JID, payload: ET.Element) -> ET.Element | None:

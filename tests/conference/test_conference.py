@@ -10,7 +10,7 @@ import pytest
 from focus.conference.policy import Policy
 from focus.conference.room import Departure
 from focus.service.logs import ContextFilter
-from focus.wire.conditions import BadRequest, ItemNotFound, NotTheOwner, ServiceUnavailable
+from focus.wire.conditions import BadRequest, ItemNotFound, NotTheOwner, ServiceUnavailable, WrongState
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
@@ -390,6 +390,55 @@ async def test_two_calls_of_one_person_are_two_endpoints_of_one_user(meeting: Me
     )
     first, second = users(document)["Alice"].endpoints
     assert first.entity != second.entity
+
+
+async def test_a_participant_that_is_a_focus_is_shown_with_the_conference_that_it_tells_of(meeting: Meeting) -> None:
+    meeting.rooms.room("tea").set_public(True)
+    bob = meeting.caller(BOB)
+    bob.isfocus = True
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
+    focus, sid = JID("tea", DOMAIN), bob.sessions[0].sid
+
+    async def shown(cascaded: str | None) -> None:
+        await meeting.readers.document(alice.jid, lambda document: users(document)["bob"].cascaded_focus == cascaded)
+
+    def told(version: int, state: str = "full", entity: str = "xmpp:milk@elsewhere.example") -> None:
+        news = ConferenceInfo.model_validate({"entity": entity, "state": state, "version": version, "sid": sid})
+        meeting.application.document_from(focus, bob.jid, news)
+
+    await shown(f"xmpp:{BOB}")
+    told(1)
+    await shown("xmpp:milk@elsewhere.example")
+    told(2, "partial")
+    with pytest.raises(WrongState):
+        told(4, "partial")
+    told(5, entity="not an address")
+    await settled()
+    await shown("xmpp:milk@elsewhere.example")
+    bob.sessions[0].mix(False)
+    await shown(None)
+
+
+async def test_documents_of_those_who_take_no_part_are_not_read(meeting: Meeting) -> None:
+    alice = await meeting.join(ALICE)
+    sid = alice.sessions[0].sid
+    for room, peer, session in (("tea", BOB, sid), ("tea", ALICE, "other"), ("milk", ALICE, sid)):
+        news = ConferenceInfo(entity="xmpp:milk@elsewhere.example", version=1, sid=session)
+        with pytest.raises(ItemNotFound):
+            meeting.application.document_from(JID(room, DOMAIN), JID.parse(peer), news)
+    await meeting.readers.document(alice.jid, lambda document: users(document)["alice"].cascaded_focus is None)
+
+
+async def test_who_is_unjoined_is_told_that_it_is_no_conference_any_more(meeting: Meeting) -> None:
+    alice = await meeting.join(ALICE)
+    call = meeting.call_of(alice)
+    await meeting.admin.command(call, Unjoin(mixer_name="tea"))
+    await alice.owners[0].until(("focus", False))
+    await meeting.admin.command(call, Join(mixer_name="tea"))
+    await alice.owners[0].until(lambda _: [each for each in alice.owners[0].entries if each == ("focus", True)][1:])
+    alice.sessions[0].hangup(Reason.of("success"))
+    await alice.owners[0].until_ended()
+    assert alice.owners[0].entries.count(("focus", False)) == 1
 
 
 # --- who is told ---

@@ -270,6 +270,8 @@ class End:
         self.answering: Callable[[PeerSession], None] = lambda session: session.accept()
         self.isfocus = False
         self.deaf = False  # answers nothing at all any more
+        #: With what to answer a Jingle action instead of taking it, if with anything.
+        self.refusing: Callable[[Jingle], StanzaError | None] = lambda jingle: None
         wire.ends[self.jid] = self
 
     # An Outbox
@@ -338,6 +340,8 @@ class End:
         tree = ET.fromstring(text)
         jingle = Jingle.parse(tree)
         self.heard.write(jingle)
+        if (refusal := self.refusing(jingle)) is not None:
+            raise refusal
         session = self.table.for_jingle(self.jid, sender, jingle.sid)
         if session is not None:
             session.receive(sender, jingle, tree)

@@ -120,6 +120,50 @@ async def test_a_focus_says_so_in_initiate_and_accept(alice: End, bob: End) -> N
     assert far_owner.entries[0] == ("focus", True)
 
 
+def marks(owner: Owner) -> list[bool]:
+    return [entry[1] for entry in owner.entries if isinstance(entry, tuple) and entry[0] == "focus"]
+
+
+async def test_a_session_that_becomes_a_conference_or_ceases_to_be_one_says_so(alice: End, bob: End) -> None:
+    alice.isfocus = True
+    session, _, far_owner = await connected_call(alice, bob)
+    session.mix(False)
+    await far_owner.until(("focus", False))
+    session.mix(True)
+    session.mix(False)  # too short to be told
+    session.mix(True)
+    await far_owner.until(lambda _: marks(far_owner) == [True, False, True])
+    session.mix(False)
+    session.hangup(SUCCESS)  # who goes has other things to say
+    await far_owner.until_ended()
+    assert marks(far_owner) == [True, False, True]
+
+
+async def test_a_call_that_is_none_yet_says_in_time_what_it_is(alice: End, bob: End) -> None:
+    bob.answering = lambda session: session.ring()
+    session, _ = alice.call(bob.jid.bare, JMI_0)
+    session.mix(True)
+    await session.start()
+    await bob.heard.until(lambda heard: isinstance(heard, Propose))
+    bob.sessions[0].mix(True)
+    bob.sessions[0].accept()
+    await bob.owners[0].until("connected")
+    assert marks(bob.owners[0]) == [True]
+    assert marks(alice.owners[0]) == [True]
+
+
+async def test_who_does_not_know_the_mark_of_a_focus_stays_in_the_call(alice: End, bob: End) -> None:
+    """XEP-0166 section 6.8: `unsupported-info` is no reason to end."""
+    session, _, far_owner = await connected_call(alice, bob)
+    bob.refusing = lambda jingle: UnsupportedInfo() if jingle.focus else None
+    session.mix(True)
+    await bob.heard.until(lambda heard: isinstance(heard, Jingle) and heard.focus is not None)
+    session.send_info(Mute())
+    await far_owner.until(lambda entry: isinstance(entry, Mute))
+    assert marks(far_owner) == []
+    assert not session.ended
+
+
 async def test_speaking_is_passed_on_until_the_end(alice: End, bob: End) -> None:
     session, owner, _ = await connected_call(alice, bob)
     leg_of(session).observer.leg_speaking(True)

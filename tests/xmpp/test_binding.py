@@ -24,6 +24,7 @@ from focus.wire.conditions import (
     ServiceUnavailable,
     StanzaError,
     UnknownSession,
+    WrongState,
 )
 from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.jid import JID
@@ -326,9 +327,33 @@ async def test_an_event_of_an_ordinary_kind_is_available_presence(scene: Scene) 
 
 
 class Archive:
+    def __init__(self) -> None:
+        self.read: list[tuple[JID, JID, ConferenceInfo]] = []
+
+    def document_from(self, focus: JID, peer: JID, document: ConferenceInfo) -> None:
+        self.read.append((focus, peer, document))
+        if document.sid == "s2":
+            raise WrongState("a document before this one is missing")
+
     def document_for(self, focus: JID, peer: JID, sid: str) -> ConferenceInfo | None:
         known = (str(focus), str(peer), sid) == (f"tea@{DOMAIN}/focus", ALICE, "s1")
         return ConferenceInfo(entity=f"xmpp:tea@{DOMAIN}", version=3, sid=sid) if known else None
+
+
+async def test_a_document_of_another_focus_is_read(scene: Scene) -> None:
+    document = (
+        f"<conference-info xmlns='{CONFERENCE_INFO}' entity='xmpp:milk@elsewhere.example' version='1' sid='{{}}'/>"
+    )
+    with pytest.raises(ServiceUnavailable):
+        await scene.iq(document.format("s1"))
+    scene.binding.documents = archive = Archive()
+    assert await scene.iq(document.format("s1")) is None
+    ((_, peer, read),) = archive.read
+    assert (str(peer), read.entity) == (ALICE, "xmpp:milk@elsewhere.example")
+    with pytest.raises(WrongState):
+        await scene.iq(document.format("s2"))
+    with pytest.raises(BadRequest):
+        await scene.iq(f"<conference-info xmlns='{CONFERENCE_INFO}' entity=''/>")
 
 
 async def test_a_document_is_given_to_who_asks(scene: Scene) -> None:
