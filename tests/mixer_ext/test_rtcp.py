@@ -126,6 +126,7 @@ def test_a_leg_that_only_receives_sends_receiver_reports(stage: Stage) -> None:
 
 def test_who_has_sent_something_in_the_last_two_intervals_sends_senders_reports(stage: Stage) -> None:
     leg, peer = stage.peer()
+    stage.plane.play(leg, tone(440, 400))  # in silence little would be sent
     while len(peer.rtcp) < 2:
         stage.run(1, {leg: 440})
     stage.run(5, {leg: 440})
