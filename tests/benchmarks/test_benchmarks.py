@@ -251,6 +251,12 @@ def test_ticks_are_counted_while_the_interpreter_is_locked(bench: Workbench) -> 
 
 
 @needs_speech
+def test_each_grammar_has_its_figures(bench: Workbench) -> None:
+    rows = BENCHMARKS["grammar"].run(bench).rows
+    assert len(rows) == 5
+    assert all(isinstance(figure, int | float) and figure > 0 for row in rows for figure in row[1:5])
+
+
 def test_lost_packets_leave_their_traces(bench: Workbench) -> None:
     payloads = frames_of(bench.frames("talk0", fec=True))
     lost = quality.one_lost(payloads, 77)
