@@ -66,7 +66,6 @@ class Automaton:
         self.marks: dict[int, Mark] = {}
         self.tokens: frozenset[str] = frozenset()
         self.start = self.end = 0
-        self.matches_something = False
 
     def prune(self) -> None:
         """Have nothing read that leads nowhere."""
@@ -85,7 +84,6 @@ class Automaton:
                     waiting.append(node)
         self.reads = [read if node in alive else None for node, read in enumerate(self.reads)]
         self.tokens = frozenset().union(*(read for read in self.reads if read is not None)) - ANYTHING
-        self.matches_something = self.start in alive
 
 
 def build(expansion: Expansion, document: Document, find: Find, has_values: bool) -> Automaton:

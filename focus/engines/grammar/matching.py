@@ -61,7 +61,7 @@ class Runner:
         self.most = most
         self._states: dict[frozenset[int], State] = {}
         self.remembered = 0
-        self.start = self._state([self.automaton.start] if self.automaton.matches_something else [])
+        self.start = self._state([self.automaton.start])
 
     def step(self, state: State, token: str) -> State:
         """Where a token leads that has not been read in this state, or cannot be."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from focus.engines import markup
 from focus.engines.grammar import tokens
@@ -255,7 +255,7 @@ class _Reader:
 
     def resolved(self, element: Element, uri: str) -> str:
         if uri.startswith("#"):
-            return uri
+            return unquote(uri)
         if uri.startswith("builtin:"):
             return uri
         try:

@@ -62,6 +62,14 @@ async def test_a_reference_leads_to_a_public_rule() -> None:
     assert meaning(await main("digits#digit", Library(digits=DIGITS)), "#1") == (Match.MATCH_END, "one")
 
 
+async def test_the_name_of_a_rule_may_be_written_as_in_any_uri() -> None:
+    library = Library(a=f'<grammar {NS} mode="dtmf"><rule id="clé" scope="public">1</rule></grammar>')
+    assert meaning(await main("a#cl%C3%A9", library), "#1") == (Match.MATCH_END, "# 1")
+    assert meaning(await main("a#clé", library), "#1") == (Match.MATCH_END, "# 1")
+    inside = '<rule id="r"><ruleref uri="#cl%C3%A9"/></rule><rule id="clé">1</rule>'
+    assert meaning(await load(f'<grammar {NS} mode="dtmf" root="r">{inside}</grammar>'), "1") == (Match.MATCH_END, "1")
+
+
 async def test_bytes_are_read_in_their_own_encoding() -> None:
     cafe = f'<?xml version="1.0" encoding="ISO-8859-1"?><grammar {NS} root="r"><rule id="r">café</rule></grammar>'
     assert meaning(await load(cafe.encode("latin-1")), "CAFÉ") == (Match.MATCH_END, "café")
