@@ -23,7 +23,7 @@ cdef enum Step:
 cdef struct Slot:
     uint8_t* data       # owned; NULL: free
     int length
-    int samples
+    int samples         # 0: there was none since the last reset
     uint16_t sequence
     uint32_t timestamp
     uint8_t level       # of RFC 6464, NO_LEVEL: none

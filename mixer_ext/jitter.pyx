@@ -23,6 +23,7 @@ cdef enum:
     JUMP = RATE // 2            # a packet due later than this has a new clock
     DROPOUT = 3000              # RFC 3550 appendix A.1: further ahead is another sequence
     MISORDER = 1000
+    OVERTAKEN = 16              # a packet that is older by less has come late, whoever came before it
     OVERDUE = 10                # packets
 
 
@@ -53,6 +54,7 @@ cdef void jitter_reset(Jitter* jitter) noexcept nogil:
     for i in range(SLOTS):
         jitter_release(jitter, &jitter.slots[i])
         jitter.slots[i].passed = False
+        jitter.slots[i].samples = 0
     if jitter.started:
         jitter.resets += 1
     jitter.started = jitter.played = jitter.anchored = False
@@ -73,6 +75,7 @@ cdef void _begin(Jitter* jitter, Slot* packet) noexcept nogil:
     jitter.played = jitter.anchored = False
     jitter.sequence = packet.sequence
     jitter.newest = packet.sequence - 1
+    jitter.packet = packet.samples
     jitter.expected = jitter.position = packet.timestamp
     jitter.strays = 0
     jitter.silent = False
@@ -108,6 +111,12 @@ cdef void jitter_pass(Jitter* jitter, uint16_t sequence) noexcept nogil:
         _skip_passed(jitter)
 
 
+cdef bint _was_taken(Jitter* jitter, Slot* packet) noexcept nogil:
+    """Whether this very packet was the last one in its slot."""
+    cdef Slot* slot = &jitter.slots[packet.sequence % SLOTS]
+    return slot.samples and slot.sequence == packet.sequence and slot.timestamp == packet.timestamp
+
+
 cdef bint jitter_follows_gap(Jitter* jitter, uint16_t sequence) noexcept nogil:
     """Whether the packet before this one, which has just come, has not."""
     cdef int ahead = <int16_t>(<uint16_t>(sequence - jitter.newest))
@@ -128,12 +137,16 @@ cdef Pushed jitter_push(Jitter* jitter, Slot* packet, const uint8_t* data, bint 
         jitter.sequence = packet.sequence
         jitter.position = jitter.expected = packet.timestamp
         ahead = 0
+    if ahead < 0 and _was_taken(jitter, packet):
+        jitter.duplicates += 1
+        return PUSH_DUPLICATE
     if ahead < 0 or ahead >= SLOTS:
         jitter.strays = jitter.strays + 1 if packet.sequence == jitter.stray else 1
         jitter.stray = packet.sequence + 1
         if -MISORDER <= ahead < 0:
             # A sender that began again a little lower is told from latecomers by coming in order while nothing else does.
-            if jitter.strays < 4 or jitter.count:
+            # So may come what has been overtaken, but it is not as old.
+            if ahead > -OVERTAKEN or jitter.strays < 4 or jitter.count:
                 jitter.late += 1
                 delay_note(&jitter.delay, delay_of(&jitter.delay, packet.timestamp, packet.arrival), 0)
                 return PUSH_LATE
@@ -156,6 +169,7 @@ cdef Pushed jitter_push(Jitter* jitter, Slot* packet, const uint8_t* data, bint 
         # The one before it need not be lost: to him who waits for so long it is there.
         delay_note(&jitter.delay, packet.late, packet.samples)
     packet.passed = jitter.silent = False
+    jitter.strays = 0
     slot[0] = packet[0]
     jitter.count += 1
     _note_newest(jitter, packet.sequence)
@@ -201,10 +215,12 @@ cdef inline int _lag(Slot* slot, int64_t now) noexcept nogil:
 
 
 cdef Slot* _give_up(Jitter* jitter, Slot* slot, int* missing) noexcept nogil:
-    """Pass over this packet; the one behind it (there is one)."""
+    """Pass over this packet and those missing before it; the one behind it (there is one)."""
+    jitter.missing += missing[0]
     jitter.sequence = slot.sequence + 1
     jitter.expected = slot.timestamp + slot.samples
     jitter.dropped += 1
+    jitter.played = True
     jitter_release(jitter, slot)
     return _first(jitter, missing)
 
@@ -250,6 +266,7 @@ cdef Step jitter_next(Jitter* jitter, int64_t now, int room, Slot** slot, int* s
                 found.arrival = now
                 break
             jitter.late += 1
+            jitter.missing += missing
             jitter.sequence = found.sequence + 1
             jitter_release(jitter, found)
             found = _first(jitter, &missing)

@@ -1,9 +1,12 @@
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 
 class JitterBuffer:
-    """The receiving side of a leg: Opus packets in, 960 samples out with each pull, 20 ms further on its clock."""
+    """The receiving side of a leg: packets in, 960 samples out with each pull, 20 ms further on its clock."""
 
+    def __init__(self, codec: Literal["opus", "pcmu"] = "opus") -> None: ...
     def push(
         self, sequence: int, timestamp: int, payload: bytes, arrival: float | None = None, level: int | None = None
     ) -> str: ...

@@ -12,6 +12,7 @@ from mixer_ext.codec cimport (
     FRAME,
     LONGEST,
     OPUS,
+    PCMU,
     RATE,
     STEP,
     codec_conceal,
@@ -19,9 +20,9 @@ from mixer_ext.codec cimport (
     codec_fec,
     codec_forget,
     codec_free,
+    codec_measure,
     codec_new,
     codec_recover,
-    codec_samples,
     codec_unit,
 )
 from mixer_ext.jitter cimport (
@@ -370,22 +371,24 @@ cdef class JitterBuffer:
     cdef Codec* codec
     cdef int64_t now
 
-    def __cinit__(self):
+    def __cinit__(self, str codec not None="opus"):
+        if codec not in ("opus", "pcmu"):
+            raise ValueError(f"no codec for this: {codec}")
         stream_init(&self.stream)
-        self.codec = codec_new(OPUS)
+        self.codec = codec_new(OPUS if codec == "opus" else PCMU)
 
     def __dealloc__(self):
         stream_free(&self.stream)
         codec_free(self.codec)
 
     def push(self, int sequence, uint32_t timestamp, bytes payload not None, arrival=None, level=None):
-        """Give an Opus packet that arrived at a time in ms, and has come with a level of RFC 6464; "stored", "late",
-        "duplicate" or "stray". ValueError for garbage.
+        """Give a packet (its timestamp in our samples) that arrived at a time in ms, and has come with a level of RFC
+        6464; "stored", "late", "duplicate" or "stray". ValueError for garbage.
         """
         cdef Slot packet
-        packet.samples = codec_samples(payload, len(payload))
+        packet.samples = codec_measure(self.codec, payload, len(payload))
         if not packet.samples:
-            raise ValueError("not an Opus packet")
+            raise ValueError("not an Opus packet" if codec_unit(self.codec) == 1 else "no G.711")
         packet.sequence = sequence & 0xFFFF
         packet.timestamp = timestamp
         packet.length = len(payload)

@@ -102,6 +102,59 @@ def test_a_packet_that_comes_twice_is_played_once() -> None:
     assert jitter.counters["decoded"] == 49
 
 
+@pytest.mark.parametrize("later", [2, 3, 5])
+def test_what_comes_again_when_it_has_been_played_is_not_played_again(later: int) -> None:
+    """Each packet over a second path that is longer, and the last of them when nothing else comes any more. That path
+    is no reason to wait.
+    """
+    arrivals = on_time(50)
+    for n in range(50):
+        arrivals.setdefault(n + later, []).append(n)
+    jitter, _ = play(speech(50), arrivals, 80)
+    assert jitter.counters["decoded"] == jitter.counters["duplicates"] == 50
+    assert jitter.counters["late"] == jitter.counters["resets"] == 0
+    assert jitter.target <= 2 * FRAME
+
+
+def test_what_was_overtaken_for_long_is_not_played_behind_what_overtook_it() -> None:
+    arrivals = on_time(60)
+    for n in range(30, 35):
+        arrivals[n] = []
+    arrivals[36] = []
+    arrivals[37] = [36, 37, 30, 31, 32, 33, 34]
+    jitter, _ = play(speech(60), arrivals, 35)
+    jitter, _ = play(speech(60), arrivals, 80)
+    assert jitter.counters["resets"] == 0
+    assert jitter.counters["late"] == jitter.counters["missing"] == 5
+
+
+def test_what_is_lost_before_a_packet_that_is_given_up_is_missing_too() -> None:
+    arrivals = on_time(100)
+    for n in range(40, 80):
+        arrivals[n] = []
+    arrivals[80] = [*range(40, 42), *range(43, 60), *range(62, 81)]
+    jitter, _ = play(speech(100), arrivals, 140)
+    assert jitter.counters["dropped"] > 10
+    assert jitter.counters["missing"] == 3
+
+
+def test_what_is_lost_before_a_packet_too_late_for_a_pinned_delay_is_missing_too() -> None:
+    packets = speech(60)
+    jitter = JitterBuffer()
+    jitter.pin(40)
+    for n in range(60):
+        if n == 36:
+            for late in (32, 34, 35):
+                jitter.push(late, late * FRAME, packets[late])
+        if not 31 <= n <= 35:
+            jitter.push(n, n * FRAME, packets[n])
+        jitter.pull()
+    for _ in range(10):
+        jitter.pull()
+    assert jitter.counters["late"] >= 1
+    assert jitter.counters["missing"] == 2
+
+
 def test_after_a_burst_nothing_is_lost_and_the_delay_comes_back() -> None:
     packets = speech(700)
     arrivals = on_time(700)
