@@ -131,6 +131,13 @@ def plane() -> Iterator[bytes]:
         room + b"\x0f\0\1\x0f\1\1" + talk + b"\x11\0" + ticks + b"\x07\0\0\x18" + block(REPORT[8:])[1:] + b"\0" + ticks
     )
     yield room + b"\x0f\2\0" + b"\2\x45\0" + ticks * 8 + b"\x0f\1\0" + ticks
+    # one hears another less, all are levelled, the loudest one is mixed; one at a fixed delay, another sleeps
+    turned = b"\x1e\0\1\x0a" + b"".join(b"\x1f" + bytes([n, 1]) for n in range(3)) + b"\x21\3\1"
+    yield room + turned + (talk + ticks) * 2 + b"\x1e\0\1\x3c" + b"\x20\1\x32" + talk + ticks * 2
+    # the room linked with one on the other side, where a leg hears it; taps of it both ways
+    over = b"\x22\x0c\3\3\4\x23" + b"\x08\x31\x0c\3\0\1\x19\1\1\x19\1\0\x18\1\1\0"
+    yield room + over + b"\x23" + (talk + ticks) * 2 + b"\x23\x1a\0\x1a\1\x1d\0\x23\x0b\4" + talk + ticks
+    yield b"\xff" + room[1:] + talk + b"\x26\x14" + ticks + b"\x24\x21\0\x25\0" + talk + b"\x26\xff" + ticks
     yield (
         b"\xff"
         + room[1:]

@@ -240,9 +240,10 @@ class Loopback:
             each.setblocking(False)
         self.addresses = [each.getsockname() for each in self.sockets]
 
-    def send(self, number: int, data: bytes) -> None:
+    def send(self, number: int, data: bytes, plane: Plane | None = None) -> None:
+        """plane: another one than ours."""
         with contextlib.suppress(OSError):
-            self.sockets[number].sendto(data, self.plane.addresses[0])
+            self.sockets[number].sendto(data, (plane or self.plane).addresses[0])
 
     def tick(self) -> list[list[bytes]]:
         """20 ms; what each socket was sent in them."""
@@ -334,10 +335,19 @@ def _with_integrity(message: bytes) -> bytes:
     return message + b"\0\x08\0\x14" + hmac.digest(PASSWORD, message, "sha1")
 
 
+class Side:
+    """A plane, and what is there."""
+
+    def __init__(self, plane: Plane) -> None:
+        self.plane = plane
+        self.nodes: list[int] = []
+        self.taps: list[int] = []
+
+
 class Actions:
-    """A plane to which anything may happen: calls of ours in any order, and datagrams of theirs. In some inputs two
-    who have nothing to do with it talk to each other meanwhile, and must not notice: what they are sent is bit for bit
-    what they are sent when nothing happens.
+    """A plane to which anything may happen, and a second one that can be linked with it: calls of ours in any order,
+    and datagrams of theirs. In some inputs two who have nothing to do with it talk to each other meanwhile, and must
+    not notice: what they are sent is bit for bit what they are sent when nothing happens.
     """
 
     CODECS = ("opus", "pcmu", "pcma")
@@ -347,9 +357,8 @@ class Actions:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.loop = Loopback(6)
-        self.plane = self.loop.plane
-        self.nodes: list[int] = []
-        self.taps: list[int] = []
+        self.here = self.side = Side(self.loop.plane)
+        self.there: Side | None = None
         self.legs = 0
         self.ticks = 0
         self.heard: list[list[bytes]] = [[], []]
@@ -358,6 +367,18 @@ class Actions:
         if script.byte() < 64:  # they cost more than all the rest
             self.room = self.plane.add_mixer()
             self.friends = [self._friend(number, self.room) for number in self.FRIENDS]
+
+    @property
+    def plane(self) -> Plane:
+        return self.side.plane
+
+    @property
+    def nodes(self) -> list[int]:
+        return self.side.nodes
+
+    @property
+    def taps(self) -> list[int]:
+        return self.side.taps
 
     def _friend(self, number: int, room: int) -> int:
         leg = self.plane.add_leg(f"friend{number}", ssrc=number, csrc=number)
@@ -372,7 +393,8 @@ class Actions:
             self.tick, self.tick, self.dial, self.datagram, self.datagram, self.speech, self.delay, self.report,
             self.add_leg, self.add_leg, self.add_mixer, self.remove, self.join, self.volume, self.unjoin, self.codec,
             self.codec, self.keys, self.plain, self.remote, self.allow, self.mute, self.hold, self.send, self.play,
-            self.tap, self.tap_read, self.tap_close, self.poll, self.stats,
+            self.tap, self.tap_read, self.tap_close, self.poll, self.stats, self.listener_gain, self.agc, self.pin,
+            self.loudest, self.link, self.cross, self.consent, self.forget, self.stall,
         )  # fmt: skip
         while self.script:
             with contextlib.suppress(ValueError):
@@ -380,8 +402,11 @@ class Actions:
         for _ in range(3):
             self.tick()
         for leg in self.friends:
-            assert self.plane.stats(leg)["received"] == self.plane.stats(leg)["sent"] == self.ticks
+            stats = self.here.plane.stats(leg)
+            assert stats["received"] == stats["sent"] == self.ticks
         self.loop.close()
+        if self.there:
+            self.there.plane.stop()
         return self.heard
 
     def node(self) -> int:
@@ -406,6 +431,8 @@ class Actions:
             self.loop.send(number, packet)
         self.ticks += 1
         sent = self.loop.tick()
+        if self.there:
+            self.there.plane.tick()
         for number, packets, heard in zip(self.FRIENDS, sent[4:], self.heard, strict=True):
             for packet in packets:
                 if not 192 <= packet[1] <= 223:
@@ -414,7 +441,7 @@ class Actions:
                     heard.append(parsed.payload)
 
     def datagram(self) -> None:
-        self.loop.send(self.stranger(), self.script.block())
+        self.loop.send(self.stranger(), self.script.block(), self.plane)
 
     def speech(self) -> None:
         """A packet that might be one of a leg's."""
@@ -441,7 +468,7 @@ class Actions:
         if self.script.byte() & 1:
             sender = Srtp("AEAD_AES_128_GCM", bytes(28), ssrc)
             packet = sender.protect_rtcp(packet) if rtcp else sender.protect(packet)
-        self.loop.send(number, packet)
+        self.loop.send(number, packet, self.plane)
 
     def add_leg(self) -> None:
         if len(self.nodes) < 12:
@@ -516,6 +543,45 @@ class Actions:
     def hold(self) -> None:
         self.plane.set_send(self.node(), bool(self.script.byte() & 1))
 
+    def listener_gain(self) -> None:
+        self.plane.set_listener_gain(self.node(), self.node(), self.script.byte() / 60)
+
+    def agc(self) -> None:
+        self.plane.set_agc(self.node(), bool(self.script.byte() & 1))
+
+    def pin(self) -> None:
+        self.plane.set_delay(self.node(), 20 + 2 * self.script.byte())
+
+    def loudest(self) -> None:
+        self.plane.set_loudest(self.node(), self.script.byte() % 66)
+
+    def link(self) -> None:
+        """A mixer on this side and one on the other."""
+        if self.there is None:
+            self.there = Side(Plane([("127.0.0.1", 0)], clock=self.loop.clock))
+        far = self.there if self.side is self.here else self.here
+        if len(self.nodes) < 12 and len(far.nodes) < 12:
+            near_end, far_end = self.plane.link(far.plane)
+            self.nodes.append(near_end)
+            far.nodes.append(far_end)
+
+    def cross(self) -> None:
+        """What follows happens on the other side."""
+        if self.there:
+            self.side = self.there if self.side is self.here else self.here
+
+    def consent(self) -> None:
+        choice = self.script.byte()
+        self.plane.set_consent(self.node(), PASSWORD[: choice % 32], controlling=bool(choice & 32))
+
+    def forget(self) -> None:
+        self.plane.forget_remote(self.node())
+
+    def stall(self) -> None:
+        """Nobody ticked for a while; friends would notice."""
+        if not self.friends:
+            self.loop.clock.ns += self.script.byte() * TICK // 2
+
     def send(self) -> None:
         self.plane.send(0, self.loop.addresses[self.stranger()], exact(self.script.block()))
 
@@ -533,7 +599,9 @@ class Actions:
 
     def tap_read(self) -> None:
         if self.taps:
-            assert len(self.plane.tap_read(self.taps[self.script.byte() % len(self.taps)])) % FRAME == 0
+            tap = self.taps[self.script.byte() % len(self.taps)]
+            assert len(self.plane.tap_read(tap)) % FRAME == 0
+            assert self.plane.tap_overruns(tap) <= self.ticks * FRAME
 
     def tap_close(self) -> None:
         if self.taps:
@@ -545,7 +613,9 @@ class Actions:
 
     def stats(self) -> None:
         self.plane.plane_stats()
-        self.plane.stats(self.node())
+        node = self.node()
+        assert 0 <= self.plane.play_pending(node) <= 480_000
+        self.plane.stats(node)
 
 
 @functools.cache
