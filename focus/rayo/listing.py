@@ -8,13 +8,14 @@ from focus.rayo.call import Call
 from focus.rayo.joinable import Joinable
 from focus.rayo.mixer import Mixer
 from focus.rayo.server import Server
-from focus.wire.jid import JID, unescape_node
+from focus.wire.jid import JID
 
 Item = tuple[JID, str]
 
 
 class Listing:
-    """Items with their names: a mixer's is its own, a call's the JID of its peer, if that is known yet.
+    """Items with their names: a mixer's is its own, as commands take it, a call's the JID of its peer, if that is known
+    yet.
 
     Clients see the calls of their account, those that are offered to them and those of rooms that obey them, and the
     mixers of their zone; controllers see all calls.
@@ -41,6 +42,6 @@ class Listing:
 
 def _item(party: Joinable) -> Item:
     if isinstance(party, Mixer):
-        return party.address, unescape_node(party.name)
+        return party.address, party.name
     assert isinstance(party, Call)
     return party.address, str(party.session.peer) if party.session is not None else ""

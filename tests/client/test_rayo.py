@@ -322,22 +322,24 @@ async def test_who_may_command_can_list(focus: RunningFocus, rayo: RayoFactory, 
     await call.answer()
     async with asyncio.timeout(PATIENCE):
         await calling
-    await call.join(mixer="Support")
+    await call.join(mixer=r"Support\20desk")
 
     every = {listed.name: listed for listed in await controller.calls()}
     assert set(every) == {str(alice.client.jid), str(bob.client.jid)}
     assert [(listed.address, listed.name) for listed in await juliet.calls()] == [(call.address, str(bob.client.jid))]
     assert await romeo.calls() == await romeo.mixers() == []
     assert [(listed.address, listed.name) for listed in await controller.mixers()] == [(focus.mixer("tea"), "tea")]
-    assert [listed.name for listed in await juliet.mixers()] == ["Support"]
+    support = (await juliet.mixers())[0]
+    assert support.name == r"Support\20desk"
+    assert juliet.mixer(support.name).address == support.address
 
     in_tea = await controller.joined(controller.mixer("tea"))
     assert in_tea == [every[str(alice.client.jid)]]
     assert [listed.name for listed in await controller.joined(in_tea[0].address)] == ["tea"]
     assert await juliet.joined(in_tea[0].uri) == await juliet.joined(focus.mixer("tea")) == []
-    assert [listed.name for listed in await juliet.joined(call)] == ["Support"]
+    assert await juliet.joined(call) == [support]
     assert await controller.kind(call.address) == "call"
-    assert (await juliet.kind(focus.mixer("support")), await romeo.kind(focus.mixer("support"))) == ("mixer", "")
+    assert (await juliet.kind(support.address), await romeo.kind(support.address)) == ("mixer", "")
 
 
 async def test_who_subscribes_to_a_room_hears_of_it(

@@ -41,6 +41,17 @@ async def test_clients_see_what_they_may_command(
         assert list(found) == []
 
 
+@pytest.mark.parametrize("name", [r"my\20Room", r"tea\40conference.example.org", r"a\5c20b"])
+async def test_a_mixer_is_listed_by_the_name_that_commands_take(
+    focus: Focus, listing: Listing, owner: Client, alice: Caller, name: str
+) -> None:
+    call = await answered(focus, alice, owner)
+    await owner.command(call, Join(mixer_name=name))
+    listed = [*listing.mixers(owner.jid), *listing.joined(owner.jid, call)]
+    assert [name for _, name in listed] == [name, name]
+    assert [focus.server.mixers.address(name) for _, name in listed] == [address for address, _ in listed]
+
+
 async def test_a_call_that_is_offered_is_seen_by_those_who_may_take_it(
     focus: Focus, listing: Listing, owner: Client, alice: Caller
 ) -> None:
