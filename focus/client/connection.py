@@ -11,9 +11,10 @@ import logging
 import secrets
 import ssl
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 from xml.etree import ElementTree as ET
 
 from slixmpp.clientxmpp import ClientXMPP
@@ -200,13 +201,16 @@ class Connection:
         async with asyncio.timeout(IQ_TIMEOUT):
             return await self.ask(to, type, child)
 
-    async def ask(self, to: JID | None, type: Literal["get", "set"], child: ET.Element) -> ET.Element:
-        """The same, for who has a time limit of their own."""
+    def ask(self, to: JID | None, type: Literal["get", "set"], child: ET.Element) -> Coroutine[Any, Any, ET.Element]:
+        """The same, for who has a time limit of their own: sent at once; what is returned waits for the answer."""
         identifier = secrets.token_hex(12)
         answer: asyncio.Future[ET.Element] = asyncio.get_running_loop().create_future()
+        self.send(stanza(IQ, None, to, type, child, id=identifier))
         self._pending[identifier] = answer
+        return self._response(identifier, answer)
+
+    async def _response(self, identifier: str, answer: asyncio.Future[ET.Element]) -> ET.Element:
         try:
-            self.send(stanza(IQ, None, to, type, child, id=identifier))
             response = await answer
         finally:
             del self._pending[identifier]

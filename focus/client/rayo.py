@@ -17,7 +17,7 @@ from focus.client import discovery
 from focus.client.call import Call
 from focus.client.connection import Account
 from focus.client.credentials import Credentials
-from focus.client.errors import NoAnswer, RayoError, SessionLost
+from focus.client.errors import RayoError, SessionLost
 from focus.client.feed import Feed
 from focus.client.mixer import Mixer
 from focus.client.parties import HeaderPairs, headers_of, uri_of
@@ -25,7 +25,7 @@ from focus.client.session import Session
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
 from focus.wire.nodeprep import prepared
-from focus.wire.rayo import Command, Dial, End, Event, Hangup, Join, Offer, Ref
+from focus.wire.rayo import Command, Dial, End, Event, Join, Offer, Ref
 
 #: Seconds in which a command is answered.
 COMMAND_TIMEOUT = 10.0
@@ -155,7 +155,8 @@ class RayoClient:
 
         `joins`: what it is joined with from the start, both ways unless it is a `Join`. `uri`: the address that the
         call shall have, `xmpp:UUID@SERVICE`, a new one where nothing is said. `timeout`: seconds in which the peer
-        answers. Who does not wait for the answer to the command, or gets none, has the call hung up.
+        answers. Who does not wait for the answer to the command, or gets none in time, has the call hung up as soon as
+        the service answers.
         """
         address = JID.from_uri(uri_of(uri)) if uri is not None else JID(str(uuid4()), self.service.domain)
         command = Dial(
@@ -170,13 +171,12 @@ class RayoClient:
         call = self._calls[address] = known or Call(self, address, self._backlog)  # before there can be events
         self._dialling += 1
         try:
-            reference = await self.command(self.service, command)
+            self._check()
+            reference = await self._session.dial(command)
             return call if reference is None else self._dialled(call, JID.from_uri(reference.uri))
-        except BaseException as error:
+        except BaseException:
             if known is None:
                 self._calls.pop(address, None)
-            if not isinstance(error, RayoError) or isinstance(error, NoAnswer):
-                self._session.order(address, Hangup())
             raise
         finally:
             self._dialling -= 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from xml.etree import ElementTree as ET
 
 from focus.client import discovery
@@ -16,10 +17,13 @@ from focus.wire.base import local_name
 from focus.wire.conditions import ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
-from focus.wire.rayo import EVENTS, RAYO, Command, Event, Ref
-from focus.wire.stanzas import CLIENT, IQ, MESSAGE, PRESENCE, Disconnected, read_error, stanza
+from focus.wire.rayo import EVENTS, RAYO, Command, Dial, Event, Hangup, Ref
+from focus.wire.stanzas import CLIENT, MESSAGE, PRESENCE, Disconnected, read_error, stanza
 
 log = logging.getLogger(__name__)
+
+#: Seconds in which the service may still answer a `<dial/>` that nobody waits for, when the session is to be closed.
+CLOSE_PATIENCE = 2.0
 
 _DELAY = "{urn:xmpp:delay}delay"
 _ROSTER = "jabber:iq:roster"
@@ -48,6 +52,7 @@ class Session:
         self._connection = Connection(account, self)
         self._error: RayoError | None = None
         self._is_registered = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def jid(self) -> JID:
@@ -89,25 +94,41 @@ class Session:
             raise NoService(f"{self.service} is no Rayo service")
 
     async def close(self) -> None:
-        """Idempotent. The calls go on."""
+        """Idempotent. The calls go on, but those that nobody has waited for."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_PATIENCE)
         self._error = self._error or SessionLost("the client is closed")
         if self._connection.connected and self._is_registered:
             self._connection.send(stanza(PRESENCE, None, self.service, "unavailable"))
         await self._connection.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def command(self, to: JID, command: Command) -> Ref | None:
         """Have `command` carried out; returns the address of what it made, if anything. Raises `RayoError`."""
-        result = await self._iq(to, "set", command.to_element())
-        reference = result.find(Ref.qualified_tag())
-        try:
-            return Ref.parse(reference) if reference is not None else None
-        except StanzaError as error:
-            raise RayoError.of(error) from None
+        return _reference(await self._iq(to, "set", command.to_element()))
 
-    def order(self, to: JID, command: Command) -> None:
-        """The same, if it can be sent, for who does not wait for what comes of it."""
-        if self._error is None and self._connection.connected:
-            self._connection.send(stanza(IQ, None, to, "set", command.to_element(), id=secrets.token_hex(12)))
+    async def dial(self, command: Dial) -> Ref | None:
+        """The same of the service. Who is cancelled meanwhile, or gets no answer in time, has the call hung up.
+
+        Not before the service has answered, however long that takes: a `<hangup/>` goes to the call's own address, and
+        until then nothing may live there. Raises `RayoError`.
+        """
+        asking = asyncio.ensure_future(self._request(self.service, "set", command.to_element()))
+        try:
+            return _reference(await self._in_time(self.service, command.to_element(), asyncio.shield(asking)))
+        except (asyncio.CancelledError, NoAnswer):
+            task = asyncio.create_task(self._hang_up(asking, JID.from_uri(command.uri or "")))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            raise
+
+    async def _hang_up(self, asking: Awaitable[ET.Element], wanted: JID) -> None:
+        """The call that the answer to `<dial/>` names, or the one at the address that was `wanted`."""
+        with suppress(RayoError):
+            made = _reference(await asking)
+            await self.command(JID.from_uri(made.uri) if made is not None else wanted, Hangup())
 
     async def ask(self, to: JID, query: ET.Element) -> ET.Element:
         """The result stanza of service discovery. Raises `RayoError`."""
@@ -222,18 +243,43 @@ class Session:
 
     async def _iq(self, to: JID | None, type: Literal["get", "set"], child: ET.Element) -> ET.Element:
         """The result stanza. Raises `RayoError`."""
-        self._check()
+        return await self._in_time(to, child, self._request(to, type, child))
+
+    async def _in_time(self, to: JID | None, child: ET.Element, answer: Awaitable[ET.Element]) -> ET.Element:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._connection.ask(to, type, child)
+                return await answer
         except TimeoutError:
             text = f"no answer to <{local_name(child.tag)}/> from {to or 'the server'} within {self._timeout:g} s"
             raise NoAnswer(text) from None
+
+    def _request(
+        self, to: JID | None, type: Literal["get", "set"], child: ET.Element
+    ) -> Coroutine[Any, Any, ET.Element]:
+        """Send it now; what is returned waits for the result stanza. Both raise `RayoError`."""
+        self._check()
+        try:
+            return self._result(self._connection.ask(to, type, child))
+        except Disconnected as error:
+            raise SessionLost(str(error)) from None
+
+    async def _result(self, answer: Awaitable[ET.Element]) -> ET.Element:
+        try:
+            return await answer
         except Disconnected as error:
             self._check()
             raise SessionLost(str(error)) from None
         except StanzaError as error:
             raise RayoError.of(error) from None
+
+
+def _reference(result: ET.Element) -> Ref | None:
+    """The address of what a command has made. Raises `RayoError`."""
+    reference = result.find(Ref.qualified_tag())
+    try:
+        return Ref.parse(reference) if reference is not None else None
+    except StanzaError as error:
+        raise RayoError.of(error) from None
 
 
 def _time(stanza: ET.Element) -> datetime:

@@ -207,6 +207,28 @@ async def test_the_client_chooses_the_address_and_how_long_it_rings(focus: Runni
     assert (await call.ended()).reason == "timeout"
 
 
+@pytest.mark.parametrize("stays", [True, False])
+async def test_no_call_is_left_of_dials_that_are_cancelled(
+    focus: RunningFocus, rayo: RayoFactory, client: ClientFactory, stays: bool
+) -> None:
+    """Whenever that is: also while the service has not made the call yet, and if we go at once."""
+    juliet, nobody_answers = await rayo("juliet"), (await client("bob")).jid
+    for rounds in range(20):
+        dialling = asyncio.create_task(juliet.dial(nobody_answers))
+        for _ in range(rounds // 5):
+            await asyncio.sleep(0)
+        dialling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dialling
+    if not stays:
+        await juliet.close()
+        juliet = await rayo("juliet/again")
+    last = await juliet.dial(nobody_answers)  # the service has carried out the others before
+    await last.hangup()
+    await last.ended()
+    await eventually(lambda: focus.service.calls() == 0)
+
+
 async def test_what_is_refused_says_how_and_why(focus: RunningFocus, rayo: RayoFactory) -> None:
     juliet, nobody = await rayo("juliet"), f"nobody@{focus.prosody.domain}"
     assert await refused(juliet.dial("tel:+123")) == ("feature-not-implemented", "modify")
