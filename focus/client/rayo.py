@@ -21,7 +21,7 @@ from focus.client.errors import RayoError, SessionLost
 from focus.client.feed import Feed
 from focus.client.mixer import Mixer
 from focus.client.parties import HeaderPairs, headers_of, uri_of
-from focus.client.session import Session
+from focus.client.session import CHECK_INTERVAL, Session
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
 from focus.wire.nodeprep import prepared
@@ -48,9 +48,9 @@ class Listed:
 class RayoClient:
     """One session with one Rayo service: `async with RayoClient(...) as client`.
 
-    It ends once and for all, by `close` or because the session or the service is lost: then iterations end, with the
-    error where it was not `close`, and all commands raise it. The calls go on, and a new client under the same full JID
-    finds (`calls`) and commands (`call`) them. What cannot be logged in with raises
+    It ends once and for all, by `close`, or as the session or the service is lost, or the service has lost us:
+    then iterations end, with the error where it was not `close`, and all commands raise it. The calls go on, and a new
+    client under the same full JID finds (`calls`) and commands (`call`) them. What cannot be logged in with raises
     `focus.client.connection.ConnectionFailed`.
     """
 
@@ -66,6 +66,7 @@ class RayoClient:
         ready: bool | None = True,
         timeout: float = COMMAND_TIMEOUT,
         backlog: int = BACKLOG,
+        check_every: float = CHECK_INTERVAL,
     ) -> None:
         """`service` is `focus.` before the domain of `jid` where nothing is said. `server` (host and port), `ca_file`
         and `insecure` are as in `focus.client.connection.Account`.
@@ -74,7 +75,8 @@ class RayoClient:
         command what there is, and is for those who have a say in a room only because they moderate it.
 
         `timeout`: seconds in which a command is answered. `backlog`: how many events of each call and mixer, and how
-        many offers, may wait to be read.
+        many offers, may wait to be read. `check_every`: seconds between two looks whether the service is there and
+        still knows us; a second one in vain ends the client.
         """
         account = Account(_jid(jid), password, server, ca_file, insecure)
         self.service = _jid(service) if service is not None else JID("", f"focus.{account.jid.domain}")
@@ -82,7 +84,7 @@ class RayoClient:
         self.offers: Feed[Call] = Feed(backlog, owner=self)
         self._ready = ready
         self._backlog = backlog
-        self._session = Session(account, self.service, self, timeout=timeout)
+        self._session = Session(account, self.service, self, timeout=timeout, check_every=check_every)
         self._over: RayoError | None = None
         self._calls: dict[JID, Call] = {}
         # While we dial, events of calls that we do not know: services may have them elsewhere than we want.
@@ -218,6 +220,10 @@ class RayoClient:
     async def mixers(self) -> list[Listed]:
         """The mixers that we may command, with their names. Raises `RayoError`."""
         return await self._list(self.service, discovery.MIXER_NODE)
+
+    async def registered(self) -> list[Listed]:
+        """The clients of our account that are registered, by their JIDs. Raises `RayoError`."""
+        return await self._list(self.service, discovery.CLIENT_NODE)
 
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
         """What a call or mixer is joined with. Raises `RayoError`."""

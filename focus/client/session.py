@@ -22,6 +22,9 @@ from focus.wire.stanzas import CLIENT, MESSAGE, PRESENCE, Disconnected, read_err
 
 log = logging.getLogger(__name__)
 
+#: Seconds between two questions whether the service is there and knows us. Two that get no answer are one too many.
+CHECK_INTERVAL = 30.0
+MISSED_CHECKS = 2
 #: Seconds in which the service may still answer a `<dial/>` that nobody waits for, when the session is to be closed.
 CLOSE_PATIENCE = 2.0
 
@@ -44,15 +47,21 @@ class Listener(Protocol):
 class Session:
     """One session of a client with one service, from `open` to `close`. What others send is not listened to."""
 
-    def __init__(self, account: Account, service: JID, listener: Listener, *, timeout: float) -> None:
-        """`timeout`: seconds in which a command is answered."""
+    def __init__(
+        self, account: Account, service: JID, listener: Listener, *, timeout: float, check_every: float = CHECK_INTERVAL
+    ) -> None:
+        """`timeout`: seconds in which a command is answered. `check_every`: seconds between two looks whether the
+        service is there and still knows us."""
         self.service = service
         self._listener = listener
         self._timeout = timeout
         self._connection = Connection(account, self)
         self._error: RayoError | None = None
         self._is_registered = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_listed = False
+        self._check_every = check_every
+        self._checking: asyncio.Task[None] | None = None
+        self._hanging_up: set[asyncio.Task[None]] = set()
 
     @property
     def jid(self) -> JID:
@@ -72,6 +81,7 @@ class Session:
         except BaseException:
             await self._connection.close()
             raise
+        self._checking = asyncio.create_task(self._keep_checking())
 
     async def register(self, *, ready: bool) -> None:
         """Be known to the service, and `ready` for calls or not. Raises `RayoError`."""
@@ -80,6 +90,9 @@ class Session:
         self._send(stanza(PRESENCE, None, self.service, None, show, discovery.caps()))
         self._is_registered = True
         await self._look_at_service()  # stanzas come in order: a refusal has come before this is answered
+        self._check()
+        with suppress(RayoError):  # not all services have such a list
+            self._is_listed = await self._is_in_list()
         self._check()
 
     async def _look_at_service(self) -> None:
@@ -95,15 +108,47 @@ class Session:
 
     async def close(self) -> None:
         """Idempotent. The calls go on, but those that nobody has waited for."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_PATIENCE)
+        if self._hanging_up:
+            await asyncio.wait(self._hanging_up, timeout=CLOSE_PATIENCE)
         self._error = self._error or SessionLost("the client is closed")
         if self._connection.connected and self._is_registered:
             self._connection.send(stanza(PRESENCE, None, self.service, "unavailable"))
         await self._connection.close()
-        for task in self._tasks:
+        tasks = [*self._hanging_up, *([self._checking] if self._checking is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # whether the service is there
+
+    async def _keep_checking(self) -> None:
+        """A service that dies, or is cut off for good, cannot say so, and one that has begun anew knows nothing of us:
+        it would never tell us anything again."""
+        missed = 0
+        while self._error is None:
+            await asyncio.sleep(self._check_every)
+            try:
+                is_known = await self._is_known()
+            except RayoError as error:
+                missed += 1
+                if missed == MISSED_CHECKS:
+                    self._end(SessionLost(f"{self.service} is not there any more: {error}"))
+            else:
+                missed = 0
+                if not is_known:
+                    self._end(SessionLost(f"{self.service} does not know us any more"))
+
+    async def _is_known(self) -> bool:
+        """Raises `RayoError` where the service is not there."""
+        if self._is_listed:
+            return await self._is_in_list()
+        await self.ask(self.service, ET.Element(discovery.INFO_QUERY))
+        return True
+
+    async def _is_in_list(self) -> bool:
+        """Whether we are among the clients that the service lists as registered. Raises `RayoError`."""
+        clients = await self.ask(self.service, ET.Element(discovery.ITEMS_QUERY, {"node": discovery.CLIENT_NODE}))
+        return self.jid in (address for address, _ in discovery.items(clients))
 
     async def command(self, to: JID, command: Command) -> Ref | None:
         """Have `command` carried out; returns the address of what it made, if anything. Raises `RayoError`."""
@@ -120,8 +165,8 @@ class Session:
             return _reference(await self._in_time(self.service, command.to_element(), asyncio.shield(asking)))
         except (asyncio.CancelledError, NoAnswer):
             task = asyncio.create_task(self._hang_up(asking, JID.from_uri(command.uri or "")))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._hanging_up.add(task)
+            task.add_done_callback(self._hanging_up.discard)
             raise
 
     async def _hang_up(self, asking: Awaitable[ET.Element], wanted: JID) -> None:

@@ -31,6 +31,10 @@ class Listing:
         mixers = self._server.directory.mixers()
         return (_item(mixer) for mixer in mixers if self._server.may_use(client, mixer))
 
+    def clients(self, client: JID) -> Iterator[Item]:
+        """Those of the same account that are registered: so a client learns whether we still know it."""
+        return ((one, "") for one in self._server.registrations.of(client.bare))
+
     def joined(self, client: JID, address: JID) -> Iterator[Item]:
         """What the call or mixer at `address` is joined with, media or not."""
         party: Joinable | None = self._server.mixers.find(client, address)

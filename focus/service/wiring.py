@@ -27,7 +27,7 @@ from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.binding import Binding, Outbox
 from focus.xmpp.connection import Connection, ConnectionRefused
-from focus.xmpp.discovery import CALL, MIXER, Discovery
+from focus.xmpp.discovery import CALL, MIXER, RAYO_CLIENT, Discovery
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
 from focus.xmpp.registration import RegistrationDesk
@@ -214,6 +214,8 @@ class Service:
             return self._listing.calls(client)
         if node == MIXER:
             return self._listing.mixers(client)
+        if node == RAYO_CLIENT:
+            return self._listing.clients(client)
         return self._listing.joined(client, address)
 
     async def _dialect(self, peer: JID) -> Dialect | None:

@@ -65,6 +65,10 @@ FEATURES = (
 #: The nodes of Rayo's calls and mixers (XEP-0327 sections 6.2.2 and 6.4).
 CALL: Final = "urn:xmpp:rayo:call:1"
 MIXER: Final = "urn:xmpp:rayo:mixer:1"
+#: The node in a Rayo client's caps, and its feature (section 6.1).
+RAYO_CLIENT: Final = "urn:xmpp:rayo:client:1"
+#: What the service lists.
+_LISTS = frozenset({CALL, MIXER, RAYO_CLIENT})
 
 
 class Kind(NamedTuple):
@@ -146,7 +150,8 @@ class Discovery:
         """`rooms` gives the callable addresses with their names, for the domain's disco#items.
 
         `kind` says which of `KINDS` lives, for a client, at an address of ours. `items` gives what a client may know of
-        at an address: of the domain's nodes `CALL` and `MIXER`, or joined with what lives there (with an empty node).
+        at an address: of the domain's nodes `CALL`, `MIXER` and `RAYO_CLIENT`, or joined with what lives there (with an
+        empty node).
         """
         self._connection = connection
         self._rooms = rooms
@@ -201,7 +206,7 @@ class Discovery:
 
     def _items(self, stanza: ET.Element, node: str | None) -> ET.Element:
         is_service = stanza.get("to") == str(self._connection.jid)
-        if node is not None and not (is_service and node in KINDS):
+        if node is not None and not (is_service and node in _LISTS):
             raise ItemNotFound(f"there is no node {node[:100]!r} here")
         query = ET.Element(ITEMS_QUERY, {} if node is None else {"node": node})
         if is_service and node is None:

@@ -13,13 +13,10 @@ from focus.wire.conditions import NotAuthorized, RegistrationRequired, StanzaErr
 from focus.wire.jid import JID
 from focus.wire.stanzas import CLIENT, PRESENCE, Disconnected, error_of, presence, stanza
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import CAPS, INFO_QUERY, PING_QUERY, Caps, Discovery
+from focus.xmpp.discovery import CAPS, INFO_QUERY, PING_QUERY, RAYO_CLIENT, Caps, Discovery
 from focus.xmpp.events import KeptEvents
 
 log = logging.getLogger(__name__)
-
-#: The node in a Rayo client's caps, and its feature.
-RAYO_CLIENT = "urn:xmpp:rayo:client:1"
 
 #: Seconds that a client has to answer when it is asked whether it is still there.
 PING_TIMEOUT = 20.0

@@ -334,6 +334,18 @@ async def test_the_end_of_the_service_is_told(prosody: Prosody, rayo: RayoFactor
         await asyncio.wait_for(anext(controller.offers), PATIENCE)
 
 
+async def test_a_service_that_has_forgotten_us_is_noticed(focus: RunningFocus, rayo: RayoFactory) -> None:
+    """As one that was killed and has been started again has: nobody could tell us."""
+    other = await rayo("juliet/other")
+    juliet = await rayo("juliet", check_every=0.1)
+    registrations = focus.service._server.registrations
+    assert [client.address for client in await juliet.registered()] == [other.jid, juliet.jid]
+    registrations.remove(juliet.jid)
+    with pytest.raises(SessionLost, match=f"{focus.prosody.focus} does not know us any more"):
+        await offered(juliet)
+    assert [client.address for client in await other.registered()] == [other.jid]
+
+
 async def test_who_may_command_can_list(focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory) -> None:
     controller, juliet, romeo = await rayo("controller"), await rayo("juliet"), await rayo("romeo", ready=False)
     alice, bob = await caller("alice", 300), await caller("bob", 440)

@@ -30,9 +30,9 @@ from focus.service.prosody import Prosody
 from focus.wire.conditions import ItemNotFound, ServiceUnavailable, StanzaError
 from focus.wire.stanzas import PRESENCE
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import CAPS, INFO_QUERY, PING_QUERY, verification_string
+from focus.xmpp.discovery import CAPS, INFO_QUERY, ITEMS_QUERY, PING_QUERY, verification_string
 from tests.client.conftest import RayoFactory
-from tests.interop.running import PATIENCE, ClientFactory
+from tests.interop.running import PATIENCE, ClientFactory, eventually
 from tests.xmpp.conftest import Party, component, party
 
 __all__ = ["component", "party"]
@@ -59,6 +59,8 @@ class Service:
             query = ET.Element(INFO_QUERY)
             ET.SubElement(query, INFO_QUERY.replace("query", "feature"), {"var": RAYO})
             return query
+        if stanza[0].tag == ITEMS_QUERY:
+            raise ServiceUnavailable("it lists nothing")
         self.commands.append(stanza)
         self.commanded.set()
         return self.carry_out(stanza)
@@ -304,6 +306,52 @@ async def test_a_service_that_has_lost_us_ends_the_client(service: Service, rayo
     with pytest.raises(RayoError, match=condition):
         await juliet.call(CALL).hangup()
     assert service.commands == []
+
+
+async def lost(client: RayoClient) -> str:
+    """Why `client` ends."""
+    with pytest.raises(SessionLost) as caught:
+        await offered(client)
+    return caught.value.text
+
+
+@pytest.mark.parametrize("ready", [True, None])
+async def test_a_service_that_dies_without_a_word_ends_the_client(
+    service: Service, rayo: RayoFactory, ready: bool | None
+) -> None:
+    juliet = await rayo("juliet", ready=ready, check_every=0.1)
+    service.connection.stop()
+    assert "focus.localhost is not there any more" in await lost(juliet)
+
+
+async def test_a_service_that_answers_nothing_any_more_is_lost(service: Service, rayo: RayoFactory) -> None:
+    juliet = await rayo("juliet", timeout=0.5, check_every=0.1)
+    silence = asyncio.Event()
+
+    async def never(stanza: ET.Element) -> ET.Element | None:
+        await silence.wait()
+        return None
+
+    service.party.on_iq = never
+    assert "focus.localhost is not there any more: no answer" in await lost(juliet)
+    silence.set()
+
+
+async def test_a_service_is_not_lost_for_one_look_in_vain(service: Service, rayo: RayoFactory) -> None:
+    juliet = await rayo("juliet", check_every=0.1)
+    looks = 0
+
+    async def every_other_time(stanza: ET.Element) -> ET.Element | None:
+        nonlocal looks
+        looks += 1
+        if looks % 2:
+            raise ServiceUnavailable("it is cut off for a moment")
+        return await service.answer(stanza)
+
+    service.party.on_iq = every_other_time
+    await eventually(lambda: looks >= 5)
+    service.tell(juliet.jid, CALL, "<offer to='xmpp:x@focus.localhost'/>")
+    await offered(juliet)
 
 
 async def test_a_session_that_goes_ends_a_command_that_waits(
