@@ -9,6 +9,7 @@ SRTP and RTCP never get here. What is taken for granted about the two libraries 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import inspect
 import ipaddress
@@ -189,10 +190,15 @@ class PlaneProtocol(aioice.ice.StunProtocol):
 
 
 class ConsentCheck:
-    """A check that was sent to a peer's address; its protocol gives it the answers that have its transaction."""
+    """A check that was sent to a peer's address; its protocol gives it the answers that have its transaction. It is one
+    of `checks` until one of them counts: whoever repeats that one gains no time by it.
+    """
 
-    def __init__(self, address: Address, password: bytes, at: float, answered: Callable[[], None]) -> None:
+    def __init__(
+        self, checks: dict[bytes, Any], address: Address, password: bytes, at: float, answered: Callable[[], None]
+    ) -> None:
         self.at = at
+        self._checks = checks
         self._address = address
         self._password = password
         self._answered = answered
@@ -200,6 +206,7 @@ class ConsentCheck:
     def response_received(self, message: aioice.stun.Message, address: Address) -> None:
         yes = message.message_class is aioice.stun.Class.RESPONSE
         if yes and address == self._address and message.check_message_integrity(self._password):
+            del self._checks[message.transaction_id]
             self._answered()
 
 
@@ -286,23 +293,25 @@ class PlaneConnection(aioice.ice.Connection):
         interval = aioice.ice.CONSENT_INTERVAL
         lifetime = interval * aioice.ice.CONSENT_FAILURES
         password = cast(str, self.remote_password).encode()
-        consented = loop.time()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(lifetime) as consent:
 
-        def answered() -> None:
-            nonlocal consented
-            consented = loop.time()
+                def answered() -> None:
+                    if not consent.expired():
+                        consent.reschedule(loop.time() + lifetime)
 
-        while (left := consented + lifetime - loop.time()) > 0:
-            await asyncio.sleep(min(left, interval * random.uniform(0.8, 1.2)))
-            for pair in self._nominated.values():
-                checks = cast(dict[bytes, Any], pair.protocol.transactions)
-                for transaction, check in list(checks.items()):
-                    if isinstance(check, ConsentCheck) and check.at < loop.time() - lifetime:
-                        del checks[transaction]
-                request = self.build_request(pair, nominate=False)
-                request.add_message_integrity(password)
-                checks[request.transaction_id] = ConsentCheck(pair.remote_addr, password, loop.time(), answered)
-                pair.protocol.send_stun(request, pair.remote_addr)
+                while True:
+                    await asyncio.sleep(interval * random.uniform(0.8, 1.2))
+                    for pair in self._nominated.values():
+                        checks = cast(dict[bytes, Any], pair.protocol.transactions)
+                        for transaction, check in list(checks.items()):
+                            if isinstance(check, ConsentCheck) and check.at < loop.time() - lifetime:
+                                del checks[transaction]
+                        request = self.build_request(pair, nominate=False)
+                        request.add_message_integrity(password)
+                        check = ConsentCheck(checks, pair.remote_addr, password, loop.time(), answered)
+                        checks[request.transaction_id] = check
+                        pair.protocol.send_stun(request, pair.remote_addr)
         self._query_consent_task = None
         await self.close()
 
