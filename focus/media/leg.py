@@ -125,7 +125,7 @@ class _Path:
             self._plane.allow(self._leg.node, local, address)
 
     def set_remote(self, local: int, address: Address) -> None:
-        if not self._leg.closing:
+        if not self._leg.over:
             self._plane.set_remote(self._leg.node, local, address)
 
 
@@ -193,6 +193,11 @@ class Leg:
     def closing(self) -> bool:
         """`close` was called."""
         return self._close_task is not None
+
+    @property
+    def over(self) -> bool:
+        """Nothing is told any more, nor sent: `close` was called, or the observer knows that it failed or closed."""
+        return self.closing or self._ended
 
     # --- signalling ---
 
@@ -364,7 +369,7 @@ class Leg:
         self._plane.set_consent(self.node, self._ice.local_password.encode(), controlling=self._ice.ice_controlling)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
-        if self.closing or self._ended:
+        if self.over:
             return
         try:
             callback(*arguments)

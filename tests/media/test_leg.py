@@ -566,6 +566,48 @@ async def test_the_goodbye_of_a_peer_is_told(plane: MediaPlane) -> None:
         assert await observer.last(2) == "closed"
 
 
+async def test_who_has_said_goodbye_gets_no_sound_back_by_another_pair(
+    plane: MediaPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 7675 section 5.2: the end of DTLS is the end of consent, whatever ICE does afterwards."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1", "127.0.0.2"])
+    peer, observer = OrtcPeer(controlling=True), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        leg.set_codec(OPUS, level_extension=None)
+        leg.play(Tone(440).samples(10 * SECOND))
+        await leg.connect(await peer.transport(), dtls_role="passive")
+        await peer.connect(leg.local_transport)
+        await observer.connected()
+        await until(lambda: leg.stats()["sent"] > 0)
+        await peer.dtls.stop()
+        assert await observer.last(2) == "closed"
+        got: list[bytes] = []
+        agent = peer.connection
+        old = agent._nominated[1]
+        protocol = next(each for each in agent._protocols if each is not old.protocol)
+
+        def hear(data: bytes, address: tuple[str, int]) -> None:
+            got.append(data)
+            type(protocol).datagram_received(protocol, data, address)
+
+        monkeypatch.setattr(protocol, "datagram_received", hear)
+        pair = agent._find_pair(protocol, old.remote_candidate)
+        if pair is None:
+            pair = aioice.ice.CandidatePair(protocol, old.remote_candidate)
+            agent._check_list.append(pair)
+        # the first check makes the pair known to the other side, the second finds it valid there
+        for _ in range(2):
+            await agent.check_start(pair)
+        there = protocol.transport.get_extra_info("sockname")[:2]
+        await until(lambda: leg._ice._selected is not None and leg._ice._selected[1] == there)
+        before = plane.snapshot()["ticks"]
+        await until(lambda: plane.snapshot()["ticks"] >= before + 10)
+        leg._plane.send(0, there, b"\xff behind it")
+        await until(lambda: b"\xff behind it" in got)
+        assert not [data for data in got if data[0] >> 6 == 2]  # RTP
+
+
 async def test_nothing_is_told_after_the_end(start_plane: PlaneFactory) -> None:
     """A peer that goes in the middle of a word has stopped speaking, but that is no news."""
     here, there, _, observer = await connected(await start_plane(), await start_plane())
