@@ -127,8 +127,8 @@ cdef Transaction* _transaction(Transactions* table, const uint8_t* id) noexcept 
 
 
 cdef void transaction_put(Transactions* table, const uint8_t* id, void* leg) noexcept nogil:
-    """Remember a STUN request that is going out. One forgotten for another's sake is sent again, and remembered again,
-    by its own timer.
+    """Remember a STUN request that is going out. One forgotten for another's sake goes without its answer: a check of
+    ICE is sent again, and remembered again, and one of consent is followed by others long before consent is gone.
     """
     cdef Transaction* entry = _transaction(table, id)
     memcpy(entry.id, id, 12)
