@@ -110,15 +110,13 @@ class RegistrationDesk:
         says_so = element is not None and element.get("node", "") == RAYO_CLIENT
         if says_so or element is None or sender in self._registrations:
             try:
-                self._registrations.update(sender, availability)
+                self._register(sender, availability)
             except StanzaError as refusal:
                 if says_so or not isinstance(refusal, NotAuthorized):
                     log.info("%s is not registered: %s", sender, refusal)
                     self._connection.send(error_of(stanza, refusal))
                 return
             self._asking.pop(sender, None)  # what it said meanwhile is older
-            log.info("%s is registered, %s", sender, availability.name.lower())
-            self._release(sender)
         elif self._registrations.security.may_register(sender):
             if sender in self._asking:
                 self._asking[sender].availability = availability
@@ -131,18 +129,22 @@ class RegistrationDesk:
         element = candidate.presence.find(f"{{{CAPS}}}c")
         features = await self._discovery.features(sender, element if Caps.read(element) else None)
         is_rayo_client = RAYO_CLIENT in features
-        if self._asking.get(sender) is not candidate or not (is_rayo_client or self._connection.connected):
+        if self._asking.get(sender) is not candidate or not self._connection.connected:
             return
         del self._asking[sender]
         if not is_rayo_client:
             return
         try:
-            self._registrations.update(sender, candidate.availability)
+            self._register(sender, candidate.availability)
         except StanzaError as refusal:
             self._connection.send(error_of(candidate.presence, refusal))
-        else:
-            log.info("%s is registered, %s", sender, candidate.availability.name.lower())
-            self._release(sender)
+
+    def _register(self, client: JID, availability: Availability) -> None:
+        """`client` is there: it gets what was kept for it, or is told that it has missed something, and after that what
+        it is offered because it is there. Raises `StanzaError`."""
+        self._release(client)
+        self._registrations.update(client, availability)
+        log.info("%s is registered, %s", client, availability.name.lower())
 
     def _look_for(self, client: JID) -> None:
         """Who is being looked for already is looked for longer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -12,6 +12,7 @@ import pytest
 from focus.rayo.addresses import Addresses
 from focus.rayo.limits import Limits
 from focus.rayo.registration import Availability, Security
+from focus.rayo.routing import Route
 from focus.rayo.server import Server
 from focus.wire.base import local_name, serialize
 from focus.wire.conditions import (
@@ -33,8 +34,8 @@ from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.wire.rayo import End, Joined, Offer
 from focus.wire.stanzas import Disconnected
 from focus.xmpp.binding import Binding, Interrupted, NotSent, Outbox
-from focus.xmpp.discovery import Discovery
-from focus.xmpp.registration import RegistrationDesk
+from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, Discovery
+from focus.xmpp.registration import RAYO_CLIENT, RegistrationDesk
 from tests.rayo.scene import DOMAIN, ROOMS, FakePlane, Takers, eventually, settled
 
 ALICE = "alice@example.org/desk"
@@ -51,6 +52,7 @@ class FakeConnection:
         self.sent: list[ET.Element] = []
         self.answer: Exception | None = None
         self.asked: list[ET.Element] = []
+        self.features: list[str] = []  # of everybody who is asked for them
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, tree: ET.Element) -> bool:
@@ -63,7 +65,12 @@ class FakeConnection:
         self.asked.append(ET.fromstring(serialize(child)))
         if self.answer is not None:
             raise self.answer
-        return ET.Element("iq")
+        result = ET.Element("iq")
+        if child.tag == INFO_QUERY and self.features:
+            query = ET.SubElement(result, INFO_QUERY)
+            for feature in self.features:
+                ET.SubElement(query, f"{{{DISCO_INFO}}}feature", {"var": feature})
+        return result
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -75,9 +82,9 @@ class FakeConnection:
 
 
 class Scene:
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, routes: Sequence[Route] = (), events: int = 1000) -> None:
         self.connection = FakeConnection()
-        self.outbox = Outbox()
+        self.outbox = Outbox(events=events)
         self.outbox.connection = self.connection  # type: ignore[assignment]
         self.takers = Takers()
         self.takers.parties = [OWNER]
@@ -89,6 +96,7 @@ class Scene:
             dialect=self._dialect,
             security=Security(controllers=frozenset({JID.parse(ADMIN).bare})),
             limits=limits,
+            routes=routes,
         )
         self.server.application = self.takers
         self.binding = Binding(self.server, self.outbox, grace=0.0)
@@ -463,6 +471,46 @@ async def test_who_misses_events_is_waited_for_no_longer_registered_or_not(scene
     await eventually(lambda: scene.server.directory.call(first) is None)
     assert any("resource-constraint" in text for text in scene.texts())
     assert scene.outbox.kept.forgotten == 1
+
+
+@pytest.mark.parametrize("is_known_by_caps", [True, False])
+async def test_who_comes_back_by_itself_after_missing_events_is_told_so_before_it_is_offered_calls(
+    is_known_by_caps: bool,
+) -> None:
+    """Nothing would bring these offers again: it has registered, and a call is offered once for each time."""
+    accounts = (JID.parse(ADMIN).bare, OWNER.bare)
+    scene = Scene(routes=[Route("*", clients=accounts)], events=1)
+    await asyncio.sleep(0)
+    line, clients = scene.connection, scene.server.registrations
+    line.features = [RAYO_CLIENT]
+    clients.security = Security(clients=frozenset(accounts))
+    scene.binding.desk = desk = RegistrationDesk(
+        line,  # type: ignore[arg-type]
+        Discovery(line, tuple),  # type: ignore[arg-type]
+        clients,
+        scene.outbox.kept,
+        scene.outbox.release,
+        patience=60,
+    )
+    clients.update(OWNER, Availability.READY)
+    line.connected = False
+    for name in "ab":
+        scene.outbox.event(JID("call", DOMAIN), JID.parse(ADMIN), Joined(mixer_name=name))
+    line.connected = True
+    scene.propose()
+    await settled()
+    line.sent.clear()
+    node = RAYO_CLIENT if is_known_by_caps else "urn:chat"
+    caps = f"<c xmlns='{CAPS}' hash='sha-1' node='{node}' ver='x'/>"
+    desk.handle_presence(
+        ET.fromstring(f"<presence xmlns='jabber:client' from='{ADMIN}' to='{DOMAIN}'>{caps}</presence>")
+    )
+    await line.idle()
+    await settled()
+    mine = [tree for tree in line.sent if tree.get("to") == ADMIN and tree.tag == "{jabber:client}presence"]
+    assert [tree.get("type") or local_name(tree[0].tag) for tree in mine] == ["error", "offer"]
+    assert JID.parse(ADMIN) in clients
+    await scene.stop()
 
 
 # --- mixers ---
