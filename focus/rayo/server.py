@@ -427,7 +427,7 @@ class Server(Actor):
         """The room that calls to `address` come to, or an empty string."""
         try:
             return self._route(address)[1]
-        except BaseException:
+        except ServiceUnavailable:
             return ""
 
     def _route(self, to: JID) -> tuple[Route, str]:

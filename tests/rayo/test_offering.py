@@ -376,6 +376,12 @@ async def test_calls_to_rooms_are_the_conferences(serving: Serving, alice: Calle
     await juliet.offered()
 
 
+async def test_what_is_wrong_with_a_route_is_not_taken_for_an_address_without_a_room(serving: Serving) -> None:
+    focus = await serving(Route(match=None))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        focus.server.room_called(JID("tea", DOMAIN))
+
+
 async def test_a_registered_client_may_dial(serving: Serving, alice: Caller) -> None:
     focus = await serving()
     juliet = focus.client(JULIET)
