@@ -214,7 +214,10 @@ class RayoClient:
         return mixer
 
     async def calls(self) -> list[Listed]:
-        """The calls that we may command, by their addresses, with their peers. Raises `RayoError`."""
+        """The calls that we may know of, by their addresses, with their peers. Raises `RayoError`.
+
+        focus lists also those that other clients of our account control; to command them is refused (`conflict`).
+        """
         return await self._list(self.service, discovery.CALL_NODE)
 
     async def mixers(self) -> list[Listed]:
@@ -226,7 +229,7 @@ class RayoClient:
         return await self._list(self.service, discovery.CLIENT_NODE)
 
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
-        """What a call or mixer is joined with. Raises `RayoError`."""
+        """What a call or mixer is joined with, without names that are not for us to know. Raises `RayoError`."""
         return await self._list(JID.from_uri(uri_of(party)), None)
 
     async def command(self, to: JID, command: Command) -> Ref | None:

@@ -1,4 +1,4 @@
-"""What there is, for who may command it: a service of our own, as Rayo has no list of calls (XEP-0030 section 4)."""
+"""What there is, for who may know of it: a service of our own, as Rayo has no list of calls (XEP-0030 section 4)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ class Listing:
     """Items with their names: a mixer's is its own, as commands take it, a call's the JID of its peer, if that is known
     yet.
 
-    Clients see the calls of their account, those that are offered to them and those of rooms that obey them, and the
-    mixers of their zone; controllers see all calls.
+    Clients see the calls of their account (which only the one that controls them, or a controller, commands), those
+    that are offered to them and those of rooms that obey them, and the mixers of their zone; controllers see all calls.
+    What others have joined with these has no name: that a caller talks to another tenant's tells nobody who that is.
     """
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     def calls(self, client: JID) -> Iterator[Item]:
-        return (_item(call) for call in self._server.directory.calls() if call.is_for(client))
+        return (_call(call) for call in self._server.directory.calls() if call.is_for(client))
 
     def mixers(self, client: JID) -> Iterator[Item]:
         mixers = self._server.directory.mixers()
-        return (_item(mixer) for mixer in mixers if self._server.may_use(client, mixer))
+        return (_mixer(mixer) for mixer in mixers if self._server.may_use(client, mixer))
 
     def clients(self, client: JID) -> Iterator[Item]:
         """Those of the same account that are registered: so a client learns whether we still know it."""
@@ -41,11 +42,19 @@ class Listing:
         call = self._server.directory.call(address)
         if party is None and call is not None and call.is_for(client):
             party = call
-        return (_item(other) for other in (party.joins if party is not None else ()))
+        return (self._item(other, client) for other in (party.joins if party is not None else ()))
+
+    def _item(self, party: Joinable, client: JID) -> Item:
+        if isinstance(party, Mixer) and self._server.may_use(client, party):
+            return _mixer(party)
+        if isinstance(party, Call) and party.is_for(client):
+            return _call(party)
+        return party.address, ""
 
 
-def _item(party: Joinable) -> Item:
-    if isinstance(party, Mixer):
-        return party.address, party.name
-    assert isinstance(party, Call)
-    return party.address, str(party.session.peer) if party.session is not None else ""
+def _mixer(mixer: Mixer) -> Item:
+    return mixer.address, mixer.name
+
+
+def _call(call: Call) -> Item:
+    return call.address, str(call.session.peer) if call.session is not None else ""

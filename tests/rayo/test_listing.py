@@ -3,8 +3,9 @@
 import pytest
 
 from focus.rayo.listing import Listing
+from focus.wire.conditions import NotTheOwner
 from focus.wire.jid import JID
-from focus.wire.rayo import Join
+from focus.wire.rayo import Hangup, Join, Unjoin
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
@@ -16,7 +17,7 @@ def listing(focus: Focus) -> Listing:
     return Listing(focus.server)
 
 
-async def test_clients_see_what_they_may_command(
+async def test_clients_see_what_is_of_their_account(
     focus: Focus, listing: Listing, owner: Client, admin: Client, alice: Caller, bob: Caller
 ) -> None:
     romeo = focus.client("romeo@example.org/orchard")
@@ -77,3 +78,35 @@ async def test_the_calls_of_a_room_are_seen_by_its_moderators(
     assert list(listing.calls(visitor)) == list(listing.joined(visitor, tea)) == []
     focus.server.release_mixer("tea", owner.jid)
     assert list(listing.calls(moderator)) == []
+
+
+async def test_what_others_have_joined_with_ones_own_has_no_name(
+    focus: Focus, listing: Listing, owner: Client, admin: Client, alice: Caller, bob: Caller
+) -> None:
+    romeo = focus.client("romeo@example.org/orchard")
+    mine = await answered(focus, alice, owner)
+    focus.takers.parties = [romeo.jid]
+    theirs = await answered(focus, bob, romeo)
+    await admin.command(mine, Join(call_uri=theirs.uri))
+    assert list(listing.joined(owner.jid, mine)) == [(theirs, "")]
+    assert list(listing.joined(romeo.jid, theirs)) == [(mine, "")]
+    assert list(listing.joined(admin.jid, mine)) == [(theirs, str(bob.jid))]
+
+    await admin.command(mine, Unjoin())
+    await owner.command(mine, Join(mixer_name="myMixer"))
+    mixer = focus.addresses.mixer("mymixer")
+    await admin.command(theirs, Join(mixer_name="tea"))
+    await admin.command(focus.addresses.mixer("tea"), Join(call_uri=mine.uri))
+    assert list(listing.joined(owner.jid, mine)) == [(mixer, "myMixer"), (focus.addresses.mixer("tea"), "")]
+    assert list(listing.joined(owner.jid, mixer)) == [(mine, str(alice.jid))]
+    assert {name for _, name in listing.joined(admin.jid, mine)} == {"", "tea"}
+
+
+async def test_a_call_of_another_client_of_the_account_is_seen_and_not_commanded(
+    focus: Focus, listing: Listing, owner: Client, alice: Caller
+) -> None:
+    colleague = focus.client("juliet@example.org/tomb")
+    call = await answered(focus, alice, owner)
+    assert list(listing.calls(colleague.jid)) == [(call, str(alice.jid))]
+    with pytest.raises(NotTheOwner):
+        await colleague.command(call, Hangup())

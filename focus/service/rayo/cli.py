@@ -98,7 +98,7 @@ def list_(
     timeout: TimeoutOption = COMMAND_TIMEOUT,
     log_level: LogOption = "critical",
 ) -> int:
-    """The calls and mixers that we may command, who is at the other end, and what is joined with what."""
+    """The calls and mixers that we may know of, who is at the other end, and what is joined with what."""
     _log_to_stderr(log_level)
     who = _who(account, password, password_file, service, server, ca_file, insecure, config)
     report = Report(json=json)

@@ -102,7 +102,7 @@ def interruptible() -> Iterator[asyncio.Event]:
 
 
 async def list_all(client: RayoClient, report: Report) -> int:
-    """The calls and mixers that we may command. Who sees none because the service does not know us is told so."""
+    """The calls and mixers that we may know of. Who sees none because the service does not know us is told so."""
     calls, mixers = await client.calls(), await client.mixers()
     if not calls and not mixers:
         await _register(client)
