@@ -6,6 +6,7 @@ from mixer_ext.state cimport Core
 cdef bint core_init(Core* core, int sockets, uint64_t random) noexcept nogil
 cdef void core_free(Core* core) noexcept nogil
 cdef void core_tick(Core* core, int64_t now) noexcept nogil
+cdef bint core_shift(Core* core, uint64_t ticks) noexcept nogil
 cdef void core_notify(Core* core) noexcept nogil
 cdef void core_run(Core* core) noexcept nogil
 cdef void core_goodbye(Core* core, int64_t now) noexcept nogil

@@ -32,7 +32,7 @@ from mixer_ext.net cimport (
     outbox_free,
     outbox_new,
 )
-from mixer_ext.phase cimport phase_note, phase_step
+from mixer_ext.phase cimport TICK, phase_at, phase_move, phase_note, phase_passed, phase_step
 from mixer_ext.receiver cimport leg_listen, leg_offer
 from mixer_ext.ring cimport (
     EVENT_DOMINANT,
@@ -67,8 +67,6 @@ cdef extern from "<poll.h>" nogil:
 
 cdef enum:
     EVENT_BYTES = 1 << 20
-    TICK = 20000000     # ns
-    MS = 1000000
     CAUGHT_UP = 5       # missed ticks that are made up
     REST = 2            # ms
     UPKEEP = 12         # ticks
@@ -293,10 +291,9 @@ cdef void _catch_up(Core* core, uint64_t due, int64_t now) noexcept nogil:
         core_tick(core, now)
 
 
-cdef void _set_timer(int timer, int64_t start, uint64_t tick, uint64_t every) noexcept nogil:
-    """To this tick and then to one of so many; 0: never."""
+cdef void _set_timer(int timer, int64_t first, uint64_t every) noexcept nogil:
+    """To this time, ns, and then to one tick of so many; 0: never."""
     cdef itimerspec spec
-    cdef int64_t first = start + <int64_t>tick * TICK
     cdef int64_t interval = <int64_t>every * TICK
     memset(&spec, 0, sizeof(spec))
     if every:
@@ -314,19 +311,24 @@ cdef uint64_t _pace(Core* core, bint came) noexcept nogil:
     return UPKEEP if core.legs else 0
 
 
-cdef int64_t _shift(Core* core, uint64_t ticks) noexcept nogil:
-    """ns by which the ticks to come are later; none while another plane is linked, whose ticks must stay where they are
-    to ours, or a leg is pinned to a delay.
-    """
-    cdef int64_t later = phase_step(&core.phase, <int>min(ticks, <uint64_t>CAUGHT_UP)) * MS
+cdef bint _may_shift(Core* core) noexcept nogil:
+    """Not while another plane is linked, whose ticks must stay where they are to ours, or a leg is pinned to a delay."""
     cdef Node* node
     cdef int i
-    for i in range(core.graph.live_count if later else 0):
-        node = core.graph.live[i]
+    for i in range(core.graph.count):
+        node = core.graph.nodes[i]
         if node.link != NULL or (not node.is_mixer and (<Leg*>node.owner).stream.jitter.pinned):
-            return 0
-    core.shifted += later
-    return later
+            return False
+    return True
+
+
+cdef bint core_shift(Core* core, uint64_t ticks) noexcept nogil:
+    """After so many ticks: whether those to come are at other times than they were to be."""
+    cdef int later = phase_step(&core.phase, <int>min(ticks, <uint64_t>CAUGHT_UP))
+    if later == 0 or not _may_shift(core):
+        return False
+    phase_move(&core.phase, later)
+    return True
 
 
 cdef void core_run(Core* core) noexcept nogil:
@@ -337,19 +339,17 @@ cdef void core_run(Core* core) noexcept nogil:
     cdef pollfd* fds = <pollfd*>calloc(core.sockets + 2, sizeof(pollfd))
     cdef int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
     cdef int64_t now = core_now()
-    cdef int64_t start = now        # of tick 0, that is none
-    cdef int64_t later
     cdef uint64_t due, woken, passed, wanted
     cdef uint64_t pace = 0
     cdef int i
-    cdef bint came, ticked, waiting
+    cdef bint came, ticked, waiting, shifted
     cdef bint resting = False
     if fds == NULL or timer < 0:
         free(fds)
         if timer >= 0:
             close(timer)
         return
-    start -= <int64_t>core.time * TICK
+    core.phase.start = now - <int64_t>core.time * TICK      # of tick 0, that is none
     fds[0].fd = timer
     fds[1].fd = core.wake_fd
     for i in range(core.sockets):
@@ -363,12 +363,12 @@ cdef void core_run(Core* core) noexcept nogil:
         poll(fds, 2 + (core.sockets if waiting else 0), REST if resting else -1)
         came = pace != 1 and (fds[1].revents != 0 or _readable(fds + 2, core.sockets))
         resting = not resting and core.unkeyed != 0
-        later = 0
+        shifted = False
         now = core_now()
         core.wall_offset = _clock(CLOCK_REALTIME) - now     # which may be set anew at any time
         read(core.wake_fd, &woken, sizeof(woken))
         ticked = read(timer, &due, sizeof(due)) == sizeof(due)
-        passed = <uint64_t>((now - start) // TICK)
+        passed = phase_passed(&core.phase, now)
         if pace != 1:
             # Nothing was to be done in the ticks that have passed; in this one something may.
             core.time = max(core.time, passed - (1 if ticked else 0))
@@ -376,15 +376,15 @@ cdef void core_run(Core* core) noexcept nogil:
         demux_drain(core, now)
         core_notify(core)
         if ticked and passed > core.time:
-            core.late_max = max(core.late_max, now - start - <int64_t>(core.time + 1) * TICK)
+            core.late_max = max(core.late_max, now - phase_at(&core.phase, core.time + 1))
             due = passed - core.time
             _catch_up(core, due, now)
-            later = _shift(core, due)
-            start += later
+            shifted = core_shift(core, due)
         wanted = _pace(core, came)
-        if wanted != pace or later:
+        if wanted != pace or shifted:
             pace = wanted
-            _set_timer(timer, start, core.time + 1 if pace == 1 else (core.time // UPKEEP + 1) * UPKEEP, pace)
+            due = core.time + 1 if pace == 1 else (core.time // UPKEEP + 1) * UPKEEP
+            _set_timer(timer, phase_at(&core.phase, due), pace)
         core_notify(core)
     commands_apply(core, now)
     close(timer)

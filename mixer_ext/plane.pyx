@@ -32,7 +32,7 @@ from mixer_ext.command cimport (
     wake,
 )
 from mixer_ext.consent cimport PASSWORD
-from mixer_ext.core cimport core_goodbye, core_init, core_notify, core_run, core_tick
+from mixer_ext.core cimport core_goodbye, core_init, core_notify, core_run, core_shift, core_tick
 from mixer_ext.demux cimport demux_drain
 from mixer_ext.dial cimport dial_keys, dial_pending, dial_tones
 from mixer_ext.format cimport Format, format_complete
@@ -173,6 +173,7 @@ cdef class Plane(Nodes):
         commands_apply(&self.core, now)
         demux_drain(&self.core, now)
         core_tick(&self.core, now)
+        core_shift(&self.core, 1)
         core_notify(&self.core)
 
     # leg media

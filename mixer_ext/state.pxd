@@ -96,7 +96,6 @@ cdef struct Core:
     uint64_t missed_ticks
     uint64_t skipped_ticks
     int64_t late_max
-    int64_t shifted     # ns that the ticks are later than at first
     uint64_t dropped_unknown
     uint64_t dropped_malformed
     uint64_t dropped_stun

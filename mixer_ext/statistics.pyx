@@ -67,7 +67,7 @@ cdef dict plane_statistics(Core* core, dict nodes, uint64_t overruns):
         "decodes": core.decodes,
         "encodes": core.audiences.encodes,
         "late_max_us": core.late_max / 1000.0,
-        "shifted_ms": core.shifted // 1000000,
+        "shifted_ms": core.phase.shifted,
         "legs": legs,
         "mixers": len(nodes) - legs - len(ends),
         "links": len(ends),

@@ -38,6 +38,7 @@ cdef struct Stream:
     bint barred         # it has to
     int awake           # ticks that it does not sleep yet
     bint asleep
+    bint fresh          # a packet was played in the last tick
     int probe           # ticks until it is listened to for a moment
     Slot kept[PREROLL]  # the last packets that were not decoded, the oldest first
     int keeps

@@ -240,7 +240,8 @@ cdef void _wake(Stream* stream, Codec* codec) noexcept nogil:
         stream.sounded = True
     _forget_kept(stream)
     stream.asleep = False
-    stream.run = 0
+    # Of what was said long ago nothing is made up.
+    stream.run = 0 if stream.fresh or stream.jitter.count else CONCEALED + FRAME
     if stream.sounded:
         memset(stream.over, 0, sizeof(stream.over))
         stream.blend = BLEND
@@ -316,9 +317,11 @@ cdef bint _stirs(Stream* stream, Codec* codec) noexcept nogil:
     cdef Slot* newest
     cdef int count
     stream.probe = max(0, stream.probe - 1)
-    if stream.probe or stream.level != NO_LEVEL or stream.keeps < PREROLL:
+    if stream.probe or not stream.fresh or stream.keeps < PREROLL:
         return False
     newest = &stream.kept[PREROLL - 1]
+    if newest.level != NO_LEVEL:
+        return False
     stream.probe = PROBE + newest.timestamp // FRAME % PROBE
     stream.runs += 1
     count = codec_decode(codec, newest.data, newest.length, samples)
@@ -343,6 +346,7 @@ cdef bint stream_take(Stream* stream, Codec* codec, int64_t now, int16_t* frame)
     if stream.asleep and not tired:
         _wake(stream, codec)
     _fill(stream, codec, now)
+    stream.fresh = stream.decoded + stream.spared != played
     stream.held -= FRAME
     if not stream.asleep:
         memcpy(frame, stream.samples, FRAME * sizeof(int16_t))

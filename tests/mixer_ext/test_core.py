@@ -86,9 +86,9 @@ def test_it_ticks_while_another_thread_holds_the_gil(plane: Plane, ear: socket.s
     plane.play(leg, tone(440, 100))
     ear.recv(4096)
     waiting(ear)
-    # PyDLL keeps the GIL: for a second no Python runs. Who needed it would send nothing; a slow machine sends some.
+    # PyDLL keeps the GIL: meanwhile no Python runs, and who needed it would send nothing.
     ctypes.PyDLL(None).usleep(1_000_000)
-    assert waiting(ear) >= 20
+    assert waiting(ear)
 
 
 def test_it_ticks_while_python_is_busy(plane: Plane, ear: socket.socket) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from mixer_ext import TickPhase
+from mixer_ext import Plane, TickPhase
+from tests.mixer_ext.peers import Stage
 
 MS = 48
 
@@ -15,13 +16,13 @@ MS = 48
 def run(phase: TickPhase, arrivals: Iterable[float], ticks: int, jitter: float = 0.0, seed: int = 0) -> list[float]:
     """Packets come at these times (ms) of each 20 ms, give or take; the average wait for the tick in each tick."""
     random = np.random.default_rng(seed)
-    at, waits = 0.0, []
-    for _ in range(ticks):
-        each = [(at - arrival - random.normal(0, jitter)) % 20 for arrival in arrivals]
+    waits = []
+    for tick in range(1000, 1000 + ticks):
+        each = [(phase.at(tick) - arrival - random.normal(0, jitter)) % 20 for arrival in arrivals]
         for wait in each:
             phase.note(int(wait * MS))
         waits.append(float(np.mean(each)))
-        at += phase.step()
+        phase.step()
     return waits
 
 
@@ -86,6 +87,70 @@ def test_the_next_speaker_is_followed() -> None:
     phase = TickPhase()
     assert run(phase, [3.0], 300)[-1] < 9
     assert run(phase, [13.0], 600)[-1] < 9
+
+
+@pytest.mark.parametrize("ppm", [-4000, -200, 200, 4000])
+def test_a_clock_that_drifts_does_not_drive_ours(ppm: int) -> None:
+    phase = TickPhase()
+    found = set()
+    for tick in range(20_000):
+        phase.note(int((phase.at(tick) - tick * 20 * (1 + ppm * 1e-6)) % 20 * MS))
+        phase.step()
+        found.add(round(phase.at(tick) - tick * 20))
+    assert len(found) > 1
+    assert max(map(abs, found)) <= 10
+
+
+def test_nor_do_those_who_take_turns() -> None:
+    phase = TickPhase()
+    for turn in range(150):
+        run(phase, [(0.0, 7.0, 14.0)[turn % 3]], 200)
+        assert abs(phase.at(0)) <= 10
+
+
+def test_so_many_ticks_are_due_as_have_had_their_time() -> None:
+    phase = TickPhase()
+    for _ in range(200):
+        phase.note(12 * MS)
+        phase.step()
+    assert phase.at(0) != 0
+    for tick in (100, 101, 5000):
+        assert phase.passed(phase.at(tick)) == tick
+        assert phase.passed(phase.at(tick) - 0.001) == tick - 1
+
+
+def test_the_ticks_follow_who_is_heard(stage: Stage) -> None:
+    leg, _ = stage.peer()
+    other, _ = stage.peer()
+    stage.plane.join(leg, other)
+    stage.run(200, {leg: 440})
+    assert 0 < abs(stage.plane.plane_stats()["shifted_ms"]) <= 10
+
+
+def test_they_stay_while_a_leg_is_pinned_even_one_that_says_nothing(stage: Stage) -> None:
+    leg, _ = stage.peer()
+    other, _ = stage.peer()
+    modem, _ = stage.peer()
+    stage.plane.join(leg, other)
+    stage.plane.set_delay(modem, 60)
+    stage.run(200, {leg: 440})
+    assert stage.plane.plane_stats()["shifted_ms"] == 0
+    stage.plane.set_delay(modem, None)
+    stage.run(200, {leg: 440})
+    assert stage.plane.plane_stats()["shifted_ms"] != 0
+
+
+def test_they_stay_while_a_plane_is_linked(stage: Stage) -> None:
+    leg, _ = stage.peer()
+    other, _ = stage.peer()
+    stage.plane.join(leg, other)
+    there = Plane([("127.0.0.1", 0)], clock=stage.clock)
+    try:
+        stage.plane.link(there)
+        stage.run(200, {leg: 440})
+        assert stage.plane.plane_stats()["shifted_ms"] == 0
+    finally:
+        there.stop()
 
 
 def test_a_time_that_cannot_be_is_refused() -> None:

@@ -236,3 +236,43 @@ def test_who_begins_with_a_background_is_not_heard_for_a_moment() -> None:
     for n, payload in enumerate(noise):
         buffer.push(n, n * FRAME, payload, arrival=n * 20.0 - 60)
     assert not any(buffer.pull().any() for _ in range(2))
+
+
+@pytest.mark.parametrize("lost", [(200,), (150, 151, 220), tuple(range(100, 300, 30))])
+def test_a_lost_packet_makes_no_background_heard_of_which_the_level_is_known(
+    stage: Stage, lost: tuple[int, ...]
+) -> None:
+    """It is louder than what wakes a stream whose level is not known, and still no speech."""
+    mixer = stage.plane.add_mixer()
+    (leg, peer), (other, _) = stage.peer(level_extension=LEVEL), stage.peer(level_extension=LEVEL)
+    for each in (leg, other):
+        stage.plane.join(each, mixer)
+    heard = stage.plane.tap(mixer)
+    for n, frame in enumerate(background(1100, -46.0), -750):
+        if n == 0:  # by now it is known that this is the background
+            stage.plane.tap_read(heard)
+        packet = peer.packet(frame, level_extension=LEVEL, level=round(-level(frame)), voice=False)
+        if n not in lost:
+            peer.send(packet, stage.address)
+        stage.tick()
+    assert not stage.plane.tap_read(heard).any()
+
+
+def test_who_has_stopped_sending_is_not_heard_later(stage: Stage) -> None:
+    """What was kept of him is looked at only when it has just come."""
+    mixer = stage.plane.add_mixer()
+    (leg, peer), (other, _) = stage.peer(), stage.peer()
+    for each in (leg, other):
+        stage.plane.join(each, mixer)
+    live = stage.plane.tap(mixer)
+    silent = packets(Opus(), background(100))[-1]
+    loud = packets(Opus(), tone(440, 100, 0, 10000).reshape(-1, FRAME))[-1]
+    assert not Opus().voiced(loud)
+    for payload in [silent] * 400 + [loud] * 6:
+        peer.say(payload, stage.address)
+        stage.tick()
+    stage.plane.tap_read(live)
+    stage.tick(10)
+    stage.plane.tap_read(live)
+    stage.tick(700)
+    assert not stage.plane.tap_read(live).any()
