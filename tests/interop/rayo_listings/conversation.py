@@ -1,7 +1,8 @@
 """Conversations in plain stanzas, held against the listings of XEP-0327.
 
 A conversation is an async generator that yields the number of each listing when all that it shows has been said, and
-heard. There is a test for each listing: it lets its conversation go on as far as that.
+heard: of a command, that it has done what it is for. There is a test for each listing: it lets its conversation go on
+as far as that.
 """
 
 from __future__ import annotations

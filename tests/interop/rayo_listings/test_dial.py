@@ -55,7 +55,6 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
             <header name="x-customer-id" value="8877" />
           </dial>
         </iq>""")
-    yield 14
     reference = await juliet.hears(f"""
         <iq from='{service}' to='{juliet}' type='result' id='h7ed2'>
           <ref xmlns='urn:xmpp:rayo:1' uri='*'/>
@@ -66,6 +65,7 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
     proposal = await bob.rings()
     assert JID.parse(proposal.get("from", "")).bare == desk
     assert shim(proposal) == [("x-skill", "agent"), ("x-customer-id", "8877")]
+    yield 14
     await juliet.hears(f"""
         <presence from='{call}' to='{juliet}'>
           <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:xmpp:rayo:call:1' ver='*'/>
@@ -143,6 +143,6 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
     yield 18
 
 
-@listings(15, 16, 17, 19, 14, 21, 22, 23, 24, 20, 18)
+@listings(15, 16, 17, 19, 21, 14, 22, 23, 24, 20, 18)
 async def test_listing(conversation: Conversation, listing: int) -> None:
     await conversation.shows(listing)

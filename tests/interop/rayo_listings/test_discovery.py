@@ -22,9 +22,9 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
         <iq from='{claudius}' id='disco1' to='{service}' type='get'>
           <query xmlns='http://jabber.org/protocol/disco#info'/>
         </iq>""")
-    yield 91
     answer = await claudius.expect("the features", lambda stanza: stanza.get("id") == "disco1")
     assert (answer.get("from"), answer.get("type")) == (str(service), "result")
+    yield 91
     features = {feature.get("var") for feature in answer.iter(f"{{{DISCO_INFO}}}feature")}
     assert {"urn:xmpp:rayo:1", "urn:xmpp:jingle:apps:rtp:1", "urn:xmpp:jingle:transports:ice-udp:1"} < features
     yield 92

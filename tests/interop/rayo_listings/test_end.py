@@ -42,13 +42,13 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
           </redirect>
         </iq>"""
     juliet.says(redirect)
-    yield 79
     await juliet.is_answered(redirected, "h7ed2")
+    yield 80
     refusal = await dan.expect_child(f"{{{JMI_0}}}reject", id="redirected")
     assert refusal[0].findtext("{*}reason/{*}redirect") == "sip:other@there.com"
     assert shim(refusal) == [("x-skill", "agent"), ("x-customer-id", "8877")]
     await is_over(juliet, redirected, "hangup-command", "decline")
-    yield 80
+    yield 79
 
     rejected = await offered(stage, juliet, dan, "rejected")
     reject = f"""
@@ -60,13 +60,13 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
     juliet.says(reject)  # without any reason, of which there MUST be one (section 7.9)
     await juliet.is_refused(rejected, "h7ed2", "modify", "bad-request")
     juliet.says(reject.replace("<header", "<decline/><header"))
-    yield 82
     await juliet.is_answered(rejected, "h7ed2")
+    yield 83
     refusal = await dan.expect_child(f"{{{JMI_0}}}reject", id="rejected")
     assert refusal[0].find("{*}reason/{*}decline") is not None
     assert shim(refusal) == [("x-reject-description", "Sorry, she cannae take it!")]
     await is_over(juliet, rejected, "hangup-command", "decline")
-    yield 83
+    yield 82
 
     alice = await stage.caller("alice")
     answered = await stage.takes(juliet, alice, stage.at("juliet-desk"))
@@ -91,12 +91,12 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
             <header name="x-call-result" value="4" />
           </hangup>
         </iq>""")
-    yield 85
     await juliet.is_answered(answered, "h7ed2")
+    yield 86
     goodbye = await alice.client.expect_child("{urn:xmpp:jingle:1}jingle", action="session-terminate")
     assert shim(goodbye) == [("x-call-result", "4")]
     await is_over(juliet, answered, "hangup-command", "success")
-    yield 86
+    yield 85
 
     bob = await stage.caller("bob")
     answered = await stage.takes(juliet, bob, stage.at("juliet-desk"))
@@ -126,6 +126,6 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
     yield 89
 
 
-@listings(79, 80, 82, 83, 81, 84, 90, 85, 86, 87, 88, 89)
+@listings(80, 79, 83, 82, 81, 84, 90, 86, 85, 87, 88, 89)
 async def test_listing(conversation: Conversation, listing: int) -> None:
     await conversation.shows(listing)
