@@ -74,6 +74,7 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
         f"<iq to='{call_a}' type='set' id='h7ed2'><unjoin xmlns='urn:xmpp:rayo:1' call-uri='{call_b.uri}'/></iq>"
     )
     await juliet.is_refused(call_a, "h7ed2", "cancel", "service-unavailable")
+    await tones(people, alice="", bob="", carol="")  # as they were
     yield 37
     juliet.says(f"<iq to='{call_a}' type='set' id='h7ed2'><unjoin xmlns='urn:xmpp:rayo:1' call-uri='xmpp:'/></iq>")
     await juliet.is_refused(call_a, "h7ed2", "modify", "bad-request")
@@ -122,9 +123,13 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
     await juliet.is_refused(call_a, "h7ed3", "cancel", "conflict")
     await juliet.ask(call_a, "set", "<join xmlns='urn:xmpp:rayo:1' mixer-name='one'/>")
     await juliet.ask(stage.at("one"), "set", "<join xmlns='urn:xmpp:rayo:1' mixer-name='two'/>")
+    await juliet.ask(call_b, "set", "<join xmlns='urn:xmpp:rayo:1' mixer-name='two'/>")
+    await tones(people, alice="bob", bob="alice", carol="")
     await juliet.forgets()
     juliet.says(f"<iq to='{call_a}' type='set' id='h7ed3'><join xmlns='urn:xmpp:rayo:1' mixer-name='two'/></iq>")
     await juliet.is_refused(call_a, "h7ed3", "cancel", "conflict")
+    await juliet.has_heard_all()
+    await tones(people, alice="bob", bob="alice", carol="")
     yield 41
 
 
