@@ -19,6 +19,7 @@ from focus.client.connection import Connection
 from focus.wire.base import XML_LANG, local_name, namespace_of, serialize
 from focus.wire.jid import JID
 from focus.wire.stanzas import IQ, PRESENCE
+from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, verification_string
 from tests.interop.callers import AiortcCallee, AiortcCaller
 from tests.interop.rayo_listings.titles import TITLES
 from tests.interop.running import PATIENCE, StanzaClient
@@ -126,6 +127,17 @@ class Client(StanzaClient):
         """What it has been told until now is not looked at."""
         await self.ask(self.service, "get", "<ping xmlns='urn:xmpp:ping'/>")
         self.received.clear()
+
+    async def verifies(self, presence: ET.Element) -> None:
+        """Whoever has sent `presence` is what its capabilities say: their verification string is that of the features
+        to be found there (XEP-0115 section 5.4)."""
+        caps = presence.find(f"{{{CAPS}}}c")
+        assert caps is not None
+        query = f"<query xmlns='{DISCO_INFO}' node='{caps.get('node')}#{caps.get('ver')}'/>"
+        about = (await self.ask(JID.parse(presence.get("from", "")), "get", query)).find(INFO_QUERY)
+        assert about is not None
+        assert verification_string(about, "sha-1") == caps.get("ver")
+        assert caps.get("node") in [feature.get("var") for feature in about]
 
     async def has_heard_all(self) -> None:
         """Nothing is there that it should have been told already: the service's next word is the answer to a ping."""

@@ -23,7 +23,7 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
         <iq from='{juliet}' to='{call_a}' type='set' id='h7ed2'>
           <join xmlns='urn:xmpp:rayo:1' mixer-name='myMixer'/>
         </iq>""")
-    await juliet.hears(f"""
+    shown = await juliet.hears(f"""
         <presence from='{mixer}' to='{juliet}'>
           <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:xmpp:rayo:mixer:1' ver='*'/>
         </presence>""")
@@ -49,6 +49,7 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
           <joined xmlns='urn:xmpp:rayo:1' call-uri='{call_b.uri}'/>
         </presence>""")
     await tones(people, alice="bob", bob="alice")
+    await juliet.verifies(shown)
     yield 42
 
     # there are no components yet

@@ -28,6 +28,7 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
                 <header name="x-customer-id" value="8877" />
               </offer>
             </presence>""")
+        await client.verifies(offer)
     call = JID.parse(offer.get("from", ""))
     yield 25
 
