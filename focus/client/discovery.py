@@ -13,6 +13,7 @@ from focus.wire.jid import JID
 
 DISCO_INFO: Final = "http://jabber.org/protocol/disco#info"
 DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"
+RSM: Final = "http://jabber.org/protocol/rsm"
 CAPS: Final = "http://jabber.org/protocol/caps"
 
 INFO_QUERY: Final = f"{{{DISCO_INFO}}}query"
@@ -57,6 +58,28 @@ def information(query: ET.Element) -> ET.Element:
 def features(result: ET.Element) -> set[str]:
     """Those that a disco#info result names."""
     return {feature.get("var", "") for feature in result.iterfind(f"{INFO_QUERY}/{{{DISCO_INFO}}}feature")}
+
+
+def items_query(node: str | None, after: str | None = None) -> ET.Element:
+    """For the items of a node, or of the address itself; the page `after` what `last` has found (XEP-0059)."""
+    query = ET.Element(ITEMS_QUERY, {} if node is None else {"node": node})
+    if after is not None:
+        ET.SubElement(ET.SubElement(query, f"{{{RSM}}}set"), f"{{{RSM}}}after").text = after
+    return query
+
+
+def last(result: ET.Element) -> str | None:
+    """What the next page comes after; None where this one is the last, or all there is."""
+    about = result.find(f"{ITEMS_QUERY}/{{{RSM}}}set")
+    if about is None:
+        return None
+    first, count = about.find(f"{{{RSM}}}first"), about.findtext(f"{{{RSM}}}count")
+    try:
+        before = int(first.get("index", "") if first is not None else "")
+        is_all = before + len(result.findall(f"{ITEMS_QUERY}/{{{DISCO_ITEMS}}}item")) >= int(count or "")
+    except ValueError:
+        is_all = False  # they need not tell
+    return None if is_all else about.findtext(f"{{{RSM}}}last")
 
 
 def items(result: ET.Element) -> Iterator[tuple[JID, str]]:

@@ -248,8 +248,7 @@ class RayoClient:
 
     async def _list(self, at: JID, node: str | None) -> list[Listed]:
         self._check()
-        query = ET.Element(discovery.ITEMS_QUERY, {} if node is None else {"node": node})
-        return [Listed(address, name) for address, name in discovery.items(await self._session.ask(at, query))]
+        return [Listed(address, name) for address, name in await self._session.items(at, node)]
 
     # what calls and mixers ask of us
 

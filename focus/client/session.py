@@ -147,8 +147,7 @@ class Session:
 
     async def _is_in_list(self) -> bool:
         """Whether we are among the clients that the service lists as registered. Raises `RayoError`."""
-        clients = await self.ask(self.service, ET.Element(discovery.ITEMS_QUERY, {"node": discovery.CLIENT_NODE}))
-        return self.jid in (address for address, _ in discovery.items(clients))
+        return self.jid in (address for address, _ in await self.items(self.service, discovery.CLIENT_NODE))
 
     async def command(self, to: JID, command: Command) -> Ref | None:
         """Have `command` carried out; returns the address of what it made, if anything. Raises `RayoError`."""
@@ -178,6 +177,18 @@ class Session:
     async def ask(self, to: JID, query: ET.Element) -> ET.Element:
         """The result stanza of service discovery. Raises `RayoError`."""
         return await self._iq(to, "get", query)
+
+    async def items(self, to: JID, node: str | None) -> list[tuple[JID, str]]:
+        """All that service discovery lists, with its names, page by page (XEP-0059). Raises `RayoError`."""
+        found: list[tuple[JID, str]] = []
+        read: str | None = None
+        while True:
+            page = await self.ask(to, discovery.items_query(node, read))
+            found.extend(discovery.items(page))
+            last = discovery.last(page)
+            if last is None or last == read:
+                return found
+            read = last
 
     def message(self, stanza: ET.Element) -> None:
         """Nobody writes to us (`focus.client.connection.StreamHandler`)."""

@@ -1,4 +1,4 @@
-"""What we are and can, and what others can (XEP-0030, XEP-0115, XEP-0199).
+"""What we are and can, and what others can (XEP-0030, XEP-0059, XEP-0115, XEP-0199).
 
 Verification strings are made here and not by slixmpp, whose plugin for them wants a stream, three other plugins and
 stanza objects of its own; the tests hold both against each other.
@@ -21,6 +21,7 @@ from focus.wire.base import XML_LANG, local_name
 from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, StanzaError
 from focus.wire.jid import JID
 from focus.xmpp.connection import Connection
+from focus.xmpp.paging import RSM, SET, add_page
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ FEATURES = (
     DISCO_INFO,
     DISCO_ITEMS,
     PING,
+    RSM,
     "urn:ietf:rfc:5576",
     "urn:ietf:rfc:5888",
     "urn:xmpp:coin",
@@ -81,7 +83,7 @@ class Kind(NamedTuple):
 
 
 _RTP = ("urn:xmpp:jingle:apps:rtp:1", "urn:xmpp:jingle:apps:rtp:audio")
-_ALWAYS = (CAPS, DISCO_INFO, DISCO_ITEMS, PING, "urn:xmpp:rayo:1")
+_ALWAYS = (CAPS, DISCO_INFO, DISCO_ITEMS, PING, RSM, "urn:xmpp:rayo:1")
 KINDS = {
     CALL: Kind(
         "client", "phone", "Call",
@@ -216,8 +218,13 @@ class Discovery:
                 items = self._listed(JID.parse(stanza.get("from", "")), JID.parse(stanza.get("to", "")), node or "")
             except ValueError:
                 items = ()
-        for jid, name in items:
-            ET.SubElement(query, f"{{{DISCO_ITEMS}}}item", {"jid": str(jid)} | ({"name": name} if name else {}))
+        found = sorted((str(jid), name) for jid, name in items)
+
+        def item(index: int) -> ET.Element:
+            jid, name = found[index]
+            return ET.Element(f"{{{DISCO_ITEMS}}}item", {"jid": jid} | ({"name": name} if name else {}))
+
+        add_page(query, [jid for jid, _ in found], item, stanza[0].find(SET))
         return query
 
     # --- about others -------------------------------------------------------------------------------------------------

@@ -30,7 +30,8 @@ from focus.service.prosody import Prosody
 from focus.wire.conditions import ItemNotFound, ServiceUnavailable, StanzaError
 from focus.wire.stanzas import PRESENCE
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import CAPS, INFO_QUERY, ITEMS_QUERY, PING_QUERY, verification_string
+from focus.xmpp.discovery import CALL as CALL_NODE
+from focus.xmpp.discovery import CAPS, INFO_QUERY, ITEMS_QUERY, PING_QUERY, Discovery, verification_string
 from tests.client.conftest import RayoFactory
 from tests.interop.running import PATIENCE, ClientFactory, eventually
 from tests.xmpp.conftest import Party, component, party
@@ -376,3 +377,25 @@ async def test_before_it_is_connected_nothing_can_be_commanded(prosody: Prosody)
         await juliet.dial("bob@localhost")
     with pytest.raises(SessionLost, match="there is no session"):
         await juliet.register()
+
+
+async def test_long_lists_are_read_page_by_page(component: Connection, service: Service, rayo: RayoFactory) -> None:
+    calls = {JID(f"call-{number}", "focus.localhost"): f"{'x' * 500}{number}@localhost" for number in range(2000)}
+    every = Discovery(component, tuple, items=lambda client, address, node: calls.items() if node == CALL_NODE else ())
+    questions = 0
+
+    async def answer(stanza: ET.Element) -> ET.Element | None:
+        nonlocal questions
+        questions += 1
+        return every.answer(stanza)
+
+    service.party.on_iq = answer
+    client = await rayo("controller", ready=None)
+    questions = 0
+    listed = await client.calls()
+    assert questions > 10
+    assert {each.address: each.name for each in listed} == calls
+    assert len(listed) == len(calls)
+    questions = 0
+    assert await client.mixers() == []
+    assert questions == 1

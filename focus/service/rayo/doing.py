@@ -36,6 +36,9 @@ from focus.wire.rayo import JoinDirection, JoinMedia
 #: may not do that.
 NOT_TAKEN, REFUSED, NOT_ALLOWED = 75, 76, 77
 
+#: Questions that `list` has waiting for their answers.
+AT_ONCE = 20
+
 _NOT_OURS = frozenset({"not-allowed", "conflict", "forbidden"})
 #: What calls are called unless a controller has chosen otherwise.
 _CALL_NAME = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -107,16 +110,21 @@ async def list_all(client: RayoClient, report: Report) -> int:
     if not calls and not mixers:
         await _register(client)
     known = {call.address for call in calls}
+    turn = asyncio.Semaphore(AT_ONCE)
 
     async def joined(party: Listed) -> list[str]:
         try:
-            others = await client.joined(party.address)
+            async with turn:
+                others = await client.joined(party.address)
         except RayoError:
             return []  # it has gone meanwhile
         return [other.uri if other.address in known or not other.name else other.name for other in others]
 
-    of_calls = [{"call": one.uri, "peer": one.name, "joined": await joined(one)} for one in calls]
-    of_mixers = [{"mixer": one.name, "joined": await joined(one)} for one in mixers]
+    found = await asyncio.gather(*map(joined, calls)), await asyncio.gather(*map(joined, mixers))
+    of_calls = [
+        {"call": one.uri, "peer": one.name, "joined": others} for one, others in zip(calls, found[0], strict=True)
+    ]
+    of_mixers = [{"mixer": one.name, "joined": others} for one, others in zip(mixers, found[1], strict=True)]
     report.table(of_calls, "no calls")
     report.table(of_mixers, "no mixers")
     return ExitCode.OK
