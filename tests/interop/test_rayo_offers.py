@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 from xml.etree import ElementTree as ET
@@ -17,13 +18,14 @@ from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
 from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, verification_string
 from tests.interop.callers import CallerFactory
+from tests.interop.narrow import narrow_way
 from tests.interop.running import PATIENCE, ClientFactory, RunningFocus, StanzaClient, eventually, serve, settings_for
 
 pytestmark = pytest.mark.interop
 
 RAYO = "urn:xmpp:rayo:1"
 RAYO_CAPS = f"<c xmlns='{CAPS}' hash='sha-1' node='urn:xmpp:rayo:client:1' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>"
-MANY = 500
+MANY = 1000
 MINE = str(uuid4())
 
 
@@ -227,21 +229,28 @@ async def test_other_software_is_asked_whether_it_is_a_rayo_client(focus: Runnin
     await offer(juliet)
 
 
-async def test_a_client_that_does_not_read_delays_nobody(focus: RunningFocus, client: ClientFactory) -> None:
-    juliet, deaf, alice = await client("juliet/hears"), await client("juliet/deaf"), await client("alice")
-    for each in (juliet, deaf):
-        await registered(focus, each)
-    transport = deaf.connection._stream.transport
-    transport.pause_reading()
-    try:
+async def test_a_client_that_does_not_read_delays_nobody(
+    focus: RunningFocus, prosody: Prosody, client: ClientFactory
+) -> None:
+    juliet, alice = await client("juliet/hears"), await client("alice")
+    async with narrow_way(prosody.c2s) as way:
+        deaf = StanzaClient(replace(juliet.account, jid=juliet.jid.with_resource("deaf"), server=way.address))
+        await deaf.connect()
+        for each in (juliet, deaf):
+            await registered(focus, each)
+        way.open.clear()
+        before = way.passed
         for number in range(MANY):
             await propose(alice, focus.mixer(f"desk-{number}"), f"p{number}")
         offered = {caller_of(await offer(juliet)) for _ in range(MANY)}
         assert len(offered) == MANY
         await juliet.ask(min(offered, key=str), "set", f"<accept xmlns='{RAYO}'/>")
         assert focus.service.calls() == MANY
-    finally:
-        transport.resume_reading()
+        fitted = way.passed - before + way.under_way()
+        way.open.set()
+        assert {caller_of(await offer(deaf)) for _ in range(MANY)} == offered
+        assert way.passed - before > 2 * fitted  # all that the server could not get rid of before
+        await deaf.close()
 
 
 async def test_a_client_is_told_what_it_missed_while_the_server_was_down(
