@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from focus.conference.brevity import Brevity
 from focus.conference.subscription import Document, Edition, Subscription
 from focus.wire.base import Payload
 from focus.wire.coin import COIN_FEATURES
@@ -48,13 +49,14 @@ class Publication:
         #: Of each participant; set when there is another edition.
         self.readers: set[asyncio.Event] = set()
         self._document = document
+        self._brevity = Brevity()
         self._edition: Edition | None = None
         self._changed = asyncio.Event()
 
     @property
     def edition(self) -> Edition:
         if self._edition is None:
-            self._edition = Edition(1, self._document())
+            self._edition = Edition(1, self._brevity.fitted(self._document()))
         return self._edition
 
     def changed(self) -> None:
@@ -68,7 +70,7 @@ class Publication:
             await asyncio.sleep(self.coalesce)
             self._changed.clear()
             try:
-                is_news = self._publish(self._document())
+                is_news = self._publish(self._brevity.fitted(self._document()))
             except Exception:
                 log.exception("the conference goes on after a fault")
                 continue
