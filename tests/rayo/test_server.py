@@ -125,6 +125,24 @@ async def test_calls_are_joined_with_each_other(focus: Focus, owner: Client, ali
     assert owner.events(two)[2:] == [Unjoined(call_uri=one.uri)]
 
 
+async def test_a_join_that_is_sent_to_both_calls_is_one_join(
+    focus: Focus, owner: Client, alice: Caller, bob: Caller
+) -> None:
+    """Clients MUST send it to one of them (XEP-0327 section 6.3): to the other it is a join again."""
+    one, two = await answered(focus, alice, owner), await answered(focus, bob, owner, 2)
+    await owner.command(one, Join(call_uri=two.uri, direction="send"))
+    await owner.command(two, Join(call_uri=one.uri, direction="duplex"))
+    assert owner.events(one)[1:] == [Joined(call_uri=two.uri)]
+    assert owner.events(two)[1:] == [Joined(call_uri=one.uri)]
+    assert [focus.call(call).joins[focus.call(other)].value for call, other in ((one, two), (two, one))] == [
+        "duplex",
+        "duplex",
+    ]
+    await owner.command(two, Unjoin(call_uri=one.uri))
+    assert not focus.call(one).joins
+    assert not focus.call(two).joins
+
+
 async def test_what_cannot_be_joined(focus: Focus, owner: Client, alice: Caller) -> None:
     call = await answered(focus, alice, owner)
     for join, refusal in (

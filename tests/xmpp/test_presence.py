@@ -90,6 +90,22 @@ def test_somebody_who_subscribes_again_is_not_asked_again():
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "answers"), [("unsubscribe", ["unsubscribe"]), ("subscribed", []), ("unsubscribed", [])]
+)
+def test_only_who_unsubscribes_is_shown_nothing_any_more_and_only_that_is_answered(kind, answers):
+    sent: list[tuple[str | None, str | None]] = []
+    responder = PresenceResponder(Recording(sent), lambda: ET.Element(f"{{{CAPS}}}c"))
+    text = "<presence xmlns='jabber:client' type='{}' from='a@b.example' to='{}'/>"
+    assert responder.handle_presence(ET.fromstring(text.format("subscribe", ROOM)))
+    sent.clear()
+    assert responder.handle_presence(ET.fromstring(text.format(kind, ROOM)))
+    assert sent == [(answer, ROOM) for answer in answers]
+    sent.clear()
+    responder.connected()
+    assert sent == ([] if kind == "unsubscribe" else [(None, f"{ROOM}/focus")])
+
+
 class Recording:
     """A connection as far as the responder uses one."""
 
