@@ -95,7 +95,7 @@ class _Figures(Collector):
         yield GaugeMetricFamily("focus_calls", "Calls of any kind", figures.calls())
         yield GaugeMetricFamily("focus_rayo_clients", "Rayo clients that are registered", figures.clients())
         yield CounterMetricFamily(
-            "focus_rayo_events_lost", "Events that Rayo clients have missed", figures.events_lost()
+            "focus_rayo_events_lost", "Events that Rayo clients have missed, or may have", figures.events_lost()
         )
         yield GaugeMetricFamily("focus_xmpp_connected", "1 while the XMPP server knows us", float(figures.connected()))
         dropped = CounterMetricFamily("focus_plane_dropped", "Packets dropped, by reason", labels=["reason"])

@@ -27,6 +27,7 @@ from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.binding import Binding, Outbox
 from focus.xmpp.connection import Connection, ConnectionRefused
+from focus.xmpp.delivery import Delivery
 from focus.xmpp.discovery import CALL, MIXER, RAYO_CLIENT, Discovery
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
@@ -128,6 +129,7 @@ class Service:
         )
         self._server.application = self._application
         self._outbox.connection = self._connection
+        self._outbox.delivery = Delivery(self._connection)
         self._outbox.caps = self._discovery.caps_element
         self._binding.documents = self._application
         self._binding.rooms = self._muc

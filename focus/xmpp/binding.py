@@ -36,6 +36,7 @@ from focus.wire.message import CallMessage
 from focus.wire.rayo import COMMANDS, Event
 from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
 from focus.xmpp.connection import Connection
+from focus.xmpp.delivery import Delivery
 from focus.xmpp.discovery import MIXER, Discovery
 from focus.xmpp.events import KeptEvents, event_stanza
 from focus.xmpp.muc import MucRooms
@@ -74,12 +75,13 @@ class Outbox:
     """The way out, for sessions, documents and events.
 
     What cannot be sent is dropped, but for events: they are kept until their client is known to be there again, so that
-    none misses how a call went on.
+    none misses how a call went on. Who may have missed some that were sent is told so.
     """
 
     def __init__(self, *, events: int = 1000, call_ids: bool = False) -> None:
         """`events`: how many are kept for one client; `call_ids`: whether speakers are named in the old way, too."""
         self.connection: Connection | None = None
+        self.delivery: Delivery | None = None
         self.caps: Callable[[str], ET.Element] | None = None
         self.kept = KeptEvents(events)
         self._call_ids = call_ids
@@ -93,8 +95,15 @@ class Outbox:
         """`client` is there: send it the events that were kept for it."""
         if self.connection is not None and self.connection.connected:
             for tree in self.kept.take(client):
-                if not self.send(tree):
+                if not self._send_to(client, tree):
                     self.kept.keep(self.connection.jid, client, tree)
+
+    def disconnected(self) -> None:
+        """The stream has ended. Where it was not we who did that, the server may not have read the last of it."""
+        if self.delivery is None or self.connection is None or self.connection.stopping:
+            return
+        for client, number in self.delivery.take_lost().items():
+            self.kept.may_have_missed(self.connection.jid, client, number)
 
     def message(self, sender: JID, to: JID, element: Element) -> None:
         """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
@@ -154,8 +163,14 @@ class Outbox:
             self._send_or_keep(sender, to, tree)
 
     def _send_or_keep(self, sender: JID, to: JID, tree: ET.Element) -> None:
-        if to in self.kept or not self.send(tree):
+        if to in self.kept or not self._send_to(to, tree):
             self.kept.keep(JID("", sender.domain), to, tree)
+
+    def _send_to(self, client: JID, tree: ET.Element) -> bool:
+        is_sent = self.send(tree)
+        if is_sent and self.delivery is not None:
+            self.delivery.wrote(client)
+        return is_sent
 
     def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
         """Section 6.8: what a client has said to a call, in the call's own name."""
@@ -196,6 +211,7 @@ class Binding:
 
     def disconnected(self) -> None:
         self.interruptions += 1
+        self._outbox.disconnected()
         if self.rooms is not None:
             self.rooms.disconnected()
 

@@ -220,6 +220,11 @@ class Connection:
         """End the stream after what has been sent, and let `run` return."""
         self._stopping.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it is we who end the stream."""
+        return self._stopping.is_set()
+
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` until it ends or the connection is stopped; its crash is logged and costs nobody else.
 

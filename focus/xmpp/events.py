@@ -29,7 +29,8 @@ class KeptEvents:
     At most `maximum` for one client.
 
     With more, or where the client does not come (`give_up`), all that is kept for that client is forgotten, and so is
-    what follows until it is there: `lost` is told, and then the client, by an error of the service.
+    what follows until it is there: `lost` is told, and then the client, by an error of the service. The same where what
+    was sent to it may not have arrived (`may_have_missed`).
     """
 
     def __init__(self, maximum: int) -> None:
@@ -37,7 +38,7 @@ class KeptEvents:
         self._kept: dict[JID, deque[ET.Element]] = {}
         self._number = 0
         self._overflowed: dict[JID, JID] = {}
-        #: How many were forgotten.
+        #: How many were forgotten, or may not have arrived.
         self.forgotten = 0
         #: Told of each client that has missed events.
         self.lost: Callable[[JID], None] = lambda client: None
@@ -73,13 +74,25 @@ class KeptEvents:
 
     def give_up(self, service: JID, client: JID) -> None:
         """Forget what is kept for `client`, on behalf of `service`."""
+        number = self._forget(client)
+        if number:
+            log.warning("%d events for %s were lost: it could not be reached for too long", number, client)
+            self._has_missed(service, client, number)
+
+    def may_have_missed(self, service: JID, client: JID, number: int) -> None:
+        """So many events were sent to `client`, and the connection ended before it was certain that they had arrived:
+        those that are kept since would not be understood without them."""
+        log.warning("%d events for %s may have been lost with the connection", number, client)
+        self._has_missed(service, client, number + self._forget(client))
+
+    def _forget(self, client: JID) -> int:
         number = len(self._kept.pop(client, ()))
-        if not number:
-            return
         self._number -= number
+        return number
+
+    def _has_missed(self, service: JID, client: JID, number: int) -> None:
         self.forgotten += number
         self._overflowed[client] = service
-        log.warning("%d events for %s were lost: it could not be reached for too long", number, client)
         self.lost(client)
 
 

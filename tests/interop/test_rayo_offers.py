@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -260,6 +261,9 @@ async def test_a_client_is_told_what_it_missed_while_the_server_was_down(
     await registered(focus, juliet)
     await propose(alice, focus.mixer("slow-1"))
     call = caller_of(await offer(juliet))
+    delivery = focus.service._outbox.delivery
+    assert delivery is not None
+    await eventually(lambda: juliet.jid not in delivery)  # focus knows that it has the offer
     prosody.kill()
     await prosody.wait()
     await eventually(lambda: focus.service.calls() == 0)  # nobody has taken it
@@ -272,6 +276,99 @@ async def test_a_client_is_told_what_it_missed_while_the_server_was_down(
     stamp = end.find("{urn:xmpp:delay}delay")
     assert stamp is not None
     assert datetime.fromisoformat(stamp.get("stamp", "")) <= gone
+
+
+async def test_what_a_connection_swallows_is_known_to_be_missed(prosody: Prosody, client: ClientFactory) -> None:
+    """The other end still takes what focus writes, and nothing of it arrives."""
+    link = Link(prosody.component)
+    accounts = (f"juliet@{prosody.domain}", f"romeo@{prosody.domain}")
+    async with link:
+        settings = settings_for(prosody)
+        settings = settings.model_copy(
+            update={
+                "xmpp": settings.xmpp.model_copy(update={"host": link.address[0], "port": link.address[1]}),
+                "rayo": RayoSettings(clients=accounts),
+                "routes": (RouteSettings(match="desk-*", clients=accounts, timeout=60),),
+            }
+        )
+        async with serve(prosody, settings) as focus:
+            juliet, romeo, alice = await client("juliet"), await client("romeo"), await client("alice")
+            for each in (juliet, romeo):
+                await registered(focus, each)
+            await propose(alice, focus.mixer("desk-1"), "p1")
+            call = caller_of(await offer(juliet))
+            delivery = focus.service._outbox.delivery
+            assert delivery is not None
+            await eventually(lambda: juliet.jid not in delivery)
+            await juliet.ask(call, "set", f"<accept xmlns='{RAYO}'/>")
+            link.swallows = True
+            alice.send(
+                f"<message type='chat' to='{focus.mixer('desk-1')}'><retract xmlns='{JMI_0}' id='p1'/></message>"
+            )
+            await eventually(lambda: focus.service.calls() == 0)
+            link.cut()
+            await eventually(lambda: not focus.service.connected())
+            link.swallows = False
+            error = await juliet.expect("that it has missed something", lambda stanza: stanza.get("type") == "error")
+            assert error.get("from") == str(service(focus))
+            assert error.find("{*}error/{*}resource-constraint") is not None
+            assert focus.service.events_lost() >= 1
+            await registered(focus, juliet)
+            await propose(alice, focus.mixer("desk-2"), "p2")
+            assert caller_of(await offer(juliet)) != call
+
+
+class Link:
+    """A way to `server` that can take what is written to it and lose it. Where it listens is `address`."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        self._server = server
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.swallows = False
+
+    async def __aenter__(self) -> Link:
+        self._listener = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.address: tuple[str, int] = self._listener.sockets[0].getsockname()[:2]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._listener.close()
+        self.cut()
+        await self._listener.wait_closed()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            server, to_server = await asyncio.open_connection(*self._server)
+        except OSError:
+            writer.close()
+            return
+        both = {writer, to_server}
+        self._writers |= both
+        try:
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(self._carry(server, writer, both, is_up=False))
+                ways.create_task(self._carry(reader, to_server, both, is_up=True))
+        finally:
+            self._writers -= both
+
+    async def _carry(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        both: set[asyncio.StreamWriter],
+        *,
+        is_up: bool,
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if not (is_up and self.swallows):
+                    writer.write(data)
+        for each in both:
+            each.close()
 
 
 async def test_what_the_one_existing_library_sends_is_taken(
