@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 from xml.etree import ElementTree as ET
 
+import slixmpp
 from slixmpp.clientxmpp import ClientXMPP
 from slixmpp.stanza import StreamError
 from slixmpp.xmlstream import StanzaBase, tostring
@@ -66,6 +67,13 @@ class Account:
     server: tuple[str, int] | None = None
     ca_file: Path | None = None
     insecure: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where `jid` is none."""
+        try:
+            slixmpp.JID(str(self.jid))
+        except slixmpp.InvalidJID as error:
+            raise ValueError(f"{str(self.jid)[:80]!r} is no address: {error}") from None
 
     @property
     def anonymous(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from focus.client.connection import Account
+from focus.client.parties import address_of
 from focus.wire.jid import JID
 
 #: What may be said, by name: `server` is HOST:PORT.
@@ -56,7 +57,7 @@ class Credentials:
 
 def _jid(name: str, text: str) -> JID:
     try:
-        return JID.parse(text)
+        return Account(address_of(text)).jid
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol, TypedDict
 
 from focus.wire.jid import JID
+from focus.wire.nodeprep import prepared, prepared_domain
 from focus.wire.rayo import Header, JoinDirection
 
 #: Names and values, in order; a name may be there several times.
@@ -64,6 +65,12 @@ def uri_of(party: Addressed | JID | str) -> str:
         scheme = _SCHEME.match(party)
         return party if scheme and "@" not in scheme[0] else JID.parse(party).uri
     return party.uri
+
+
+def address_of(party: Addressed | JID | str) -> JID:
+    """The same as a JID, and as servers write it: what they send can be compared with that. Raises ValueError."""
+    jid = party if isinstance(party, JID) else JID.from_uri(uri_of(party))
+    return JID(prepared(jid.local) if jid.local else "", prepared_domain(jid.domain), jid.resource)
 
 
 def headers_of(pairs: HeaderPairs) -> tuple[Header, ...]:

@@ -20,7 +20,7 @@ from focus.client.credentials import Credentials
 from focus.client.errors import RayoError, SessionLost
 from focus.client.feed import Feed
 from focus.client.mixer import Mixer
-from focus.client.parties import HeaderPairs, headers_of, uri_of
+from focus.client.parties import HeaderPairs, address_of, headers_of, uri_of
 from focus.client.session import CHECK_INTERVAL, Session
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
@@ -77,9 +77,11 @@ class RayoClient:
         `timeout`: seconds in which a command is answered. `backlog`: how many events of each call and mixer, and how
         many offers, may wait to be read. `check_every`: seconds between two looks whether the service is there and
         still knows us; a second one in vain ends the client.
+
+        Raises ValueError for what is no address.
         """
-        account = Account(_jid(jid), password, server, ca_file, insecure)
-        self.service = _jid(service) if service is not None else JID("", f"focus.{account.jid.domain}")
+        account = Account(address_of(jid), password, server, ca_file, insecure)
+        self.service = address_of(service if service is not None else f"focus.{account.jid.domain}")
         #: Calls that come in and may be taken, each once. Who else was offered them may be faster.
         self.offers: Feed[Call] = Feed(backlog, owner=self)
         self._ready = ready
@@ -160,7 +162,7 @@ class RayoClient:
         answers. Who does not wait for the answer to the command, or gets none in time, has the call hung up as soon as
         the service answers.
         """
-        address = JID.from_uri(uri_of(uri)) if uri is not None else JID(str(uuid4()), self.service.domain)
+        address = address_of(uri) if uri is not None else JID(str(uuid4()), self.service.domain)
         command = Dial(
             to=uri_of(to),
             from_=uri_of(from_) if from_ is not None else None,
@@ -175,7 +177,7 @@ class RayoClient:
         try:
             self._check()
             reference = await self._session.dial(command)
-            return call if reference is None else self._dialled(call, JID.from_uri(reference.uri))
+            return call if reference is None else self._dialled(call, address_of(reference.uri))
         except BaseException:
             if known is None:
                 self._calls.pop(address, None)
@@ -197,7 +199,7 @@ class RayoClient:
 
     def call(self, address: JID | str) -> Call:
         """The call at `address`, a JID or `xmpp:` URI, whether there is one or not: commands tell."""
-        where = JID.from_uri(uri_of(address))
+        where = address_of(address)
         if where not in self._calls:
             call = self._calls[where] = Call(self, where, self._backlog)
             if self._over is not None:
@@ -230,7 +232,7 @@ class RayoClient:
 
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
         """What a call or mixer is joined with, without names that are not for us to know. Raises `RayoError`."""
-        return await self._list(JID.from_uri(uri_of(party)), None)
+        return await self._list(address_of(party), None)
 
     async def command(self, to: JID, command: Command) -> Ref | None:
         """Have any command carried out at `to`; returns the address of what it made. Raises `RayoError`."""
@@ -242,7 +244,7 @@ class RayoClient:
 
         Raises `RayoError`.
         """
-        about = await self._session.ask(JID.from_uri(uri_of(address)), ET.Element(discovery.INFO_QUERY))
+        about = await self._session.ask(address_of(address), ET.Element(discovery.INFO_QUERY))
         found = discovery.features(about)
         return "call" if discovery.CALL_NODE in found else "mixer" if discovery.MIXER_NODE in found else ""
 
@@ -270,7 +272,7 @@ class RayoClient:
 
     def _mixer_is_at(self, name: str, reference: Ref) -> None:
         """A service may have its mixers at another domain than we think: what was told of them is theirs."""
-        address = JID.from_uri(reference.uri)
+        address = address_of(reference.uri)
         supposed = self._mixers.get(JID(prepared(name), self.service.domain))
         if supposed is not None and supposed.address != address:
             del self._mixers[supposed.address]
@@ -331,10 +333,6 @@ class RayoClient:
             mixer._lose(error, closed=closed)
         self._calls.clear()
         self._present.clear()
-
-
-def _jid(address: JID | str) -> JID:
-    return JID.parse(address) if isinstance(address, str) else address
 
 
 def _join(party: Call | Mixer | Join) -> Join:

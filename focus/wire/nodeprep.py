@@ -1,4 +1,5 @@
-"""The local part of a JID as servers write it: nodeprep (RFC 6122 appendix A), which Prosody and ejabberd follow still.
+"""The parts of a JID as servers write them: nodeprep (RFC 6122 appendix A), which Prosody and ejabberd follow still,
+and nameprep (RFC 3491).
 
 What comes in a stanza's `to` and `from` is prepared already. Names that clients give inside of elements are not.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import re
 import stringprep
+from encodings import idna
+from ipaddress import IPv6Address
 from typing import Final
 from unicodedata import ucd_3_2_0
 
@@ -43,6 +46,17 @@ def prepared(local: str) -> str:
         _check_direction(mapped)
     if _FORBIDDEN.search(mapped) or not 0 < len(mapped.encode()) <= MAX_BYTES:
         raise ValueError(f"not the local part of an address: {local[:80]!r}")
+    return mapped
+
+
+def prepared_domain(domain: str) -> str:
+    """`domain` in the one form in which it is compared. Raises ValueError where it is no domain."""
+    labels = [idna.nameprep(label) for label in domain.removesuffix(".").split(".")]
+    mapped = ".".join(labels)
+    if mapped.startswith("[") and mapped.endswith("]"):
+        return f"[{IPv6Address(mapped[1:-1])}]"
+    if _FORBIDDEN.search(mapped) or not all(label and "-" not in (label[0], label[-1]) for label in labels):
+        raise ValueError(f"not the domain of an address: {domain[:80]!r}")
     return mapped
 
 

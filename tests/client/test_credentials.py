@@ -19,6 +19,22 @@ def test_an_account_and_a_password_are_enough() -> None:
     assert RayoClient.from_environment(ENOUGH).service == found.service
 
 
+def test_addresses_are_as_servers_write_them() -> None:
+    found = Credentials.from_environment(ENOUGH | {"FOCUS_RAYO_ACCOUNT": "Ivr@Straße.Example.ORG./Desk"})
+    assert str(found.account.jid) == "ivr@strasse.example.org/Desk"
+    assert str(found.service) == "focus.strasse.example.org"
+    assert RayoClient("Ivr@EXAMPLE.org", "x").service == JID("", "focus.example.org")
+    assert RayoClient("ivr@example.org", "x", "[2001:DB8::1]").service == JID("", "[2001:db8::1]")
+
+
+@pytest.mark.parametrize("wrong", ["a@b@c", "a b@c", "a@b c", "a@b:5222", "a@-b", "a@b..c", "a@", "a@b/\x07", "a@[b]"])
+def test_what_is_no_address_is_told_before_anybody_connects(wrong: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
+        RayoClient(wrong, "x", "focus.example.org")
+    with pytest.raises(ValueError, match="FOCUS_RAYO_ACCOUNT"):
+        Credentials.from_environment(ENOUGH | {"FOCUS_RAYO_ACCOUNT": wrong})
+
+
 def test_everything_can_be_said(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("pass word\r\n")

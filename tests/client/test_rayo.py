@@ -334,6 +334,29 @@ async def test_the_end_of_the_service_is_told(prosody: Prosody, rayo: RayoFactor
         await asyncio.wait_for(anext(controller.offers), PATIENCE)
 
 
+async def test_addresses_may_be_written_with_capitals(
+    focus: RunningFocus, prosody: Prosody, rayo: RayoFactory, caller: CallerFactory
+) -> None:
+    """Servers write them without, and what they send is from there."""
+    await rayo("juliet", ready=False)
+    place = {"server": prosody.c2s, "insecure": True}
+    account, service = f"Juliet@{prosody.domain.upper()}/Desk", prosody.focus.upper()
+    async with RayoClient(account, PASSWORD, service, **place) as juliet:  # type: ignore[arg-type]
+        calling = asyncio.create_task((await caller("alice", 300)).call(focus.mixer("desk-1")))
+        call = await offered(juliet)
+        assert juliet.call(f"xmpp:{str(call.address).upper()}") is call
+        await call.accept()
+        await call.answer()
+        async with asyncio.timeout(PATIENCE):
+            await calling
+        mine = str(uuid4())
+        dialled = await juliet.dial("nobody@nowhere.invalid", uri=f"xmpp:{mine.upper()}@{service}")
+        assert dialled.address == JID(mine, prosody.focus)
+        await dialled.hangup()
+        assert (await dialled.ended()).reason == "hangup-command"
+        await call.hangup()
+
+
 async def test_a_service_that_has_forgotten_us_is_noticed(focus: RunningFocus, rayo: RayoFactory) -> None:
     """As one that was killed and has been started again has: nobody could tell us."""
     other = await rayo("juliet/other")

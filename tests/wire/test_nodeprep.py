@@ -1,4 +1,4 @@
-"""Local parts of JIDs as servers write them."""
+"""Parts of JIDs as servers write them."""
 
 import stringprep
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from slixmpp import JID as PreparedJID
 from slixmpp import InvalidJID
 
-from focus.wire.nodeprep import prepared
+from focus.wire.nodeprep import prepared, prepared_domain
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,29 @@ def test_it_is_what_another_implementation_makes_of_it(text: str) -> None:
     else:
         assert prepared(text) == expected
         assert prepared(expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("Example.ORG", "example.org"),
+        ("example.org.", "example.org"),
+        ("Straße.example", "strasse.example"),
+        ("BÜCHER.example", "bücher.example"),
+        ("focus_1.localhost", "focus_1.localhost"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("[2001:DB8::1]", "[2001:db8::1]"),
+    ],
+)
+def test_domains_have_one_form_too(text: str, domain: str) -> None:
+    assert prepared_domain(text) == prepared_domain(domain) == domain
+    if not domain.startswith("["):
+        assert PreparedJID(text).domain == domain
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "a..b", ".a", "a b", "a\u00a0b", "a@b", "a/b", "a:5222", "[a]", "-a", "a-.b", "אa"]
+)
+def test_some_texts_are_no_domains(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        prepared_domain(text)

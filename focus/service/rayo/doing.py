@@ -26,7 +26,7 @@ from focus.client import (
     RayoError,
     SessionLost,
 )
-from focus.client.parties import uri_of
+from focus.client.parties import address_of, uri_of
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
 from focus.wire.nodeprep import prepared
@@ -153,7 +153,7 @@ def _mixer(client: RayoClient, text: str) -> Mixer:
 def _address(client: RayoClient, text: str) -> JID:
     """Raises `ServiceError` where nothing of the service is meant."""
     try:
-        address = JID.from_uri(text) if "@" in text else JID(prepared(text), client.service.domain)
+        address = address_of(text) if "@" in text else JID(prepared(text), client.service.domain)
     except ValueError as error:
         raise ServiceError(str(error), ExitCode.USAGE) from None
     if not address.local or address.resource or address.domain != client.service.domain:
