@@ -31,6 +31,8 @@ from focus.wire.rayo import Command, Dial, End, Event, Join, Offer, Ref
 COMMAND_TIMEOUT = 10.0
 #: Events and offers that wait to be read, of each call and mixer.
 BACKLOG = 1000
+#: Seconds; the milliseconds are 32 bits.
+LONGEST_RINGING = 2_147_483
 
 
 @dataclass(frozen=True)
@@ -160,14 +162,14 @@ class RayoClient:
         `joins`: what it is joined with from the start, both ways unless it is a `Join`. `uri`: the address that the
         call shall have, `xmpp:UUID@SERVICE`, a new one where nothing is said. `timeout`: seconds in which the peer
         answers. Who does not wait for the answer to the command, or gets none in time, has the call hung up as soon as
-        the service answers.
+        the service answers. Raises `RayoError`, and ValueError for what cannot be said in Rayo.
         """
         address = address_of(uri) if uri is not None else JID(str(uuid4()), self.service.domain)
         command = Dial(
             to=uri_of(to),
             from_=uri_of(from_) if from_ is not None else None,
             uri=address.uri,
-            timeout=round(timeout * 1000) if timeout is not None else -1,
+            timeout=_milliseconds(timeout) if timeout is not None else -1,
             headers=headers_of(headers),
             joins=tuple(map(_join, joins)),
         )
@@ -333,6 +335,12 @@ class RayoClient:
             mixer._lose(error, closed=closed)
         self._calls.clear()
         self._present.clear()
+
+
+def _milliseconds(seconds: float) -> int:
+    if not 0 <= seconds <= LONGEST_RINGING:
+        raise ValueError(f"a call rings for 0 to {LONGEST_RINGING} seconds, not {seconds:g}")
+    return round(seconds * 1000)
 
 
 def _join(party: Call | Mixer | Join) -> Join:

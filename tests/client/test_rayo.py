@@ -250,6 +250,10 @@ async def test_what_is_refused_says_how_and_why(focus: RunningFocus, rayo: RayoF
     assert focus.service.calls() == 0
     for wrong in (
         lambda: juliet.dial("@"),
+        lambda: juliet.dial(nobody, timeout=float("inf")),
+        lambda: juliet.dial(nobody, timeout=float("nan")),
+        lambda: juliet.dial(nobody, timeout=1e12),
+        lambda: juliet.dial(nobody, headers={"x": "a" * 2000}),
         lambda: juliet.dial(nobody, headers=[("", "nameless")]),
         lambda: juliet.call(focus.mixer("x")).join(),
         lambda: juliet.call(focus.mixer("x")).join(mixer=juliet.mixer("not a name")),

@@ -246,6 +246,14 @@ async def test_what_is_refused_is_one_line_and_an_exit_code(
         (("join", "00000000-0000-0000-0000-000000000000", call.uri), {}, 76, "(item-not-found)"),
         (("watch", "tea@elsewhere"), {}, 64, "'tea@elsewhere' is no call or mixer of focus.localhost"),
         (("dial", "@"), {}, 64, "not a JID"),
+        (("dial", "bob@localhost", "--from", "@"), {}, 64, "not a JID"),
+        (("dial", "bob@localhost", "--join", "a b"), {}, 64, "not the local part of an address: 'a b'"),
+        (("dial", f"xmpp:{'b' * 4000}@localhost"), {}, 64, "to: String should have at most 3200 characters"),
+        (("dial", "bob@localhost", *["--join=tea"] * 17), {}, 64, "joins: Tuple should have at most 16 items"),
+        (("watch", "a b"), {}, 64, "not the local part of an address: 'a b'"),
+        (("join", "tea", "xmpp:tea%ff@focus.localhost"), {}, 64, "can't decode byte 0xff"),
+        (("unjoin", "tea", "a b"), {}, 64, "not the local part of an address: 'a b'"),
+        (("hangup", "a b"), {}, 64, "not the local part of an address: 'a b'"),
     ]
     for arguments, environment, code, words in cases:
         done = await command(server, *arguments, **environment)
@@ -316,7 +324,15 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["list", *ACCOUNT, "--server", "here:99999"], "--server must be HOST:PORT"),
         (["list", *ACCOUNT, "--log-level", "loud"], "--log-level"),
         (["list", *ACCOUNT, "--timeout", "0"], "--timeout"),
+        (["list", "--account", "a@b@c", "--password", "x"], "--account: not the local part"),
+        (["list", *ACCOUNT, "--timeout", "nan"], "--timeout"),
+        (["list", *ACCOUNT, "--timeout", "inf"], "--timeout"),
         (["dial", *ACCOUNT], "TO"),
+        (["dial", "bob@localhost", *ACCOUNT, "--ring", "inf"], "--ring"),
+        (["dial", "bob@localhost", *ACCOUNT, "--ring", "nan"], "--ring"),
+        (["dial", "bob@localhost", *ACCOUNT, "--ring", "1e12"], "--ring"),
+        (["dial", "bob@localhost", *ACCOUNT, "--header", "x=" + "a" * 2000], "--header: value: String should have"),
+        (["hangup", "x", *ACCOUNT, "--reason", "a" * 2000], "--reason: value: String should have"),
         (["dial", "bob@localhost", *ACCOUNT, "--header", "x"], "--header must be NAME=VALUE"),
         (["dial", "bob@localhost", *ACCOUNT, "--direction", "up"], "--direction"),
         (["join", "x", *ACCOUNT], "B"),
@@ -328,7 +344,9 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 )
 def test_wrong_usage_is_told(capfd: pytest.CaptureFixture[str], arguments: list[str], complaint: str) -> None:
     assert main(["rayo", *arguments]) == 64
-    assert complaint in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert complaint in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.usefixtures("nobody")

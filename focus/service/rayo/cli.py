@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from focus.client.credentials import Credentials
-from focus.client.rayo import COMMAND_TIMEOUT
+from focus.client.parties import HeaderPairs, headers_of
+from focus.client.rayo import COMMAND_TIMEOUT, LONGEST_RINGING
 from focus.service.rayo import doing
+from focus.service.rayo.doing import in_a_line
 from focus.service.rayo.report import Report
 from focus.service.rayo.who import credentials
 from focus.service.ready import ExitCode
@@ -77,7 +80,18 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object for each line, for programs.")]
-TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds in which the service answers each command.")]
+
+
+def _a_number(seconds: float | None) -> float | None:
+    """Which `nan` is not, and `min` and `max` let it pass."""
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(f"must be a number of seconds, not {seconds:g}")
+    return seconds
+
+
+TimeoutOption = Annotated[
+    float, typer.Option(min=0.1, callback=_a_number, help="Seconds in which the service answers each command.")
+]
 LogOption = Annotated[str, typer.Option(help="Log to standard error: debug, info, warning, error or critical.")]
 DirectionOption = Annotated[
     JoinDirection, typer.Option(help="From the first party's view: send is heard by the second, recv hears it.")
@@ -119,7 +133,10 @@ def dial(
     header: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A header for the other end; may be repeated.")
     ] = None,
-    ring: Annotated[float | None, typer.Option(min=0.001, help="Seconds to let it ring.")] = None,
+    ring: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=LONGEST_RINGING, callback=_a_number, help="Seconds to let it ring."),
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Stay until it ends, and hang up at ctrl-C; else until it is answered.")
     ] = False,
@@ -229,8 +246,10 @@ def hangup(
     """End calls."""
     _log_to_stderr(log_level)
     who = _who(account, password, password_file, service, server, ca_file, insecure, config)
+    headers = {"jingle-reason": reason} if reason else {}
+    _check_headers("--reason", headers)
     report = Report(json=json)
-    return doing.run(who, timeout, lambda client: doing.hangup(client, report, call, reason))
+    return doing.run(who, timeout, lambda client: doing.hangup(client, report, call, headers))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -284,7 +303,15 @@ def _header(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise typer.BadParameter(f"--header must be NAME=VALUE, not {text!r}")
+    _check_headers("--header", [(name, value)])
     return name, value
+
+
+def _check_headers(option: str, headers: HeaderPairs) -> None:
+    try:
+        headers_of(headers)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {in_a_line(error)}") from None
 
 
 def _log_to_stderr(level: str) -> None:

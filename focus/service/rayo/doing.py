@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic import ValidationError
+
 from focus.client import (
     JID,
     Answered,
@@ -26,7 +28,7 @@ from focus.client import (
     RayoError,
     SessionLost,
 )
-from focus.client.parties import address_of, uri_of
+from focus.client.parties import HeaderPairs, address_of
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
 from focus.wire.nodeprep import prepared
@@ -147,18 +149,34 @@ async def party(client: RayoClient, text: str) -> Call | Mixer:
 
 
 def _mixer(client: RayoClient, text: str) -> Mixer:
-    return client.mixer(_address(client, text).local if "@" in text else text)
+    address = _address(client, text)
+    return client.mixer(address.local if "@" in text else text)
 
 
 def _address(client: RayoClient, text: str) -> JID:
     """Raises `ServiceError` where nothing of the service is meant."""
-    try:
+    with _own_words():
         address = address_of(text) if "@" in text else JID(prepared(text), client.service.domain)
-    except ValueError as error:
-        raise ServiceError(str(error), ExitCode.USAGE) from None
     if not address.local or address.resource or address.domain != client.service.domain:
         raise ServiceError(f"{text!r} is no call or mixer of {client.service}", ExitCode.USAGE)
     return address
+
+
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """What cannot be made of the words of the command line is wrong usage. Raises `ServiceError`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ServiceError(in_a_line(error), ExitCode.USAGE) from None
+
+
+def in_a_line(error: ValueError) -> str:
+    """What is wrong with the first thing that is; pydantic tells it in several lines."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _target(other: Call | Mixer) -> dict[str, Any]:
@@ -183,10 +201,10 @@ async def unjoin(client: RayoClient, report: Report, name: str, from_: str | Non
     return ExitCode.OK
 
 
-async def hangup(client: RayoClient, report: Report, names: Sequence[str], reason: str | None) -> int:
+async def hangup(client: RayoClient, report: Report, names: Sequence[str], headers: HeaderPairs) -> int:
     for name in names:
         call = client.call(_address(client, name))
-        await call.hangup(headers={"jingle-reason": reason} if reason else {})
+        await call.hangup(headers=headers)
         report.say("hangup", f"{name} is hung up", call=call.uri)
     return ExitCode.OK
 
@@ -207,19 +225,16 @@ async def dial(
     follow: bool,
 ) -> int:
     """Call `to`, and tell how it goes: until it is answered, or to the end if we `follow`. An interruption hangs up."""
-    try:
-        to_uri, from_uri = uri_of(to), uri_of(from_) if from_ is not None else None
-    except ValueError as error:
-        raise ServiceError(str(error), ExitCode.USAGE) from None
     parties = [await party(client, name) for name in joins]
     with interruptible() as stop:
-        call = await client.dial(
-            to_uri,
-            from_=from_uri,
-            headers=headers,
-            joins=[_joined_from_the_start(one, direction) for one in parties],
-            timeout=ring,
-        )
+        with _own_words():
+            call = await client.dial(
+                to,
+                from_=from_,
+                headers=headers,
+                joins=[_joined_from_the_start(one, direction) for one in parties],
+                timeout=ring,
+            )
         report.say("dialled", f"calling {to} as {call.address.local}", call=call.uri, to=to)
         telling = asyncio.create_task(_tell(call, report, follow=follow))
         stopping = asyncio.create_task(stop.wait())
