@@ -350,6 +350,21 @@ def test_wrong_usage_is_told(capfd: pytest.CaptureFixture[str], arguments: list[
 
 
 @pytest.mark.usefixtures("nobody")
+def test_a_password_file_that_is_given_goes_before_a_password_of_the_environment(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is read, which shows that it counts."""
+    monkeypatch.setenv("FOCUS_RAYO_PASSWORD", "x")
+    server = ("--account", "a@localhost", "--server", "here")
+    assert main(["rayo", "list", *server, "--password-file", str(tmp_path / "none")]) == 64
+    assert "--password-file" in capfd.readouterr().err
+    for others in (("--password", "x", "--password-file", str(tmp_path / "none")), ()):
+        monkeypatch.setenv("FOCUS_RAYO_PASSWORD_FILE", str(tmp_path / "none"))
+        assert main(["rayo", "list", *server, *others]) == 64
+        assert "--server must be HOST:PORT" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("nobody")
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

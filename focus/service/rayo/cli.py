@@ -43,10 +43,11 @@ AccountOption = Annotated[
     str | None,
     typer.Option(envvar="FOCUS_RAYO_ACCOUNT", metavar="JID", help="Who to be, such as operator@example.org."),
 ]
-PasswordOption = Annotated[str | None, typer.Option(envvar="FOCUS_RAYO_PASSWORD", help="The account's password.")]
+# These two, of which each stands for the other, are not taken from the environment here: `credentials` does.
+PasswordOption = Annotated[str | None, typer.Option(help="The account's password; also FOCUS_RAYO_PASSWORD.")]
 PasswordFileOption = Annotated[
     str | None,
-    typer.Option(envvar="FOCUS_RAYO_PASSWORD_FILE", metavar="FILE", help="Read the password from this file."),
+    typer.Option(metavar="FILE", help="Read the password from this file; also FOCUS_RAYO_PASSWORD_FILE."),
 ]
 ServiceOption = Annotated[
     str | None,

@@ -9,19 +9,22 @@ from pathlib import Path
 
 import typer
 
-from focus.client.credentials import FIELDS, Credentials
+from focus.client.credentials import FIELDS, PREFIX, Credentials
 from focus.service.ready import ExitCode, ServiceError
 
 
 def credentials(said: Mapping[str, str | None], file: Path | None) -> Credentials:
-    """What is `said`, by `FIELDS`, and what `file` (by default `default_file`, if there is one) adds to it.
+    """What is `said`, by `FIELDS`, the password also by the environment, and what `file` (by default `default_file`, if
+    there is one) adds to it. A password and a file with one stand for each other: that which is said first counts.
 
     Raises `ServiceError`, and `typer.BadParameter` where something is missing or wrong.
     """
     known = _read(file if file is not None else default_file(), is_wanted=file is not None)
-    known |= {name: value for name, value in said.items() if value}
-    if said.get("password_file") and not said.get("password"):
-        known.pop("password", None)
+    environment = {name: os.environ.get(PREFIX + name.upper()) for name in ("password", "password_file")}
+    for level in (environment, said):
+        if level.get("password_file") and not level.get("password"):
+            known.pop("password", None)
+        known |= {name: value for name, value in level.items() if value}
     try:
         return Credentials.read(known, called=_option)
     except ValueError as error:
