@@ -126,11 +126,13 @@ class Call:
         """Any other command of Rayo."""
         self._check()
         try:
-            return await self._client.command(self.address, command)
+            reference = await self._client.command(self.address, command)
         except RayoError as error:
             if error.condition == "item-not-found":
                 self._check()  # the end has come before this
             raise
+        self._client._hold(self)
+        return reference
 
     async def answered(self) -> None:
         """Return when the call has been answered. Raises `CallEnded` where it has ended without."""

@@ -43,7 +43,7 @@ class SessionLost(RayoError):
 
 
 class EventsLost(RayoError):
-    """More events came than were read: what follows is not known."""
+    """More events came than were read: some are missing here. Who reads on gets those that have come since."""
 
     def __init__(self, text: str) -> None:
         super().__init__("resource-constraint", "wait", text)

@@ -15,13 +15,18 @@ T = TypeVar("T")
 class Feed(Generic[T]):
     """Iterates over what was put into it, also before, each once; several readers share it.
 
-    After the end the rest can still be read; then the iteration stops, or raises the error that it was ended with. More
-    than `maximum` that nobody has read end it with `EventsLost`.
+    After the end the rest can still be read; then the iteration stops, or raises the error that it was ended with.
+
+    Of what nobody has read at most `maximum` is kept. Who falls behind gets `EventsLost` after that, once, and can read
+    on: what has come since.
     """
 
-    def __init__(self, maximum: int, owner: object = None) -> None:
-        """`owner` is kept alive while somebody reads."""
+    def __init__(self, maximum: int, owner: object = None, *, begins_late: bool = False) -> None:
+        """`owner` is kept alive while somebody reads. `begins_late`: as long as nobody has read anything the oldest
+        gives way, and nobody has lost it."""
         self._maximum = maximum
+        self._begins_late = begins_late
+        self._is_behind = False
         self._owner = owner
         self._waiting: deque[tuple[T, datetime]] = deque()
         self._news = asyncio.Event()
@@ -32,12 +37,15 @@ class Feed(Generic[T]):
 
     def put(self, item: T, at: datetime) -> None:
         """Nothing happens after the end."""
-        if self._ended:
+        if self._ended or self._is_behind:
             return
-        if len(self._waiting) >= self._maximum:
-            self.end(EventsLost(f"{self._maximum} events had not been read when the next one came"))
-            return
-        self._waiting.append((item, at))
+        if len(self._waiting) < self._maximum:
+            self._waiting.append((item, at))
+        elif self._begins_late:
+            self._waiting.popleft()
+            self._waiting.append((item, at))
+        else:
+            self._is_behind = True
         self._news.set()
 
     def end(self, error: RayoError | None = None) -> None:
@@ -50,7 +58,11 @@ class Feed(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
+        self._begins_late = False
         while not self._waiting:
+            if self._is_behind:
+                self._is_behind = False
+                raise EventsLost(f"{self._maximum} events had not been read when the next one came")
             if self._error is not None:
                 raise self._error.with_traceback(None)
             if self._ended:

@@ -41,8 +41,8 @@ class Mixer:
         #: The URIs of the calls in it, and of those who speak now.
         self.calls: frozenset[str] = frozenset()
         self.speaking: frozenset[str] = frozenset()
-        #: All that happens in it, in order.
-        self.events: Feed[Event] = Feed(backlog, owner=self)
+        #: What happens in it, in order: all from the first reading on, and the latest of what was before.
+        self.events: Feed[Event] = Feed(backlog, owner=self, begins_late=True)
         self._client = client
         self._is_subscribed = False
 

@@ -90,7 +90,8 @@ class RayoClient:
         self._backlog = backlog
         self._session = Session(account, self.service, self, timeout=timeout, check_every=check_every)
         self._over: RayoError | None = None
-        self._calls: dict[JID, Call] = {}
+        self._calls: WeakValueDictionary[JID, Call] = WeakValueDictionary()
+        self._held: dict[JID, Call] = {}  # until they end, as they tell us something: offered, made, or commanded by us
         # While we dial, events of calls that we do not know: services may have them elsewhere than we want.
         self._dialling = 0
         self._elsewhere: dict[JID, Call] = {}
@@ -173,16 +174,16 @@ class RayoClient:
             headers=headers_of(headers),
             joins=tuple(map(_join, joins)),
         )
-        known = self._calls.get(address)
-        call = self._calls[address] = known or Call(self, address, self._backlog)  # before there can be events
+        was_held = address in self._held
+        call = self._calls[address] = self._held[address] = self._call_at(address)  # before there can be events
         self._dialling += 1
         try:
             self._check()
             reference = await self._session.dial(command)
             return call if reference is None else self._dialled(call, address_of(reference.uri))
         except BaseException:
-            if known is None:
-                self._calls.pop(address, None)
+            if not was_held:
+                self._held.pop(address, None)
             raise
         finally:
             self._dialling -= 1
@@ -193,20 +194,28 @@ class RayoClient:
         """The call that is at `address`, where we wanted to have `call`, if the service has not put it elsewhere."""
         if address == call.address:
             return call
+        self._held.pop(call.address, None)
         self._calls.pop(call.address, None)
-        found = self._elsewhere.pop(address, None) or self._calls.get(address) or Call(self, address, self._backlog)
+        found = self._elsewhere.pop(address, None) or self._call_at(address)
         if found.end is None:
-            self._calls[address] = found
+            self._calls[address] = self._held[address] = found
         return found
+
+    def _call_at(self, address: JID) -> Call:
+        return self._calls.get(address) or Call(self, address, self._backlog)
+
+    def _hold(self, call: Call) -> None:
+        """It will tell us something: keep it until its end."""
+        if self._calls.get(call.address) is call:
+            self._held[call.address] = call
 
     def call(self, address: JID | str) -> Call:
         """The call at `address`, a JID or `xmpp:` URI, whether there is one or not: commands tell."""
         where = address_of(address)
-        if where not in self._calls:
-            call = self._calls[where] = Call(self, where, self._backlog)
-            if self._over is not None:
-                call._lose(self._over, closed=False)
-        return self._calls[where]
+        call = self._calls[where] = self._call_at(where)
+        if self._over is not None:
+            call._lose(self._over, closed=False)
+        return call
 
     def mixer(self, name: str) -> Mixer:
         """The mixer of that name in our account's zone (or of the room, for whom it is), whether it is there or not.
@@ -298,13 +307,14 @@ class RayoClient:
     def told(self, sender: JID, event: Event, at: datetime) -> None:
         call = self._calls.get(sender)
         if isinstance(event, Offer) and (call is None or call.offer is None):
-            call = self._calls[sender] = call or Call(self, sender, self._backlog)
+            call = self._calls[sender] = self._held[sender] = call or Call(self, sender, self._backlog)
             call._told(event, at)
             self.offers.put(call, at)
         elif call is not None:
             call._told(event, at)
             if call.end is not None:
                 del self._calls[sender]
+                self._held.pop(sender, None)
         elif sender in self._mixers:
             self._mixers[sender]._told(event, at)
         elif self._dialling and len(self._elsewhere) < self._backlog:
@@ -329,11 +339,12 @@ class RayoClient:
             return
         self._over = error
         self.offers.end(None if closed else error)
-        for call in self._calls.values():
+        for call in list(self._calls.values()):
             call._lose(error, closed=closed)
         for mixer in list(self._mixers.values()):
             mixer._lose(error, closed=closed)
         self._calls.clear()
+        self._held.clear()
         self._present.clear()
 
 

@@ -55,6 +55,34 @@ async def test_who_does_not_read_is_told_that_something_is_missing() -> None:
     assert (caught.value.condition, caught.value.type) == ("resource-constraint", "wait")
 
 
+async def test_who_was_told_that_something_is_missing_can_read_on() -> None:
+    feed: Feed[int] = Feed(2)
+    for number in range(4):
+        feed.put(number, NOON)
+    with pytest.raises(EventsLost):
+        await read(feed)
+    feed.put(4, NOON)
+    assert await anext(feed) == 4
+    for number in range(5, 8):
+        feed.put(number, NOON)
+    feed.end()
+    with pytest.raises(EventsLost):
+        await read(feed)
+    assert await read(feed) == []
+
+
+async def test_one_that_begins_late_has_the_latest_for_its_first_reader_and_all_from_then_on() -> None:
+    feed: Feed[int] = Feed(2, begins_late=True)
+    for number in range(4):
+        feed.put(number, NOON)
+    assert await anext(feed) == 2
+    feed.put(4, NOON)
+    feed.put(5, NOON)
+    assert [await anext(feed), await anext(feed)] == [3, 4]
+    with pytest.raises(EventsLost):
+        await anext(feed)
+
+
 async def test_several_readers_share_it_and_all_learn_the_end() -> None:
     feed: Feed[int] = Feed(10)
     readers = [asyncio.create_task(read(feed)) for _ in range(3)]

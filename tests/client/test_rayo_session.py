@@ -159,7 +159,7 @@ async def test_a_service_may_choose_another_address(service: Service, rayo: Rayo
     call = await juliet.dial("bob@localhost")
     async with asyncio.timeout(PATIENCE):
         assert [type(event) async for event in call.events] == [Ringing, End]
-    assert juliet._calls.keys() == {elsewhere}
+    assert juliet._held.keys() == {elsewhere}
     assert not juliet._elsewhere
 
     mixer = juliet.mixer("Tea")
@@ -292,6 +292,49 @@ async def test_a_mixer_is_known_before_somebody_asks_for_it(service: Service, ra
         Joined(call_uri=CALL.uri),
         StartedSpeaking(call_uri=CALL.uri),
     ]
+
+
+async def test_a_mixer_of_which_much_was_told_before_can_be_read(service: Service, rayo: RayoFactory) -> None:
+    juliet = await rayo("juliet", backlog=2)
+    tea = JID("tea", "focus.localhost")
+    caps = f"<c xmlns='{CAPS}' hash='sha-1' node='urn:xmpp:rayo:mixer:1' ver='x'/>"
+    service.send(juliet.jid, caps, sender=tea)
+
+    async def told(*names: str) -> None:
+        for name in names:
+            service.tell(juliet.jid, tea, f"<joined mixer-name='{name}'/>")
+        service.tell(juliet.jid, JID(names[0], "focus.localhost"), "<offer to='xmpp:x@focus.localhost'/>")
+        await offered(juliet)
+
+    async def read(count: int) -> list[str | None]:
+        events = [await anext(juliet.mixer("tea").events) for _ in range(count)]
+        return [event.mixer_name for event in events if isinstance(event, Joined)]
+
+    await told(*"abcd")
+    assert await read(2) == ["c", "d"]
+    await told(*"efgh")
+    assert await read(2) == ["e", "f"]
+    with pytest.raises(EventsLost):
+        await read(1)
+    await told("i")
+    assert await read(1) == ["i"]
+
+
+async def test_only_calls_that_tell_us_something_are_kept(service: Service, rayo: RayoFactory) -> None:
+    juliet = await rayo("juliet")
+    for number in range(100):
+        juliet.call(f"xmpp:{number}@focus.localhost")
+    ours = juliet.call("xmpp:ours@focus.localhost")
+    await juliet.call(CALL).accept()
+    gc.collect()
+    assert set(juliet._calls) == {ours.address, CALL}
+    service.tell(juliet.jid, CALL, "<joined mixer-name='x'/>")
+    service.tell(juliet.jid, ours.address, "<joined mixer-name='y'/>")
+    async with asyncio.timeout(PATIENCE):
+        assert await anext(ours.events) == Joined(mixer_name="y")
+        assert await anext(juliet.call(CALL).events) == Joined(mixer_name="x")
+    service.tell(juliet.jid, CALL, "<end ><hungup/></end>", type="unavailable")
+    await eventually(lambda: not juliet._held)
 
 
 @pytest.mark.parametrize("condition", ["resource-constraint", "registration-required"])
