@@ -15,6 +15,9 @@ from typing import ClassVar, Self, cast
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
+from focus.wire.conditions import StanzaError
+from focus.wire.stanzas import error_of, to_text
+
 CLIENT = "{jabber:client}"
 IQ, PRESENCE = f"{CLIENT}iq", f"{CLIENT}presence"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -161,7 +164,11 @@ class Client(asyncio.Protocol):
             else:
                 answer.set_result(element)
         else:
-            child = self.handler(element) or ""
+            try:
+                child = self.handler(element) or ""
+            except StanzaError as error:
+                self.send(to_text(error_of(element, error)))
+                return
             to, identifier = quoteattr(element.get("from", "")), quoteattr(element.get("id", ""))
             self.send(f"<iq type='result' to={to} id={identifier}>{child}</iq>")
 
