@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -99,8 +102,19 @@ DirectionOption = Annotated[
 ]
 
 
-@app.command("list", epilog=EXIT_CODES)
-def list_(
+@dataclass(frozen=True)
+class Session:
+    """What the options mean that all commands have."""
+
+    who: Credentials
+    report: Report
+    timeout: float
+
+    def run(self, work: doing.Work, *, register: bool = False) -> int:
+        return doing.run(self.who, self.timeout, work, register=register)
+
+
+def _session(
     account: AccountOption = None,
     password: PasswordOption = None,
     password_file: PasswordFileOption = None,
@@ -112,16 +126,50 @@ def list_(
     json: JsonOption = False,
     timeout: TimeoutOption = COMMAND_TIMEOUT,
     log_level: LogOption = "critical",
-) -> int:
-    """The calls and mixers that we may know of, who is at the other end, and what is joined with what."""
+) -> Session:
     _log_to_stderr(log_level)
-    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
-    report = Report(json=json)
-    return doing.run(who, timeout, lambda client: doing.list_all(client, report))
+    said = {
+        "account": account,
+        "password": password,
+        "password_file": password_file,
+        "service": service,
+        "server": server,
+        "ca_file": ca_file,
+        "insecure": "yes" if insecure else None,
+    }
+    return Session(credentials(said, config), Report(json=json), timeout)
 
 
-@app.command(epilog=EXIT_CODES)
+def _command(name: str | None = None) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command of a function that is given a session first: with the options of that behind its own."""
+
+    def register(function: Callable[..., int]) -> Callable[..., int]:
+        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+        common = inspect.signature(_session, eval_str=True).parameters
+
+        def command(**values: Any) -> int:
+            session = _session(**{option: values.pop(option) for option in common})
+            return function(session, **values)
+
+        parameters = [*own, *common.values()]
+        command.__doc__ = function.__doc__
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        app.command(name or function.__name__, epilog=EXIT_CODES)(command)
+        return function
+
+    return register
+
+
+@_command("list")
+def list_(session: Session) -> int:
+    """The calls and mixers that we may know of, who is at the other end, and what is joined with what."""
+    return session.run(lambda client: doing.list_all(client, session.report))
+
+
+@_command()
 def dial(
+    session: Session,
     to: Annotated[str, typer.Argument(metavar="TO", help="Whom to call: a JID or an xmpp: URI.")],
     join: Annotated[
         list[str] | None,
@@ -141,29 +189,13 @@ def dial(
     follow: Annotated[
         bool, typer.Option("--follow", help="Stay until it ends, and hang up at ctrl-C; else until it is answered.")
     ] = False,
-    account: AccountOption = None,
-    password: PasswordOption = None,
-    password_file: PasswordFileOption = None,
-    service: ServiceOption = None,
-    server: ServerOption = None,
-    ca_file: CaFileOption = None,
-    insecure: InsecureOption = False,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    timeout: TimeoutOption = COMMAND_TIMEOUT,
-    log_level: LogOption = "critical",
 ) -> int:
     """Call TO, and tell how it goes. The call goes on when the command has ended; ctrl-C before that hangs up."""
-    _log_to_stderr(log_level)
-    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
     headers = [_header(text) for text in header or ()]
-    report = Report(json=json)
-    return doing.run(
-        who,
-        timeout,
+    return session.run(
         lambda client: doing.dial(
             client,
-            report,
+            session.report,
             to,
             from_=from_,
             joins=join or (),
@@ -176,128 +208,54 @@ def dial(
     )
 
 
-@app.command(epilog=EXIT_CODES)
+@_command()
 def join(
+    session: Session,
     one: Annotated[str, typer.Argument(metavar="A", help="A call or a mixer.")],
     other: Annotated[str, typer.Argument(metavar="B", help="A call or a mixer, made if it is not there.")],
     direction: DirectionOption = "duplex",
     media: Annotated[JoinMedia, typer.Option(help="How the two are connected.")] = "bridge",
-    account: AccountOption = None,
-    password: PasswordOption = None,
-    password_file: PasswordFileOption = None,
-    service: ServiceOption = None,
-    server: ServerOption = None,
-    ca_file: CaFileOption = None,
-    insecure: InsecureOption = False,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    timeout: TimeoutOption = COMMAND_TIMEOUT,
-    log_level: LogOption = "critical",
 ) -> int:
     """Join A with B; again, to change the direction of the join there is."""
-    _log_to_stderr(log_level)
-    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
-    report = Report(json=json)
-    return doing.run(who, timeout, lambda client: doing.join(client, report, (one, other), direction, media))
+    return session.run(lambda client: doing.join(client, session.report, (one, other), direction, media))
 
 
-@app.command(epilog=EXIT_CODES)
+@_command()
 def unjoin(
+    session: Session,
     one: Annotated[str, typer.Argument(metavar="A", help="A call or a mixer.")],
     other: Annotated[
         str | None, typer.Argument(metavar="[B]", help="What to part it from; from all by default.")
     ] = None,
-    account: AccountOption = None,
-    password: PasswordOption = None,
-    password_file: PasswordFileOption = None,
-    service: ServiceOption = None,
-    server: ServerOption = None,
-    ca_file: CaFileOption = None,
-    insecure: InsecureOption = False,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    timeout: TimeoutOption = COMMAND_TIMEOUT,
-    log_level: LogOption = "critical",
 ) -> int:
     """Undo the join of A with B, or all joins of A."""
-    _log_to_stderr(log_level)
-    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
-    report = Report(json=json)
-    return doing.run(who, timeout, lambda client: doing.unjoin(client, report, one, other))
+    return session.run(lambda client: doing.unjoin(client, session.report, one, other))
 
 
-@app.command(epilog=EXIT_CODES)
+@_command()
 def hangup(
+    session: Session,
     call: Annotated[list[str], typer.Argument(metavar="CALL...", help="The calls to end.")],
     reason: Annotated[
         str | None, typer.Option(metavar="REASON", help="The reason to give, in Jingle's words; success by default.")
     ] = None,
-    account: AccountOption = None,
-    password: PasswordOption = None,
-    password_file: PasswordFileOption = None,
-    service: ServiceOption = None,
-    server: ServerOption = None,
-    ca_file: CaFileOption = None,
-    insecure: InsecureOption = False,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    timeout: TimeoutOption = COMMAND_TIMEOUT,
-    log_level: LogOption = "critical",
 ) -> int:
     """End calls."""
-    _log_to_stderr(log_level)
-    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
     headers = {"jingle-reason": reason} if reason else {}
     _check_headers("--reason", headers)
-    report = Report(json=json)
-    return doing.run(who, timeout, lambda client: doing.hangup(client, report, call, headers))
+    return session.run(lambda client: doing.hangup(client, session.report, call, headers))
 
 
-@app.command(epilog=EXIT_CODES)
+@_command()
 def watch(
+    session: Session,
     room: Annotated[str, typer.Argument(metavar="ROOM", help="The name of a room, or of a mixer of ours.")],
-    account: AccountOption = None,
-    password: PasswordOption = None,
-    password_file: PasswordFileOption = None,
-    service: ServiceOption = None,
-    server: ServerOption = None,
-    ca_file: CaFileOption = None,
-    insecure: InsecureOption = False,
-    config: ConfigOption = None,
-    json: JsonOption = False,
-    timeout: TimeoutOption = COMMAND_TIMEOUT,
-    log_level: LogOption = "critical",
 ) -> int:
     """Tell who comes to ROOM, who goes and who speaks, until ctrl-C; also if nobody is there yet."""
-    _log_to_stderr(log_level)
-    who = _who(account, password, password_file, service, server, ca_file, insecure, config)
-    report = Report(json=json)
-    return doing.run(who, timeout, lambda client: doing.watch(client, report, room), register=True)
+    return session.run(lambda client: doing.watch(client, session.report, room), register=True)
 
 
 # --- what the options mean --------------------------------------------------------------------------------------------
-
-
-def _who(
-    account: str | None,
-    password: str | None,
-    password_file: str | None,
-    service: str | None,
-    server: str | None,
-    ca_file: str | None,
-    insecure: bool,
-    config: Path | None,
-) -> Credentials:
-    said = {
-        "account": account,
-        "password": password,
-        "password_file": password_file,
-        "service": service,
-        "server": server,
-        "ca_file": ca_file,
-        "insecure": "yes" if insecure else None,
-    }
-    return credentials(said, config)
 
 
 def _header(text: str) -> tuple[str, str]:
