@@ -231,15 +231,7 @@ class Scenario:
         (desk, stays), (other, comes) = self._calls[:2]
         listeners = []
         for n in range(number):
-            listeners.append(
-                await Client.connect(
-                    self._server,
-                    self._pair.prosody.domain,
-                    account=self._pair.desk,
-                    resource=f"listener{n}",
-                    handler=self._take,
-                )
-            )
+            listeners.append(await self._log_in(f"listener{n}"))
         for listener in listeners:
             listener.send(f"<presence to='{service}'>{AVAILABLE}</presence>")
         desk.send(f"<presence type='subscribe' to='{stage}'/>")
@@ -272,6 +264,16 @@ class Scenario:
 
     # what they need
 
+    async def _log_in(self, resource: str) -> Client:
+        """A client of the account that controls the calls."""
+        return await Client.connect(
+            self._server,
+            self._pair.prosody.domain,
+            account=self._pair.desk,
+            resource=resource,
+            handler=self._take,
+        )
+
     def _take(self, stanza: ET.Element) -> str | None:
         if stanza.tag == PRESENCE:
             for child in stanza:
@@ -287,15 +289,7 @@ class Scenario:
         made: list[Client] = []
         try:
             for n in range(self._sizes.desks):
-                made.append(
-                    await Client.connect(
-                        self._server,
-                        self._pair.prosody.domain,
-                        account=self._pair.desk,
-                        resource=f"desk{n}",
-                        handler=self._take,
-                    )
-                )
+                made.append(await self._log_in(f"desk{n}"))
             yield made
         finally:
             for client in made:
