@@ -126,7 +126,7 @@ class MediaSettings(Section):
         default=1,
         ge=1,
         le=64,
-        description="Threads for audio, each with a port: 'port', the next one, and so on. One takes over 1000 calls.",
+        description="Threads for audio, each with a port: 'port', the next one, and so on. One carries 1000 calls.",
     )
     realtime: bool = Field(
         default=True,
