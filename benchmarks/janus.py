@@ -1,7 +1,8 @@
 """Janus' AudioBridge with participants on plain RTP, as Debian packages it, in a process of its own.
 
-Its configuration is in the run's folder, its interface a Unix socket there. It runs as nobody when we are root. Room
-and participants have Janus' defaults, but for the sampling rate, which is ours.
+Its configuration is in the run's folder, its interface HTTP on a loopback port: the Unix socket of Janus 1.1.2 is given
+up when its thread runs before the plugin is marked ready, which is the rule on one core. It runs as nobody when we are
+root. Room and participants have Janus' defaults, but for the sampling rate, which is ours.
 """
 
 import json
@@ -15,6 +16,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ ROOM = 1
 PAYLOAD_TYPE = 111
 START = 60  # s
 ANSWER = 10
-STARTS = 10  # Janus 1.1.2 often finds its socket's thread gone before it is looked for, and then ends
+STARTS = 3  # a port may be taken between the look and the start
 PLUGINS = ("/usr/lib/*/janus", "/usr/local/lib/janus", "/opt/janus/lib/janus")
 
 CONFIGURATION = """
@@ -45,9 +47,9 @@ plugins: {{ disable = "{other_plugins}" }}
 transports: {{ disable = "{other_transports}" }}
 """
 
-SOCKET = """
-general: {{ enabled = true, json = "compact", path = "{folder}/api" }}
-admin: {{ admin_enabled = false }}
+HTTP = """
+general: {{ json = "compact", base_path = "/janus", http = true, port = {api}, ip = "127.0.0.1", https = false }}
+admin: {{ admin_http = false, admin_https = false }}
 """
 
 AUDIOBRIDGE = """
@@ -93,38 +95,39 @@ def _free_ports(count: int) -> int:
 
 
 class _Session:
-    """Janus' protocol, as much of it as a room needs."""
+    """Janus' protocol over HTTP, as much of it as a room needs. OSError when nothing answers at the port."""
 
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(ANSWER)
-        self._socket.connect(str(path))
-        self._id = self._ask({"janus": "create"})["data"]["id"]
+    def __init__(self, port: int) -> None:
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER)
+        self._path = "/janus"
+        self._path += f"/{self._post('', {'janus': 'create'})['data']['id']}"
 
-    def _ask(self, request: dict[str, Any], final: str = "success") -> dict[str, Any]:
-        transaction = secrets.token_hex(6)
-        self._socket.send(json.dumps(request | {"transaction": transaction}).encode())
-        while True:
-            answer: dict[str, Any] = json.loads(self._socket.recv(1 << 20))
-            if answer.get("transaction") != transaction or answer["janus"] == "ack":
-                continue
-            if answer["janus"] != final:
-                raise Unavailable(f"Janus answers {answer}")
-            return answer
+    def _exchange(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:
+        self._connection.request(method, self._path + path, body, {"Content-Type": "application/json"})
+        answer: dict[str, Any] = json.loads(self._connection.getresponse().read())
+        return answer
+
+    def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        answer = self._exchange("POST", path, json.dumps(request | {"transaction": secrets.token_hex(6)}))
+        if answer["janus"] not in ("success", "ack"):
+            raise Unavailable(f"Janus answers {answer}")
+        return answer
 
     def attach(self) -> int:
-        request = {"janus": "attach", "session_id": self._id, "plugin": "janus.plugin.audiobridge"}
-        return int(self._ask(request)["data"]["id"])
+        return int(self._post("", {"janus": "attach", "plugin": "janus.plugin.audiobridge"})["data"]["id"])
 
-    def message(self, handle: int, body: dict[str, Any], final: str = "success") -> dict[str, Any]:
-        request = {"janus": "message", "session_id": self._id, "handle_id": handle, "body": body}
-        data: dict[str, Any] = self._ask(request, final)["plugindata"]["data"]
+    def message(self, handle: int, body: dict[str, Any]) -> dict[str, Any]:
+        """What the AudioBridge answers to a request, at once or as the handle's next event."""
+        answer = self._post(f"/{handle}", {"janus": "message", "body": body})
+        while answer.get("sender") != handle or "plugindata" not in answer:
+            answer = self._exchange("GET", "?maxev=1")
+        data: dict[str, Any] = answer["plugindata"]["data"]
         if "error" in data:
             raise Unavailable(f"the AudioBridge refuses: {data['error']}")
         return data
 
     def close(self) -> None:
-        self._socket.close()
+        self._connection.close()
 
 
 def _fill(session: _Session, count: int, local_port: int, peers: Path) -> None:
@@ -137,35 +140,54 @@ def _fill(session: _Session, count: int, local_port: int, peers: Path) -> None:
             if n:
                 handle = session.attach()
             rtp = {"ip": "127.0.0.1", "port": local_port + n, "payload_type": PAYLOAD_TYPE}
-            answer = session.message(handle, {"request": "join", "room": ROOM, "rtp": rtp}, "event")
+            answer = session.message(handle, {"request": "join", "room": ROOM, "rtp": rtp})
             lines.write(f"127.0.0.1 {answer['rtp']['port']} {PAYLOAD_TYPE} {1 + n}\n")
 
 
-def _configure(folder: Path, count: int) -> int:
-    """Write the configuration of a Janus for so many participants; where the first of them must send from."""
+def _free_api_port() -> int:
+    with socket.socket() as each:
+        each.bind(("127.0.0.1", 0))
+        return int(each.getsockname()[1])
+
+
+def _configure(folder: Path, count: int) -> tuple[int, int]:
+    """Write the configuration of a Janus for so many participants: the port of its interface, and the one that the
+    first of them must send from.
+    """
     modules = _modules()
     media, local_port = _free_ports(2 * count + 20), 0
     while local_port in range(media - count, media + 2 * count + 20) or not local_port:
         local_port = _free_ports(count)
+    api = _free_api_port()
     values = {
         "folder": folder,
+        "api": api,
         "modules": modules,
         "first": media,
         "last": media + 2 * count + 19,
         "other_plugins": _others(modules / "plugins", "libjanus_audiobridge.so"),
-        "other_transports": _others(modules / "transports", "libjanus_pfunix.so"),
+        "other_transports": _others(modules / "transports", "libjanus_http.so"),
     }
     (folder / "janus.jcfg").write_text(CONFIGURATION.format(**values))
-    (folder / "janus.transport.pfunix.jcfg").write_text(SOCKET.format(**values))
+    (folder / "janus.transport.http.jcfg").write_text(HTTP.format(**values))
     (folder / "janus.plugin.audiobridge.jcfg").write_text(AUDIOBRIDGE.format(**values))
-    return local_port
+    return api, local_port
+
+
+def _session(process: subprocess.Popen[bytes], port: int, log: Path) -> _Session:
+    """A session with a Janus that has just been started. Unavailable with its own words when it ends or is too slow."""
+    end = time.monotonic() + START
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            return _Session(port)
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    raise Unavailable(f"Janus does not start ({process.poll()}): {log.read_text(errors='replace')[-1000:]}")
 
 
 @contextmanager
-def _running(folder: Path) -> "Iterator[tuple[subprocess.Popen[bytes], _Session]]":
-    """A Janus of the configuration in a folder, and a session with it. Unavailable with its own words when it does not
-    start.
-    """
+def _running(folder: Path, port: int) -> "Iterator[tuple[subprocess.Popen[bytes], _Session]]":
+    """A Janus of the configuration in a folder, and a session with it at the port of its interface."""
     command = ["taskset", "-c", str(cores()[0]), "janus", "-F", str(folder), "-C", str(folder / "janus.jcfg")]
     nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     if nobody is not None:
@@ -183,13 +205,7 @@ def _running(folder: Path) -> "Iterator[tuple[subprocess.Popen[bytes], _Session]
             start_new_session=True,
         )
         try:
-            end = time.monotonic() + START
-            while not (folder / "api").exists():
-                if process.poll() is not None or time.monotonic() > end:
-                    said = (folder / "log").read_text(errors="replace")[-1000:]
-                    raise Unavailable(f"Janus does not start ({process.poll()}): {said}")
-                time.sleep(0.1)
-            session = _Session(folder / "api")
+            session = _session(process, port, folder / "log")
             try:
                 yield process, session
             finally:
@@ -207,9 +223,9 @@ def room(bench: Workbench, count: int) -> Iterator[Server]:
         for attempt in range(STARTS):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            local_port = _configure(folder, count)
+            port, local_port = _configure(folder, count)
             try:
-                process, session = stack.enter_context(_running(folder))
+                process, session = stack.enter_context(_running(folder, port))
                 break
             except (Unavailable, OSError):
                 if attempt == STARTS - 1:
