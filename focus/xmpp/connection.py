@@ -1,9 +1,5 @@
-"""The component's stream to the XMPP server (XEP-0114): slixmpp reads and writes it, nothing else of slixmpp is used.
-
-Its handlers, roster and send queue stay out of the way on purpose: the roster answers presence probes with
-`unsubscribed`, unknown stanzas are bounced (into rooms, too, which get the occupant kicked), what is sent while
-there is no session is kept for the next one.
-"""
+"""The component's session with the XMPP server (XEP-0114): it comes back when it is lost, IQs and their answers find
+each other, and what arrives goes to one `StanzaHandler`."""
 
 from __future__ import annotations
 
@@ -12,16 +8,13 @@ import contextlib
 import logging
 import random
 import secrets
-import socket
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Literal, Protocol
 from xml.etree import ElementTree as ET
 
 from slixmpp import JID as PreparedJID
-from slixmpp import InvalidJID, Iq, Message, Presence
-from slixmpp.componentxmpp import ComponentXMPP
-from slixmpp.xmlstream import StanzaBase, tostring
+from slixmpp import InvalidJID
 
 from focus.wire.base import local_name
 from focus.wire.conditions import (
@@ -44,6 +37,7 @@ from focus.wire.stanzas import (
     to_client_namespace,
     to_text,
 )
+from focus.xmpp.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +51,6 @@ TOO_LATE = "no answer in time"
 MAX_WAITING = 200
 #: Bytes of a stanza that we send. Prosody ends the stream of a component beyond 512 KiB.
 MAX_STANZA = 256 * 1024
-#: Characters that are written at once, so that the server has something to do while we make more of them.
-MAX_BATCH = 16 * 1024
 #: Bytes that the server has not taken; then it is as good as gone.
 MAX_UNSENT = 32 * 1024 * 1024
 
@@ -101,63 +93,6 @@ class Backoff:
         self._next = self._first
 
 
-class _Stream(ComponentXMPP):
-    """slixmpp's component, cut down to the stream: what arrives goes to its owner, what is sent goes at once."""
-
-    def __init__(self, jid: str, secret: str, owner: Connection) -> None:
-        super().__init__(jid, secret)  # type: ignore[no-untyped-call]
-        self._owner = owner
-        self._batch: list[str] = []
-        self._batched = 0
-        for known in (Message, Iq, Presence):
-            self.remove_stanza(known)
-
-    def connection_made(self, transport: asyncio.BaseTransport, send_event: bool = True) -> None:
-        _notice_a_dead_peer(transport.get_extra_info("socket"))
-        super().connection_made(transport, send_event)
-
-    def connection_lost(self, exception: BaseException | None) -> None:
-        self._batch.clear()
-        super().connection_lost(exception)
-        self._owner._connection_lost(exception)
-
-    def send_raw(self, data: str | bytes) -> None:
-        """Together with all else that is sent before the loop goes round: a write takes longer than making a stanza."""
-        if not self._batch:
-            self._batched = 0
-            asyncio.get_running_loop().call_soon(self._flush)
-        text = data if isinstance(data, str) else data.decode()
-        self._batch.append(text)
-        self._batched += len(text)
-        if self._batched >= MAX_BATCH:
-            self._flush()
-
-    def _flush(self) -> None:
-        batch, self._batch = self._batch, []
-        if batch and self.transport is not None:
-            super().send_raw("".join(batch))
-
-    def send(self, data: StanzaBase | str, use_filters: bool = True) -> None:
-        text = data if isinstance(data, str) else tostring(data.xml, xmlns=self.default_ns, stream=self, top_level=True)
-        self.send_raw(text)
-
-    def disconnect(
-        self, wait: float = 2.0, reason: str | None = None, ignore_send_queue: bool = False
-    ) -> asyncio.Future[None]:
-        """slixmpp's way out of XML that it cannot read: there is nothing to wait for then."""
-        log.error("what the XMPP server sends cannot be read")
-        self.abort()
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
-
-    def recv_stanza(self, stanza: StanzaBase) -> None:
-        self._owner._received(stanza.xml)
-
-    def unsent(self) -> int:
-        return self.transport.get_write_buffer_size() if self.transport is not None else 0
-
-
 class Connection:
     """An XMPP component that stays connected until it is stopped.
 
@@ -184,7 +119,7 @@ class Connection:
         self._handler = handler
         self._first_timeout = first_timeout
         self._backoff = backoff or Backoff()
-        self._stream: _Stream | None = None
+        self._stream: Stream | None = None
         self._stopping = asyncio.Event()
         self._ready: asyncio.Future[None] | None = None
         self._lost: asyncio.Future[str] | None = None
@@ -275,7 +210,7 @@ class Connection:
         limit = CONNECT_TIMEOUT if give_up is None else max(0.0, min(CONNECT_TIMEOUT, give_up - loop.time()))
         self._ready, self._lost = loop.create_future(), loop.create_future()
         # A new object each time would read the machine's certificates each time, and needs none.
-        stream = self._stream = self._stream or _Stream(str(self.jid), self._secret, self)
+        stream = self._stream = self._stream or Stream(str(self.jid), self._secret, self)
         stopping = asyncio.ensure_future(self._stopping.wait())
         opening = asyncio.ensure_future(self._open(stream, self._ready, self._lost))
         try:
@@ -301,7 +236,7 @@ class Connection:
                 stream.abort()
                 await asyncio.shield(self._lost)  # the stream is used again only after its end
 
-    async def _open(self, stream: _Stream, ready: asyncio.Future[None], lost: asyncio.Future[str]) -> None:
+    async def _open(self, stream: Stream, ready: asyncio.Future[None], lost: asyncio.Future[str]) -> None:
         """Connect, and wait until the server has taken the handshake or ended the stream."""
         await asyncio.get_running_loop().create_connection(lambda: stream, self._host, self._port)
         await asyncio.wait((ready, lost), return_when=asyncio.FIRST_COMPLETED)
@@ -370,7 +305,7 @@ class Connection:
 
     # --- what the stream tells ----------------------------------------------------------------------------------------
 
-    def _received(self, tree: ET.Element) -> None:
+    def received(self, tree: ET.Element) -> None:
         """Never raises: the stream goes on whatever a stanza does to us."""
         try:
             self._dispatch(tree)
@@ -408,7 +343,7 @@ class Connection:
         log.info("connected to %s port %d as %s", self._host, self._port, self.jid)
         self._handler.connected()
 
-    def _connection_lost(self, exception: BaseException | None) -> None:
+    def connection_lost(self, exception: BaseException | None) -> None:
         was_connected, self.connected = self.connected, False
         pending, self._pending = self._pending, {}
         for answer in pending.values():
@@ -514,16 +449,3 @@ def _prepared(jid: str) -> str:
         return str(PreparedJID(jid))
     except InvalidJID:
         return jid
-
-
-def _notice_a_dead_peer(peer: socket.socket) -> None:
-    """A server that vanished without a word is noticed after half a minute."""
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", 20),
-        ("TCP_KEEPINTVL", 5),
-        ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", 30_000),
-    ):
-        if hasattr(socket, option):
-            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -13,7 +13,8 @@ from focus.service.prosody import free_port
 from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, ServiceUnavailable, UnknownSession
 from focus.wire.jid import JID
 from focus.wire.stanzas import ERROR, MESSAGE, Disconnected, presence, read_error, stanza
-from focus.xmpp.connection import MAX_BATCH, MAX_STANZA, MAX_WAITING, Backoff, Connection, ConnectionRefused
+from focus.xmpp.connection import MAX_STANZA, MAX_WAITING, Backoff, Connection, ConnectionRefused
+from focus.xmpp.stream import MAX_BATCH
 
 from .conftest import Party, running
 

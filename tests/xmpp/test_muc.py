@@ -11,7 +11,8 @@ from focus.conference.room import Departure, Occupant, RoomError
 from focus.wire.jid import JID
 from focus.wire.stanzas import presence
 from focus.xmpp.connection import Connection
-from focus.xmpp.muc import MucRoom, MucRooms
+from focus.xmpp.muc import MucRooms
+from focus.xmpp.muc_room import MucRoom
 
 from .conftest import Inbox, Party
 
