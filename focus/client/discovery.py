@@ -1,9 +1,10 @@
-"""What a Rayo client says of itself (XEP-0030, XEP-0115), and what it finds out about a service."""
+"""What a Rayo client says of itself (XEP-0030, XEP-0115), and what it finds out about a service (and XEP-0012)."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Final
 from xml.etree import ElementTree as ET
@@ -19,11 +20,18 @@ CAPS: Final = "http://jabber.org/protocol/caps"
 INFO_QUERY: Final = f"{{{DISCO_INFO}}}query"
 ITEMS_QUERY: Final = f"{{{DISCO_ITEMS}}}query"
 PING_QUERY: Final = "{urn:xmpp:ping}ping"
+LAST: Final = "jabber:iq:last"
+LAST_QUERY: Final = f"{{{LAST}}}query"
 
 #: The nodes of Rayo's clients, calls and mixers (XEP-0327 section 8), which are features, too.
 CLIENT_NODE: Final = "urn:xmpp:rayo:client:1"
 CALL_NODE: Final = "urn:xmpp:rayo:call:1"
 MIXER_NODE: Final = "urn:xmpp:rayo:mixer:1"
+#: Of the form in which focus says how far a call has come (XEP-0128).
+CALL_FORM: Final = "urn:focus-conference:call"
+
+_FIELD = "{jabber:x:data}field"
+_VALUE = "{jabber:x:data}value"
 
 _IDENTITY = {"category": "client", "type": "bot", "name": "Rayo client"}
 _FEATURES = sorted((CAPS, DISCO_INFO, "urn:xmpp:ping", CLIENT_NODE))
@@ -58,6 +66,22 @@ def information(query: ET.Element) -> ET.Element:
 def features(result: ET.Element) -> set[str]:
     """Those that a disco#info result names."""
     return {feature.get("var", "") for feature in result.iterfind(f"{INFO_QUERY}/{{{DISCO_INFO}}}feature")}
+
+
+def state(result: ET.Element) -> str:
+    """How far the call has come that a disco#info result is about; empty where it does not tell."""
+    for form in result.iterfind(f"{INFO_QUERY}/{{jabber:x:data}}x"):
+        said = {field.get("var"): field.findtext(_VALUE) or "" for field in form.iterfind(_FIELD)}
+        if said.get("FORM_TYPE") == CALL_FORM:
+            return said.get("state", "")
+    return ""
+
+
+def seconds(result: ET.Element) -> int | None:
+    """For how long the service has been there (XEP-0012 section 5); None where it does not tell."""
+    query = result.find(LAST_QUERY)
+    text = query.get("seconds", "") if query is not None else ""
+    return int(text) if re.fullmatch("[0-9]{1,12}", text) else None
 
 
 def items_query(node: str | None, after: str | None = None) -> ET.Element:

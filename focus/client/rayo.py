@@ -241,6 +241,14 @@ class RayoClient:
         """The clients of our account that are registered, by their JIDs. Raises `RayoError`."""
         return await self._list(self.service, discovery.CLIENT_NODE)
 
+    async def state(self, call: Call | JID | str) -> str:
+        """How far a call has come: `offered` or `accepted` (it came in), `dialled` or `ringing` (it was made), then
+        `answered` and `ending`; empty where there is none that we may know of, or the service does not tell. Raises
+        `RayoError`.
+        """
+        about = await self._session.ask(address_of(call), ET.Element(discovery.INFO_QUERY))
+        return discovery.state(about)
+
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
         """What a call or mixer is joined with, without names that are not for us to know. Raises `RayoError`."""
         return await self._list(address_of(party), None)

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 #: Seconds between two questions whether the service is there and knows us. Two that get no answer are one too many.
 CHECK_INTERVAL = 30.0
 MISSED_CHECKS = 2
+#: Seconds by which two clocks may drift apart between two such questions, and more.
+CLOCK_ERROR = 1.0
 #: Seconds in which the service may still answer a `<dial/>` that nobody waits for, when the session is to be closed.
 CLOSE_PATIENCE = 2.0
 
@@ -59,6 +61,8 @@ class Session:
         self._error: RayoError | None = None
         self._is_registered = False
         self._is_listed = False
+        self._tells_age = False
+        self._had_begun: float | None = None  # when the service was there already, by our clock
         self._check_every = check_every
         self._checking: asyncio.Task[None] | None = None
         self._hanging_up: set[asyncio.Task[None]] = set()
@@ -103,8 +107,14 @@ class Session:
         except RayoError as error:
             text = f"there is no service at {self.service}: {error.text or error.condition}"
             raise NoService(text, error.condition, error.type) from None
-        if RAYO not in discovery.features(about):
+        features = discovery.features(about)
+        if RAYO not in features:
             raise NoService(f"{self.service} is no Rayo service")
+        self._tells_age = discovery.LAST in features
+        if self._had_begun is None:
+            with suppress(RayoError):
+                await self._is_the_same()
+            self._check()
 
     async def close(self) -> None:
         """Idempotent. The calls go on, but those that nobody has waited for."""
@@ -142,8 +152,24 @@ class Session:
         """Raises `RayoError` where the service is not there."""
         if self._is_listed:
             return await self._is_in_list()
-        await self.ask(self.service, ET.Element(discovery.INFO_QUERY))
-        return True
+        return await self._is_the_same()
+
+    async def _is_the_same(self) -> bool:
+        """Whether the service has been there since we asked last. Raises `RayoError`.
+
+        One that has not is known by its age, which is in whole seconds (XEP-0012): it has begun when the other one was
+        there already.
+        """
+        if not self._tells_age:
+            await self.ask(self.service, ET.Element(discovery.INFO_QUERY))
+            return True
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        age = discovery.seconds(await self.ask(self.service, ET.Element(discovery.LAST_QUERY)))
+        if age is None:
+            return True
+        had_begun, self._had_begun = self._had_begun, loop.time() - age
+        return had_begun is None or asked - (age + 1) <= had_begun + CLOCK_ERROR
 
     async def _is_in_list(self) -> bool:
         """Whether we are among the clients that the service lists as registered. Raises `RayoError`."""

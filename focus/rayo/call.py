@@ -267,6 +267,11 @@ class Call(Joinable):
         self._act(Step.JOIN)
 
     @property
+    def state(self) -> str:
+        """How far it has come, in the words of Rayo: whoever has answered it, it is answered."""
+        return "answered" if self._now is Stage.CONNECTED else self._now.value
+
+    @property
     def is_over(self) -> bool:
         """Whether it is ending, or has ended."""
         return self._now in (Stage.ENDING, Stage.ENDED)

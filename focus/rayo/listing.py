@@ -36,6 +36,12 @@ class Listing:
         """Those of the same account that are registered: so a client learns whether we still know it."""
         return ((one, "") for one in self._server.registrations.of(client.bare))
 
+    def state(self, client: JID, address: JID) -> str:
+        """How far the call at `address` has come: offered or dialled, accepted or ringing, answered, ending; nothing
+        where there is none that `client` may know of."""
+        call = self._server.directory.call(address)
+        return call.state if call is not None and call.is_for(client) else ""
+
     def joined(self, client: JID, address: JID) -> Iterator[Item]:
         """What the call or mixer at `address` is joined with, media or not."""
         party: Joinable | None = self._server.mixers.find(client, address)

@@ -93,7 +93,9 @@ class Service:
         self._binding = Binding(self._server, self._outbox)
         self._connection = Connection(xmpp.jid, xmpp.secret.get_secret_value(), xmpp.host, xmpp.port, self._binding)
         self._listing = Listing(self._server)
-        self._discovery = Discovery(self._connection, self._rooms, kind=self._kind, items=self._items)
+        self._discovery = Discovery(
+            self._connection, self._rooms, kind=self._kind, items=self._items, state=self._listing.state
+        )
         self._desk = RegistrationDesk(
             self._connection,
             self._discovery,

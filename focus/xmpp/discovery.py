@@ -1,4 +1,4 @@
-"""What we are and can, and what others can (XEP-0030, XEP-0059, XEP-0115, XEP-0199).
+"""What we are and can, and what others can (XEP-0012, XEP-0030, XEP-0059, XEP-0115, XEP-0128, XEP-0199).
 
 Verification strings are made here and not by slixmpp, whose plugin for them wants a stream, three other plugins and
 stanza objects of its own; the tests hold both against each other.
@@ -11,6 +11,7 @@ import base64
 import hashlib
 import logging
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -29,12 +30,14 @@ DISCO_INFO = "http://jabber.org/protocol/disco#info"
 DISCO_ITEMS = "http://jabber.org/protocol/disco#items"
 CAPS = "http://jabber.org/protocol/caps"
 PING = "urn:xmpp:ping"
+LAST = "jabber:iq:last"
 DATA_FORM = "jabber:x:data"
 MUC_USER = "http://jabber.org/protocol/muc#user"
 
 INFO_QUERY = f"{{{DISCO_INFO}}}query"
 ITEMS_QUERY = f"{{{DISCO_ITEMS}}}query"
 PING_QUERY = f"{{{PING}}}ping"
+LAST_QUERY = f"{{{LAST}}}query"
 
 #: What clients look for before they show a call button or send a stanza. No `apps:rtp:video`: it would offer video
 #: calls that nobody takes here.
@@ -42,6 +45,7 @@ FEATURES = (
     CAPS,
     DISCO_INFO,
     DISCO_ITEMS,
+    LAST,
     PING,
     RSM,
     "urn:ietf:rfc:5576",
@@ -69,6 +73,8 @@ CALL: Final = "urn:xmpp:rayo:call:1"
 MIXER: Final = "urn:xmpp:rayo:mixer:1"
 #: The node in a Rayo client's caps, and its feature (section 6.1).
 RAYO_CLIENT: Final = "urn:xmpp:rayo:client:1"
+#: Of the form that says how far a call has come (XEP-0128).
+CALL_FORM: Final = "urn:focus-conference:call"
 #: What the service lists.
 _LISTS = frozenset({CALL, MIXER, RAYO_CLIENT})
 
@@ -148,17 +154,20 @@ class Discovery:
         name: str = "Conference focus",
         kind: Callable[[JID, JID], str | None] = lambda client, address: None,
         items: Callable[[JID, JID, str], Iterable[tuple[JID, str]]] = lambda client, address, node: (),
+        state: Callable[[JID, JID], str] = lambda client, address: "",
     ) -> None:
         """`rooms` gives the callable addresses with their names, for the domain's disco#items.
 
         `kind` says which of `KINDS` lives, for a client, at an address of ours. `items` gives what a client may know of
         at an address: of the domain's nodes `CALL`, `MIXER` and `RAYO_CLIENT`, or joined with what lives there (with an
-        empty node).
+        empty node). `state` says how far the call at an address has come; nothing to who may not know.
         """
         self._connection = connection
         self._rooms = rooms
         self._kind = kind
         self._listed = items
+        self._state = state
+        self._began = time.clock_gettime(time.CLOCK_BOOTTIME)  # which goes on while the machine sleeps
         focus = Kind("conference", "audio-focus", name, tuple(features))
         self._nodes = {NODE: focus, **KINDS}
         self._ver = {node: verification_string(_information(one), "sha-1") for node, one in self._nodes.items()}
@@ -171,20 +180,26 @@ class Discovery:
 
     def answers(self, payload: ET.Element) -> bool:
         """Whether a get or set with this child is for `answer`."""
-        return payload.tag in (INFO_QUERY, ITEMS_QUERY, PING_QUERY)
+        return payload.tag in (INFO_QUERY, ITEMS_QUERY, PING_QUERY, LAST_QUERY)
 
     def answer(self, stanza: ET.Element) -> ET.Element | None:
-        """The child of the result for the IQ `stanza`, a disco#info, disco#items or ping. Raises `StanzaError`."""
+        """The child of the result for the IQ `stanza`. Raises `StanzaError`.
+
+        A disco#info, disco#items, ping, or question for how long we have been here (XEP-0012 section 5), from which
+        those that we list nowhere learn that we have begun anew.
+        """
         query = stanza[0]
         if stanza.get("type") != "get":
             raise FeatureNotImplemented(f"<{local_name(query.tag)}/> can only be asked for")
         if query.tag == PING_QUERY:
             return None
+        if query.tag == LAST_QUERY:
+            return ET.Element(LAST_QUERY, {"seconds": str(int(time.clock_gettime(time.CLOCK_BOOTTIME) - self._began))})
         node = query.get("node") or None
         if query.tag == ITEMS_QUERY:
             return self._items(stanza, node)
         if node is None:
-            return _information(self._at(stanza.get("from", ""), stanza.get("to", "")))
+            return self._about(stanza.get("from", ""), stanza.get("to", ""))
         for name, ver in self._ver.items():
             if node == f"{name}#{ver}":
                 return _information(self._nodes[name], node)
@@ -193,6 +208,18 @@ class Discovery:
     def caps_element(self, node: str = NODE) -> ET.Element:
         """For every available presence of ours; of a call or mixer, with its `node`."""
         return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": node, "ver": self._ver[node]})
+
+    def _about(self, client: str, address: str) -> ET.Element:
+        """What lives there; of a call also how far it has come. That is no part of its capabilities, which have a node
+        of their own."""
+        kind = self._at(client, address)
+        about = _information(kind)
+        if kind is self._nodes[CALL] and (state := self._state(JID.parse(client), JID.parse(address))):
+            form = ET.SubElement(about, f"{{{DATA_FORM}}}x", {"type": "result"})
+            for name, value, more in (("FORM_TYPE", CALL_FORM, {"type": "hidden"}), ("state", state, {})):
+                field = ET.SubElement(form, f"{{{DATA_FORM}}}field", {"var": name, **more})
+                ET.SubElement(field, f"{{{DATA_FORM}}}value").text = value
+        return about
 
     def _at(self, client: str, address: str) -> Kind:
         """The same for domain, rooms and occupants, as clients take the verification string for all of them; a room

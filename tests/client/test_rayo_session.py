@@ -31,7 +31,7 @@ from focus.wire.conditions import ItemNotFound, ServiceUnavailable, StanzaError
 from focus.wire.stanzas import PRESENCE
 from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import CALL as CALL_NODE
-from focus.xmpp.discovery import CAPS, INFO_QUERY, ITEMS_QUERY, PING_QUERY, Discovery, verification_string
+from focus.xmpp.discovery import CAPS, INFO_QUERY, ITEMS_QUERY, LAST_QUERY, PING_QUERY, Discovery, verification_string
 from tests.client.conftest import RayoFactory
 from tests.interop.running import PATIENCE, ClientFactory, eventually
 from tests.xmpp.conftest import Party, component, party
@@ -53,15 +53,22 @@ class Service:
         self.commanded = asyncio.Event()
         self.carry_out: Callable[[ET.Element], ET.Element | None] = lambda stanza: None
         self.party = party
+        #: How old the service says it is, if it does.
+        self.age: int | None = None
+        self.asked_for_age = 0
         party.on_iq = self.answer
 
     async def answer(self, stanza: ET.Element) -> ET.Element | None:
         if stanza[0].tag == INFO_QUERY:
             query = ET.Element(INFO_QUERY)
-            ET.SubElement(query, INFO_QUERY.replace("query", "feature"), {"var": RAYO})
+            for feature in (RAYO, *(["jabber:iq:last"] if self.age is not None else [])):
+                ET.SubElement(query, INFO_QUERY.replace("query", "feature"), {"var": feature})
             return query
         if stanza[0].tag == ITEMS_QUERY:
             raise ServiceUnavailable("it lists nothing")
+        if stanza[0].tag == LAST_QUERY and self.age is not None:
+            self.asked_for_age += 1
+            return ET.Element(LAST_QUERY, {"seconds": str(self.age)})
         self.commands.append(stanza)
         self.commanded.set()
         return self.carry_out(stanza)
@@ -379,6 +386,23 @@ async def test_a_service_that_answers_nothing_any_more_is_lost(service: Service,
     service.party.on_iq = never
     assert "focus.localhost is not there any more: no answer" in await lost(juliet)
     silence.set()
+
+
+@pytest.mark.parametrize("ready", [True, None])
+async def test_a_service_that_has_begun_anew_is_known_by_its_age(
+    service: Service, rayo: RayoFactory, ready: bool | None
+) -> None:
+    """It cannot say that it has forgotten everything, and whoever has not registered is in no list of it."""
+    service.age = 3600
+    juliet = await rayo("juliet", ready=ready, check_every=0.1)
+    asked = service.asked_for_age
+    assert asked == 1
+    service.age = 3700  # its clock has been set, or ours has stood still: it is no other one
+    await eventually(lambda: service.asked_for_age >= asked + 2)
+    service.tell(juliet.jid, CALL, "<offer to='xmpp:x@focus.localhost'/>")
+    await offered(juliet)
+    service.age = 3
+    assert "focus.localhost does not know us any more" in await lost(juliet)
 
 
 async def test_a_service_is_not_lost_for_one_look_in_vain(service: Service, rayo: RayoFactory) -> None:

@@ -5,11 +5,11 @@ import pytest
 from focus.rayo.listing import Listing
 from focus.wire.conditions import NotTheOwner
 from focus.wire.jid import JID
-from focus.wire.rayo import Hangup, Join, Unjoin
+from focus.wire.rayo import Accept, Answer, Dial, Hangup, Join, Unjoin
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
-from .scene import Client, Focus
+from .scene import Client, Focus, eventually
 
 
 @pytest.fixture
@@ -40,6 +40,26 @@ async def test_clients_see_what_is_of_their_account(
         listing.joined(owner.jid, focus.addresses.mixer("nothing")),
     ):
         assert list(found) == []
+
+
+async def test_who_may_know_of_a_call_sees_how_far_it_has_come(
+    focus: Focus, listing: Listing, owner: Client, admin: Client, alice: Caller, bob: Caller
+) -> None:
+    romeo = focus.client("romeo@example.org/orchard")
+    call = await call_in(focus, alice, owner)
+    seen = [listing.state(owner.jid, call)]
+    for command in (Accept(), Answer()):
+        await owner.command(call, command)
+        seen.append(listing.state(owner.jid, call))
+    assert seen == ["offered", "accepted", "answered"]
+    assert listing.state(romeo.jid, call) == listing.state(owner.jid, focus.addresses.mixer("x")) == ""
+
+    bob.answering = lambda session: session.ring()
+    made = await admin.dial(Dial(to=f"xmpp:{bob.jid.bare}"))
+    assert listing.state(admin.jid, made) == "dialled"
+    await eventually(lambda: listing.state(admin.jid, made) == "ringing")
+    bob.sessions[-1].accept()
+    await eventually(lambda: listing.state(admin.jid, made) == "answered")
 
 
 @pytest.mark.parametrize("name", [r"my\20Room", r"tea\40conference.example.org", r"a\5c20b"])

@@ -112,20 +112,20 @@ async def test_an_operator_calls_somebody_into_a_room_and_sees_and_ends_it(
         call = told[0]["call"]
         joined = await watching.event("joined", **{"call-uri": call})
         assert joined["peer"] == str(bob.jid)
-        assert joined["mixer"] == "tea"
+        assert (joined["mixer"], joined["uri"]) == ("tea", focus.mixer("tea").uri)
         await watching.event("started-speaking", **{"call-uri": call})
 
         name = call.removeprefix("xmpp:").partition("@")[0]
         code, output, errors = await command(server, "list", "--json")
         assert (code, errors) == (0, "")
         assert [json.loads(line) for line in output.splitlines()] == [
-            {"call": call, "peer": str(bob.jid), "joined": ["tea"]},
-            {"mixer": "tea", "joined": [call]},
+            {"call": call, "peer": str(bob.jid), "state": "answered", "joined": [focus.mixer("tea").uri]},
+            {"mixer": "tea", "uri": focus.mixer("tea").uri, "joined": [call]},
         ]
         code, output, _ = await command(server, "list")
         assert [line.split() for line in output.splitlines()] == [
-            ["call", "peer", "joined"],
-            [name, str(bob.jid), "tea"],
+            ["call", "peer", "state", "joined"],
+            [name, str(bob.jid), "answered", "tea"],
             ["mixer", "joined"],
             ["tea", name],
         ]

@@ -112,6 +112,38 @@ async def test_an_address_says_what_lives_there(component, party, login):
     assert found["focus.localhost"] == set(FEATURES)
 
 
+async def test_who_may_know_is_told_how_far_a_call_has_come(component, party, login):
+    """Which is no part of its capabilities: these are the same for all calls."""
+    states: dict[JID, str] = {}
+    discovery = Discovery(
+        component, tuple, kind=lambda client, address: CALL, state=lambda client, _: states.get(client, "")
+    )
+
+    async def answer(stanza: ET.Element) -> ET.Element | None:
+        return discovery.answer(stanza)
+
+    party.on_iq = answer
+    alice, bob = await login("alice"), await login("bob")
+    states[alice.jid] = "ringing"
+    ver = discovery.caps_element(CALL).get("ver")
+    found = []
+    for who, node in ((alice, ""), (bob, ""), (alice, f" node='{CALL}#{ver}'")):
+        about = await who.asks("call@focus.localhost", f"<query xmlns='{DISCO_INFO}'{node}/>", id=f"q{len(found)}")
+        fields = about.iter("{jabber:x:data}field")
+        found.append({field.get("var"): field.findtext("{jabber:x:data}value") for field in fields})
+    assert found == [{"FORM_TYPE": "urn:focus-conference:call", "state": "ringing"}, {}, {}]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+async def test_it_says_for_how_long_it_has_been_there(discovery, login, address):
+    """XEP-0012 section 5; the feature says that it can be asked for."""
+    alice = await login("alice")
+    discovery._began -= 100
+    answer = await alice.asks(address, "<query xmlns='jabber:iq:last'/>")
+    assert 100 <= int(answer[0].get("seconds")) < 160
+    assert "jabber:iq:last" in FEATURES
+
+
 async def test_an_unknown_node_is_not_found(discovery, login):
     alice = await login("alice")
     for number, namespace in enumerate((DISCO_INFO, "http://jabber.org/protocol/disco#items")):

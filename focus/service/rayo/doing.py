@@ -107,28 +107,41 @@ def interruptible() -> Iterator[asyncio.Event]:
 
 
 async def list_all(client: RayoClient, report: Report) -> int:
-    """The calls and mixers that we may know of. Who sees none because the service does not know us is told so."""
+    """The calls and mixers that we may know of. Who sees none because the service does not know us is told so.
+
+    Of each it asks what it is joined with, and of a call how far it has come: not all at once.
+    """
     calls, mixers = await client.calls(), await client.mixers()
     if not calls and not mixers:
         await _register(client)
-    known = {call.address for call in calls}
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def joined(party: Listed) -> list[str]:
-        try:
-            async with turn:
-                others = await client.joined(party.address)
-        except RayoError:
-            return []  # it has gone meanwhile
-        return [other.uri if other.address in known or not other.name else other.name for other in others]
+        async with turn:
+            try:
+                return [other.uri for other in await client.joined(party.address)]
+            except RayoError:
+                return []  # it has gone meanwhile
 
-    found = await asyncio.gather(*map(joined, calls)), await asyncio.gather(*map(joined, mixers))
+    async def state(call: Listed) -> str:
+        async with turn:
+            try:
+                return await client.state(call.address)
+            except RayoError:
+                return ""
+
+    states = await asyncio.gather(*map(state, calls))
+    joins = await asyncio.gather(*map(joined, [*calls, *mixers]))
     of_calls = [
-        {"call": one.uri, "peer": one.name, "joined": others} for one, others in zip(calls, found[0], strict=True)
+        {"call": one.uri, "peer": one.name, "state": now, "joined": others}
+        for one, now, others in zip(calls, states, joins, strict=False)
     ]
-    of_mixers = [{"mixer": one.name, "joined": others} for one, others in zip(mixers, found[1], strict=True)]
-    report.table(of_calls, "no calls")
-    report.table(of_mixers, "no mixers")
+    of_mixers = [
+        {"mixer": one.name, "uri": one.uri, "joined": others}
+        for one, others in zip(mixers, joins[len(calls) :], strict=True)
+    ]
+    report.table(of_calls, "no calls", ("call", "peer", "state", "joined"), {one.uri: one.name for one in mixers})
+    report.table(of_mixers, "no mixers", ("mixer", "joined"))
     return ExitCode.OK
 
 
@@ -283,7 +296,7 @@ async def watch(client: RayoClient, report: Report, room: str) -> int:
         is_new = await mixer.subscribe()
         is_there = await client.kind(mixer.address) == "mixer"
         nobody = "" if is_there else ": there is no such mixer now, or it is not for us"
-        report.say("watching", f"watching {room}{nobody}", mixer=room, there=is_there)
+        report.say("watching", f"watching {room}{nobody}", mixer=mixer.name, uri=mixer.uri, there=is_there)
         telling = asyncio.create_task(_tell_of(client, mixer, report))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -306,7 +319,9 @@ async def _tell_of(client: RayoClient, mixer: Mixer, report: Report) -> None:
         if uri is not None and uri not in peers:
             peers |= {one.uri: one.name for one in await client.joined(mixer) if one.name}
         name = peers.get(uri, "") if uri is not None else ""
-        report.event(event, mixer.events.at, who=name or _short(event), peer=name or None, mixer=mixer.name)
+        report.event(
+            event, mixer.events.at, who=name or _short(event), peer=name or None, mixer=mixer.name, uri=mixer.uri
+        )
 
 
 def _short(event: Event) -> str:

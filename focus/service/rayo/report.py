@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -60,8 +61,15 @@ class Report:
             said["headers"] = headers
         self.say(local_name(element.tag), describe(event, who), at, **said, **details)
 
-    def table(self, rows: Sequence[Mapping[str, str | Sequence[str]]], nothing: str) -> None:
-        """A table for people, or `nothing` where there are no rows; a JSON object for each row for programs."""
+    def table(
+        self,
+        rows: Sequence[Mapping[str, str | Sequence[str]]],
+        nothing: str,
+        columns: Sequence[str],
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """A table of these columns for people, or `nothing` where there are no rows; a JSON object for each row for
+        programs. `names`: what people call URIs that are in it."""
         if self._json:
             for row in rows:
                 print(json.dumps(row), flush=True)
@@ -69,10 +77,10 @@ class Report:
             self._console.print(Text(nothing))
         else:
             table = Table(box=None, pad_edge=False, header_style="bold")
-            for column in rows[0]:
+            for column in columns:
                 table.add_column(column, overflow="fold")
             for row in rows:
-                table.add_row(*(Text(_printable(_cell(cell))) for cell in row.values()))
+                table.add_row(*(Text(_printable(_cell(row[column], names))) for column in columns))
             self._console.print(table)
 
 
@@ -102,11 +110,13 @@ def _platform_code(end: End) -> str | None:
     return reason.platform_code if reason is not None else None
 
 
-def _cell(cell: str | Sequence[str]) -> str:
-    """Addresses without what is the same for all of them."""
-    if isinstance(cell, str):
-        return cell.removeprefix("xmpp:").partition("@")[0] if cell.startswith("xmpp:") else cell or "?"
-    return ", ".join(map(_cell, cell))
+def _cell(cell: str | Sequence[str], names: Mapping[str, str]) -> str:
+    """Names, and addresses without what is the same for all of them."""
+    if not isinstance(cell, str):
+        return ", ".join(_cell(each, names) for each in cell)
+    if cell.startswith("xmpp:"):
+        return names.get(cell) or cell.removeprefix("xmpp:").partition("@")[0]
+    return cell or "?"
 
 
 def _printable(text: str) -> str:

@@ -1,0 +1,72 @@
+"""What the commands of `focus rayo` ask of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from focus.client import JID, Call, Listed, Mixer, RayoClient, RayoError
+from focus.service.rayo import doing
+from focus.service.rayo.report import Report
+
+MANY = 3 * doing.AT_ONCE
+
+
+class Crowd(RayoClient):
+    """Of a service with many calls, all in one mixer, that answers nothing before it has been asked all that it will be
+    asked at once."""
+
+    def __init__(self) -> None:
+        super().__init__("me@localhost", "x")
+        self.tea = Listed(JID("tea", "focus.localhost"), "Tea")
+        self.asked = 0
+        self.most = 0
+
+    async def calls(self) -> list[Listed]:
+        return [Listed(JID(f"call{number}", "focus.localhost"), f"p{number}@localhost/x") for number in range(MANY)]
+
+    async def mixers(self) -> list[Listed]:
+        return [self.tea]
+
+    async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
+        await self._answer()
+        return await self.calls() if party == self.tea.address else [self.tea]
+
+    async def state(self, call: Call | JID | str) -> str:
+        await self._answer()
+        if call == JID("call0", "focus.localhost"):
+            raise RayoError("item-not-found", "cancel", "it has gone")
+        return "answered"
+
+    async def _answer(self) -> None:
+        self.asked += 1
+        self.most = max(self.most, self.asked)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        self.asked -= 1
+
+
+async def test_a_list_asks_some_questions_at_once_and_never_all(capsys: pytest.CaptureFixture[str]) -> None:
+    crowd = Crowd()
+    assert await doing.list_all(crowd, Report(json=True)) == 0
+    assert crowd.most == doing.AT_ONCE
+    *calls, mixer = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    uris = [f"xmpp:call{number}@focus.localhost" for number in range(MANY)]
+    assert mixer == {"mixer": "Tea", "uri": "xmpp:tea@focus.localhost", "joined": uris}
+    assert [call["call"] for call in calls] == uris
+    assert calls[0]["state"] == ""
+    assert calls[1] == {
+        "call": uris[1],
+        "peer": "p1@localhost/x",
+        "state": "answered",
+        "joined": ["xmpp:tea@focus.localhost"],
+    }
+
+
+async def test_people_read_names(capsys: pytest.CaptureFixture[str]) -> None:
+    await doing.list_all(Crowd(), Report(json=False))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:2] == [["call", "peer", "state", "joined"], ["call0", "p0@localhost/x", "?", "Tea"]]
+    assert ["mixer", "joined"] in lines
