@@ -8,9 +8,10 @@ import logging
 from collections.abc import Iterable
 
 from focus.conference.conference import Conference, Surroundings
+from focus.conference.room import RoomError
 from focus.conference.subscription import Document
 from focus.wire import context
-from focus.wire.conditions import ItemNotFound
+from focus.wire.conditions import ItemNotFound, ResourceConstraint
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 
@@ -20,8 +21,10 @@ log = logging.getLogger(__name__)
 class ConferenceApplication:
     """Opens a conference for the first call to a room (`focus.rayo.surroundings.Application`)."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, *, summoned: int = 100) -> None:
+        """`summoned`: rooms at once that we are called to and nobody calls."""
         self._surroundings = surroundings
+        self._summoned = summoned
         self._server = surroundings.server
         self._conferences: dict[str, tuple[Conference, asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -48,6 +51,34 @@ class ConferenceApplication:
 
     def mixer_opened(self, name: str) -> None:
         self._open(name)
+
+    async def summon(self, room: JID, password: str = "") -> None:
+        """Enter `room` and stay while somebody is in it.
+
+        Raises `RoomError`, and `ResourceConstraint` where that would be one room too many.
+        """
+        name = self._name(room)
+        if name is None:
+            raise RoomError(room, "not-acceptable", "nobody could call this room")
+        if self._tasks is None or self._stop.is_set():
+            raise RoomError(room, "remote-server-timeout", "the service is not running")
+        idle = [conference for conference in self.conferences if conference.is_idle]
+        if name not in self._conferences and len(idle) >= self._summoned:
+            raise ResourceConstraint(f"I wait in {self._summoned} rooms already")
+        await self._open(name).summon(password)
+
+    def stay(self, rooms: Iterable[JID]) -> None:
+        """Be in `rooms` from now on."""
+        for room in rooms:
+            if (name := self._name(room)) is not None:
+                self._open(name).stay()
+            else:
+                log.error("nobody could call the room %s: it is left alone", room)
+
+    def _name(self, room: JID) -> str | None:
+        """The name by which `room` is called; None where it has none, or such calls go elsewhere."""
+        name = self._server.addresses.room_name(room)
+        return name if name and self._server.room_called(self._server.addresses.mixer(name)) == name else None
 
     def document_for(self, focus: JID, peer: JID, sid: str) -> Document | None:
         """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""

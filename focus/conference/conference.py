@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,6 +19,7 @@ from focus.conference.policy import Occupants, Policy, Verdict, may_control
 from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
 from focus.conference.roster import Host, Roster
 from focus.conference.subscription import Document
+from focus.conference.summoning import Summoning
 from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire import context
@@ -33,6 +35,9 @@ log = logging.getLogger(__name__)
 #: Seconds between somebody's leaving the room and the end of their call: a server that goes down takes everybody's
 #: presence with it first, and that must not end the calls.
 GRACE = 0.7
+
+#: Seconds in which a room that we are summoned to must be entered, other business of its conference done.
+SUMMONING = 30.0
 
 #: How somebody has gone (RFC 4575 section 5.7.6), by the reason of a call's end (XEP-0327 section 7.5).
 _DEPARTURES: dict[str, DisconnectionMethod] = {"hungup": "departed", "hangup-command": "booted", "busy": "busy"}
@@ -50,6 +55,7 @@ class Surroundings:
     server: Server
     rooms: Rooms
     policy: Policy
+    summoning: Summoning
     outbox: DocumentOutbox
     features: Callable[[JID], Awaitable[frozenset[str]]]
     #: Counts the interruptions of the XMPP connection.
@@ -61,7 +67,8 @@ class Surroundings:
 class Conference:
     """Takes calls to `name`, keeps the room, and tells everybody who is there.
 
-    All that happens goes through one queue, in order. It ends `policy.linger` seconds after its last call.
+    All that happens goes through one queue, in order. It ends `policy.linger` seconds after its last call; where it has
+    been summoned, only after its last occupant has gone, too; and where it is to stay, never.
     """
 
     def __init__(self, name: str, surroundings: Surroundings) -> None:
@@ -72,6 +79,7 @@ class Conference:
         #: Our address as a Rayo client, and the real JID of our occupant.
         self.client = addresses.occupant(name)
         self._room: Room | None = None
+        self._is_summoned = self._stays = False
         self.roster = Roster(
             focus=addresses.mixer(name),
             room=addresses.room(name),
@@ -112,7 +120,7 @@ class Conference:
 
     async def _next(self) -> bool:
         """Do one piece of work; False when there has been none for the time that the policy lingers."""
-        is_over, end = False, None if self._calls else self._idle_since + self._all.policy.linger
+        is_over, end = False, None if self._is_wanted else self._idle_since + self._all.policy.linger
         try:
             async with asyncio.timeout_at(end):
                 work = await self._work.get()
@@ -126,6 +134,61 @@ class Conference:
         except Exception:
             log.exception("the conference goes on after a fault")
         return not is_over or not self._work.empty()
+
+    @property
+    def _is_wanted(self) -> bool:
+        return bool(self._calls or self._stays or (self._is_summoned and self.roster.occupants))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it only waits for calls."""
+        return not (self._calls or self._stays)
+
+    async def summon(self, password: str = "") -> None:
+        """Enter the room, and stay while somebody is in it. Raises `RoomError`."""
+        entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def enter() -> None:
+            try:
+                await self._enter_room(password)
+            except RoomError as error:
+                if not self._calls:
+                    self._idle_since = -math.inf  # there is nothing to wait for
+                if not entered.done():
+                    entered.set_exception(error)
+                return
+            self._is_summoned = True
+            self._idle_since = asyncio.get_running_loop().time()
+            if not entered.done():
+                entered.set_result(None)
+
+        self._do(enter)
+        try:
+            await asyncio.wait_for(entered, SUMMONING)
+        except TimeoutError:
+            raise RoomError(self.roster.room, "timeout") from None
+
+    def stay(self) -> None:
+        """Be in the room from now on, however long it takes to come in, and whoever calls."""
+
+        async def begin() -> None:
+            self._spawn(None, self._keep_room)
+
+        if not self._stays:
+            self._stays = True
+            self._do(begin)
+
+    async def _keep_room(self) -> None:
+        while True:
+            if self._room is None:
+                self._do(self._enter_again)
+            await asyncio.sleep(self._all.policy.reentry)
+
+    async def _enter_again(self) -> None:
+        try:
+            await self._enter_room()
+        except RoomError as error:
+            log.warning("not in the room yet: %s", error)
 
     async def leave(self) -> None:
         """Leave the room, at the end of the service. The server ends the calls."""
@@ -304,8 +367,14 @@ class Conference:
         return [occupant for occupant in self.roster.occupants if occupant.nick != nick]
 
     def _occupants(self, occupants: Iterable[Occupant]) -> None:
+        before = self.roster.occupants
         self._update(replace(self.roster, occupants=tuple(occupants)))
         self._server.guard_changed(self.name)
+        if self._is_summoned and before and not self.roster.occupants:
+            self._idle_since = asyncio.get_running_loop().time()
+            self._do(self._nothing)  # which makes it look at the time
+
+    async def _nothing(self) -> None: ...
 
     def _may_control(self, client: JID) -> bool:
         return may_control(client, self.roster.occupants)
@@ -322,9 +391,12 @@ class Conference:
             self._update(self.roster.with_leaving(call, "booted" if thrown_out else "departed"))
             await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="gone"),)))
 
-    async def _enter_room(self) -> None:
+    async def _enter_room(self, password: str = "") -> None:
+        """Raises `RoomError`."""
         if self._room is None:
-            self._room = await self._all.rooms.join(self.roster.room, self)
+            if not self._all.summoning.serves(self.roster.room):
+                raise RoomError(self.roster.room, "not-allowed", "this room is not served here")
+            self._room = await self._all.rooms.join(self.roster.room, self, password)
             self._update(
                 replace(self.roster, subject=self._room.subject, real_jids_are_public=self._room.real_jids_are_public)
             )
@@ -390,12 +462,12 @@ class Conference:
 
         self._do(do)
 
-    def _spawn(self, call: JID, work: Work) -> asyncio.Task[None]:
-        """Do `work` on behalf of `call` beside the queue; it ends with the conference."""
+    def _spawn(self, call: JID | None, work: Work) -> asyncio.Task[None]:
+        """Do `work` on behalf of `call`, or of the room itself, beside the queue; it ends with the conference."""
         assert self._tasks is not None
         scope = contextvars.copy_context()
         scope.run(context.room.set, self.name)
-        scope.run(context.call.set, call.local)
+        scope.run(context.call.set, call.local if call is not None else "")
         task = self._tasks.create_task(_guard(work), context=scope)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)

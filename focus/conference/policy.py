@@ -25,7 +25,7 @@ class Policy:
 
     `entry_wait`: seconds that a stranger is given to enter the room. `linger`: seconds that the focus stays when the
     last call has ended. `coalesce`: seconds in which changes are gathered into one document. `farewell`: seconds for
-    which documents still have who has gone.
+    which documents still have who has gone. `reentry`: seconds after which a room that we stay in is entered again.
     """
 
     strangers: bool = False
@@ -34,6 +34,7 @@ class Policy:
     linger: float = 15.0
     coalesce: float = 0.2
     farewell: float = 2.0
+    reentry: float = 30.0
 
     def judge(self, caller: JID, occupants: Iterable[Occupant], participants: int) -> Verdict:
         """What becomes of `caller` in a room with `occupants` and so many `participants` in the call already."""

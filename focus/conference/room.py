@@ -76,8 +76,8 @@ class RoomError(Exception):
 class Rooms(Protocol):
     """Where rooms are joined."""
 
-    async def join(self, room: JID, observer: RoomObserver) -> Room:
-        """Enter `room` as our occupant, creating it if it does not exist.
+    async def join(self, room: JID, observer: RoomObserver, password: str = "") -> Room:
+        """Enter `room` as our occupant, with its `password` if it has one, creating it if it does not exist.
 
         The occupants that are already there are reported before this returns. Raises `RoomError`.
         """

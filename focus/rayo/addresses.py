@@ -6,7 +6,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from focus.wire.jid import JID, unescape_node
+from focus.wire.jid import JID, escape_node, unescape_node
 from focus.wire.nodeprep import prepared
 
 #: The resource that calls are answered from: presence comes from it, so that clients show a call button.
@@ -53,6 +53,11 @@ class Addresses:
         plain = unescape_node(mixer)
         local, at, domain = plain.rpartition("@")
         return JID(local, domain) if at and local and domain else JID(mixer, self.rooms)
+
+    def room_name(self, room: JID) -> str | None:
+        """The name of the mixer that the MUC room `room` is bound to; None where no mixer can have it."""
+        name = room.local if room.domain == self.rooms else escape_node(str(room.bare))
+        return name if is_mixer_name(name) and self.room(name) == room.bare else None
 
     def mixer_of(self, called: JID) -> str | None:
         """The mixer that `called` stands for: `ROOM@domain`, or our occupant's own JID; None where that is no mixer's

@@ -35,7 +35,9 @@ from focus.service.values import (
     Domain,
     Listen,
     Origins,
+    account_or_all,
     any_jid,
+    bare_jid,
     ip,
     ip_or_auto,
     listed,
@@ -222,6 +224,48 @@ class ConferenceSettings(Section):
     )
 
 
+class SummoningSettings(Section):
+    """By whom focus can be called into rooms: by an invitation (XEP-0045, XEP-0249), a conference request of Jitsi's
+    clients, or a call."""
+
+    rooms: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
+        default=(),
+        description="Rooms elsewhere that focus serves, too, or chat services all of whose rooms it serves. The rooms "
+        "of `[xmpp] muc` always are.",
+    )
+    users: Annotated[tuple[Annotated[str, AfterValidator(account_or_all)], ...], BeforeValidator(listed)] | None = (
+        Field(
+            default=None,
+            description="Accounts, or domains of accounts, that may invite focus or request it; '*' is everybody. By "
+            "default those of `[http] domain` and `guests`. Who is in a room always may have the room invite it.",
+            examples=[["example.org"]],
+        )
+    )
+
+
+class RoomSettings(Section):
+    """A room that is special. This table may be given any number of times."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=1023,
+        description="The room: the part of its address before the @, or the whole address, if it is elsewhere.",
+        examples=["tea"],
+    )
+    stay: bool = Field(default=False, description="Whether focus is in the room all the time, not only for calls.")
+
+    @field_validator("name")
+    @classmethod
+    def _room(cls, value: str) -> str:
+        try:
+            if "@" in value:
+                mixer_name(value.partition("@")[0])
+                return bare_jid(value)
+            return mixer_name(value)
+        except ValueError:
+            raise ValueError("must be the name of a room, or its address") from None
+
+
 class RayoSettings(Section):
     """Control by Rayo clients (XEP-0327)."""
 
@@ -282,6 +326,9 @@ class LimitsSettings(Section):
         "its oldest.",
     )
     subscriptions_of_client: int = Field(default=1_000, ge=1, le=100_000, description="The same, of one account.")
+    summoned: int = Field(
+        default=100, ge=0, le=100_000, description="Rooms that focus has been invited to, and in which nobody calls."
+    )
     dial_timeout: float = Field(
         default=60.0,
         ge=1,
@@ -355,6 +402,8 @@ class Settings(BaseModel):
     http: HttpSettings = HttpSettings()
     metrics: MetricsSettings = MetricsSettings()
     conference: ConferenceSettings = ConferenceSettings()
+    summoning: SummoningSettings = SummoningSettings()
+    rooms: tuple[RoomSettings, ...] = ()
     rayo: RayoSettings = RayoSettings()
     limits: LimitsSettings = LimitsSettings()
     routes: tuple[RouteSettings, ...] = ()

@@ -69,6 +69,11 @@ def any_jid(value: str) -> str:
     return bare_jid(bare) + slash + resource
 
 
+def account_or_all(value: str) -> str:
+    """The same, or '*'. Raises ValueError."""
+    return value if value == "*" else bare_jid(value)
+
+
 def listed(value: object) -> object:
     """Lists may be written with commas, which is how they come from the environment."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

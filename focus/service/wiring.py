@@ -11,6 +11,7 @@ from focus.conference.application import ConferenceApplication
 from focus.conference.conference import Surroundings
 from focus.conference.policy import Policy
 from focus.conference.roster import Host
+from focus.conference.summoning import Summoning
 from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
 from focus.media.plane import MediaPlane
@@ -32,6 +33,7 @@ from focus.xmpp.discovery import CALL, MIXER, RAYO_CLIENT, Discovery
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
 from focus.xmpp.registration import RegistrationDesk
+from focus.xmpp.summons import Summons
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +114,7 @@ class Service:
             extensions=lambda: (self._discovery.caps_element(),),
         )
         self._presences = PresenceResponder(self._connection, self._discovery.caps_element)
+        summoning = _summoning(settings)
         self._application = ConferenceApplication(
             Surroundings(
                 server=self._server,
@@ -122,12 +125,14 @@ class Service:
                     linger=settings.conference.linger,
                     coalesce=settings.conference.coalesce,
                 ),
+                summoning=summoning,
                 outbox=self._outbox,
                 features=self._discovery.features,
                 interruptions=lambda: self._binding.interruptions,
                 guests=settings.guests,
                 host=Host(title=settings.http.title, domain=xmpp.jid, page=settings.http.url or ""),
-            )
+            ),
+            summoned=settings.limits.summoned,
         )
         self._server.application = self._application
         self._outbox.connection = self._connection
@@ -138,6 +143,7 @@ class Service:
         self._binding.discovery = self._discovery
         self._binding.presences = self._presences
         self._binding.desk = self._desk
+        self._binding.summons = Summons(self._connection, self._application, self._addresses, summoning)
         self._metrics = Metrics(self)
         self._binding.refused = self._metrics.error
 
@@ -175,6 +181,7 @@ class Service:
             await asyncio.wait((stopping, connected), return_when=asyncio.FIRST_COMPLETED)
             connected.cancel()
             if not stop.is_set():
+                self._application.stay(_room(room.name, self._settings) for room in self._settings.rooms if room.stay)
                 ready()
             await stopping
             self._server.close()
@@ -256,6 +263,21 @@ class Service:
 
     def plane(self) -> Mapping[str, float]:
         return self._plane.snapshot()
+
+
+def _summoning(settings: Settings) -> Summoning:
+    rooms = [JID("", settings.xmpp.muc), *map(JID.parse, settings.summoning.rooms)]
+    users = settings.summoning.users
+    if users is None:
+        users = (settings.domain, settings.guests)
+    return Summoning(
+        rooms=frozenset([*rooms, *(_room(room.name, settings) for room in settings.rooms)]),
+        users=None if "*" in users else frozenset(map(JID.parse, users)),
+    )
+
+
+def _room(name: str, settings: Settings) -> JID:
+    return JID.parse(name) if "@" in name else JID(name, settings.xmpp.muc)
 
 
 def _bindings(name: str, port: int) -> list[tuple[str, int]]:

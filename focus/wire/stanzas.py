@@ -130,6 +130,11 @@ def read_error(tree: ET.Element) -> StanzaError:
     return _error_class(condition, element.get("type", "cancel")[:16], application)(text)
 
 
+def error_named(condition: str) -> type[StanzaError]:
+    """The class of the errors with this `condition`."""
+    return _error_class(condition, StanzaError.type, None)
+
+
 def _answer(request: ET.Element, type: str) -> ET.Element:
     answer = ET.Element(request.tag, {"type": type})
     for ours, theirs in (("id", "id"), ("from", "to"), ("to", "from")):

@@ -42,6 +42,7 @@ from focus.xmpp.events import KeptEvents, event_stanza
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
 from focus.xmpp.registration import RegistrationDesk
+from focus.xmpp.summons import Summons
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +194,7 @@ class Binding:
         self.discovery: Discovery | None = None
         self.presences: PresenceResponder | None = None
         self.desk: RegistrationDesk | None = None
+        self.summons: Summons | None = None
         outbox.kept.lost = server.client_gone
         #: Told the condition of every stanza error that a peer is given.
         self.refused: Callable[[str], None] = lambda condition: None
@@ -230,6 +232,8 @@ class Binding:
         try:
             message = parse_message(stanza)
             if message is None:
+                if not is_for_call and self.summons is not None and self.summons.handle_message(stanza):
+                    return
                 if is_for_call:
                     self._hand_on(stanza, sender, to)
                 return
@@ -344,6 +348,8 @@ class Binding:
         payload = stanza[0]
         if self.discovery is not None and self.discovery.answers(payload):
             return self.discovery.answer(stanza)
+        if self.summons is not None and stanza.get("type") == "set" and self.summons.answers(payload):
+            return await self.summons.answer(sender, payload)
         match (stanza.get("type"), namespace_of(payload.tag)):
             case ("set", namespace) if namespace == JINGLE:
                 self._server.jingle(sender, to, Jingle.parse(payload), payload)

@@ -48,6 +48,8 @@ FEATURES = (
     LAST,
     PING,
     RSM,
+    "http://jitsi.org/protocol/focus",
+    "jabber:x:conference",
     "urn:ietf:rfc:5576",
     "urn:ietf:rfc:5888",
     "urn:xmpp:coin",

@@ -41,7 +41,7 @@ class MucRooms:
         self._rooms: dict[JID, MucRoom] = {}
         self._not_left: set[tuple[JID, JID]] = set()
 
-    async def join(self, room: JID, observer: RoomObserver) -> MucRoom:
+    async def join(self, room: JID, observer: RoomObserver, password: str = "") -> MucRoom:
         """See `conference.room.Rooms`; RoomError `conflict` also where we are in that room already."""
         jid = room.bare
         if (present := self._rooms.get(jid)) is not None:
@@ -50,7 +50,7 @@ class MucRooms:
             await present.leave()
             if self._rooms.get(jid) not in (None, present):  # somebody else has waited for that, too
                 raise RoomError(jid, "conflict", "we are in this room already")
-        joined = self._rooms[jid] = MucRoom(self, jid, self.occupant_jid(jid), observer)
+        joined = self._rooms[jid] = MucRoom(self, jid, self.occupant_jid(jid), observer, password)
         try:
             await joined.enter()
         except BaseException:
@@ -63,10 +63,14 @@ class MucRooms:
         name = room.local if room.domain == self._service else escape_node(str(room.bare))
         return self._occupant.with_resource(name)
 
+    def is_ours(self, room: JID) -> bool:
+        """Whether this is a room of our own service: only there do we belong, whoever throws us out."""
+        return room.domain == self._service
+
     def tells_real_jids(self, address: str) -> bool:
         """Whether this is an occupant of a room of our own service, whose real JIDs can be believed."""
         with suppress(ValueError):
-            return JID.parse(address).domain == self._service
+            return self.is_ours(JID.parse(address))
         return False
 
     def nick_of(self, attempt: int) -> str:

@@ -49,13 +49,14 @@ _FOR_GOOD = {
 class MucRoom:
     """A room that we are in, or are on the way back to; made by `MucRooms.join`. Implements `conference.room.Room`."""
 
-    def __init__(self, rooms: MucRooms, jid: JID, us: JID, observer: RoomObserver) -> None:
+    def __init__(self, rooms: MucRooms, jid: JID, us: JID, observer: RoomObserver, password: str) -> None:
         self.jid = jid
         self.occupants: dict[str, Occupant] = {}
         self.subject = ""
         self.real_jids_are_public = False
         self.nick = ""
         self._us = us
+        self._password = password
         self._rooms = rooms
         self._connection = rooms.connection
         self._observer = observer
@@ -101,6 +102,8 @@ class MucRoom:
         self._entering, self._entering_as, self._arrived = entering, nick, {}
         join = ET.Element(f"{{{MUC}}}x")
         ET.SubElement(join, f"{{{MUC}}}history", {"maxstanzas": "0"})
+        if self._password:
+            ET.SubElement(join, f"{{{MUC}}}password").text = self._password
         self._send(nick, None, join, *self._rooms.presence_extensions())
         try:
             async with asyncio.timeout(self._rooms.timeout):
@@ -315,7 +318,9 @@ class MucRoom:
             if not self._entering.done():
                 condition = {Departure.BANNED: "forbidden", Departure.REMOVED: "gone"}.get(departure)
                 self._entering.set_exception(RoomError(self.jid, condition or "recipient-unavailable", reason))
-        elif departure in (Departure.BANNED, Departure.REMOVED):
+        elif departure in (Departure.BANNED, Departure.REMOVED) or (
+            departure is Departure.KICKED and not self._rooms.is_ours(self.jid)
+        ):
             self._lost(departure, reason)
         else:
             log.warning("no longer in the room %s: %s %s", self.jid, departure, reason)

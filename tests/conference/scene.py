@@ -16,6 +16,7 @@ from focus.conference.conference import Conference, Surroundings
 from focus.conference.policy import Policy
 from focus.conference.room import Departure, Occupant, RoomError, RoomObserver
 from focus.conference.roster import Host
+from focus.conference.summoning import Summoning
 from focus.wire.base import Payload, serialize
 from focus.wire.coin import COIN
 from focus.wire.conference_info import ConferenceInfo, User
@@ -52,6 +53,7 @@ class FakeRoom:
         self.real_jids_are_public = False
         self.observer: RoomObserver | None = None
         self.entered = 0
+        self.password = ""
         self.left = asyncio.Event()
 
     async def leave(self) -> None:
@@ -112,11 +114,13 @@ class FakeRooms:
         jid = JID(name, ROOMS)
         return self.rooms.setdefault(jid, FakeRoom(jid))
 
-    async def join(self, room: JID, observer: RoomObserver) -> FakeRoom:
+    async def join(self, room: JID, observer: RoomObserver, password: str = "") -> FakeRoom:
         await self.open.wait()
         if self.refusal is not None:
             raise RoomError(room, self.refusal)
         joined = self.room(room.local)
+        if password != joined.password:
+            raise RoomError(room, "not-authorized")
         assert joined.observer is None, "we are in this room already"
         joined.observer = observer
         joined.entered += 1
@@ -212,12 +216,14 @@ class Meeting:
                 server=self.focus.server,
                 rooms=self.rooms,
                 policy=policy,
+                summoning=Summoning(frozenset({JID("", ROOMS)})),
                 outbox=self.readers,
                 features=self._features,
                 interruptions=lambda: self.interruptions,
                 guests="guests.example.org",
                 host=Host("Meeting", DOMAIN, "https://meet.example.org"),
-            )
+            ),
+            summoned=2,
         )
         self.focus.server.application = self.application
         self._task: asyncio.Task[None] | None = None

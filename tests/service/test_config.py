@@ -104,6 +104,8 @@ def test_a_secret_is_never_shown(file: Path) -> None:
         ),
         ("http", 'guests = "a@b"', "[http] guests: must be a domain, such as focus.example.org (got 'a@b')"),
         ("conference", 'strangers = "perhaps"', "[conference] strangers: must be true or false (got 'perhaps')"),
+        ("summoning", 'rooms = ["@"]', "[summoning] rooms: must be a JID, such as romeo@example.org (got '@')"),
+        ("summoning", 'users = ["@"]', "[summoning] users: must be a JID, such as romeo@example.org (got '@')"),
         ("conference", 'linger = "long"', "[conference] linger: must be a number (got 'long')"),
         (
             "rayo",
@@ -160,6 +162,15 @@ def test_a_fault_of_the_environment_is_called_so(file: Path, monkeypatch: pytest
         "environment: FOCUS_MEDIA__PORT: must be a whole number (got 'x')",
         "environment: FOCUS_HTTP__TITEL: is not a known key; is it 'title'?",
     ]
+
+
+def test_rooms_are_named_or_have_an_address(file: Path) -> None:
+    rooms = '[[rooms]]\nname = "Tea"\nstay = true\n[[rooms]]\nname = "Milk@Rooms.example.net"\n'
+    file.write_text(f"{GOOD}{rooms}")
+    assert [(room.name, room.stay) for room in load(file).rooms] == [("tea", True), ("milk@rooms.example.net", False)]
+    for name in ("focus", "a b", "@example.org"):
+        fault = f"[[rooms]] 1 name: must be the name of a room, or its address (got {name!r})"
+        assert faults(file, f"{GOOD}[[rooms]]\nname = '{name}'\n") == [fault]
 
 
 def test_routes_are_read_in_their_order(file: Path) -> None:

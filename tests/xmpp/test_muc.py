@@ -519,3 +519,34 @@ async def test_an_observer_that_crashes_does_not_confuse_the_room(rooms, login, 
     await crashing.hears("joined")
     assert set(room.occupants) == {"Alice", "Bob"}
     assert "on purpose" in caplog.text
+
+
+async def test_a_room_with_a_password_is_entered_with_it_and_again_after_a_kick(component, rooms, party, login):
+    await rooms.join(ROOM, Observer())
+    owner = await login("owner")
+    await make_owner(component, "owner@localhost")
+    await enter(owner, "Owner")
+    await configure(owner, **{"muc#roomconfig_roomsecret": "cyclamen"})
+    others = MucRooms(component, JID.parse("other@focus.localhost"), "rooms.localhost", nick="other")
+    party.on_presence = lambda stanza: rooms.handle_presence(stanza) or others.handle_presence(stanza)
+    for password in ("", "wrong"):
+        with pytest.raises(RoomError) as refusal:
+            await others.join(ROOM, Observer(), password)
+        assert refusal.value.condition == "not-authorized"
+    observer = Observer()
+    await others.join(ROOM, observer, "cyclamen")
+    await set_in_room(owner, "<item nick='other' role='none'/>", id="kick")
+    await observer.hears("rejoined")
+
+
+async def test_a_focus_that_is_kicked_out_of_a_room_elsewhere_stays_out(component, party, login):
+    rooms = MucRooms(component, US, "rooms.example.net")
+    party.on_presence, party.on_message = rooms.handle_presence, rooms.handle_message
+    observer = Observer()
+    room = await rooms.join(ROOM, observer)
+    owner = await login("owner")
+    query = ET.fromstring(f"<query xmlns='{MUC}#admin'><item affiliation='owner' jid='owner@localhost'/></query>")
+    await component.iq(room.us, ROOM, "set", query)
+    await enter(owner, "Owner")
+    await set_in_room(owner, "<item nick='focus' role='none'><reason>Go</reason></item>", id="kick")
+    assert await observer.hears("lost") == ("lost", Departure.KICKED, "Go")
