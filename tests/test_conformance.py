@@ -2,6 +2,7 @@
 
 A table's last column has letters for files, which the text before the table gives: "`tests/mixer_ext/test_rtp.py` (P)".
 After a letter come names of tests in that file, without their "test_", and with "…" for what is left out at an end.
+Tests of the page stand in quotes, by their titles, where the text names their file: `web/tests/coin.test.ts`.
 """
 
 import ast
@@ -17,6 +18,8 @@ TABLES = sorted((ROOT / "docs" / "conformance").glob("*.md"))
 
 FILE = re.compile(r"[\w./-]+\.(?:pyx|pyi|pxd|py|md|toml)|(?:focus|mixer_ext|tests)(?:/[\w-]+)*/?")
 NAME = re.compile(r"…?[a-z0-9_]*_[a-z0-9_]*…?|[a-z0-9]+…")
+TITLE = re.compile(r"\bit(?:\.each\(.*?\))?\('([^']+)'", re.DOTALL)
+QUOTED = re.compile(r'"([^"]+)"')
 TOKEN = re.compile(r"`([^`]+)`|(?<![\w`'§-])([A-Z])(?![\w'-]|\.\d)")
 
 
@@ -84,6 +87,9 @@ class Table:
                 self.letters[letter] = [file for each in shared for file in files_in(each)]
 
     def _check_cell(self, cell: str) -> None:
+        if page := re.findall(r"`(web/tests/[\w.-]+\.test\.ts)`", self.text):
+            titles = {title for name in page for title in TITLE.findall((ROOT / name).read_text())}
+            self.wrong += [f"no test {title!r} of the page" for title in QUOTED.findall(cell) if title not in titles]
         files: list[Path] = []
         for quoted, letter in TOKEN.findall(cell):
             if letter:
@@ -126,3 +132,5 @@ def test_a_name_that_is_nowhere_is_found_out() -> None:
     assert Table(head + "| 1 | yes | P `padding_is_not…`; S `…opens_nothing` |").wrong == []
     for cell in ("S `padding_is_not…`", "X `padding_is_not…`", "P `paddings…`", "P `padding_is`", "`tests/nowhere.py`"):
         assert Table(f"{head}| 1 | yes | {cell} |").wrong
+    head = "Tests: `web/tests/coin.test.ts`.\n\n"
+    assert Table(f'{head}| 1 | yes | "nowhere" |').wrong

@@ -73,7 +73,7 @@ ssl = {{ certificate = {certificate}, key = {key} }}
 
 modules_enabled = {{
   "disco", "roster", "saslauth", "tls", "ping", "time", "version", "smacks", "websocket", "posix", "limits",
-  "carbons", "pep", "vcard4", "vcard_legacy", "blocklist", "private", "bookmarks", "csi_simple",
+  "carbons", "pep", "vcard4", "vcard_legacy", "blocklist", "private", "bookmarks", "csi_simple", {modules}
 }}
 modules_disabled = {{ "s2s", "dialback", "offline" }}
 limits = {{ c2s = {{ rate = "64kb/s", burst = "2s" }} }}
@@ -82,6 +82,7 @@ smacks_hibernation_time = 30
 storage = "internal"
 authentication = "internal_hashed"
 log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
+{options}
 
 VirtualHost {domain}
   disco_items = {{ {{ {rooms}, "Meeting rooms" }}, {{ {focus}, "Conference focus" }} }}
@@ -145,7 +146,8 @@ class Prosody:
     """One private server. `start` makes its folder and configuration; ports stay the same over `stop` and `start`.
 
     `c2s` and `component` are (host, port), `websocket` a URL; they are what was asked for until `start` has returned,
-    then what is bound. Errors are ServiceError: no Prosody, a port taken, a folder that cannot be used.
+    then what is bound. `modules` and `options`, the latter as lines of Lua, are for all hosts. Errors are ServiceError:
+    no Prosody, a port taken, a folder that cannot be used.
     """
 
     def __init__(
@@ -156,6 +158,8 @@ class Prosody:
         c2s: tuple[str, int] = (LOOPBACK, 0),
         admins: Sequence[str] = (),
         certificate: tuple[Path, Path] | None = None,
+        modules: Sequence[str] = (),
+        options: str = "",
     ) -> None:
         self.state = state.absolute()
         self.domain = domain
@@ -167,6 +171,8 @@ class Prosody:
         self._hosts = {"c2s": c2s[0], "http": LOOPBACK, "component": LOOPBACK}
         self._ports = {"c2s": c2s[1], "http": 0, "component": 0}
         self._given_certificate = certificate
+        self._modules = tuple(modules)
+        self._options = options
         self._user = _user()
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -422,6 +428,8 @@ class Prosody:
                 focus=quoted(self.focus),
                 admins=", ".join(quoted(jid) for jid in self.admins),
                 secret=quoted(self.secret),
+                modules=", ".join(quoted(name) for name in self._modules),
+                options=self._options,
             ).encode(),
         )
 

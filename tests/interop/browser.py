@@ -26,9 +26,11 @@ EARS = """
   };
   const analyser = new AnalyserNode(context, { fftSize: 16384, smoothingTimeConstant: 0 });
   const Native = window.RTCPeerConnection;
+  window.connections = [];
   window.RTCPeerConnection = class extends Native {
     constructor(...parameters) {
       super(...parameters);
+      window.connections.push(this);
       this.addEventListener('track', (event) => {
         const stream = new MediaStream([event.track]);
         const element = new Audio();  // Chromium gives WebAudio nothing of a stream that no element plays

@@ -86,6 +86,16 @@ export class Call {
     };
   }
 
+  /** By which STUN and TURN servers it may go from now on; a way that is in use stays. */
+  reachThrough(iceServers: RTCIceServer[]): void {
+    if (this.state === 'ended') return;
+    try {
+      this.connection.setConfiguration({ ...this.connection.getConfiguration(), iceServers });
+    } catch (error) {
+      console.warn('focus: the server names STUN or TURN servers that cannot be used', error);
+    }
+  }
+
   /** Makes the offer, and starts to look for candidates while others are still finding out whom to call. */
   async prepare(): Promise<void> {
     const offer = await this.connection.createOffer();

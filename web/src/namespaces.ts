@@ -21,5 +21,6 @@ export const NS = {
   DTLS: 'urn:xmpp:jingle:apps:dtls:0',
   ICE: 'urn:xmpp:jingle:transports:ice-udp:1',
   COIN: 'urn:xmpp:coin:1',
+  EXTERNAL_SERVICES: 'urn:xmpp:extdisco:2',
   CONFERENCE_INFO: 'urn:ietf:params:xml:ns:conference-info',
 } as const;

@@ -8,6 +8,7 @@ import { ConferenceInformation, type User, readTree, users } from './coin';
 import type { Config } from './config';
 import type { Stream } from './connection';
 import { type Capabilities, capabilities, capabilitiesElement, discoInfo } from './discovery';
+import { ExternalServices } from './external-services';
 import { Failure, departureFailure, focusFailure, reasonFailure, roomFailure } from './failure';
 import { bare } from './jid';
 import type { Reason } from './jingle';
@@ -61,6 +62,7 @@ export class Visit implements CallObserver, RoomObserver {
   /** Rejected when the visit is over while we are still entering. */
   private readonly broken: Promise<never>;
   private stream: Stream | undefined;
+  private services: ExternalServices | undefined;
   private room: Room | undefined;
   private caps: Capabilities = { node: '', ver: '' };
   private asking = false;
@@ -122,8 +124,6 @@ export class Visit implements CallObserver, RoomObserver {
   private async steps(): Promise<void> {
     const { config, name, openStream } = this.plan;
     this.observer.visitStep(this, 'server');
-    const prepared = this.call.prepare();
-    prepared.catch(() => undefined);
     const caps = capabilities(location.origin);
     const stream = await openStream(config.websocket, config.guests, this.abort.signal).catch(() => {
       throw new Failure('server');
@@ -136,6 +136,8 @@ export class Visit implements CallObserver, RoomObserver {
     this.caps = await caps;
     stream.onStanza((stanza) => this.take(stanza));
     void stream.ended.then(() => this.lost());
+    const prepared = this.prepare(stream);
+    prepared.catch(() => undefined);
 
     this.observer.visitStep(this, 'calling');
     stream.send(element(NS.CLIENT, 'presence', { to: this.focusJid }, capabilitiesElement(this.caps)));
@@ -159,6 +161,13 @@ export class Visit implements CallObserver, RoomObserver {
     });
     await within(ACCEPT, accepted, new Failure('no-answer'));
     if (this.call.media !== 'connected') await within(MEDIA, connected, new Failure('media'));
+  }
+
+  /** Makes the call's offer, once it is known by which servers it may go. */
+  private async prepare(stream: Stream): Promise<void> {
+    this.services = new ExternalServices(stream, this.plan.config.guests, (servers) => this.call.reachThrough(servers));
+    this.call.reachThrough(await this.services.ask());
+    await this.call.prepare();
   }
 
   /** Proposes, and gives the full JID that answered. */
@@ -270,7 +279,7 @@ export class Visit implements CallObserver, RoomObserver {
   private takeIq(stanza: Element): boolean {
     const { stream } = this;
     if (!stream) return false;
-    if (this.call.take(stanza)) return true;
+    if (this.call.take(stanza) || this.services?.take(stanza)) return true;
     const type = stanza.getAttribute('type');
     if (child(stanza, NS.JINGLE, 'jingle')) {
       stream.send(errorOf(stanza, 'item-not-found', element(NS.JINGLE_ERRORS, 'unknown-session')));

@@ -139,9 +139,20 @@ export class FakePeerConnection {
   replaced: unknown;
   level = 0;
   broken = false;
+  configuration: RTCConfiguration;
+  /** What the configuration was when the offer was made. */
+  offered: RTCConfiguration | undefined;
 
-  constructor() {
+  constructor(configuration: RTCConfiguration = {}) {
+    this.configuration = configuration;
     FakePeerConnection.all.push(this);
+  }
+  getConfiguration(): RTCConfiguration {
+    return this.configuration;
+  }
+  setConfiguration(configuration: RTCConfiguration): void {
+    if (this.broken) throw new Error('SyntaxError');
+    this.configuration = configuration;
   }
   addTransceiver(): unknown {
     return {
@@ -157,6 +168,7 @@ export class FakePeerConnection {
     };
   }
   createOffer(): Promise<{ type: string; sdp: string }> {
+    this.offered = this.configuration;
     return Promise.resolve({ type: 'offer', sdp: data('chrome-156-offer.sdp') });
   }
   setLocalDescription(): Promise<void> {
@@ -202,8 +214,9 @@ export function installMedia(microphone: () => Promise<unknown> = () => Promise.
 }
 
 /** Plays the focus for one visit, up to the point where all are talking. */
-export async function letIn(stream: FakeStream, room = 'tea'): Promise<string> {
+export async function letIn(stream: FakeStream, room = 'tea', { services = true } = {}): Promise<string> {
   const focus = `${room}@focus.example`;
+  if (services) refuseServices(await stream.next('services'), stream);
   const proposal = await stream.next('propose');
   const sid = proposal.querySelector('propose')?.getAttribute('id') ?? '';
   stream.receive(`<message from='${focus}/focus' type='chat'><ringing xmlns='urn:xmpp:jingle-message:0' id='${sid}'/></message>`);
@@ -216,6 +229,13 @@ export async function letIn(stream: FakeStream, room = 'tea'): Promise<string> {
   await stream.next('iq[id=a1]');
   FakePeerConnection.last.become('connected');
   return sid;
+}
+
+/** The server knows no STUN or TURN servers. */
+export function refuseServices(question: Element, stream: FakeStream): void {
+  stream.receive(
+    `<iq type='error' id='${question.getAttribute('id') ?? ''}'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`,
+  );
 }
 
 export function enterRoom(stream: FakeStream, occupant: string): void {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Meeting, type View } from '../src/meeting';
 import { strings } from '../src/strings';
-import { FakeMediaStream, FakePeerConnection, FakeStream, enterRoom, information, installMedia, letIn } from './fakes';
+import { FakeMediaStream, FakePeerConnection, FakeStream, enterRoom, information, installMedia, letIn, refuseServices } from './fakes';
 
 const FOCUS = 'tea@focus.example';
 const CONFIG = { domain: 'example', guests: 'guest.example', rooms: 'rooms.example', focus: 'focus.example', websocket: '/xmpp-websocket', title: '' };
@@ -77,8 +77,9 @@ describe('joining', () => {
         const [content] = stanza.children;
         return `${stanza.localName} ${stanza.getAttribute('to') ?? ''} ${content?.getAttribute('action') ?? content?.localName ?? ''}`;
       })
-      .slice(0, 4);
+      .slice(0, 5);
     expect(order).toEqual([
+      'iq guest.example services',
       `presence ${FOCUS} c`,
       `message ${FOCUS} propose`,
       'presence tea@rooms.example/Ann c',
@@ -101,6 +102,7 @@ describe('joining', () => {
     const subject = meeting();
     const done = subject.join('Ann', '');
     const line = await opened(1);
+    refuseServices(await line.next('services'), line);
     const proposal = await line.next('propose');
     const sid = proposal.querySelector('propose')?.getAttribute('id') ?? '';
     line.receive(`<message from='${FOCUS}/focus' type='chat'><proceed xmlns='urn:xmpp:jingle-message:0' id='${sid}'/></message>`);
@@ -112,6 +114,25 @@ describe('joining', () => {
     subject.leave();
     await done;
     expect(subject.view.phase).toBe('idle');
+  });
+
+  it('goes by the STUN and TURN servers that the server names, and by what replaces them', async () => {
+    const subject = meeting();
+    const done = subject.join('Ann', '');
+    const line = await opened(1);
+    const services = (password: string): string =>
+      `<services xmlns='urn:xmpp:extdisco:2'><service host='turn.example' type='turn' username='u' password='${password}'/></services>`;
+    line.receive(`<iq type='result' id='${(await line.next('services')).getAttribute('id') ?? ''}'>${services('p')}</iq>`);
+    await letIn(line, 'tea', { services: false });
+    await done;
+    const { last } = FakePeerConnection;
+    expect(last.offered).toEqual({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers: [{ urls: 'turn:turn.example', username: 'u', credential: 'p' }] });
+    line.receive(`<iq type='set' id='x1' from='guest.example'>${services('q')}</iq>`);
+    await vi.waitFor(() => expect(last.configuration.iceServers?.[0]?.credential).toBe('q'));
+    last.broken = true;
+    line.receive(`<iq type='set' id='x2' from='guest.example'>${services('r')}</iq>`);
+    expect((await line.next('iq[id=x2]')).getAttribute('type')).toBe('result');
+    expect(subject.view.phase).toBe('joined');
   });
 
   it('fails without a microphone', async () => {
