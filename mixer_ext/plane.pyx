@@ -31,6 +31,7 @@ from mixer_ext.command cimport (
     commands_apply,
     wake,
 )
+from mixer_ext.codec cimport FRAME
 from mixer_ext.consent cimport PASSWORD
 from mixer_ext.core cimport core_goodbye, core_init, core_notify, core_run, core_shift, core_tick
 from mixer_ext.demux cimport demux_drain
@@ -40,7 +41,7 @@ from mixer_ext.handle cimport Handle
 from mixer_ext.net cimport Address, address_from, address_to, open_socket, send_now
 from mixer_ext.news cimport news_read
 from mixer_ext.nodes cimport Nodes
-from mixer_ext.ring cimport ring_new, ring_pending, ring_write, store
+from mixer_ext.ring cimport ring_new, ring_pending, ring_take_back, ring_write, store
 from mixer_ext.route cimport STUN_REQUEST, stun_read, stun_split
 from mixer_ext.srtp cimport Secure, secure_free, secure_new
 from mixer_ext.statistics cimport leg_statistics, plane_statistics
@@ -405,6 +406,11 @@ cdef class Plane(Nodes):
         """Samples that are not yet played."""
         cdef Handle handle = self._node(node)
         return 0 if handle.ring == NULL else ring_pending(handle.ring)
+
+    def unplay(self, int64_t node):
+        """Take back what is not yet played, but for 40 ms that may be on their way; how many samples that was."""
+        cdef Handle handle = self._node(node)
+        return 0 if handle.ring == NULL else ring_take_back(handle.ring, 2 * FRAME)
 
     def send_dtmf(
         self, int64_t leg, str digits not None, *, int duration_ms=100, int gap_ms=60, bint in_band=False

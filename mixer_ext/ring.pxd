@@ -28,6 +28,7 @@ cdef void ring_free(SampleRing* ring) noexcept nogil
 cdef uint32_t ring_write(SampleRing* ring, const int16_t* samples, uint32_t count) noexcept nogil
 cdef uint32_t ring_read(SampleRing* ring, int16_t* samples, uint32_t count) noexcept nogil
 cdef uint32_t ring_pending(SampleRing* ring) noexcept nogil
+cdef uint32_t ring_take_back(SampleRing* ring, uint32_t keep) noexcept nogil
 
 cdef enum EventKind:
     EVENT_STUN

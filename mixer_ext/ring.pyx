@@ -46,8 +46,7 @@ cdef uint32_t ring_write(SampleRing* ring, const int16_t* samples, uint32_t coun
 cdef uint32_t ring_read(SampleRing* ring, int16_t* samples, uint32_t count) noexcept nogil:
     """Take up to count samples; returns how many there were."""
     cdef uint64_t tail = ring.tail
-    cdef uint32_t held = <uint32_t>(load(&ring.head) - tail)
-    cdef uint32_t taken = min(count, held)
+    cdef uint32_t taken = min(count, ring_pending(ring))
     cdef uint32_t at = <uint32_t>(tail % ring.capacity)
     cdef uint32_t first = min(taken, ring.capacity - at)
     if taken:
@@ -58,7 +57,23 @@ cdef uint32_t ring_read(SampleRing* ring, int16_t* samples, uint32_t count) noex
 
 
 cdef uint32_t ring_pending(SampleRing* ring) noexcept nogil:
-    return <uint32_t>(load(&ring.head) - load(&ring.tail))
+    cdef int64_t pending = <int64_t>(load(&ring.head) - load(&ring.tail))
+    return <uint32_t>pending if pending > 0 else 0      # for a moment the reader may be past what was taken back
+
+
+cdef uint32_t ring_take_back(SampleRing* ring, uint32_t keep) noexcept nogil:
+    """Of the writer: leave the reader no more than keep samples, and return how many it will not get. The reader must
+    not be able to take more than those meanwhile; if it has, it has had them.
+    """
+    cdef uint64_t head = ring.head
+    cdef uint64_t tail = load(&ring.tail)
+    cdef uint64_t kept = min(head, tail + keep)
+    store(&ring.head, kept)
+    tail = load(&ring.tail)
+    if tail > kept:
+        kept = tail
+        store(&ring.head, kept)
+    return <uint32_t>(head - kept)
 
 
 cdef bint events_init(EventRing* ring, uint32_t capacity) noexcept nogil:

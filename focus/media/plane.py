@@ -174,6 +174,18 @@ class MediaPlane:
             self._dominance[mixer] = dominant_changed
         return mixer
 
+    def add_source(self, target: int) -> int:
+        """A node of its own to `play` at, which only `target` hears, a leg or a mixer with all who are in it; several
+        are mixed. To be ended by `remove_mixer`. ValueError: `target` is gone.
+        """
+        source = self._shards.add_mixer(near=target)
+        try:
+            self.join(source, target, Direction.SEND)
+        except ValueError:
+            self._shards.remove_mixer(source)
+            raise
+        return source
+
     def remove_mixer(self, mixer: int) -> None:
         """Take a mixer and its joins away."""
         self._dominance.pop(mixer, None)
@@ -205,6 +217,10 @@ class MediaPlane:
     def play_pending(self, node: int) -> int:
         """How many samples are still to be played at `node`."""
         return self._shards.of(node).play_pending(node)
+
+    def unplay(self, node: int) -> int:
+        """Take back what is still to be played at `node`, but for the next 40 ms. Returns how many samples that was."""
+        return self._shards.of(node).unplay(node)
 
     async def played(self, node: int) -> None:
         """Wait until nothing is left to be played at `node`, or the node is gone, or the plane has stopped."""

@@ -69,8 +69,8 @@ class Shards:
         self._legs.discard(leg)
         self._forget(leg)
 
-    def add_mixer(self, *, room: str | None = None) -> int:
-        mixer = self.place(room=room).add_mixer()
+    def add_mixer(self, *, room: str | None = None, near: int | None = None) -> int:
+        mixer = self.place(room=room, near=near).add_mixer()
         self._mixers.add(mixer)
         self._remember(mixer, room)
         return mixer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar, TypeVar
 
 from focus.wire.base import Element
@@ -16,9 +17,11 @@ log = logging.getLogger(__name__)
 
 #: What a command comes to: a `Ref` or another element for the IQ result, or nothing.
 Outcome = Element | None
+#: The same, where it takes longer than the commands behind it shall wait.
+Later = asyncio.Future[Outcome]
 A = TypeVar("A", bound="Actor")
 C = TypeVar("C", bound=Command)
-Method = Callable[[A, JID, C], Awaitable[Outcome]]
+Method = Callable[[A, JID, C], Awaitable[Outcome | Later]]
 _Letter = tuple[JID, Command, asyncio.Future[Outcome]]
 
 
@@ -39,7 +42,7 @@ class Actor:
     `internal-server-error`; commands that come after the end are answered with `item-not-found`.
     """
 
-    _methods: ClassVar[dict[type[Command], Callable[..., Awaitable[Outcome]]]] = {}
+    _methods: ClassVar[dict[type[Command], Callable[..., Awaitable[Outcome | Later]]]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -88,13 +91,16 @@ class Actor:
             _refuse(self, (sender, command, answer))
             raise
         else:
-            if not answer.cancelled():
+            if isinstance(outcome, asyncio.Future):
+                outcome.add_done_callback(partial(_hand_on, answer))
+                answer.add_done_callback(partial(_give_up, outcome))
+            elif not answer.cancelled():
                 answer.set_result(outcome)
             return
         if not answer.cancelled():
             answer.set_exception(error)
 
-    async def carry_out(self, sender: JID, command: Command) -> Outcome:
+    async def carry_out(self, sender: JID, command: Command) -> Outcome | Later:
         """Do what `command` asks. Raises `StanzaError` to refuse it."""
         method = self._methods.get(type(command))
         if method is None:
@@ -119,6 +125,21 @@ class Actor:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address}>"
+
+
+def _hand_on(answer: asyncio.Future[Outcome], outcome: Later) -> None:
+    if outcome.cancelled():
+        answer.cancel()
+    elif (error := outcome.exception()) is not None:
+        if not answer.done():
+            answer.set_exception(error)
+    elif not answer.done():
+        answer.set_result(outcome.result())
+
+
+def _give_up(outcome: Later, answer: asyncio.Future[Outcome]) -> None:
+    if answer.cancelled():
+        outcome.cancel()
 
 
 def _refuse(actor: Actor, letter: _Letter | None) -> None:

@@ -37,6 +37,10 @@ class Addresses:
         """An address that nobody can guess: knowing it is not enough to command the call, but nobody need know it."""
         return JID(secrets.token_hex(16), self.domain)
 
+    def new_component(self, target: JID) -> JID:
+        """Of a component of the call or mixer `target`."""
+        return target.with_resource(secrets.token_hex(8))
+
     def mixer(self, name: str) -> JID:
         return JID(name, self.domain)
 

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Literal, Protocol
 
 from focus.jingle.peer import LegObserver, PeerSession
 from focus.media.leg import Leg
 from focus.media.plane import MediaPlane
-from focus.rayo.actor import Outcome, on
+from focus.rayo.actor import Later, Outcome, on
 from focus.rayo.joinable import Joinable, Parties, PartyName
 from focus.rayo.mixer import HOUSE, Mixer
 from focus.rayo.stages import Stage, Step, following
@@ -108,7 +109,7 @@ class Call(Joinable):
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
         self._accepted = self._connected = self._muted = self._held = self._focus = False
-        self._commanded_end = self._peer_is_gone = False
+        self._commanded_end = self._peer_is_gone = self._is_parting = self._is_left = False
         self.ended = asyncio.Event()
 
     # who controls
@@ -197,7 +198,7 @@ class Call(Joinable):
         mixers = (party for party in self.joins if isinstance(party, Mixer) and self.controller in party.owners)
         return any(mixer.admits(sender) for mixer in mixers)
 
-    async def carry_out(self, sender: JID, command: Command) -> Outcome:
+    async def carry_out(self, sender: JID, command: Command) -> Outcome | Later:
         outcome = await super().carry_out(sender, command)
         self.parties_changed.set()
         return outcome
@@ -279,8 +280,8 @@ class Call(Joinable):
     @property
     def _now(self) -> Stage:
         """Also where the session has ended by itself, and is only saying goodbye."""
-        is_ending = self.session is not None and self.session.ended and self.stage is not Stage.ENDED
-        return Stage.ENDING if is_ending else self.stage
+        is_ending = self._is_parting or (self.session is not None and self.session.ended)
+        return Stage.ENDING if is_ending and self.stage is not Stage.ENDED else self.stage
 
     def _act(self, step: Step) -> None:
         """Raises `StanzaError` where `step` has no place now."""
@@ -292,7 +293,11 @@ class Call(Joinable):
         return self.session
 
     def end_session(self, reason: Reason, headers: Iterable[Header] = ()) -> None:
-        """End in any state: joins first (section 6.6.3), then the session; `peer_ended` follows."""
+        """End in any state: components first, then joins, then the session (section 6.6.3); `peer_ended` follows."""
+        self._is_parting = True
+        self.end_components(partial(self._part, reason, tuple(headers)))
+
+    def _part(self, reason: Reason, headers: Iterable[Header]) -> None:
         self.unjoin_all()
         if self.session is not None:
             self.session.hangup(reason, headers=to_shim(headers))
@@ -361,12 +366,16 @@ class Call(Joinable):
         """Keys concern nobody who has not asked for input."""
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
-        if self.stage is Stage.ENDED:
+        if self._now is Stage.ENDED or self._is_left:
             return
+        self._is_left = self._is_parting = True
+        self.node = None  # the leg is closed, and the plane has dropped its joins with it
+        self.end_components(partial(self._finish, reason, by_peer))
+
+    def _finish(self, reason: Reason, by_peer: bool) -> None:
         self._act(Step.END)
         try:
             self.peer_speaking(False)
-            self.node = None  # the leg is closed, and the plane has dropped its joins with it
             self.unjoin_all()
             self._tell_the_end(reason, by_peer)
         finally:

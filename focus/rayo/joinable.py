@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import Protocol, TypedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypedDict
 
 from focus.media.plane import Direction, MediaPlane
-from focus.rayo.actor import Actor, Outcome, on
+from focus.rayo.actor import Actor, Later, Outcome, on
+from focus.rayo.component import Component
 from focus.rayo.stages import Link, News, Turn, turned
-from focus.wire.conditions import BadRequest, Conflict, OptionNotSupported, ServiceUnavailable
+from focus.wire.conditions import BadRequest, Conflict, OptionNotSupported, ServiceUnavailable, WrongState
 from focus.wire.jid import JID
-from focus.wire.rayo import Event, Join, Joined, Ref, Unjoin, Unjoined
+from focus.wire.rayo import Command, Event, Join, Joined, Ref, Unjoin, Unjoined
+from focus.wire.rayo_component import Execution
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ class Parties(Protocol):
     def check_join(self, sender: JID, mixer_name: str | None) -> None:
         """Raises `ResourceConstraint` where `sender` cannot have one more join, with that mixer or with a call."""
 
+    def execute(self, target: Joinable, sender: JID, command: Execution) -> Component[Any]:
+        """Start what `command` asks for on `target`. Raises `StanzaError`."""
+
 
 class PartyName(TypedDict, total=False):
     """How a party is named in `<joined/>` and `<unjoined/>`."""
@@ -70,6 +75,9 @@ class Joinable(Actor):
         #: Who has commanded each of them last.
         self.makers: dict[Joinable, JID] = {}
         self._links: dict[Joinable, Link] = {}
+        #: At work here, in the order in which they came.
+        self.components: dict[Component[Any], None] = {}
+        self._after_components: list[Callable[[], None]] = []
 
     @property
     @abstractmethod
@@ -145,6 +153,39 @@ class Joinable(Actor):
             except ValueError as error:
                 raise BadRequest(str(error)) from None
         return next((other for other in self.joins if other.address == address and other.is_mixer is is_mixer), None)
+
+    # components
+
+    async def carry_out(self, sender: JID, command: Command) -> Outcome | Later:
+        if not isinstance(command, Execution):
+            return await super().carry_out(sender, command)
+        self.authorize(sender, command)
+        self.check_executing()
+        component = self._parties.execute(self, sender, command)
+        self.components[component] = None
+        return component.ready
+
+    def check_executing(self) -> None:
+        """Raises `WrongState` where no component can work now (section 6.5.1)."""
+        if self.node is None:
+            raise WrongState(f"{self.address} has no media yet")
+
+    def component_ended(self, component: Component[Any]) -> None:
+        self.components.pop(component, None)
+        if not self.components:
+            following, self._after_components = self._after_components, []
+            for each in following:
+                each()
+
+    def end_components(self, following: Callable[[], None]) -> None:
+        """Hang all up, and go on with `following` when the last has said its end (sections 6.6.3 and 6.6.4): at once
+        where there are none."""
+        if not self.components:
+            following()
+            return
+        self._after_components.append(following)
+        for component in list(self.components):
+            component.hang_up()
 
     # joins
 

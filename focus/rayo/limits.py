@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from focus.rayo.call import Call
 from focus.rayo.directory import Directory
+from focus.rayo.joinable import Joinable
 from focus.wire.conditions import ResourceConstraint
 from focus.wire.jid import JID
 
@@ -14,10 +15,10 @@ from focus.wire.jid import JID
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`calls`, `mixers`, `joins`: at once, overall; those `_of_client`: that clients of one account control.
-
-    `calls_of_one`: that come from one bare JID, so that nobody takes all the lines. `registrations`: of clients, and
-    `registrations_of_client`: with one account. `subscriptions`: to the presence of mixers that are remembered, overall
-    and of one account. `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
+    `components`: at once, overall, and `components_of_one`: on one call or mixer. `calls_of_one`: that come from
+    one bare JID, so that nobody takes all the lines. `registrations`: of clients, and `registrations_of_client`:
+    with one account. `subscriptions`: to the presence of mixers that are remembered, overall and of one account.
+    `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
     """
 
     calls: int = 1000
@@ -27,6 +28,8 @@ class Limits:
     mixers_of_client: int = 500
     joins: int = 10_000
     joins_of_client: int = 5_000
+    components: int = 2_000
+    components_of_one: int = 32
     registrations: int = 2_000
     registrations_of_client: int = 1_000
     subscriptions: int = 20_000
@@ -76,6 +79,14 @@ class Quotas:
         zone = str(client.bare)
         if new_mixer and sum(mixer.zone == zone for mixer in mixers) >= self._limits.mixers_of_client:
             raise ResourceConstraint(f"you have {self._limits.mixers_of_client} mixers already")
+
+    def check_component(self, target: Joinable) -> None:
+        """Raises `ResourceConstraint` where `target` cannot have one more component."""
+        if len(target.components) >= self._limits.components_of_one:
+            raise ResourceConstraint(f"{target.address} has {self._limits.components_of_one} components already")
+        targets = (*self._directory.calls(), *self._directory.mixers())
+        if sum([len(each.components) for each in targets]) >= self._limits.components:
+            raise ResourceConstraint(f"there are {self._limits.components} components already")
 
     def _calls_of(self, client: JID) -> Iterator[Call]:
         account = client.bare

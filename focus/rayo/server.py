@@ -7,7 +7,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
 from pydantic import ValidationError
@@ -19,6 +19,8 @@ from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
 from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_call_name
 from focus.rayo.call import Call, from_shim, to_shim
+from focus.rayo.component import Component, Facilities
+from focus.rayo.components import registry
 from focus.rayo.dialling import dialled
 from focus.rayo.directory import Directory
 from focus.rayo.joinable import Joinable
@@ -45,6 +47,7 @@ from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import Dialect, Finish, JingleMessage, Propose
 from focus.wire.message import CallMessage
 from focus.wire.rayo import Command, Dial, Event, Join, Offer, Ref
+from focus.wire.rayo_component import Execution
 from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
@@ -64,12 +67,14 @@ class Server(Actor):
         security: Security | None = None,
         routes: Sequence[Route] = (),
         limits: Limits | None = None,
+        facilities: Facilities | None = None,
     ) -> None:
         super().__init__(addresses.service)
         self.addresses = addresses
         self.directory = Directory()
         self.application: Application | None = None
         self._plane = plane
+        self._facilities = facilities or Facilities(plane)
         self._outbox = outbox
         self._events = events
         self._dialect = dialect
@@ -129,7 +134,12 @@ class Server(Actor):
 
         Raises `StanzaError`.
         """
-        return await self.actor_at(to, sender).submit(sender, command)
+        outcome = await self.actor_at(to, sender).submit(sender, command)
+        if isinstance(command, Execution) and isinstance(outcome, Ref):
+            component = self.directory.get(JID.from_uri(outcome.uri))
+            if isinstance(component, Component):  # whoever waits here sends the answer before the loop goes round
+                asyncio.get_running_loop().call_soon(component.begin)
+        return outcome
 
     def actor_at(self, address: JID, client: JID) -> Actor:
         """What lives at `address` for `client`.
@@ -335,6 +345,25 @@ class Server(Actor):
     def _zone(self, client: JID) -> str:
         """The security zone of `client` (see `focus.rayo.mixers`)."""
         return HOUSE if client in self._clients or self.may_command(client) else str(client.bare)
+
+    def execute(self, target: Joinable, sender: JID, command: Execution) -> Component[Any]:
+        """Start the component that `command` asks for on `target` (section 6.5). Raises `StanzaError`."""
+        kind = registry.of(command)
+        self._quotas.check_component(target)
+        component = kind(
+            self.addresses.new_component(target.address),
+            command,
+            creator=sender,
+            target=target,
+            stage=self,
+            facilities=self._facilities,
+        )
+        self.directory.add(component)
+        self._start(component, target.address.local if isinstance(target, Mixer) else "")
+        return component
+
+    def component_ended(self, component: Component[Any]) -> None:
+        self.directory.discard(component)
 
     def call_ended(self, call: Call) -> None:
         self.directory.discard(call)

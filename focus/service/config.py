@@ -301,6 +301,12 @@ class LimitsSettings(Section):
     joins_of_client: int = Field(
         default=5_000, ge=0, le=100_000, description="Joins of the calls of one account's Rayo clients."
     )
+    components: int = Field(
+        default=2_000, ge=0, le=100_000, description="Components (output, input, record and so on), overall."
+    )
+    components_of_one: int = Field(
+        default=32, ge=0, le=100_000, description="Components at work on one call or mixer at the same time."
+    )
     registrations: int = Field(default=2_000, ge=0, le=100_000, description="Rayo clients that are registered.")
     registrations_of_client: int = Field(
         default=1_000, ge=0, le=100_000, description="Rayo clients of one account that are registered."

@@ -12,10 +12,13 @@ from focus.conference.conference import Surroundings
 from focus.conference.policy import Policy
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
+from focus.engines.espeak import Espeak
 from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
 from focus.media.plane import MediaPlane
 from focus.rayo.addresses import Addresses
+from focus.rayo.component import Facilities
+from focus.rayo.components import registry
 from focus.rayo.limits import Limits
 from focus.rayo.listing import Listing
 from focus.rayo.registration import Security
@@ -90,13 +93,21 @@ class Service:
                 subscriptions=settings.limits.subscriptions,
                 subscriptions_of_client=settings.limits.subscriptions_of_client,
                 dial_timeout=settings.limits.dial_timeout,
+                components=settings.limits.components,
+                components_of_one=settings.limits.components_of_one,
             ),
+            facilities=Facilities(self._plane, synthesizers={"espeak": Espeak()}),
         )
         self._binding = Binding(self._server, self._outbox)
         self._connection = Connection(xmpp.jid, xmpp.secret.get_secret_value(), xmpp.host, xmpp.port, self._binding)
         self._listing = Listing(self._server)
         self._discovery = Discovery(
-            self._connection, self._rooms, kind=self._kind, items=self._items, state=self._listing.state
+            self._connection,
+            self._rooms,
+            components=registry.features,
+            kind=self._kind,
+            items=self._items,
+            state=self._listing.state,
         )
         self._desk = RegistrationDesk(
             self._connection,

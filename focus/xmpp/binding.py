@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from secrets import token_hex
 from typing import Protocol
@@ -33,7 +33,9 @@ from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, message_payload, parse_message
 from focus.wire.message import CallMessage
-from focus.wire.rayo import COMMANDS, Event
+from focus.wire.rayo import Event
+from focus.wire.rayo_commands import COMMANDS
+from focus.wire.rayo_component import Execution
 from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
 from focus.xmpp.connection import Connection
 from focus.xmpp.delivery import Delivery
@@ -368,8 +370,10 @@ class Binding:
         kind = COMMANDS.get(payload.tag)
         if kind is None:
             raise FeatureNotImplemented(f"<{local_name(payload.tag)}/> is no command here")
-        with self._outbox.answering(sender):
-            outcome = await self._server.command(sender, to, kind.parse(payload))
+        command = kind.parse(payload)
+        # What a component does begins after its answer anyway, which may take long: nothing need wait for that.
+        with nullcontext() if isinstance(command, Execution) else self._outbox.answering(sender):
+            outcome = await self._server.command(sender, to, command)
         return outcome.to_element() if outcome is not None else None
 
     def _document(self, sender: JID, to: JID, payload: ET.Element) -> ET.Element:

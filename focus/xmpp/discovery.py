@@ -153,6 +153,7 @@ class Discovery:
         rooms: Callable[[], Iterable[tuple[JID, str]]],
         *,
         features: Iterable[str] = FEATURES,
+        components: Iterable[str] = (),
         name: str = "Conference focus",
         kind: Callable[[JID, JID], str | None] = lambda client, address: None,
         items: Callable[[JID, JID, str], Iterable[tuple[JID, str]]] = lambda client, address, node: (),
@@ -160,6 +161,7 @@ class Discovery:
     ) -> None:
         """`rooms` gives the callable addresses with their names, for the domain's disco#items.
 
+        `components` are the features of Rayo's components, which the service has and its calls and mixers too.
         `kind` says which of `KINDS` lives, for a client, at an address of ours. `items` gives what a client may know of
         at an address: of the domain's nodes `CALL`, `MIXER` and `RAYO_CLIENT`, or joined with what lives there (with an
         empty node). `state` says how far the call at an address has come; nothing to who may not know.
@@ -170,8 +172,8 @@ class Discovery:
         self._listed = items
         self._state = state
         self._began = time.clock_gettime(time.CLOCK_BOOTTIME)  # which goes on while the machine sleeps
-        focus = Kind("conference", "audio-focus", name, tuple(features))
-        self._nodes = {NODE: focus, **KINDS}
+        kinds = {NODE: Kind("conference", "audio-focus", name, tuple(features)), **KINDS}
+        self._nodes = {node: one._replace(features=(*one.features, *components)) for node, one in kinds.items()}
         self._ver = {node: verification_string(_information(one), "sha-1") for node, one in self._nodes.items()}
         self._caps: _Recent[JID, Caps] = _Recent(MAX_PEERS)
         self._by_version: _Recent[Caps, frozenset[str]] = _Recent(MAX_VERSIONS)

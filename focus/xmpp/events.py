@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 from focus.wire.conditions import ResourceConstraint
 from focus.wire.jid import JID
 from focus.wire.rayo import Answered, End, Event, Offer, Ringing, Speaking
+from focus.wire.rayo_component import Complete
 from focus.wire.stanzas import PRESENCE, error_of, stanza
 from focus.xmpp.discovery import CALL
 
@@ -101,12 +102,12 @@ def event_stanza(
 ) -> ET.Element:
     """`event` as a directed presence with the time of its origin (XEP-0203).
 
-    The first that is heard of a call has its `caps` (section 6.2.2); the end of a call is its going offline (section
-    6.6.4). `call_ids`: whether who speaks is named in the old way, too.
+    The first that is heard of a call has its `caps` (section 6.2.2); the end of a call or a component is its going
+    offline (sections 6.6.4 and 6.5). `call_ids`: whether who speaks is named in the old way, too.
     """
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     delay = ET.Element(_DELAY, {"stamp": stamp, "from": sender.domain})
-    kind = "unavailable" if isinstance(event, End) else None
+    kind = "unavailable" if isinstance(event, End | Complete) else None
     first = isinstance(event, Offer | Ringing | Answered)
     return stanza(PRESENCE, sender, to, kind, caps(CALL) if caps and first else None, _tree(event, call_ids), delay)
 

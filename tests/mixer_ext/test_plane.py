@@ -279,6 +279,26 @@ def test_ten_seconds_can_be_played_ahead(stage: Stage) -> None:
     assert stage.plane.play(leg, np.zeros(0, np.int16)) == 0
 
 
+def test_what_waits_to_be_played_can_be_taken_back_but_for_two_frames(stage: Stage) -> None:
+    mixer = stage.plane.add_mixer()
+    tap = stage.plane.tap(mixer)
+    assert stage.plane.unplay(mixer) == 0
+    stage.plane.play(mixer, tone(440, 50))
+    stage.tick(10)
+    assert stage.plane.unplay(mixer) == 38 * FRAME
+    assert stage.plane.unplay(mixer) == 0
+    assert stage.plane.play_pending(mixer) == 2 * FRAME
+    stage.plane.play(mixer, tone(660, 5))
+    stage.tick(10)
+    heard = stage.plane.tap_read(tap)
+    assert stage.events == [("played", mixer)]
+    assert np.flatnonzero(heard)[-1] < 18 * FRAME  # 12 frames, then 5, and the last sample dies away
+    assert loudness(heard[: 12 * FRAME], 440) > PRESENT
+    assert loudness(heard[12 * FRAME : 17 * FRAME], 660) > PRESENT
+    stage.plane.play(mixer, tone(440, 1))
+    assert stage.plane.unplay(mixer) == 0  # it may be on its way
+
+
 def test_taps_hear_a_leg_or_all_of_a_mixer(stage: Stage) -> None:
     mixer, legs, _ = three(stage)
     one, everything = stage.plane.tap(legs[0]), stage.plane.tap(mixer)

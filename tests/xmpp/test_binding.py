@@ -257,7 +257,8 @@ async def test_what_is_refused(scene: Scene, child: str, refusal: type[StanzaErr
     ("child", "refusal", "named"),
     [
         ("<teleport xmlns='urn:xmpp:rayo:1'/>", FeatureNotImplemented, "teleport"),
-        ("<output xmlns='urn:xmpp:rayo:output:1'/>", FeatureNotImplemented, "output"),
+        ("<output xmlns='urn:xmpp:rayo:output:1'/>", BadRequest, "document"),
+        ("<output xmlns='urn:xmpp:rayo:output:2'/>", FeatureNotImplemented, "output"),
         ("<stop xmlns='urn:xmpp:rayo:ext:1'/>", FeatureNotImplemented, "stop"),
         ("<answer xmlns='urn:xmpp:rayo:1' quickly='true'/>", OptionNotSupported, "quickly"),
         ("<answer xmlns='urn:xmpp:rayo:1'><gently/></answer>", OptionNotSupported, "gently"),

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from focus.client.connection import Connection
@@ -25,7 +26,8 @@ from tests.interop.rayo_listings.titles import TITLES
 from tests.interop.running import PATIENCE, StanzaClient
 from tests.media.peers import level
 
-RAYO = "urn:xmpp:rayo:1"
+#: How the namespaces of Rayo and of its components begin.
+FAMILY = "urn:xmpp:rayo:"
 DELAY = "{urn:xmpp:delay}delay"
 SHIM = "http://jabber.org/protocol/shim"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
@@ -97,7 +99,7 @@ class Client(StanzaClient):
         wanted = _tidy(ET.fromstring(expected.strip().replace(" ", " xmlns='jabber:client' ", 1)))
         stanza = await self.expect(serialize(wanted, "jabber:client"), self._next(_is_of_speaking(wanted)))
         heard = _tidy(stanza)
-        event = next((child for child in heard if namespace_of(child.tag) == RAYO), None)
+        event = next((child for child in heard if namespace_of(child.tag).startswith(FAMILY)), None)
         if heard.tag == PRESENCE and event is not None:
             delay = heard.find(DELAY)
             assert delay is not None
@@ -178,6 +180,17 @@ async def _hears(one: AiortcCaller | AiortcCallee, name: str, others: list[str])
                     return
     except TimeoutError:
         raise AssertionError(f"{name} should hear {others}; there are {levels}") from None
+
+
+async def is_spoken_to(one: AiortcCaller | AiortcCallee) -> None:
+    """Somebody is heard who is none of those who have tones of their own."""
+    ear = one.connection.ear
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            heard = await ear.next(0.2)
+            is_loud = np.abs(heard.astype(int)).max() > 1000
+            if is_loud and max(level(heard, tone) for tone in TONES.values()) < SOUND:
+                return
 
 
 def _is_of_speaking(stanza: ET.Element) -> bool:

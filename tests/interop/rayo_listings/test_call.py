@@ -9,7 +9,7 @@ import pytest
 
 from focus.wire.jid import JID
 from tests.interop.rayo_listings.conftest import Stage
-from tests.interop.rayo_listings.conversation import Conversation, listings
+from tests.interop.rayo_listings.conversation import Conversation, is_spoken_to, listings
 from tests.interop.running import PATIENCE
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="package")]
@@ -43,10 +43,9 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
         await calling
     yield 5
 
-    # there are no components yet
     juliet.says(f"""
         <iq from='{juliet}' to='{call}' type='set' id='j9d3j'>
-          <output xmlns='urn:xmpp:rayo:output:1' voice='allison'>
+          <output xmlns='urn:xmpp:rayo:output:1' voice='en-us'>
             <document content-type="text/plain">
               <![CDATA[
                 You have no new messages. Goodbye!
@@ -55,14 +54,20 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
           </output>
         </iq>""")
     yield 6
-    await juliet.is_refused(call, "j9d3j", "cancel", "feature-not-implemented")
-    yield 7
-    component = call.with_resource("fgh4590")
-    juliet.says(f"""
-        <iq from='{juliet}' to='{component}' type='set' id='j9d3k'>
-          <stop xmlns='urn:xmpp:rayo:ext:1'/>
+    result = await juliet.hears(f"""
+        <iq from='{call}' to='{juliet}' type='result' id='j9d3j'>
+          <ref xmlns='urn:xmpp:rayo:1' uri='*'/>
         </iq>""")
-    await juliet.is_refused(component, "j9d3k", "cancel", "item-not-found")
+    component = JID.from_uri(result[0].get("uri", ""))
+    assert component.bare == call
+    await is_spoken_to(alice)
+    yield 7
+    await juliet.hears(f"""
+        <presence from='{component}' to='{juliet}' type='unavailable'>
+          <complete xmlns='urn:xmpp:rayo:ext:1'>
+            <finish xmlns='urn:xmpp:rayo:output:complete:1'/>
+          </complete>
+        </presence>""")
     yield 8
 
     juliet.says(f"""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from focus.wire.jid import JID
 from tests.interop.rayo_listings.conftest import Stage
-from tests.interop.rayo_listings.conversation import Conversation, listings, tones
+from tests.interop.rayo_listings.conversation import Conversation, is_spoken_to, listings, tones
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="package")]
 
@@ -52,7 +54,6 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
     await juliet.verifies(shown)
     yield 42
 
-    # there are no components yet
     juliet.says(f"""
         <iq from='{juliet}' to='{mixer}' type='set' id='h7ed2'>
           <output xmlns='urn:xmpp:rayo:output:1'>
@@ -61,7 +62,19 @@ async def conversation(stage: Stage) -> AsyncIterator[int]:
             </document>
           </output>
         </iq>""")
-    await juliet.is_refused(mixer, "h7ed2", "cancel", "feature-not-implemented")
+    result = await juliet.hears(f"""
+        <iq from='{mixer}' to='{juliet}' type='result' id='h7ed2'>
+          <ref xmlns='urn:xmpp:rayo:1' uri='*'/>
+        </iq>""")
+    alice.quiet = bob.quiet = True
+    await asyncio.gather(is_spoken_to(people["alice"]), is_spoken_to(people["bob"]))
+    component = JID.from_uri(result[0].get("uri", ""))
+    await juliet.hears(f"""
+        <presence from='{component}' to='{juliet}' type='unavailable'>
+          <complete xmlns='urn:xmpp:rayo:ext:1'>
+            <finish xmlns='urn:xmpp:rayo:output:complete:1'/>
+          </complete>
+        </presence>""")
     yield 43
 
     for track, call in ((alice, call_a), (bob, call_b)):  # who have spoken from the start

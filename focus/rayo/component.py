@@ -1,0 +1,253 @@
+"""A component: a piece of work on a call or a mixer that a client starts and commands (XEP-0327 section 6.5).
+
+Its life: `prepare` refuses what cannot be done, the client is given the address, `work` works, and `<complete/>` is
+said exactly once, however it ends. A kind of component is one file in `focus.rayo.components`, found by its command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from focus.engines.synthesizer import Synthesizer
+from focus.media.plane import MediaPlane
+from focus.rayo.actor import Actor, Outcome, on
+from focus.wire.conditions import FeatureNotImplemented, InternalServerError, ItemNotFound, NotTheOwner, StanzaError
+from focus.wire.jid import JID
+from focus.wire.rayo import Command, Event, Ref
+from focus.wire.rayo_component import Complete, Execution, Failed, HungUp, Metadata, Reason, Stop, Stopped
+
+log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Execution)
+T = TypeVar("T")
+
+#: Seconds that a component is given to bring in what it has made, once it has ended.
+WIND_UP = 10.0
+
+
+class ComponentError(Exception):
+    """What a component cannot go on after; its text is the client's to read."""
+
+
+class Target(Protocol):
+    """The call or the mixer that a component works on."""
+
+    address: JID
+    node: int | None
+    is_mixer: bool
+
+    def component_ended(self, component: Component[Any]) -> None: ...
+
+
+class Stage(Protocol):
+    """What a component needs of its server."""
+
+    def emit(self, sender: JID, to: JID, event: Event) -> None: ...
+
+    def component_ended(self, component: Component[Any]) -> None:
+        """Nothing lives at its address any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facilities:
+    """What components work with: the media plane, and engines by their names, of which the first is the default."""
+
+    plane: MediaPlane
+    synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
+
+
+class Component(Actor, Generic[E]):
+    """One execution of `command`, for the client `creator`, which alone may command it."""
+
+    def __init__(
+        self, address: JID, command: E, *, creator: JID, target: Target, stage: Stage, facilities: Facilities
+    ) -> None:
+        super().__init__(address)
+        self.command = command
+        self.creator = creator
+        self.target = target
+        self._stage = stage
+        self._facilities = facilities
+        self._plane = facilities.plane
+        loop = asyncio.get_running_loop()
+        #: The `Ref` for the client, or the `StanzaError` that it is refused with.
+        self.ready: asyncio.Future[Outcome] = loop.create_future()
+        self.ready.add_done_callback(self._answered)
+        self._begun = asyncio.Event()
+        self._told: asyncio.Future[Reason] = loop.create_future()
+
+    # what a kind of component does
+
+    async def prepare(self) -> None:
+        """Make sure that all of the command can be done (section 6.5), and get what takes time.
+
+        Raises `StanzaError`.
+        """
+
+    @abstractmethod
+    async def work(self) -> Reason:
+        """Work until there is a reason to end, and return that. Cancelled where the end comes from outside.
+
+        Raises `ComponentError` where it cannot go on.
+        """
+
+    async def wind_up(self, reason: Reason) -> Iterable[Metadata]:
+        """After `work`, whether it has ended by itself, was cancelled, or has failed; also where it never began, when
+        only `prepare` has. What is to be told beside the reason."""
+        return ()
+
+    def emit(self, event: Event) -> None:
+        """Tell the client."""
+        self._stage.emit(self.address, self.creator, event)
+
+    @property
+    def node(self) -> int:
+        """The call or the mixer in the media plane. Raises `ComponentError` where it has left it."""
+        if self.target.node is None:
+            raise ComponentError("its media has ended")
+        return self.target.node
+
+    # commands
+
+    def authorize(self, sender: JID, command: Command) -> None:
+        if sender != self.creator:
+            raise NotTheOwner(f"{self.address} has been made by somebody else")
+
+    @on(Stop)
+    async def stop(self, sender: JID, command: Stop) -> Outcome:
+        """Acknowledged at once; `<complete/>` follows."""
+        self.end(Stopped())
+        return None
+
+    # life
+
+    def begin(self) -> None:
+        """The client knows the address by now."""
+        self._begun.set()
+
+    def end(self, reason: Reason) -> None:
+        """Come to an end with `reason`, unless there is one already."""
+        if not self._told.done():
+            self._told.set_result(reason)
+
+    def _answered(self, ready: asyncio.Future[Outcome]) -> None:
+        if ready.cancelled():
+            self.end(Failed(text="nobody waits for it"))
+
+    def hang_up(self) -> None:
+        """The call is ending, or the mixer (section 6.6.3)."""
+        self.end(HungUp())
+
+    async def run(self) -> None:
+        """Prepare, work once `begin` is called, take commands meanwhile, and say how it ended."""
+        mailbox = asyncio.create_task(super().run(), name=f"mailbox of {self.address}")
+        reason: Reason = Failed(text="the service has ended")
+        metadata: tuple[Metadata, ...] = ()
+        try:
+            if await self._is_ready():
+                reason = await self._outcome()
+            reason, metadata = await self._wound_up(reason)
+        finally:
+            self.close()
+            self.ready.cancel()
+            self._stage.component_ended(self)
+            if self._begun.is_set():
+                self.emit(Complete(reason=reason, metadata=metadata))
+            self.target.component_ended(self)
+            mailbox.cancel()
+
+    async def _is_ready(self) -> bool:
+        """Whether the client is given the address, and not an error."""
+        try:
+            if await self._until_told(self.prepare()):
+                raise ItemNotFound(f"{self.target.address} has ended")
+        except StanzaError as refusal:
+            error: StanzaError = refusal
+        except Exception:
+            log.exception("%s crashed before it began", self.address)
+            error = InternalServerError()
+        else:
+            if not self.ready.cancelled():
+                self.ready.set_result(Ref(uri=self.address.uri))
+                return True
+            return False  # nobody waits for it any more
+        if not self.ready.cancelled():
+            self.ready.set_exception(error)
+        return False
+
+    async def _outcome(self) -> Reason:
+        try:
+            return await self._until_told(self._begin_and_work())
+        except Exception as error:
+            return self._failed(error)
+
+    async def _begin_and_work(self) -> Reason:
+        await self._begun.wait()
+        return await self.work()
+
+    async def _until_told(self, doing: Coroutine[Any, Any, T]) -> T | Reason:
+        """What `doing` comes to, unless it is told to end before: then the reason for that."""
+        task = asyncio.create_task(doing, name=f"{self.address} at work")
+        try:
+            await asyncio.wait((task, self._told), return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else self._told.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _wound_up(self, reason: Reason) -> tuple[Reason, tuple[Metadata, ...]]:
+        try:
+            async with asyncio.timeout(WIND_UP):
+                return reason, tuple(await self.wind_up(reason))
+        except Exception as error:
+            return self._failed(error), ()
+
+    def _failed(self, error: Exception) -> Failed:
+        if isinstance(error, ComponentError):
+            log.info("%s: %s", self.address, error)
+            return Failed(text=str(error))
+        log.error("%s crashed", self.address, exc_info=error)
+        return Failed(text="internal error")
+
+
+K = TypeVar("K", bound=Component[Any])
+
+
+class Registry:
+    """The kinds of components that there are, by the commands that start them, and the features that they bring."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[type[Execution], type[Component[Any]]] = {}
+        self._features: dict[str, None] = {}
+
+    def component(
+        self, kind: type[Execution], *features: str
+    ) -> Callable[[type[Component[Any]]], type[Component[Any]]]:
+        """Mark the class that carries out `kind`, which is what the namespaces `features` are the features of."""
+
+        def mark(component: type[K]) -> type[K]:
+            self._kinds[kind] = component
+            self._features.update(dict.fromkeys(features))
+            return component
+
+        return mark
+
+    def of(self, command: Execution) -> type[Component[Any]]:
+        """Raises `FeatureNotImplemented` (section 6.5.1)."""
+        kind = self._kinds.get(type(command))
+        if kind is None:
+            raise FeatureNotImplemented(f"<{type(command).__xml_tag__}/> is not a component here")
+        return kind
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """For service discovery."""
+        return tuple(self._features)
+
+
+registry = Registry()

@@ -1,0 +1,6 @@
+"""The components of Rayo, one in each file; whoever imports this has them all in the `registry`."""
+
+from focus.rayo.component import registry
+from focus.rayo.components import output
+
+__all__ = ["output", "registry"]

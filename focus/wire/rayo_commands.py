@@ -1,0 +1,11 @@
+"""Every command of Rayo that a client may send, by its element."""
+
+from __future__ import annotations
+
+from focus.wire import rayo
+from focus.wire.rayo import Command
+from focus.wire.rayo_component import Stop
+from focus.wire.rayo_output import OUTPUT_COMMANDS
+
+_COMPONENTS: tuple[type[Command], ...] = (Stop, *OUTPUT_COMMANDS)
+COMMANDS: dict[str, type[Command]] = rayo.COMMANDS | {kind.qualified_tag(): kind for kind in _COMPONENTS}

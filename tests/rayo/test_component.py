@@ -1,0 +1,261 @@
+"""What all components have in common (XEP-0327 section 6.5), shown by one that does as it is told."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+import pytest
+from pydantic_xml import attr
+
+from focus.rayo.actor import Outcome, on
+from focus.rayo.component import Component, ComponentError, registry
+from focus.rayo.limits import Limits
+from focus.wire.base import Name
+from focus.wire.conditions import (
+    FeatureNotImplemented,
+    InternalServerError,
+    ItemNotFound,
+    NotTheOwner,
+    OptionNotSupported,
+    ResourceConstraint,
+    StanzaError,
+    WrongState,
+)
+from focus.wire.jid import JID
+from focus.wire.jingle import Reason as JingleReason
+from focus.wire.rayo import Answer, Command, End, Hangup, Join, Joined, Ref, Unjoined
+from focus.wire.rayo_component import Complete, Execution, Failed, HungUp, Metadata, Reason, Stop, Stopped
+from focus.wire.rayo_output import Finish, Pause
+from tests.jingle.pair import End as Caller
+
+from .calling import answered, call_in
+from .conftest import ADMIN
+from .scene import Client, Focus, eventually, settled
+
+TEST = "urn:example:act"
+
+
+class Act(Execution, tag="act", ns="", nsmap={"": TEST}):
+    how: Name = attr(default="until stopped")
+
+
+class Speak(Command, tag="speak", ns="", nsmap={"": TEST}):
+    """Has an event told."""
+
+
+class Brought(Metadata, tag="brought", ns="", nsmap={"": TEST}):
+    what: Name = attr()
+
+
+class Actress(Component[Act]):
+    """Does what the command says."""
+
+    all: ClassVar[list["Actress"]] = []
+
+    async def prepare(self) -> None:
+        self.all.append(self)
+        self.log: list[str] = []
+        match self.command.how:
+            case "refuse":
+                raise OptionNotSupported("not this")
+            case "crash early":
+                raise KeyError("early")
+            case "think for ever":
+                await asyncio.Event().wait()
+
+    async def work(self) -> Reason:
+        self.log.append("work")
+        match self.command.how:
+            case "finish":
+                return Finish()
+            case "fail":
+                raise ComponentError("the piano is locked")
+            case "crash":
+                raise KeyError("late")
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def wind_up(self, reason: Reason) -> Iterable[Metadata]:
+        self.log.append(f"wind up: {type(reason).__name__}")
+        if self.command.how == "crash at the end":
+            raise KeyError("end")
+        return (Brought(what="a hat"),)
+
+    @on(Speak)
+    async def speak(self, sender: JID, command: Speak) -> Outcome:
+        self.emit(Joined(mixer_name="not really"))
+        return None
+
+
+@pytest.fixture(autouse=True)
+def _known() -> Iterator[None]:
+    registry.component(Act)(Actress)
+    yield
+    del registry._kinds[Act]
+    Actress.all.clear()
+
+
+async def started(client: Client, target: JID, how: str = "until stopped") -> JID:
+    reference = await client.command(target, Act(how=how))
+    assert isinstance(reference, Ref)
+    return JID.from_uri(reference.uri)
+
+
+def ends(client: Client, component: JID) -> list[Complete]:
+    return [event for event in client.events(component) if isinstance(event, Complete)]
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "brings"),
+    [
+        ("finish", Finish(), True),
+        ("fail", Failed(text="the piano is locked"), True),
+        ("crash", Failed(text="internal error"), True),
+        ("crash at the end", Failed(text="internal error"), False),
+    ],
+)
+async def test_a_component_that_ends_says_so_once_and_is_gone(
+    focus: Focus, owner: Client, alice: Caller, how: str, reason: Reason, brings: bool
+) -> None:
+    call = await answered(focus, alice, owner)
+    component = await started(owner, call, how)
+    assert component.bare == call
+    assert len(component.resource) == 16
+    if how == "crash at the end":
+        await owner.command(component, Stop())
+    await owner.event(Complete, component)
+    await settled()
+    metadata = (Brought(what="a hat"),) if brings else ()
+    assert owner.events(component) == [Complete(reason=reason, metadata=metadata)]
+    assert not focus.call(call).components
+    with pytest.raises(ItemNotFound):
+        await owner.command(component, Stop())
+
+
+async def test_the_address_is_known_before_anything_is_told(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await answered(focus, alice, owner)
+    component = await started(owner, call, "finish")
+    assert owner.events(component) == []  # nothing is awaited between the answer and this line
+    await owner.event(Complete, component)
+
+
+async def test_a_component_is_stopped_by_its_creator_alone(
+    focus: Focus, owner: Client, admin: Client, alice: Caller
+) -> None:
+    call = await answered(focus, alice, owner)
+    component = await started(owner, call)
+    with pytest.raises(NotTheOwner):
+        await admin.command(component, Stop())
+    with pytest.raises(FeatureNotImplemented):
+        await owner.command(component, Pause())
+    await owner.command(component, Speak())
+    assert await owner.command(component, Stop()) is None
+    await owner.event(Complete, component)
+    told = [Joined(mixer_name="not really"), Complete(reason=Stopped(), metadata=(Brought(what="a hat"),))]
+    assert owner.events(component) == told
+    assert admin.events(component) == []
+
+
+async def test_what_cannot_be_done_is_refused_and_leaves_nothing(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await answered(focus, alice, owner)
+    for how, refusal in (("refuse", OptionNotSupported), ("crash early", InternalServerError)):
+        with pytest.raises(refusal):
+            await owner.command(call, Act(how=how))
+    await eventually(lambda: not focus.call(call).components)
+    assert [each.log for each in Actress.all] == [["wind up: Failed"]] * 2
+    assert [event for event in owner.events() if isinstance(event, Complete)] == []
+    del registry._kinds[Act]
+    with pytest.raises(FeatureNotImplemented):
+        await owner.command(call, Act())
+    registry.component(Act)(Actress)
+
+
+async def test_before_the_answer_there_is_nothing_to_work_on(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await call_in(focus, alice, owner)
+    with pytest.raises(WrongState):
+        await owner.command(call, Act())
+    assert not Actress.all
+    await owner.command(call, Answer())
+    await alice.owners[-1].until("connected")
+    await eventually(lambda: focus.call(call).node is not None)
+    await started(owner, call)
+
+
+async def test_what_takes_time_to_prepare_keeps_nobody_waiting(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await answered(focus, alice, owner)
+    thinking = asyncio.create_task(owner.command(call, Act(how="think for ever")))
+    await eventually(lambda: bool(Actress.all))
+    working = await started(owner, call)
+    await owner.command(call, Hangup())
+    with pytest.raises(ItemNotFound):
+        await thinking
+    await owner.event(End, call)
+    assert [len(ends(owner, component.address)) for component in Actress.all] == [0, 1]
+    assert ends(owner, working)[0].reason == HungUp()
+
+
+async def test_who_does_not_wait_for_the_answer_gets_no_component(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await answered(focus, alice, owner)
+    thinking = asyncio.create_task(owner.command(call, Act(how="think for ever")))
+    await eventually(lambda: bool(Actress.all))
+    thinking.cancel()
+    await eventually(lambda: not focus.call(call).components)
+
+
+@pytest.mark.parametrize("who", ["the client", "the peer"])
+async def test_at_the_end_of_a_call_components_end_first_then_joins(
+    focus: Focus, owner: Client, alice: Caller, who: str
+) -> None:
+    call = await answered(focus, alice, owner)
+    await owner.command(call, Join(mixer_name="tea"))
+    components = {await started(owner, call) for _ in range(3)}
+    if who == "the client":
+        await owner.command(call, Hangup())
+    else:
+        alice.sessions[-1].hangup(JingleReason.of("success"))
+    await owner.event(End, call)
+    of_call = [(sender, type(event)) for sender, event in owner.stream if getattr(sender, "bare", None) == call]
+    told = [(sender, kind) for sender, kind in of_call if kind in (Complete, Unjoined, End)]
+    assert {sender for sender, kind in told[:3]} == components
+    assert [kind for _, kind in told] == [Complete] * 3 + [Unjoined, End]
+    assert all(
+        ends(owner, each) == [Complete(reason=HungUp(), metadata=(Brought(what="a hat"),))] for each in components
+    )
+
+
+async def test_a_mixers_components_end_with_it(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await answered(focus, alice, owner)
+    await owner.command(call, Join(mixer_name="tea"))
+    mixer = focus.addresses.mixer("tea")
+    component = await started(owner, mixer)
+    assert component.bare == mixer
+    await owner.command(call, Hangup())
+    _, complete = await owner.event(Complete, component)
+    assert isinstance(complete, Complete)
+    assert complete.reason == HungUp()
+    await eventually(focus.is_empty)
+
+
+async def test_there_are_not_more_than_the_limits_allow(focus: Focus, owner: Client, alice: Caller) -> None:
+    focus.server._quotas._limits = Limits(components=3, components_of_one=2)
+    call = await answered(focus, alice, owner)
+    await owner.command(call, Join(mixer_name="tea"))
+    mixer = focus.addresses.mixer("tea")
+    first = await started(owner, call)
+    await started(owner, call)
+    with pytest.raises(ResourceConstraint):
+        await owner.command(call, Act())
+    await started(owner, mixer)
+    with pytest.raises(ResourceConstraint):
+        await owner.command(mixer, Act())
+    await owner.command(first, Stop())
+    await owner.event(Complete, first)
+    await started(owner, mixer)
+
+
+async def test_only_who_controls_a_call_starts_components(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await answered(focus, alice, owner)
+    with pytest.raises(StanzaError) as refused:
+        await focus.client("mallory@example.org/x").command(call, Act())
+    assert (refused.value.condition, refused.value.type) == ("conflict", "cancel")
+    await started(focus.client(f"{ADMIN}/other"), call)
