@@ -16,8 +16,9 @@ from functools import partial
 from focus.conference.notification import DocumentOutbox, Notification, Publication
 from focus.conference.partial import Outcome, Reader
 from focus.conference.policy import Occupants, Policy, Verdict, may_control
+from focus.conference.ringing import Callout, Ringing
 from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
-from focus.conference.roster import Host, Roster
+from focus.conference.roster import Host, Invited, Roster
 from focus.conference.subscription import Document
 from focus.conference.summoning import Summoning
 from focus.rayo.call import REASON_HEADER
@@ -56,6 +57,7 @@ class Surroundings:
     rooms: Rooms
     policy: Policy
     summoning: Summoning
+    ringing: Ringing
     outbox: DocumentOutbox
     features: Callable[[JID], Awaitable[frozenset[str]]]
     #: Counts the interruptions of the XMPP connection.
@@ -88,6 +90,8 @@ class Conference:
             secret=secrets.token_hex(16),
             host=surroundings.host,
         )
+        policy = surroundings.policy
+        self.callout = Callout(self, self._server, surroundings.ringing, linger=policy.linger, farewell=policy.farewell)
         self._callers: dict[JID, JID] = {}  # call -> who called
         self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
         self._calls: set[JID] = set()  # calls that are not over
@@ -137,7 +141,8 @@ class Conference:
 
     @property
     def _is_wanted(self) -> bool:
-        return bool(self._calls or self._stays or (self._is_summoned and self.roster.occupants))
+        has_people = self._is_summoned and self.roster.occupants
+        return bool(self._calls or self._stays or self.callout.is_active or has_people)
 
     @property
     def is_idle(self) -> bool:
@@ -196,13 +201,14 @@ class Conference:
 
     async def give_up(self) -> None:
         """After a crash: nobody else would end these calls and leave the room."""
-        for call in self._calls | self._callers.keys():
+        for call in self._calls | self._callers.keys() | self.callout.calls:
             await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
         await self._leave_room()
 
     # events of calls and of the mixer (`focus.rayo.surroundings.Client`)
 
     def deliver(self, sender: JID, event: Event) -> None:
+        self.callout.deliver(sender, event)
         match event:
             case Offer():
                 self._callers[sender] = JID.from_uri(event.from_ or "")
@@ -434,12 +440,23 @@ class Conference:
         participant = self.roster.participants[call]
         return participant.peer == peer and sid in (None, participant.session.sid)
 
+    # people who are called (`focus.conference.ringing.Owner`)
+
+    def errand(self, work: Work) -> None:
+        self._spawn(None, work)
+
+    def people_changed(self, invited: dict[JID, Invited]) -> None:
+        self._update(replace(self.roster, invited=invited))
+        self._idle_since = asyncio.get_running_loop().time()
+        self._do(self._nothing)  # which makes it look at the time
+
     # plumbing
 
     def _update(self, roster: Roster) -> None:
         if roster != self.roster:
             self.roster = roster
             self._publication.changed()
+            self.callout.look()
 
     async def _command(self, call: JID, command: Accept | Answer | Reject | Hangup | Join) -> bool:
         """Whether `call` did what it was told; it may have ended meanwhile."""

@@ -38,6 +38,9 @@ from focus.wire.session import Session
 
 _LABEL = "audio"
 
+#: How those are who do not take part.
+_ABSENT = ("pending", "dialing-out", "alerting", "disconnected")
+
 #: Characters of a subject that documents carry; a room may have longer ones.
 MAX_SUBJECT = 1000
 
@@ -91,7 +94,36 @@ class Departed:
         return self.last.since
 
 
-Somebody = Participant | Waiting | Departed
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why somebody who was called has not come (RFC 4575 section 5.7.6), and whether it is of no use to call again."""
+
+    when: datetime
+    method: DisconnectionMethod
+    reason: str
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """Somebody who is being called into the conference: `peer` is a bare JID, `by` the address of whoever wants that.
+
+    `rings`: a device of theirs does. `failure`: what came of the last attempt, until there is another.
+    """
+
+    peer: JID
+    since: datetime
+    rings: bool = False
+    failure: Failure | None = None
+    by: str | None = None
+
+    @property
+    def call(self) -> JID:
+        """There is one, now and then; they are told apart by whom they call."""
+        return self.peer
+
+
+Somebody = Participant | Waiting | Departed | Invited
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +157,7 @@ class Roster:
     participants: dict[JID, Participant] = field(default_factory=dict)
     waiting: dict[JID, Waiting] = field(default_factory=dict)
     departed: dict[JID, Departed] = field(default_factory=dict)
+    invited: dict[JID, Invited] = field(default_factory=dict)
     #: The users of the last document and what they were made of, by entity: most of them are as they were.
     _made: dict[str, tuple[object, User]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -235,7 +268,13 @@ class Roster:
         """One user for each person, with an endpoint for each of their calls (RFC 4575 section 5.6)."""
         occupants = Occupants(self.occupants)
         people: dict[str, tuple[list[Somebody], list[Occupant]]] = {}
-        everybody: list[Somebody] = [*self.participants.values(), *self.waiting.values(), *self.departed.values()]
+        present = {one.peer.bare for one in self.participants.values()}
+        everybody: list[Somebody] = [
+            *self.participants.values(),
+            *self.waiting.values(),
+            *self.departed.values(),
+            *(one for one in self.invited.values() if one.peer not in present),
+        ]
         for somebody in sorted(everybody, key=lambda one: (one.since, str(one.call))):
             occupant = occupants.find(somebody.peer)
             calls, seats = people.setdefault(self._user_entity(somebody.peer, occupant), ([], []))
@@ -293,6 +332,16 @@ class Roster:
     def _endpoint(self, somebody: Somebody, entity: str) -> Endpoint:
         joined = Execution(when=_time(somebody.since))
         match somebody:
+            case Invited(rings=rings, failure=failure, by=by):
+                return Endpoint(
+                    entity=entity,
+                    state="full",
+                    status="disconnected" if failure else "alerting" if rings else "dialing-out",
+                    joining_method="dialed-out",
+                    joining_info=Execution(when=_time(somebody.since), by=by),
+                    disconnection_method=failure.method if failure else None,
+                    disconnection_info=Execution(when=_time(failure.when), reason=failure.reason) if failure else None,
+                )
             case Waiting():
                 return Endpoint(entity=entity, state="full", status="pending", joining_method="dialed-in")
             case Departed(last=last, when=when, method=gone, reason=reason):
@@ -347,8 +396,8 @@ def _without(entries: dict[JID, Entry], call: JID) -> dict[JID, Entry]:
 
 
 def _is_here(user: User) -> bool:
-    """Whether somebody counts: who is not admitted yet or has gone does not."""
-    return any(endpoint.status not in ("pending", "disconnected") for endpoint in user.endpoints)
+    """Whether somebody counts: who is not admitted yet, is being called, or has gone does not."""
+    return any(endpoint.status not in _ABSENT for endpoint in user.endpoints)
 
 
 def _time(moment: datetime) -> str:

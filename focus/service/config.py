@@ -216,6 +216,10 @@ class ConferenceSettings(Section):
     maximum_participants: int = Field(
         default=100, ge=1, le=10000, description="How many calls a room takes; further ones are refused as busy."
     )
+    invite: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
+        default=(),
+        description="Accounts that are called into every conference as soon as it has its first participant.",
+    )
     coalesce: float = Field(
         default=0.2,
         ge=0,
@@ -243,6 +247,26 @@ class SummoningSettings(Section):
     )
 
 
+class RingingSettings(Section):
+    """How people are called into conferences: those of `invite`, and those whom a moderator of the room wants."""
+
+    patience: float = Field(default=45.0, ge=1, le=300, description="Seconds for which it rings each time.")
+    pauses: Annotated[tuple[Annotated[float, Field(ge=1, le=86_400)], ...], BeforeValidator(listed)] = Field(
+        default=(60.0, 180.0, 600.0),
+        max_length=20,
+        description="Seconds until it rings again, and then again, where somebody has not answered or was busy; who "
+        "declines is left alone.",
+    )
+    users: Annotated[tuple[Annotated[str, AfterValidator(account_or_all)], ...], BeforeValidator(listed)] | None = (
+        Field(
+            default=None,
+            description="Accounts, or domains of accounts, that moderators may have called; '*' is everybody. By "
+            "default those of `[http] domain`.",
+            examples=[["example.org", "juliet@example.net"]],
+        )
+    )
+
+
 class RoomSettings(Section):
     """A room that is special. This table may be given any number of times."""
 
@@ -253,6 +277,9 @@ class RoomSettings(Section):
         examples=["tea"],
     )
     stay: bool = Field(default=False, description="Whether focus is in the room all the time, not only for calls.")
+    invite: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
+        default=(), description="Further accounts that are called into each conference in this room."
+    )
 
     @field_validator("name")
     @classmethod
@@ -409,6 +436,7 @@ class Settings(BaseModel):
     metrics: MetricsSettings = MetricsSettings()
     conference: ConferenceSettings = ConferenceSettings()
     summoning: SummoningSettings = SummoningSettings()
+    ringing: RingingSettings = RingingSettings()
     rooms: tuple[RoomSettings, ...] = ()
     rayo: RayoSettings = RayoSettings()
     limits: LimitsSettings = LimitsSettings()

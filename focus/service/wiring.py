@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from focus.conference.application import ConferenceApplication
 from focus.conference.conference import Surroundings
 from focus.conference.policy import Policy
+from focus.conference.ringing import Ringing
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
 from focus.engines.espeak import Espeak
@@ -137,6 +138,7 @@ class Service:
                     coalesce=settings.conference.coalesce,
                 ),
                 summoning=summoning,
+                ringing=_ringing(settings),
                 outbox=self._outbox,
                 features=self._discovery.features,
                 interruptions=lambda: self._binding.interruptions,
@@ -284,6 +286,15 @@ def _summoning(settings: Settings) -> Summoning:
     return Summoning(
         rooms=frozenset([*rooms, *(_room(room.name, settings) for room in settings.rooms)]),
         users=None if "*" in users else frozenset(map(JID.parse, users)),
+    )
+
+
+def _ringing(settings: Settings) -> Ringing:
+    return Ringing(
+        invite=tuple(map(JID.parse, settings.conference.invite)),
+        invite_to={_room(room.name, settings): tuple(map(JID.parse, room.invite)) for room in settings.rooms},
+        patience=settings.ringing.patience,
+        pauses=settings.ringing.pauses,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from focus.conference.policy import Policy
+from focus.conference.ringing import Ringing
 
 from .scene import Meeting
 
@@ -18,8 +19,14 @@ def policy(request: pytest.FixtureRequest) -> Policy:
 
 
 @pytest.fixture
-async def meeting(policy: Policy) -> AsyncIterator[Meeting]:
-    meeting = Meeting(policy)
+def ringing() -> Ringing:
+    """A module may have its own."""
+    return Ringing()
+
+
+@pytest.fixture
+async def meeting(policy: Policy, ringing: Ringing) -> AsyncIterator[Meeting]:
+    meeting = Meeting(policy, ringing)
     await meeting.start()
     yield meeting
     await meeting.stop()

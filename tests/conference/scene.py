@@ -14,6 +14,7 @@ import xmlschema
 from focus.conference.application import ConferenceApplication
 from focus.conference.conference import Conference, Surroundings
 from focus.conference.policy import Policy
+from focus.conference.ringing import Ringing
 from focus.conference.room import Departure, Occupant, RoomError, RoomObserver
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
@@ -29,6 +30,12 @@ from tests.rayo.scene import DOMAIN, ROOMS, Client, FakePlane, Focus, Net, event
 from .receiver import Receiver
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parent.parent / "data" / "xep-0298" / "conference-info.xsd")
+
+
+RINGING = Ringing()
+
+#: How those are who do not take part.
+ABSENT = {"pending", "dialing-out", "alerting", "disconnected"}
 
 
 def validate(document: ConferenceInfo) -> None:
@@ -185,7 +192,7 @@ def users(document: ConferenceInfo) -> dict[str, User]:
     found = {user.display_text or "": user for user in document.users.users}
     assert len(found) == len(document.users.users)
     assert document.conference_state is not None
-    here = [user for user in found.values() if statuses(user) - {"pending", "disconnected"}]
+    here = [user for user in found.values() if statuses(user) - ABSENT]
     assert document.conference_state.user_count == len(here)
     return found
 
@@ -201,7 +208,7 @@ def names(*wanted: str) -> Callable[[ConferenceInfo], bool]:
 class Meeting:
     """Everything: the server, the application, the rooms, the readers, and callers by name."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, ringing: Ringing = RINGING) -> None:
         self.net = Net()
         self.plane = FakePlane()
         self.admin_jid = JID.parse("admin@example.org/rayo")
@@ -217,6 +224,7 @@ class Meeting:
                 rooms=self.rooms,
                 policy=policy,
                 summoning=Summoning(frozenset({JID("", ROOMS)})),
+                ringing=ringing,
                 outbox=self.readers,
                 features=self._features,
                 interruptions=lambda: self.interruptions,

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focus.conference.room import Occupant
-from focus.conference.roster import Host, Roster
+from focus.conference.roster import Failure, Host, Invited, Roster
 from focus.wire.conference_info import ConferenceInfo, Roles, User, Users
 from focus.wire.jid import JID, escape_node
 from focus.wire.session import Session
 
-from .scene import statuses, validate
+from .scene import ABSENT, statuses, validate
 
 FOCUS, ROOM = JID.parse("tea@focus.example.org"), JID.parse("tea@rooms.example.org")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -83,12 +83,17 @@ def rosters(draw: st.DrawFn) -> Roster:
             case "departed":
                 method = draw(st.sampled_from(["departed", "failed", "busy"]))
                 roster = roster.with_session(call, session, NOW).with_departure(call, LATER, method, "timeout")
-    return roster
+    people = draw(st.sets(st.sampled_from([jid.bare for jid in jids]), max_size=2)) if jids else ()
+    failures = st.sampled_from([None, Failure(LATER, "busy", "busy"), Failure(LATER, "failed", "decline", True)])
+    invited = {one: Invited(one, NOW, draw(st.booleans()), draw(failures)) for one in people}
+    return replace(roster, invited=invited)
 
 
 def secrets_of(roster: Roster) -> set[JID]:
     """The addresses that nobody may know of where the room hides them."""
-    everybody = [*roster.participants.values(), *roster.waiting.values(), *roster.departed.values()]
+    everybody = [
+        *roster.participants.values(), *roster.waiting.values(), *roster.departed.values(), *roster.invited.values()
+    ]  # fmt: skip
     real = {occupant.real_jid for occupant in roster.occupants if occupant.real_jid is not None}
     return real | {one.peer for one in everybody if one.peer.bare != ROOM}
 
@@ -112,9 +117,10 @@ def test_keys_are_unique(roster: Roster) -> None:
         endpoints = [endpoint.entity for endpoint in user.endpoints]
         assert len(set(endpoints)) == len(endpoints)
     count = sum(len(user.endpoints) for user in document.users.users)
-    assert count == len(roster.participants) + len(roster.waiting) + len(roster.departed)
+    absent = roster.invited.keys() - {one.peer.bare for one in roster.participants.values()}
+    assert count == len(roster.participants) + len(roster.waiting) + len(roster.departed) + len(absent)
     assert document.conference_state is not None
-    here = [user for user in document.users.users if statuses(user) - {"pending", "disconnected"}]
+    here = [user for user in document.users.users if statuses(user) - ABSENT]
     assert document.conference_state.user_count == len(here)
     assert document.conference_state.locked == (len(roster.participants) >= (roster.maximum or 100))
 

@@ -106,6 +106,13 @@ def test_a_secret_is_never_shown(file: Path) -> None:
         ("conference", 'strangers = "perhaps"', "[conference] strangers: must be true or false (got 'perhaps')"),
         ("summoning", 'rooms = ["@"]', "[summoning] rooms: must be a JID, such as romeo@example.org (got '@')"),
         ("summoning", 'users = ["@"]', "[summoning] users: must be a JID, such as romeo@example.org (got '@')"),
+        ("ringing", "pauses = [0.5]", "[ringing] pauses: must be at least 1 (got 0.5)"),
+        ("ringing", 'users = ["@"]', "[ringing] users: must be a JID, such as romeo@example.org (got '@')"),
+        (
+            "conference",
+            'invite = ["a@b/c"]',
+            "[conference] invite: must be a JID without a resource, such as romeo@example.org (got 'a@b/c')",
+        ),
         ("conference", 'linger = "long"', "[conference] linger: must be a number (got 'long')"),
         (
             "rayo",

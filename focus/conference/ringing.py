@@ -1,0 +1,219 @@
+"""Calling absent people into a conference: again, after longer and longer pauses, until they come or do not want to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from focus.conference.roster import Failure, Invited, Roster
+from focus.rayo.call import REASON_HEADER
+from focus.rayo.server import Server
+from focus.wire.conditions import ResourceConstraint, StanzaError
+from focus.wire.conference_info import DisconnectionMethod
+from focus.wire.jid import JID
+from focus.wire.rayo import Answered, Dial, End, Event, Hangup, Header, Join, Ref
+from focus.wire.rayo import Ringing as Rings
+
+log = logging.getLogger(__name__)
+
+#: People who are called into one conference at the same time.
+MAX_PEOPLE = 100
+
+#: Reasons of Jingle (XEP-0166 section 7.4) after which the same device would fail again.
+_IN_VAIN = frozenset(
+    {"failed-application", "incompatible-parameters", "security-error", "unsupported-applications",
+     "unsupported-transports"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """How people are called: `patience` seconds each time, with `pauses` (seconds) between the times.
+
+    `invite` are called into every conference as soon as it has its first participant, `invite_to` into one room's.
+    """
+
+    invite: tuple[JID, ...] = ()
+    invite_to: Mapping[JID, tuple[JID, ...]] = field(default_factory=dict)
+    patience: float = 45.0
+    pauses: tuple[float, ...] = (60.0, 180.0, 600.0)
+    sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
+
+    def callees(self, room: JID) -> tuple[JID, ...]:
+        return tuple(dict.fromkeys((*self.invite, *self.invite_to.get(room, ()))))
+
+
+class Owner(Protocol):
+    """The conference, as far as people are called into it."""
+
+    name: str
+    client: JID
+    roster: Roster
+
+    def errand(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` beside all else, until the conference ends."""
+
+    def people_changed(self, invited: dict[JID, Invited]) -> None:
+        """These are being called now, or were in vain a moment ago."""
+
+
+class _Callee:
+    """One person, and the call to them that there is now."""
+
+    def __init__(self) -> None:
+        self.call: JID | None = None
+        self.ended: asyncio.Future[End | None] = asyncio.get_running_loop().create_future()
+        self.unwanted = asyncio.Event()
+
+
+class Callout:
+    """Calls people into one conference; it is a Rayo client that dials, as any other would."""
+
+    def __init__(self, owner: Owner, server: Server, ringing: Ringing, *, linger: float, farewell: float) -> None:
+        """A conference that has been empty for less than `linger` seconds goes on with those who come; it has not begun
+        anew. `farewell`: seconds for which who does not come is still shown."""
+        self._owner = owner
+        self._server = server
+        self._ringing = ringing
+        self._linger, self._farewell = linger, farewell
+        self._callees: dict[JID, _Callee] = {}
+        self._present: frozenset[JID] = frozenset()
+        self._empty_since = -float("inf")
+
+    @property
+    def calls(self) -> frozenset[JID]:
+        """The calls that ring now."""
+        return frozenset(callee.call for callee in self._callees.values() if callee.call is not None)
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self._callees)
+
+    # what is wanted
+
+    def call(self, people: Iterable[JID], by: str | None = None) -> list[JID]:
+        """Call those of `people` (bare JIDs) who are not in the conference, and not being called; returns them. `by` is
+        the address of whoever wants that. Raises `ResourceConstraint`."""
+        new = [one for one in dict.fromkeys(people) if one not in self._present and one not in self._callees]
+        if len(self._callees) + len(new) > MAX_PEOPLE:
+            raise ResourceConstraint(f"no more than {MAX_PEOPLE} people can be called into a conference at once")
+        for person in new:
+            callee = self._callees[person] = _Callee()
+            self._show(person, Invited(person, datetime.now(UTC), by=by))
+            self._owner.errand(lambda person=person, callee=callee: self._ring(person, callee))  # type: ignore[misc]
+        return new
+
+    def call_off(self, people: Iterable[JID] | None = None) -> list[JID]:
+        """Call `people`, or all, no longer; returns those who were being called."""
+        unwanted = [person for person in (list(self._callees) if people is None else people) if person in self._callees]
+        for person in unwanted:
+            self._callees[person].unwanted.set()
+        return unwanted
+
+    def look(self) -> None:
+        """Somebody may have come or gone: the first brings others, who is here need not be called, and with the last
+        the reason to call anybody has gone."""
+        before = self._present
+        self._present = frozenset(
+            one.peer.bare for one in self._owner.roster.participants.values() if one.session.accepted
+        )
+        if self._present == before:
+            return
+        now = asyncio.get_running_loop().time()
+        self.call_off(self._present)
+        if not self._present:
+            self._empty_since = now
+            self.call_off()
+        elif not before and now - self._empty_since >= self._linger:
+            with contextlib.suppress(ResourceConstraint):
+                self.call(self._ringing.callees(self._owner.roster.room))
+
+    # what happens
+
+    def deliver(self, call: JID, event: Event) -> None:
+        """Of a call to somebody; events of others make no difference."""
+        found = next((item for item in self._callees.items() if item[1].call == call), None)
+        if found is None:
+            return
+        person, callee = found
+        match event:
+            case Rings():
+                self._show(person, replace(self._owner.roster.invited[person], rings=True))
+            case Answered() if not callee.ended.done():
+                callee.ended.set_result(None)
+            case End() if not callee.ended.done():
+                callee.ended.set_result(event)
+
+    async def _ring(self, person: JID, callee: _Callee) -> None:
+        try:
+            for pause in (*self._ringing.pauses, None):
+                failure = await self._attempt(person, callee)
+                if failure is None or callee.unwanted.is_set():
+                    return
+                shown = self._owner.roster.invited[person]
+                self._show(person, replace(shown, rings=False, failure=failure))
+                again = "" if pause is None or failure.is_final else f"; again in {pause:g} s"
+                log.info("%s does not come: %s%s", person, failure.reason, again)
+                if pause is None or failure.is_final:
+                    break
+                if not await _unless(callee.unwanted, self._ringing.sleep(pause)):
+                    return
+                self._show(person, replace(shown, rings=False, failure=None))
+            await _unless(callee.unwanted, self._ringing.sleep(self._farewell))
+        finally:
+            del self._callees[person]
+            self._show(person, None)
+
+    async def _attempt(self, person: JID, callee: _Callee) -> Failure | None:
+        """Call once. None where they have come, or are wanted no more."""
+        callee.ended = asyncio.get_running_loop().create_future()
+        dial = Dial(
+            to=person.uri,
+            from_=self._owner.roster.focus.uri,
+            timeout=int(self._ringing.patience * 1000),
+            joins=(Join(mixer_name=self._owner.name),),
+        )
+        try:
+            made = await self._server.command(self._owner.client, self._server.addresses.service, dial)
+        except StanzaError as error:
+            return Failure(datetime.now(UTC), "failed", error.text or error.condition)
+        assert isinstance(made, Ref)
+        callee.call = JID.from_uri(made.uri)
+        try:
+            if not await _unless(callee.unwanted, callee.ended):
+                with contextlib.suppress(StanzaError):
+                    headers = (Header(name=REASON_HEADER, value="cancel"),)
+                    await self._server.command(self._owner.client, callee.call, Hangup(headers=headers))
+                return None
+        finally:
+            callee.call = None
+        end = callee.ended.result()
+        return None if end is None else _failure(end)
+
+    def _show(self, person: JID, invited: Invited | None) -> None:
+        others = {key: one for key, one in self._owner.roster.invited.items() if key != person}
+        self._owner.people_changed(others if invited is None else {**others, person: invited})
+
+
+def _failure(end: End) -> Failure:
+    """What the end of a call that was not answered means (RFC 4575 section 5.7.6)."""
+    reason = getattr(end, end.reason.replace("-", "_"))
+    code = (reason.platform_code if reason is not None else None) or end.reason
+    method: DisconnectionMethod = "busy" if end.reason == "busy" else "failed"
+    return Failure(datetime.now(UTC), method, code, is_final=end.reason == "rejected" or code in _IN_VAIN)
+
+
+async def _unless(stop: asyncio.Event, work: Awaitable[Any]) -> bool:
+    """Whether `work` was done before there was `stop`; then it is given up."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return not stop.is_set()
+    finally:
+        working.cancel()
+        stopping.cancel()

@@ -1,0 +1,271 @@
+"""Absent people are called into a conference, again and again, until there is a reason not to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from focus.conference.ringing import MAX_PEOPLE, Ringing
+from focus.wire.conditions import ResourceConstraint
+from focus.wire.conference_info import ConferenceInfo, Endpoint
+from focus.wire.jid import JID
+from focus.wire.jingle import Reason
+from focus.wire.jingle_message import JMI_0, Propose, Retract
+from tests.jingle.pair import End as Phone
+from tests.jingle.pair import PeerSession
+from tests.rayo.scene import DOMAIN, ROOMS, eventually, settled
+
+from .scene import Meeting, names, users
+
+ALICE, BOB, CAROL = "alice@example.org/desk", "bob@example.org/phone", "carol@example.org/phone"
+bob = JID.parse(BOB).bare
+tea = JID("tea", ROOMS)
+
+
+class Clock:
+    """Sleeps until a test says that so much time has gone by."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        self.pauses.append(seconds)
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        await waiting
+
+    async def passes(self, number: int) -> None:
+        """The `number`th pause, and it is over."""
+        await eventually(lambda: len(self._waiting) >= number)
+        self._waiting[number - 1].set_result(None)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ringing(clock: Clock) -> Ringing:
+    return Ringing(invite=(bob,), pauses=(10.0, 60.0), sleep=clock.sleep)
+
+
+def refuses(reason: str) -> Callable[[PeerSession], None]:
+    return lambda session: session.reject(Reason.of(reason))
+
+
+def ring(session: PeerSession) -> None:
+    session.ring()
+
+
+def endpoint(document: ConferenceInfo, name: str = "bob") -> Endpoint:
+    (found,) = users(document)[name].endpoints
+    return found
+
+
+def proposals(phone: Phone) -> int:
+    return sum(isinstance(each, Propose) for each in phone.heard.entries)
+
+
+async def heard(phone: Phone, number: int) -> None:
+    await phone.heard.until(lambda _: proposals(phone) >= number)
+
+
+# --- coming ---
+
+
+async def test_the_first_participant_brings_the_others(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    await meeting.join(ALICE)
+    await meeting.readers.document(JID.parse(ALICE), names("alice", "bob"))
+    await phone.owners[0].until("connected")
+    document = await meeting.readers.document(
+        JID.parse(ALICE), lambda document: endpoint(document).status == "connected"
+    )
+    assert endpoint(document).joining_method == "dialed-out"
+    assert not meeting.conference().callout.is_active
+    await meeting.join(CAROL)
+    assert proposals(phone) == 1
+
+
+async def test_it_is_seen_how_somebody_is_called(meeting: Meeting, clock: Clock) -> None:
+    phone = meeting.caller(BOB)
+    phone.deaf = True
+    await meeting.join(ALICE)
+    reader = JID.parse(ALICE)
+    await meeting.readers.document(reader, lambda one: endpoint(one).status == "dialing-out")
+    await heard(phone, 1)
+    phone.deaf = False
+    phone.answering = ring
+    phone.take_message(JID("tea", DOMAIN, "focus"), phone.heard.entries[0].to_string())  # type: ignore[attr-defined]
+    document = await meeting.readers.document(reader, lambda one: endpoint(one).status == "alerting")
+    assert document.conference_state is not None
+    assert document.conference_state.user_count == 1
+    phone.sessions[0].reject(Reason.of("busy"))
+    document = await meeting.readers.document(reader, lambda one: endpoint(one).status == "disconnected")
+    assert endpoint(document).disconnection_method == "busy"
+    assert endpoint(document).disconnection_info is not None
+    phone.answering = lambda session: session.accept()
+    await clock.passes(1)
+    await meeting.readers.document(reader, lambda one: endpoint(one).status == "connected")
+
+
+async def test_who_is_called_on_behalf_of_somebody_shows_of_whom(meeting: Meeting) -> None:
+    meeting.caller(CAROL).answering = ring
+    await meeting.join(ALICE)
+    meeting.conference().callout.call([JID.parse(CAROL).bare], "xmpp:tea@rooms.example.org/Alice")
+    document = await meeting.readers.document(JID.parse(ALICE), names("alice", "bob", "carol"))
+    joining = endpoint(document, "carol").joining_info
+    assert joining is not None
+    assert joining.by == "xmpp:tea@rooms.example.org/Alice"
+
+
+async def test_who_is_called_by_name_only_where_a_room_hides_who_people_are(meeting: Meeting) -> None:
+    await meeting.join(ALICE)
+    document = await meeting.readers.document(JID.parse(ALICE), names("alice", "bob"))
+    assert "bob@example.org" not in document.to_string()
+    meeting.rooms.room("tea").set_public(True)
+    await meeting.readers.document(
+        JID.parse(ALICE), lambda document: users(document)["bob"].entity == "xmpp:bob@example.org"
+    )
+
+
+# --- not coming ---
+
+
+@pytest.mark.parametrize("reason", ["busy", "timeout", "connectivity-error"])
+async def test_who_cannot_come_is_called_again_with_pauses_and_then_no_more(
+    meeting: Meeting, clock: Clock, reason: str
+) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = refuses(reason)
+    await meeting.join(ALICE)
+    for number in (1, 2):
+        await heard(phone, number)
+        await clock.passes(number)
+    await heard(phone, 3)
+    await eventually(lambda: not meeting.conference().callout.is_active)
+    assert clock.pauses == [10.0, 60.0]
+    assert proposals(phone) == 3
+    await meeting.readers.document(JID.parse(ALICE), names("alice"))
+
+
+@pytest.mark.parametrize("reason", ["decline", "unsupported-applications"])
+async def test_who_does_not_want_to_come_is_left_alone(meeting: Meeting, clock: Clock, reason: str) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = refuses(reason)
+    await meeting.join(ALICE)
+    await heard(phone, 1)
+    await eventually(lambda: not meeting.conference().callout.is_active)
+    assert clock.pauses == []
+    assert proposals(phone) == 1
+
+
+async def test_who_does_not_answer_is_not_rung_for_longer_than_the_patience(meeting: Meeting, clock: Clock) -> None:
+    meeting.conference  # noqa: B018
+    object.__setattr__(meeting.application._surroundings.ringing, "patience", 0.05)
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await phone.heard.until(lambda each: isinstance(each, Retract))
+    document = await meeting.readers.document(JID.parse(ALICE), lambda one: endpoint(one).status == "disconnected")
+    info = endpoint(document).disconnection_info
+    assert (endpoint(document).disconnection_method, info and info.reason) == ("failed", "timeout")
+    await clock.passes(1)
+    await heard(phone, 2)
+
+
+async def test_who_comes_by_himself_is_called_no_more(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await heard(phone, 1)
+    desk = meeting.caller("bob@example.org/desk")
+    session, _ = desk.call(JID("tea", DOMAIN), JMI_0, sid="0")  # which is lower than ours, and stands (XEP-0353, 4.1)
+    await session.start()
+    await desk.owners[0].until("connected")
+    await phone.heard.until(lambda each: isinstance(each, Retract))
+    await eventually(lambda: not meeting.conference().callout.is_active)
+    assert proposals(phone) == 1
+
+
+async def test_a_pause_ends_when_he_comes_by_himself(meeting: Meeting, clock: Clock) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = refuses("busy")
+    await meeting.join(ALICE)
+    await eventually(lambda: clock.pauses == [10.0])
+    await meeting.join("bob@example.org/desk")
+    await eventually(lambda: not meeting.conference().callout.is_active)
+    assert proposals(phone) == 1
+
+
+async def test_nobody_is_called_into_a_conference_that_everybody_has_left(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    alice = await meeting.join(ALICE)
+    await heard(phone, 1)
+    alice.sessions[0].hangup(Reason.of("success"))
+    await phone.heard.until(lambda each: isinstance(each, Retract))
+    await eventually(meeting.has_no_calls)
+    assert not meeting.conference().callout.is_active
+
+
+async def test_a_conference_that_goes_on_after_a_moment_calls_nobody_again(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = refuses("decline")
+    alice = await meeting.join(ALICE)
+    await heard(phone, 1)
+    alice.sessions[0].hangup(Reason.of("success"))
+    await eventually(meeting.has_no_calls)
+    await meeting.join(ALICE)
+    await settled()
+    assert proposals(phone) == 1
+
+
+async def test_what_is_called_off_rings_no_more(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await heard(phone, 1)
+    callout = meeting.conference().callout
+    assert callout.call_off([bob, JID.parse(CAROL).bare]) == [bob]
+    await phone.heard.until(lambda each: isinstance(each, Retract))
+    await eventually(lambda: not callout.is_active)
+    await meeting.readers.document(JID.parse(ALICE), names("alice"))
+
+
+async def test_who_is_being_called_or_is_there_is_not_called_besides(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await heard(phone, 1)
+    assert meeting.conference().callout.call([bob, JID.parse(ALICE).bare]) == []
+
+
+async def test_no_more_than_so_many_are_called_at_once(meeting: Meeting) -> None:
+    await meeting.join(ALICE)
+    crowd = [JID(f"user{number}", "example.org") for number in range(MAX_PEOPLE)]
+    with pytest.raises(ResourceConstraint):
+        meeting.conference().callout.call(crowd)
+
+
+async def test_the_end_of_the_service_ends_the_ringing(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await heard(phone, 1)  # the rest is for the fixture to find: nothing may be left
+
+
+# --- whom ---
+
+
+def test_a_room_has_people_of_its_own_besides_those_of_all_rooms() -> None:
+    carol = JID.parse(CAROL).bare
+    ringing = Ringing(invite=(bob,), invite_to={tea: (carol, bob)})
+    assert ringing.callees(tea) == (bob, carol)
+    assert ringing.callees(JID("milk", ROOMS)) == (bob,)
