@@ -29,6 +29,7 @@ from mixer_ext.state cimport (
     SET_PLAY,
     SET_REMOTE,
     SET_SEND,
+    SET_UFRAG,
     UNJOIN,
     Command,
     Core,

@@ -240,6 +240,10 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
         _close_tap(command)
     elif kind == SET_CONSENT:
         consent_set(&command.leg.consent, command.key, command.key_length, command.a_to_b)
+    elif kind == SET_UFRAG:
+        if command.a_to_b:
+            table_forget(&core.ufrags, command.leg)
+        table_put(&core.ufrags, command.key, command.key_length, command.leg)
     elif kind == EXPECT_RESPONSE:
         transaction_put(core.transactions, command.key, command.leg)
         return

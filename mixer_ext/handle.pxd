@@ -12,7 +12,7 @@ cdef class Handle:
     cdef Node* node
     cdef Leg* leg           # NULL: a mixer
     cdef int64_t id
-    cdef bytes ufrag
+    cdef list ufrags        # that in use, behind the one before it
     cdef dict joined        # id: Handle; LINKED: the other end of a link, in another plane
     cdef SampleRing* ring   # of play(), NULL: nothing was played yet
     cdef bint dials         # telephone events have been negotiated

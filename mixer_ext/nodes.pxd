@@ -25,5 +25,7 @@ cdef class Nodes:
     cdef Handle _leg(self, int64_t id)
     cdef int64_t _new_id(self)
     cdef int64_t _add(self, Command* command, Node* node, Leg* leg, bytes ufrag)
+    cdef bytes _new_ufrag(self, str ufrag)
+    cdef int _route(self, Handle handle, bytes ufrag, bint alone) except -1
     cdef Handle _add_end(self, Pair pair, int end)
     cdef void _remove(self, Handle handle)

@@ -17,6 +17,7 @@ from mixer_ext.command cimport (
     JOIN,
     REMOVE_NODE,
     SET_LOUDEST,
+    SET_UFRAG,
     UNJOIN,
     command_push,
     commands_apply,
@@ -124,7 +125,7 @@ cdef class Nodes:
         handle.node = command.a = node
         handle.leg = command.leg = leg
         handle.id = node.id
-        handle.ufrag = ufrag
+        handle.ufrags = [] if ufrag is None else [ufrag]
         handle.joined = {}
         self.nodes[node.id] = handle
         if leg != NULL:
@@ -143,7 +144,8 @@ cdef class Nodes:
         for other in handle.joined.values():
             other.joined.pop(handle.id, None)
         self.nodes.pop(handle.id, None)
-        self.ufrags.pop(handle.ufrag, None)
+        for ufrag in handle.ufrags:
+            self.ufrags.pop(ufrag, None)
         self._commit(command)
 
     def add_mixer(self):
@@ -186,11 +188,7 @@ cdef class Nodes:
         """ufrag: the local ICE user fragment; ssrc: of what we send; csrc: its name in the mixes of others; cname: what
         reports call the source (RFC 3550 section 6.5.1), a random one if it has not been announced.
         """
-        cdef bytes name = ufrag.encode()
-        if not 0 < len(name) <= KEY or b":" in name:
-            raise ValueError(f"not an ICE user fragment: {ufrag!r}")
-        if name in self.ufrags:
-            raise ValueError(f"user fragment is taken: {ufrag}")
+        cdef bytes name = self._new_ufrag(ufrag)
         cdef bytes called = (os.urandom(11).hex() if cname is None else cname).encode()
         if not 0 < len(called) < CNAME or b"\0" in called:
             raise ValueError(f"not a CNAME of 1 to {CNAME - 1} bytes: {cname!r}")
@@ -214,6 +212,36 @@ cdef class Nodes:
             if handle.leg == NULL:
                 raise ValueError(f"not a leg: {leg}")
             self._remove(handle)
+
+    def set_ufrag(self, int64_t leg, str ufrag not None):
+        """ICE begins anew under another user fragment. Checks by the last one before it are still brought to the leg."""
+        cdef Handle handle = self._leg(leg)
+        cdef bytes name = self._new_ufrag(ufrag)
+        cdef bytes former = handle.ufrags.pop()
+        for gone in handle.ufrags:
+            self.ufrags.pop(gone, None)
+        handle.ufrags = [former, name]
+        self.ufrags[name] = handle
+        for each in handle.ufrags:
+            self._route(handle, each, each is not name)
+
+    cdef bytes _new_ufrag(self, str ufrag):
+        cdef bytes name = ufrag.encode()
+        if not 0 < len(name) <= KEY or b":" in name:
+            raise ValueError(f"not an ICE user fragment: {ufrag!r}")
+        if name in self.ufrags:
+            raise ValueError(f"user fragment is taken: {ufrag}")
+        return name
+
+    cdef int _route(self, Handle handle, bytes ufrag, bint alone) except -1:
+        """alone: other user fragments lead to the leg no more."""
+        cdef Command* command = self._command(SET_UFRAG)
+        command.leg = handle.leg
+        command.key_length = len(ufrag)
+        memcpy(command.key, <const char*>ufrag, len(ufrag))
+        command.a_to_b = alone
+        self._commit(command)
+        return 0
 
     def set_loudest(self, int64_t mixer, int count):
         """How many of those that speak in a mixer are mixed at once, the loudest; 8 if never set, 64 at most, 0 for all."""

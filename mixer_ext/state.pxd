@@ -38,6 +38,7 @@ cdef enum CommandKind:
     CLOSE_TAP
     EXPECT_RESPONSE
     SET_CONSENT
+    SET_UFRAG
 
 # What a command puts in place it brings; what it replaces or removes it carries away, to be freed by Python.
 cdef struct Command:

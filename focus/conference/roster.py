@@ -430,8 +430,8 @@ def _media_status(session: Session) -> MediaStatus:
     """From the participant's side: who is muted only hears (RFC 4575 section 5.8.5)."""
     if session.held:
         return "inactive"
-    speaks = not session.muted and session.direction != "recv"
-    hears = session.direction != "send"
+    speaks = session.speaks and not session.muted and session.direction != "recv"
+    hears = session.hears and session.direction != "send"
     if speaks and hears:
         return "sendrecv"
     return "sendonly" if speaks else "recvonly" if hears else "inactive"

@@ -4,6 +4,7 @@ payload types of XEP-0167 section 5.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from focus.wire.rtp import TELEPHONE_EVENT, Description, Parameter, PayloadType
@@ -73,6 +74,12 @@ def g711() -> tuple[Codec, ...]:
 def usual() -> tuple[Codec, ...]:
     """All that we speak, best first."""
     return (opus(), *g711())
+
+
+def preferred(names: Iterable[str]) -> tuple[Codec, ...]:
+    """Those of `usual` that are named, in this order. KeyError where there is none of a name."""
+    known = {codec.name: codec for codec in usual()}
+    return tuple(known[name] for name in names)
 
 
 def is_telephone_event(payload: PayloadType) -> bool:

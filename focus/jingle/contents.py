@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 from focus.jingle.negotiation import Settled
 from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
 
-#: Actions of a peer to which the answer is always no.
-REJECTED = frozenset({Action.CONTENT_ADD, Action.TRANSPORT_REPLACE})
+#: Actions of a peer that want an answer, which mostly is no.
+QUESTIONS = frozenset({Action.CONTENT_ADD, Action.TRANSPORT_REPLACE})
 
 
 class Contents:
@@ -60,9 +60,10 @@ class Contents:
         return not left
 
 
-def rejection(question: Jingle) -> Jingle:
-    """The answer to one of `REJECTED`: one audio content over ICE-UDP is all there is (XEP-0176 section 6).
+def rejection(question: Jingle, foreign: frozenset[str] = frozenset()) -> Jingle:
+    """The answer to one of `QUESTIONS`: one audio content over ICE-UDP is all there is (XEP-0176 section 6).
 
+    `foreign` is what its contents have that is neither RTP nor ICE-UDP (`focus.wire.jingle.foreign_parts`).
     COMPAT (Dino): it refuses the rejection of a content, which does no harm.
     """
     if question.action is Action.TRANSPORT_REPLACE:
@@ -76,8 +77,11 @@ def rejection(question: Jingle) -> Jingle:
             )
             for each in question.contents
         )
-        return Jingle(action=Action.TRANSPORT_REJECT, sid=question.sid, contents=contents)
+        reason = Reason.of("unsupported-transports" if "transport" in foreign else "failed-transport")
+        return Jingle(action=Action.TRANSPORT_REJECT, sid=question.sid, contents=contents, reason=reason)
     contents = tuple(each.model_copy(update={"description": None, "transport": None}) for each in question.contents)
-    others = any(each.description is None or each.description.media != "audio" for each in question.contents)
-    reason = Reason.of("unsupported-applications" if others else "decline")
+    if any(each.description is None or each.description.media != "audio" for each in question.contents):
+        reason = Reason.of("unsupported-applications")
+    else:
+        reason = Reason.of("unsupported-transports" if "transport" in foreign else "decline")
     return Jingle(action=Action.CONTENT_REJECT, sid=question.sid, contents=contents, reason=reason)

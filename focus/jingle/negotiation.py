@@ -178,7 +178,7 @@ def answer(offer: Jingle, local: Local, foreign: frozenset[str] = frozenset()) -
     """
     choice = consider(offer, local.codecs, foreign)
     offered = choice.content
-    ours = _with_setup(local.transport, choice.dtls_role)
+    ours = with_setup(local.transport, choice.dtls_role)
     bare = ours.model_copy(update={"candidates": ()})
     audio = Content(
         creator=offered.creator,
@@ -248,7 +248,7 @@ def offer(local: Local, senders: Senders = "both") -> tuple[Content, ...]:
             name=CONTENT_NAME,
             senders=senders,
             description=description,
-            transport=_with_setup(local.transport, "actpass"),
+            transport=with_setup(local.transport, "actpass"),
         ),
     )
 
@@ -290,15 +290,21 @@ def settle(offered: Sequence[Content], accept: Jingle, codecs: Sequence[Codec]) 
     )
 
 
-def restarts_ice(remote: Transport, update: Transport) -> bool:
+def other_credentials(remote: Transport, update: Transport) -> bool:
     """Whether `update` has other credentials than `remote`, which restarts ICE (XEP-0176 section 5.9).
 
-    COMPAT (stanza): an update with the ufrag alone is none.
+    COMPAT (stanza): the ufrag may come alone.
     """
     return any(
         new is not None and old is not None and new != old
         for old, new in ((remote.ufrag, update.ufrag), (remote.pwd, update.pwd))
     )
+
+
+def advised(payload: PayloadType, advice: PayloadType) -> PayloadType:
+    """`payload` with the parameters that `advice` has, which names only what changes (XEP-0167 section 9)."""
+    parameters = {each.name: each for each in (*payload.parameters, *advice.parameters)}
+    return payload.model_copy(update={"parameters": tuple(parameters.values())})
 
 
 def _is_audio(content: Content) -> bool:
@@ -351,7 +357,7 @@ def _shared_transport(content: Content, bundle: Iterable[Content]) -> Transport:
             continue
         prints = {(each.hash.lower(), each.value.upper()) for each in content.transport.fingerprints}
         other_prints = {(each.hash.lower(), each.value.upper()) for each in other.transport.fingerprints}
-        if restarts_ice(content.transport, other.transport) or (other_prints and other_prints != prints):
+        if other_credentials(content.transport, other.transport) or (other_prints and other_prints != prints):
             raise NegotiationError("security-error", "the bundled contents disagree on their transport")
         candidates.extend(other.transport.candidates)
     return transport.model_copy(update={"candidates": tuple(dict.fromkeys(candidates))})
@@ -389,7 +395,7 @@ def _offerer_role(transport: Transport) -> DtlsRole:
     return "active" if setup == "passive" else "passive"
 
 
-def _with_setup(transport: Transport, setup: Literal["active", "passive", "actpass"]) -> Transport:
+def with_setup(transport: Transport, setup: Literal["active", "passive", "actpass"]) -> Transport:
     """COMPAT (Dino, Movim): one fingerprint only."""
     fingerprint: Fingerprint = transport.fingerprints[0].model_copy(update={"setup": setup})
     return transport.model_copy(update={"fingerprints": (fingerprint,)})

@@ -10,22 +10,24 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from xml.etree import ElementTree as ET
 
 from focus.jingle import checks, ending, invitation, negotiation
 from focus.jingle.codecs import Codec, usual
-from focus.jingle.contents import REJECTED, Contents, rejection
+from focus.jingle.contents import QUESTIONS, Contents, rejection
 from focus.jingle.dialogue import Dialogue
 from focus.jingle.invitation import Invitation
-from focus.jingle.leg_driver import IceRestart, LegDriver
+from focus.jingle.leg_driver import LegDriver, NoRestart
 from focus.jingle.negotiation import Local, NegotiationError, Settled
 from focus.jingle.session import Party, State
 from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver, Timeouts
 from focus.wire.coin import FocusMark
 from focus.wire.conditions import OutOfOrder, ResourceConstraint, StanzaError, UnknownSession
+from focus.wire.ice import Transport
 from focus.wire.jid import JID
-from focus.wire.jingle import Action, Jingle, Reason
+from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
 from focus.wire.jingle_message import Dialect, JingleMessage, Propose
 from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Unhold, Unmute
 from focus.wire.shim import Shim
@@ -34,7 +36,10 @@ __all__ = ["Leg", "LegFactory", "LegObserver", "Outbox", "PeerObserver", "PeerSe
 
 logger = logging.getLogger(__name__)
 
-#: How often in one session a peer may ask for what is rejected (a content, a transport).
+#: What contents have that is neither RTP nor ICE-UDP.
+Foreign = frozenset[str]
+
+#: How often in one session a peer may ask for another content or transport.
 MAX_QUESTIONS = 64
 
 
@@ -71,7 +76,7 @@ class PeerSession(Dialogue):
         self._driver = LegDriver(role)
         self._accepting = False  # whether our owner wants it
         self._contents = Contents()
-        self._questions = 0  # of theirs, all of them rejected
+        self._questions = 0  # of theirs
         self._headers: Shim | None = None  # what we say besides, when we call or accept
         self._taken_with: Shim | None = None
 
@@ -251,10 +256,10 @@ class PeerSession(Dialogue):
         if self._session.state is State.NEW and (action is not Action.SESSION_INITIATE or self.role is Party.INITIATOR):
             raise UnknownSession(f"the session {jingle.sid} has not begun")
         checks.check(jingle, tree, self._contents.names)
-        if action in REJECTED and self._questions >= MAX_QUESTIONS:
-            raise ResourceConstraint(f"{action} has been rejected often enough")
+        if action in QUESTIONS and self._questions >= MAX_QUESTIONS:
+            raise ResourceConstraint(f"{action} has been answered often enough")
         self._session.act(action, self.role.other)
-        self._questions += action in REJECTED
+        self._questions += action in QUESTIONS
         self._contents.mention(jingle.contents)
         if action is Action.SESSION_TERMINATE:
             reason = jingle.reason or ending.unexplained(self.role, settled=self.settled is not None)
@@ -266,11 +271,7 @@ class PeerSession(Dialogue):
             if self._invitation is not None:
                 self._invitation.overtaken()
         if (effect := _EFFECTS.get(action)) is not None:
-
-            async def act() -> None:
-                await effect(self, jingle)
-
-            self._do(act)
+            self._do(partial(effect, self, jingle, foreign_parts(tree)))
         if action is Action.SESSION_INITIATE and self._accepting:
             self._do(self._answer)
 
@@ -324,7 +325,7 @@ class PeerSession(Dialogue):
     def _refused(self, error: StanzaError) -> None:
         self._end(ending.of_refusal(error), by_peer=True, terminate=False)
 
-    async def _initiated(self, jingle: Jingle) -> None:
+    async def _initiated(self, jingle: Jingle, _: Foreign) -> None:
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
         try:
@@ -355,7 +356,7 @@ class PeerSession(Dialogue):
         )
         await self._settle(leg, answer.settled)
 
-    async def _accepted(self, jingle: Jingle) -> None:
+    async def _accepted(self, jingle: Jingle, _: Foreign) -> None:
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
         assert self.leg is not None
@@ -371,13 +372,19 @@ class PeerSession(Dialogue):
         self._end_after(self._timeouts.connect, "connectivity-error", "no media connection came about")
         try:
             await self._driver.settle(leg, settled)
-        except IceRestart:
+        except NoRestart:
             self._no_restart()
         if self._ending is None:
             self._observer.peer_accepted()
+            if settled.senders != "both":
+                self._tell_senders()
 
     def _no_restart(self) -> None:
-        self._end(Reason.of("connectivity-error", "ICE cannot be restarted here"), by_peer=False)
+        self._end(Reason.of("connectivity-error", "what was agreed on cannot be changed here"), by_peer=False)
+
+    def _tell_senders(self) -> None:
+        senders = self._driver.senders
+        self._observer.peer_senders(negotiation.sends(self.role.other, senders), negotiation.sends(self.role, senders))
 
     async def _send_ringing(self, headers: Shim | None) -> None:
         if self._session.state is State.PENDING:
@@ -387,13 +394,38 @@ class PeerSession(Dialogue):
         self.told = headers
         self._observer.peer_ringing()
 
-    async def _transport_info(self, jingle: Jingle) -> None:
+    async def _transport_info(self, jingle: Jingle, _: Foreign) -> None:
+        """COMPAT (Conversations, Monal): new credentials without a candidate are an offer to them, and of several
+        candidates they read one."""
         try:
-            await self._driver.trickle(jingle.contents)
-        except IceRestart:
+            ours = await self._driver.trickle(jingle.contents)
+        except NoRestart:
             self._no_restart()
+            return
+        if ours is None:
+            return
+        for each in ours.candidates:
+            transport = ours.model_copy(update={"candidates": (each,), "fingerprints": ()})
+            contents = (self._about_transport(transport),)
+            self._send(Jingle(action=Action.TRANSPORT_INFO, sid=self.sid, contents=contents))
 
-    async def _info(self, jingle: Jingle) -> None:
+    def _about_transport(self, transport: Transport) -> Content:
+        assert self.settled is not None
+        return Content(creator=self.settled.creator, name=self.settled.name, transport=transport)
+
+    async def _transport_replace(self, jingle: Jingle, foreign: Foreign) -> None:
+        """Another transport of the kind we have, for the certificate that we know, is a restart of ICE."""
+        ours: Transport | None = None
+        if self.settled is not None and {each.name for each in jingle.contents} == {self.settled.name}:
+            with suppress(NoRestart):
+                ours = await self._driver.trickle(jingle.contents)
+        if ours is None or self.settled is None:
+            self._send(rejection(jingle, foreign))
+            return
+        contents = (self._about_transport(negotiation.with_setup(ours, self.settled.dtls_role)),)
+        self._send(Jingle(action=Action.TRANSPORT_ACCEPT, sid=self.sid, contents=contents))
+
+    async def _info(self, jingle: Jingle, _: Foreign) -> None:
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
         match jingle.info:
@@ -411,15 +443,22 @@ class PeerSession(Dialogue):
                 self._driver.hold(False)
         self._observer.peer_info(jingle.info)
 
-    async def _reject(self, jingle: Jingle) -> None:
-        self._send(rejection(jingle))
+    async def _content_add(self, jingle: Jingle, foreign: Foreign) -> None:
+        self._send(rejection(jingle, foreign))
 
-    async def _content_modify(self, jingle: Jingle) -> None:
+    async def _description_info(self, jingle: Jingle, _: Foreign) -> None:
+        self._driver.advise(jingle.contents)
+
+    async def _content_modify(self, jingle: Jingle, _: Foreign) -> None:
         if self.settled is None:
             self._contents.modify(jingle.contents)
+            return
+        before = self._driver.senders
         self._driver.modify(jingle.contents)
+        if self._driver.senders != before:
+            self._tell_senders()
 
-    async def _content_remove(self, jingle: Jingle) -> None:
+    async def _content_remove(self, jingle: Jingle, _: Foreign) -> None:
         """A session without contents is void (XEP-0166 section 7.2.5)."""
         if self._contents.remove(jingle.contents, self.settled):
             self._end(Reason.of("success", "no content is left"), by_peer=True)
@@ -455,13 +494,14 @@ _INFO: dict[type[Info], str] = {
 }
 
 #: What follows an action of the peer that was acknowledged. The others are advice, or need nothing done.
-_EFFECTS: dict[Action, Callable[[PeerSession, Jingle], Awaitable[None]]] = {
-    Action.CONTENT_ADD: PeerSession._reject,
+_EFFECTS: dict[Action, Callable[[PeerSession, Jingle, Foreign], Awaitable[None]]] = {
+    Action.CONTENT_ADD: PeerSession._content_add,
     Action.CONTENT_MODIFY: PeerSession._content_modify,
     Action.CONTENT_REMOVE: PeerSession._content_remove,
+    Action.DESCRIPTION_INFO: PeerSession._description_info,
     Action.SESSION_ACCEPT: PeerSession._accepted,
     Action.SESSION_INFO: PeerSession._info,
     Action.SESSION_INITIATE: PeerSession._initiated,
     Action.TRANSPORT_INFO: PeerSession._transport_info,
-    Action.TRANSPORT_REPLACE: PeerSession._reject,
+    Action.TRANSPORT_REPLACE: PeerSession._transport_replace,
 }

@@ -59,6 +59,8 @@ class Leg(Protocol):
 
     async def connect(self, remote: Transport, *, dtls_role: Literal["active", "passive"]) -> None: ...
 
+    async def restart(self, remote: Transport) -> Transport: ...
+
     async def add_remote_candidates(self, candidates: Sequence[Candidate]) -> None: ...
 
     def set_codec(
@@ -71,6 +73,8 @@ class Leg(Protocol):
     ) -> None: ...
 
     def set_send(self, enabled: bool) -> None: ...
+
+    def set_mute(self, muted: bool) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -94,6 +98,9 @@ class PeerObserver(Protocol):
 
     def peer_info(self, info: Info) -> None:
         """The peer is muted, unmuted, on hold, back, or active."""
+
+    def peer_senders(self, speaks: bool, hears: bool) -> None:
+        """Which way the sound goes from now on, as the peer wants it: whether it sends any, and is sent any."""
 
     def peer_focus(self, isfocus: bool) -> None: ...
 

@@ -128,6 +128,10 @@ class _Path:
         if not self._leg.over:
             self._plane.set_remote(self._leg.node, local, address)
 
+    def forget_remote(self) -> None:
+        if not self._leg.over:
+            self._plane.forget_remote(self._leg.node)
+
 
 class Leg:
     """One peer's audio in a plane. Made by `MediaPlane.create_leg`; ended by `close`, whatever happened before.
@@ -162,6 +166,8 @@ class Leg:
         self._totals = totals
         self._agc = agc
         self._task: asyncio.Task[None] | None = None
+        self._restart_task: asyncio.Task[None] | None = None
+        self._lost = "the peer stopped answering"  # what to say when ICE is closed
         self._close_task: asyncio.Task[None] | None = None
         self._ended = False  # the observer knows
 
@@ -233,6 +239,31 @@ class Leg:
         self._ice.remote_password = remote.pwd
         self._task = asyncio.create_task(self._run(dtls_role, fingerprints), name=f"leg {self.node}")
         await self.add_remote_candidates(remote.candidates)
+
+    async def restart(self, remote: ice.Transport) -> ice.Transport:
+        """Find the peer anew, who has other credentials now (XEP-0176 section 5.9); returns what to signal, and is
+        `local_transport` from now on. Audio takes the path that it has until there is a new one; the DTLS association
+        and its keys stay. The leg fails where no path is found in time.
+
+        Raises ValueError if `remote` lacks credentials, RuntimeError before `connect` and at the end.
+        """
+        if not remote.ufrag or not remote.pwd:
+            raise ValueError("a transport without ufrag and pwd cannot be connected to")
+        if self._task is None or self.over or self._ice.lost:
+            raise RuntimeError("the leg has not begun to connect, or it is over")
+        ufrag = new_ufrag()
+        self._plane.set_ufrag(self.node, ufrag)
+        connect_again = self._ice.restart(ufrag, remote.ufrag, remote.pwd)
+        candidates = tuple(
+            each.model_copy(update={"generation": each.generation + 1}) for each in self.local_transport.candidates
+        )
+        self.local_transport = self.local_transport.model_copy(
+            update={"ufrag": ufrag, "pwd": self._ice.local_password, "candidates": candidates}
+        )
+        if connect_again:
+            self._restart_task = asyncio.create_task(self._reconnect(), name=f"leg {self.node} restarting")
+        await self.add_remote_candidates(remote.candidates)
+        return self.local_transport
 
     async def add_remote_candidates(self, candidates: Sequence[ice.Candidate]) -> None:
         """Learn where the peer may be reached, at any time; those that we cannot use are ignored."""
@@ -341,7 +372,7 @@ class Leg:
             self._tell(self._observer.leg_connected)
             await self._dtls.over()
             if self._ice.lost:
-                reason = "the peer stopped answering"
+                reason = self._lost
         except TransportError as error:
             reason = str(error)
         except Exception:
@@ -366,6 +397,21 @@ class Leg:
         except TimeoutError:
             raise TransportError(f"{late} in {self._connect_timeout:g} s") from None
         self._plane.set_srtp(self.node, keys.profile, keys.receive, keys.send)
+        self._answer_consent()
+
+    async def _reconnect(self) -> None:
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await self._ice.connect()
+        except TimeoutError:
+            self._lost = f"ICE found no new path to the peer in {self._connect_timeout:g} s"
+            await self._ice.close()  # `_run` notices
+        except TransportError:
+            return  # it has been closed
+        else:
+            self._answer_consent()
+
+    def _answer_consent(self) -> None:
         self._plane.set_consent(self.node, self._ice.local_password.encode(), controlling=self._ice.ice_controlling)
 
     def _tell(self, callback: Callable[..., None], *arguments: object) -> None:
@@ -384,8 +430,9 @@ class Leg:
 
     async def _close(self) -> None:
         try:
-            if self._task is not None:
-                await cancel(self._task)
+            for task in (self._restart_task, self._task):
+                if task is not None:
+                    await cancel(task)
             self._leave()
             await self._dtls.stop()
             await self._ice.close()

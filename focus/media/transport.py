@@ -71,7 +71,9 @@ def check_libraries(ice_module: ModuleType, dtls_module: ModuleType, versions: M
                 "connect": "",
                 "close": "",
                 "recv": "",
+                "recvfrom": "",
                 "send": "data",
+                "sendto": "data component",
                 "data_received": "data component",
                 "request_received": "message addr protocol",
                 "build_request": "pair nominate",
@@ -109,7 +111,8 @@ def check_libraries(ice_module: ModuleType, dtls_module: ModuleType, versions: M
             if method is None or list(inspect.signature(method).parameters) != ["self", *expected.split()]:
                 wrong.append(f"{owner}.{name} is not ({expected.replace(' ', ', ')})")
     attributes = {
-        "Connection": "_check_list _closing _local_candidates _local_candidates_start _local_candidates_end _nominated "
+        "Connection": "_check_list _check_list_done _check_list_state _closing _early_checks _local_candidates "
+        "_local_candidates_start _local_candidates_end _local_password _local_username _nominated _nominating "
         "_protocols _query_consent_task _queue _remote_candidates",
         "RTCDtlsTransport": "_role _srtp_profiles _ssl _state _task _transport",
     }
@@ -143,6 +146,9 @@ class Path(Protocol):
 
     def set_remote(self, local: int, address: Address) -> None:
         """The pair that was nominated: media goes there."""
+
+    def forget_remote(self) -> None:
+        """The peer has not said for too long that it wants media there."""
 
 
 class PlaneTransport(asyncio.DatagramTransport):
@@ -222,6 +228,9 @@ class PlaneConnection(aioice.ice.Connection):
         self._path = path
         self._passed: set[tuple[int, Address]] = set()
         self._selected: tuple[int, Address] | None = None
+        self._checking = True  # until `connect` returns, and from `restart` on again
+        self._consented = 0.0  # when the peer last said that it wants to be sent to
+        self._expiry: asyncio.TimerHandle | None = None  # of that, while a restart finds no new pair
         for local, (host, port) in enumerate(addresses):
             protocol = PlaneProtocol(self, local)
             PlaneTransport(path, local).attach(protocol)
@@ -290,15 +299,16 @@ class PlaneConnection(aioice.ice.Connection):
         aioice waits for each answer for half a second; on a slow path all of them come later.
         """
         loop = asyncio.get_running_loop()
-        interval = aioice.ice.CONSENT_INTERVAL
-        lifetime = interval * aioice.ice.CONSENT_FAILURES
+        interval, lifetime = aioice.ice.CONSENT_INTERVAL, _consent_lifetime()
+        self._consented = loop.time()
         password = cast(str, self.remote_password).encode()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(lifetime) as consent:
 
                 def answered() -> None:
                     if not consent.expired():
-                        consent.reschedule(loop.time() + lifetime)
+                        self._consented = loop.time()
+                        consent.reschedule(self._consented + lifetime)
 
                 while True:
                     await asyncio.sleep(interval * random.uniform(0.8, 1.2))
@@ -316,11 +326,15 @@ class PlaneConnection(aioice.ice.Connection):
         await self.close()
 
     async def connect(self) -> None:
-        """Check pairs until one is nominated. Raises `TransportError` if the agent is closed meanwhile."""
+        """Check pairs until one is nominated; again after `restart`. Raises `TransportError` if the agent is closed
+        meanwhile."""
         try:
             await super().connect()
         except ConnectionError as error:
             raise TransportError(str(error)) from None
+        finally:
+            self._checking = False
+            self._stop_expiry()
         if not self.ice_controlling:
             # aioice leaves the pairs whose checks it cancels here "in progress" for ever; a peer that nominates one of
             # them later could not be followed.
@@ -331,10 +345,65 @@ class PlaneConnection(aioice.ice.Connection):
                 pair.task = None
                 pair.state = aioice.ice.CandidatePair.State.FROZEN
 
+    def restart(self, ufrag: str, remote_username: str, remote_password: str) -> bool:
+        """Begin anew, `ufrag` being ours, with other credentials on both sides (RFC 8445 section 9). What has been
+        nominated is used until there is something better, or the peer's consent for it has run out.
+
+        Returns whether `connect` has to be called again, which otherwise is still at work.
+        """
+        for pair in self._check_list:
+            if pair.task is not None:
+                pair.task.cancel()
+        for gone in (self._check_list, self._remote_candidates, self._nominated, self._nominating, self._early_checks):
+            gone.clear()
+        self._passed.clear()
+        self._check_list_done = False
+        while not self._check_list_state.empty():
+            self._check_list_state.get_nowait()
+        self._local_username, self._local_password = ufrag, random_string(24)
+        self.remote_username, self.remote_password = remote_username, remote_password
+        if self._query_consent_task is not None:
+            self._query_consent_task.cancel()
+            self._query_consent_task = None
+            self._expiry = asyncio.get_running_loop().call_at(self._consented + _consent_lifetime(), self._expire)
+        connect_again, self._checking = not self._checking, True
+        return connect_again
+
+    def _expire(self) -> None:
+        self._selected = self._expiry = None
+        self._path.forget_remote()
+
+    def _stop_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+
+    async def recvfrom(self) -> tuple[bytes, int]:
+        """The next DTLS datagram; while a restart has nominated nothing, too, which is where aioice gives up."""
+        received = None if self._closing else await self._queue.get()
+        if received is None:
+            raise ConnectionError("the connection is closed")
+        return received
+
+    async def sendto(self, data: bytes, component: int) -> None:
+        """Send a DTLS datagram to where media goes. What goes nowhere at the moment is lost."""
+        if self._closing:
+            raise ConnectionError("the connection is closed")
+        if self._selected is not None:
+            self._path.send(*self._selected, data)
+
+    async def close(self) -> None:
+        self._stop_expiry()
+        await super().close()
+
     @property
     def lost(self) -> bool:
         """Closed, by us or because consent (RFC 7675) ran out."""
         return self._closing
+
+
+def _consent_lifetime() -> float:
+    return aioice.ice.CONSENT_INTERVAL * aioice.ice.CONSENT_FAILURES
 
 
 def new_ufrag() -> str:

@@ -109,6 +109,7 @@ class Call(Joinable):
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
         self._accepted = self._connected = self._muted = self._held = self._focus = False
+        self._speaks = self._hears = True
         self._commanded_end = self._peer_is_gone = self._is_parting = self._is_left = False
         self.ended = asyncio.Event()
 
@@ -351,6 +352,10 @@ class Call(Joinable):
                 self._held = self._muted = False
         self._session_changed()
 
+    def peer_senders(self, speaks: bool, hears: bool) -> None:
+        self._speaks, self._hears = speaks, hears
+        self._session_changed()
+
     def peer_focus(self, isfocus: bool) -> None:
         """Whether the peer mixes a conference itself."""
         self._focus = isfocus
@@ -418,6 +423,8 @@ class Call(Joinable):
             connected=self._connected,
             muted=self._muted,
             held=self._held,
+            speaks=self._speaks,
+            hears=self._hears,
             focus=self._focus,
             direction=mixers[0].value if mixers else "duplex",
         )

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from pydantic import ValidationError
 
+from focus.jingle.codecs import Codec
 from focus.jingle.invitation import refuse_tie
 from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
@@ -64,6 +65,7 @@ class Server(Actor):
         outbox: Outbox,
         events: EventOutbox,
         dialect: Callable[[JID], Awaitable[Dialect | None]],
+        codecs: Sequence[Codec] | None = None,
         security: Security | None = None,
         routes: Sequence[Route] = (),
         limits: Limits | None = None,
@@ -78,6 +80,7 @@ class Server(Actor):
         self._outbox = outbox
         self._events = events
         self._dialect = dialect
+        self._codecs = codecs
         self._limits = limits or Limits()
         self._quotas = Quotas(self._limits, self.directory, lambda client: client in self._clients)
         self._routes = tuple(routes)
@@ -284,6 +287,7 @@ class Server(Actor):
             isfocus=isfocus,
             dialect=dialect,
             headers=headers,
+            codecs=self._codecs,
             timeouts=Timeouts(answer=max(give_up - loop.time(), 0)),
             tasks=self._tasks,
         )
@@ -434,6 +438,7 @@ class Server(Actor):
                     legs=call.make_leg,
                     observer=call,
                     isfocus=bool(mixer),
+                    codecs=self._codecs,
                     tasks=self._tasks,
                 )
             )

@@ -144,10 +144,23 @@ class MediaSettings(Section):
         default=False,
         description="Whether who speaks too quietly is slowly made louder, and who speaks too loudly quieter.",
     )
+    codecs: Annotated[tuple[Literal["opus", "PCMU", "PCMA"], ...], BeforeValidator(listed)] = Field(
+        default=("opus", "PCMU", "PCMA"),
+        description="Encodings to talk to callers in, best first; of those that a caller knows, the first is taken.",
+    )
     public_addresses: Annotated[tuple[Annotated[str, AfterValidator(ip)], ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Further addresses by which callers reach this machine: where NAT maps the port, one to one.",
     )
+
+    @field_validator("codecs")
+    @classmethod
+    def _once(cls, codecs: tuple[str, ...]) -> tuple[str, ...]:
+        if not codecs:
+            raise ValueError("must not be empty")
+        if len(set(codecs)) < len(codecs):
+            raise ValueError("must name each once")
+        return codecs
 
     @field_validator("shards")
     @classmethod

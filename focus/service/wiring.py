@@ -16,6 +16,7 @@ from focus.conference.summoning import Summoning
 from focus.engines.espeak import Espeak
 from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
+from focus.jingle.codecs import preferred
 from focus.media.plane import MediaPlane
 from focus.rayo.addresses import Addresses
 from focus.rayo.component import Facilities
@@ -67,6 +68,7 @@ class Service:
             outbox=self._outbox,
             events=self._outbox,
             dialect=self._dialect,
+            codecs=preferred(media.codecs),
             security=Security(
                 clients=frozenset(JID.parse(jid) for jid in settings.rayo.clients),
                 controllers=frozenset(JID.parse(jid) for jid in settings.rayo.controllers),

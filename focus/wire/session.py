@@ -25,9 +25,10 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     """How a call is carried.
 
     `peer` and `local` are the full JIDs of its Jingle session, `source_id` the CSRC by which others hear it,
-    `joining_method` RFC 4575's, `muted` and `held` what the peer last said of itself by session-info, `focus` whether
-    it says that it mixes a conference itself, `connected` whether media flows, `accepted` whether the session is, and
-    `direction` that of its join with a mixer.
+    `joining_method` RFC 4575's, `muted` and `held` what the peer last said of itself by session-info, `speaks` and
+    `hears` which way the `senders` of its content let the sound go, `focus` whether it says that it mixes a conference
+    itself, `connected` whether media flows, `accepted` whether the session is, and `direction` that of its join with a
+    mixer.
     """
 
     sid: Name = attr()
@@ -40,5 +41,7 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     connected: bool = attr(default=False)
     muted: bool = attr(default=False)
     held: bool = attr(default=False)
+    speaks: bool = attr(default=True)
+    hears: bool = attr(default=True)
     focus: bool = attr(default=False)
     direction: JoinDirection = attr(default="duplex")

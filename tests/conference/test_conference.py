@@ -13,7 +13,7 @@ from focus.service.logs import ContextFilter
 from focus.wire.conditions import BadRequest, ItemNotFound, NotTheOwner, ServiceUnavailable, WrongState
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
-from focus.wire.jingle import Reason
+from focus.wire.jingle import Action, Content, Jingle, Reason
 from focus.wire.jingle_message import Proceed, Reject
 from focus.wire.rayo import Answer, Dial, Hangup, Join, Unjoin
 from focus.wire.rtp import Hold, Mute, Unhold, Unmute
@@ -231,6 +231,26 @@ async def test_mute_and_hold_are_shown_from_the_participants_side(meeting: Meeti
         def is_so(document: ConferenceInfo, media: str = media, status: str = status) -> bool:
             found = endpoint(document, "alice")
             return (found.media[0].status, found.status) == (media, status)
+
+        await meeting.readers.document(alice.jid, is_so)
+
+
+async def test_which_way_the_sound_goes_is_shown_from_the_participants_side(meeting: Meeting) -> None:
+    alice = await meeting.join(ALICE)
+    session = alice.sessions[0]
+    for senders, media in (
+        ("initiator", "sendonly"),
+        ("responder", "recvonly"),
+        ("none", "inactive"),
+        ("both", "sendrecv"),
+    ):
+        content = Content.model_validate({"name": "audio", "senders": senders})
+        modify = Jingle(action=Action.CONTENT_MODIFY, sid=session.sid, contents=(content,))
+        await alice.iq_set(alice.jid, session.peer, modify)
+
+        def is_so(document: ConferenceInfo, media: str = media) -> bool:
+            found = endpoint(document, "alice")
+            return (found.media[0].status, found.status) == (media, "connected")
 
         await meeting.readers.document(alice.jid, is_so)
 

@@ -75,6 +75,9 @@ class Owner(Diary):
     def peer_info(self, info: Info) -> None:
         self.write(info)
 
+    def peer_senders(self, speaks: bool, hears: bool) -> None:
+        self.write(("senders", speaks, hears))
+
     def peer_focus(self, isfocus: bool) -> None:
         self.write(("focus", isfocus))
 
@@ -134,6 +137,7 @@ class FakeLeg:
     mixed_extension: int | None = None
     telephone_events: Sequence[PayloadType] = ()
     sending: bool = True
+    muted: bool = False
     connected: bool = False
     closed: bool = False
 
@@ -160,6 +164,22 @@ class FakeLeg:
         assert remote.fingerprints
         self.remote, self.role = remote, dtls_role
         await self.add_remote_candidates(remote.candidates)
+
+    async def restart(self, remote: Transport) -> Transport:
+        """Found again at once, by whatever credentials; only who is there to be found is looked at."""
+        assert self.remote is not None, "a leg that does not connect cannot do so again"
+        assert remote.ufrag
+        assert remote.pwd
+        self.remote = remote
+        self.candidates.clear()
+        number = next(_NUMBERS)
+        again = {"ufrag": f"ufrag{number}", "pwd": f"password-of-leg-number-{number}"}
+        generation = self.local_transport.candidates[0].generation + 1
+        candidates = [each.model_copy(update={"generation": generation}) for each in self.local_transport.candidates]
+        self.local_transport = self.local_transport.model_copy(update={**again, "candidates": tuple(candidates)})
+        self.air.legs[again["ufrag"]] = self
+        await self.add_remote_candidates(remote.candidates)
+        return self.local_transport
 
     async def add_remote_candidates(self, candidates: Sequence[Candidate]) -> None:
         self.candidates.extend(each for each in candidates if each.component == 1 and each.protocol == "udp")
@@ -202,6 +222,9 @@ class FakeLeg:
 
     def set_send(self, enabled: bool) -> None:
         self.sending = enabled
+
+    def set_mute(self, muted: bool) -> None:
+        self.muted = muted
 
     async def close(self) -> None:
         if self.closed:

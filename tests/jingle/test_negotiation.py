@@ -15,7 +15,7 @@ from focus.jingle.negotiation import (
     NegotiationError,
     answer,
     offer,
-    restarts_ice,
+    other_credentials,
     sends,
     settle,
 )
@@ -423,13 +423,13 @@ def test_rtcp_mux_is_answered_if_it_was_offered(mux: bool) -> None:
     assert (described(result.contents[0]).rtcp_mux is not None) is mux
 
 
-def test_other_credentials_restart_ice_and_missing_ones_do_not() -> None:
-    assert not restarts_ice(REMOTE, REMOTE)
-    assert not restarts_ice(REMOTE, Transport(ufrag="them"))
-    assert not restarts_ice(REMOTE, Transport())
-    assert not restarts_ice(Transport(), REMOTE)
-    assert restarts_ice(REMOTE, Transport(ufrag="else"))
-    assert restarts_ice(REMOTE, Transport(ufrag="them", pwd="another-password-22-chars"))
+def test_missing_credentials_are_no_other_ones() -> None:
+    assert not other_credentials(REMOTE, REMOTE)
+    assert not other_credentials(REMOTE, Transport(ufrag="them"))
+    assert not other_credentials(REMOTE, Transport())
+    assert not other_credentials(Transport(), REMOTE)
+    assert other_credentials(REMOTE, Transport(ufrag="else"))
+    assert other_credentials(REMOTE, Transport(ufrag="them", pwd="another-password-22-chars"))
 
 
 # --- extensions and sources ---

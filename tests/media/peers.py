@@ -7,6 +7,7 @@ import contextlib
 import fractions
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
+import aioice
 import av
 import numpy as np
 from aiortc import (
@@ -181,6 +182,7 @@ class PeerConnection:
         self._connection.on("track", self._listen)
         self._heard: list[np.ndarray] = []
         self._task: asyncio.Task[None] | None = None
+        self._agents: list[aioice.Connection] = []  # all of ICE, if it was restarted
         self.ear = Ear(self._take)
         self.contributing: set[int] = set()  # the CSRCs of the last packet
 
@@ -238,12 +240,54 @@ class PeerConnection:
 
         receiver._handle_rtp_packet = watch  # type: ignore[method-assign]
 
+    async def restart(self, generation: int = 1) -> ice.Transport:
+        """Other credentials and other sockets, for `restarted`. aiortc has no ICE restart, so its agent is replaced."""
+        former = self._ice._connection
+        agent = aioice.Connection(ice_controlling=former.ice_controlling)
+        self._agents = [*(self._agents or [former]), agent]
+        await agent.gather_candidates()
+        candidates = tuple(
+            ice.Candidate(
+                component=each.component,
+                foundation=each.foundation[:30],
+                generation=generation,
+                ip=each.host,
+                port=each.port,
+                priority=each.priority,
+                protocol=each.transport,
+                type="host",
+            )
+            for each in agent.local_candidates
+        )
+        return ice.Transport(ufrag=agent.local_username, pwd=agent.local_password, candidates=candidates)
+
+    async def restarted(self, remote: ice.Transport) -> None:
+        """Go on by the new path to `remote`, and read nothing any more of what comes by the old one."""
+        agent = self._agents[-1]
+        agent.remote_username, agent.remote_password = remote.ufrag, remote.pwd
+        for each in remote.candidates:
+            await agent.add_remote_candidate(
+                aioice.Candidate(each.foundation, each.component, "udp", each.priority, each.ip, each.port, each.type)
+            )
+        await agent.add_remote_candidate(None)
+        await agent.connect()
+        former, self._ice._connection = self._ice._connection, agent
+        self._ice._recv, self._ice._send = agent.recv, agent.send
+        former._queue.put_nowait((b"\0", 1))  # who waits there looks up
+
+    @property
+    def _ice(self) -> RTCIceTransport:
+        return self._connection.getTransceivers()[0].sender.transport.transport
+
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._agents:
+            self._ice._connection = self._agents[0]  # whose end aiortc waits for
         await self._connection.close()
+        await asyncio.gather(*(agent.close() for agent in self._agents))
 
 
 def sdp(leg: Leg, payload: rtp.PayloadType, extension: int, setup: str) -> str:

@@ -366,6 +366,70 @@ async def test_media_follows_the_pair_that_the_peer_nominates(
                     moved = arrived[old.protocol] == before[old.protocol]
 
 
+async def test_a_peer_that_restarts_ice_is_followed_to_where_it_is_now(plane: MediaPlane) -> None:
+    peer, observer = PeerConnection(440), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        remote, payload, extension = await peer.offer()
+        leg.set_codec(payload, level_extension=extension)
+        await leg.connect(remote, dtls_role="active")
+        await peer.accept(leg, payload, extension, "active")
+        await observer.connected()
+        first = leg.local_transport
+        leg.play(Tone(660).samples(10 * SECOND))
+        await peer.ear.until_heard(660)
+        for generation in (1, 2):
+            again = await peer.restart(generation)
+            ours = await leg.restart(again.model_copy(update={"candidates": ()}))
+            await leg.add_remote_candidates(again.candidates)
+            assert ours == leg.local_transport
+            assert len({(each.ufrag, each.pwd) for each in (first, ours)}) == 2
+            assert {each.generation for each in ours.candidates} == {generation}
+            assert ours.fingerprints == first.fingerprints
+            await peer.restarted(ours)
+            leg.play(Tone(660).samples(10 * SECOND))
+            await peer.ear.until_heard(660)
+            tap = leg.tap()
+            await Ear(tap.read).until_heard(440)
+            tap.close()
+        assert observer.events == ["connected"]
+        await until(lambda: leg.stats()["consents"] > 0)
+
+
+async def test_a_restart_while_the_peer_is_still_looked_for(plane: MediaPlane) -> None:
+    peer, observer = PeerConnection(440), Observer()
+    leg = plane.create_leg(controlling=False, observer=observer)
+    async with closing(peer, leg):
+        remote, payload, extension = await peer.offer()
+        leg.set_codec(payload, level_extension=extension)
+        wrong = remote.model_copy(update={"ufrag": "another", "pwd": "another-password-of-no-use", "candidates": ()})
+        await leg.connect(wrong, dtls_role="active")
+        await leg.restart(remote)
+        await peer.accept(leg, payload, extension, "active")
+        await observer.connected()
+        leg.play(Tone(660).samples(10 * SECOND))
+        await peer.ear.until_heard(660)
+
+
+async def test_who_restarts_and_is_not_found_again_is_lost(start_plane: PlaneFactory) -> None:
+    here, there, observer, _ = await connected(await start_plane(connect_timeout=2.0), await start_plane())
+    nowhere = ice.Transport(ufrag="another", pwd="another-password-of-no-use")
+    await here.restart(nowhere)
+    assert await observer.last(2) == "failed: ICE found no new path to the peer in 2 s"
+    with pytest.raises(RuntimeError):
+        await here.restart(nowhere)
+    await there.close()
+
+
+async def test_a_restart_needs_credentials_and_a_leg_that_connects(plane: MediaPlane) -> None:
+    leg = plane.create_leg(controlling=False, observer=Observer())
+    with pytest.raises(ValueError, match="ufrag"):
+        await leg.restart(ice.Transport(ufrag="another"))
+    with pytest.raises(RuntimeError):
+        await leg.restart(ice.Transport(ufrag="another", pwd="another-password-of-no-use"))
+    await leg.close()
+
+
 async def test_twenty_legs_share_one_port(plane: MediaPlane, start_plane: PlaneFactory) -> None:
     """Half of them against aiortc's own sockets, half against other planes, one of which speaks."""
     mixer = plane.create_mixer()

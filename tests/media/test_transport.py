@@ -63,6 +63,9 @@ class Wire:
     def set_remote(self, local: int, address: transport.Address) -> None:
         self.remote.append((local, address))
 
+    def forget_remote(self) -> None:
+        self.remote.clear()
+
 
 def request(
     agent: PlaneConnection, *, password: str | None = None, ufrag: str | None = None, **attributes: object
@@ -307,6 +310,25 @@ def test_consent_is_asked_for_every_five_seconds_and_is_gone_thirty_after_the_la
     assert 3.99 < min(gaps) < 5 < max(gaps) < 6.01
     assert lost == pytest.approx(answered[-1] + 30, abs=0.01)
     assert asked[-1] < lost
+
+
+async def test_consent_for_the_former_path_ends_while_a_restart_finds_no_other(consenting: Slow) -> None:
+    """RFC 7675 section 5.1: nothing is sent any more, but the agent goes on looking (RFC 8445 section 9)."""
+    agent = consenting.agent
+    assert agent is not None
+    agent.check_complete(agent._nominated[1])
+    await until(lambda: len(consenting.sent) > 2)
+    assert consenting.remote == [(0, PEER)]
+    agent._checking = False  # `connect` has returned
+    assert agent.restart("ijklmnop", "they", "q" * 24)
+    assert not agent.restart("qrstuvwx", "they", "q" * 24), "connecting has to be begun once"
+    asked = len(consenting.sent)
+    await agent.send(b"\x16 goes where media goes")
+    assert consenting.sent[asked:] == [(0, PEER, b"\x16 goes where media goes")]
+    await until(lambda: not consenting.remote)
+    await agent.send(b"\x16 goes nowhere")
+    assert len(consenting.sent) == asked + 1, "nor is consent asked for by credentials that are no more"
+    assert not agent.lost
 
 
 async def test_answers_that_come_late_keep_consent_and_none_at_all_end_it(

@@ -65,6 +65,27 @@ def test_a_stun_request_goes_to_the_leg_of_its_ufrag(two: Stage, peer: Peer) -> 
     ]
 
 
+def test_the_ufrag_in_use_and_the_one_before_it_lead_to_a_leg(stage: Stage, peer: Peer) -> None:
+    leg, other = leg_of(stage, "first"), leg_of(stage, "other")
+    for ufrag in ("second", "third"):
+        stage.plane.set_ufrag(leg, ufrag)
+    requests = [stun(f"{ufrag}:theirs") for ufrag in ("first", "second", "third", "other")]
+    for request in requests:
+        peer.send(request, stage.address)
+    stage.tick()
+    assert [(event[1], event[4]) for event in stage.events] == [
+        (leg, requests[1]),
+        (leg, requests[2]),
+        (other, requests[3]),
+    ]
+    for taken in ("second", "third", "other", "with:colon", ""):
+        with pytest.raises(ValueError, match="user fragment"):
+            stage.plane.set_ufrag(leg, taken)
+    assert leg_of(stage, "first") != leg, "it is free again"
+    stage.plane.remove_leg(leg)
+    assert leg_of(stage, "third")
+
+
 @pytest.mark.parametrize(
     "username", [None, "", ":", "unknown:theirs", "localufrag", "localufrag2:theirs", "x" * 300 + ":y"]
 )

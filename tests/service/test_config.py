@@ -88,6 +88,9 @@ def test_a_secret_is_never_shown(file: Path) -> None:
             'addresses = ["auto", "nowhere"]',
             "[media] addresses: must be 'auto' or an IP address of this machine (got 'nowhere')",
         ),
+        ("media", "codecs = []", "[media] codecs: must not be empty (got [])"),
+        ("media", 'codecs = ["opus", "opus"]', "[media] codecs: must name each once (got ['opus', 'opus'])"),
+        ("media", 'codecs = ["G722"]', "[media] codecs: must be one of 'opus', 'PCMU' or 'PCMA' (got 'G722')"),
         ("media", 'public_addresses = ["x"]', "[media] public_addresses: must be an IP address (got 'x')"),
         ("media", "prot = 1", "[media] prot: is not a known key; is it 'port'?"),
         (

@@ -177,6 +177,9 @@ class Call:
     def peer_info(self, info: Info) -> None:
         self._events.add("info", info=type(info).__name__.lower())
 
+    def peer_senders(self, speaks: bool, hears: bool) -> None:
+        self._events.add("senders", speaks=speaks, hears=hears)
+
     def peer_focus(self, isfocus: bool) -> None:
         self._events.add("focus", isfocus=isfocus)
 
@@ -237,6 +240,8 @@ class Refused:
     def peer_connected(self) -> None: ...
 
     def peer_info(self, info: Info) -> None: ...
+
+    def peer_senders(self, speaks: bool, hears: bool) -> None: ...
 
     def peer_focus(self, isfocus: bool) -> None: ...
 
