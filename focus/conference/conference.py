@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import takewhile
 
 from focus.conference.notification import DocumentOutbox, Notification, Publication
 from focus.conference.partial import Outcome, Reader
@@ -29,7 +30,7 @@ from focus.wire.conditions import ItemNotFound, StanzaError, WrongState
 from focus.wire.conference_info import ConferenceInfo, DisconnectionMethod
 from focus.wire.jid import JID
 from focus.wire.rayo import Accept, Answer, End, Event, Hangup, Header, Join, Joined, Offer, Reject, Unjoined
-from focus.wire.session import Session, Watch
+from focus.wire.session import Move, Session, Watch
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,9 @@ class Conference:
         self._callers: dict[JID, JID] = {}  # call -> who called
         self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
         self._calls: set[JID] = set()  # calls that are not over
+        self._inside: set[JID] = set()  # those of them that are joined with the mixer
+        self._arriving: dict[JID, bool] = {}  # callers' that have no media yet, and whether they have proposed
+        self._following: set[JID] = set()  # those of them that will take another's place, and are not joined before
         self._publication = Publication(lambda: self.roster.document(), surroundings.policy.coalesce)
         self._readers: dict[JID, Reader] = {}  # of the documents of those who are a focus themselves
         self._notifications: dict[JID, tuple[Notification, asyncio.Task[None]]] = {}
@@ -231,6 +235,10 @@ class Conference:
             await self._command(call, Reject(error=StrictFlag()))
             return
         await self._command(call, Accept())
+        session = await self._session_of(call)
+        if session is None:
+            return
+        self._arriving[call] = session.proposed
         self._offers[call] = self._callers[call]
         await self._judge(call)
         if call in self._offers:
@@ -241,15 +249,52 @@ class Conference:
         taking_part = len(self._calls) - len(self._offers)
         if call not in self._offers:
             return
+        follows = not self._inside.isdisjoint(self._earlier(call))
         verdict = self._all.policy.judge(self._offers[call], self.roster.occupants, taking_part)
+        if follows:
+            verdict = Verdict.ADMIT
         if verdict is Verdict.WAIT:
             return
         del self._offers[call]
         if verdict is Verdict.FULL:
             log.info("a call is refused: all %d places are taken", self._all.policy.maximum)
             await self._command(call, Reject(busy=StrictFlag()))
-        elif await self._command(call, Answer()) and not await self._command(call, Join(mixer_name=self.name)):
+        elif await self._command(call, Answer()):
+            if follows:
+                self._following.add(call)
+            else:
+                await self._join(call, Join(mixer_name=self.name))
+
+    async def _join(self, call: JID, join: Join) -> None:
+        if not await self._command(call, join):
             await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
+
+    def _earlier(self, call: JID) -> list[JID]:
+        """The calls of whoever makes `call` whose place it takes."""
+        if call not in self._arriving:
+            return []
+        dialled = {each: one.peer for each, one in self.roster.participants.items() if each not in self._callers}
+        came = dict(takewhile(lambda item: item[0] != call, self._callers.items()))
+        caller, proposed, room = self._callers[call], self._arriving[call], self.roster.room
+        is_theirs = partial(self._all.policy.continues, caller, proposed=proposed, room=room)
+        return [each for each, peer in (dialled | came).items() if is_theirs(peer)]
+
+    async def _arrived(self, call: JID, session: Session) -> Session:
+        """`call` can be heard: whoever makes it moves there, and is missed by nobody meanwhile. Returns its session."""
+        earlier = self._earlier(call)
+        del self._arriving[call]
+        for each in earlier:
+            was_inside = each in self._inside
+            if await self._command(each, Move(call_uri=call.uri)) and was_inside:
+                log.info("%s has moved here", each.local)
+                self._following.discard(call)
+                self._inside.add(call)
+                session = await self._session_of(call) or session
+                self._update(self.roster.without(each).with_session(call, session, datetime.now(UTC)))
+        if call in self._following:  # whoever was here before has gone by now
+            self._following.discard(call)
+            await self._join(call, Join(mixer_name=self.name))
+        return session
 
     async def _give_up(self, call: JID) -> None:
         await asyncio.sleep(self._all.policy.entry_wait)
@@ -258,20 +303,29 @@ class Conference:
             await self._command(call, Reject(decline=StrictFlag()))
 
     async def _watch(self, call: JID) -> None:
-        try:
-            session = await self._server.command(self.client, call, Watch())
-        except StanzaError:
-            return  # it has ended meanwhile
+        session = await self._session_of(call)
+        if session is None:
+            return
         self._calls.add(call)
+        self._inside.add(call)
         try:
             await self._enter_room()
         except RoomError as error:
             log.error("somebody was called into a room that cannot be entered: %s", error)
-        if isinstance(session, Session):
-            await self._described(call, session)
+        await self._described(call, session)
+
+    async def _session_of(self, call: JID) -> Session | None:
+        """None where it has ended meanwhile."""
+        try:
+            session = await self._server.command(self.client, call, Watch())
+        except StanzaError:
+            return None
+        return session if isinstance(session, Session) else None
 
     async def _described(self, call: JID, session: Session) -> None:
-        if call not in self._calls:
+        if session.connected and call in self._arriving:
+            session = await self._arrived(call, session)
+        if call not in self._inside:
             return
         self._update(self.roster.with_session(call, session, datetime.now(UTC)))
         if session.accepted and call not in self._notifications:
@@ -286,18 +340,27 @@ class Conference:
             self._notifications[call] = (notification, self._spawn(call, notification.run))
 
     async def _gone(self, call: JID) -> None:
+        followers = [each for each in self._following if call in self._earlier(each)]
+        self._calls.discard(call)
+        self._inside.discard(call)
+        for each in followers:
+            if self._inside.isdisjoint(self._earlier(each)) and call in self.roster.participants:
+                self._following.discard(each)
+                direction = self.roster.participants[call].session.direction
+                await self._join(each, Join(mixer_name=self.name, direction=direction))
         if call in self.roster.participants:
             self._depart(call)
         if (known := self._notifications.pop(call, None)) is not None:
             known[1].cancel()
-        self._calls.discard(call)
         self._readers.pop(call, None)
         self._idle_since = asyncio.get_running_loop().time()
 
     async def _ended(self, call: JID, end: End) -> None:
         self._offers.pop(call, None)
-        self._callers.pop(call, None)
+        self._arriving.pop(call, None)
+        self._following.discard(call)
         await self._gone(call)
+        self._callers.pop(call, None)
         if call in self.roster.departed:
             method = _DEPARTURES.get(end.reason, "failed")
             code = end.error.platform_code if end.error is not None else None
@@ -458,7 +521,7 @@ class Conference:
             self._publication.changed()
             self.callout.look()
 
-    async def _command(self, call: JID, command: Accept | Answer | Reject | Hangup | Join) -> bool:
+    async def _command(self, call: JID, command: Accept | Answer | Reject | Hangup | Join | Move) -> bool:
         """Whether `call` did what it was told; it may have ended meanwhile."""
         try:
             await self._server.command(self.client, call, command)

@@ -22,6 +22,7 @@ class Verdict(Enum):
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`strangers`: may somebody call who is not in the room. `maximum`: participants in one conference.
+    `several_devices`: may somebody take part from more than one at once.
 
     `entry_wait`: seconds that a stranger is given to enter the room. `linger`: seconds that the focus stays when the
     last call has ended. `coalesce`: seconds in which changes are gathered into one document. `farewell`: seconds for
@@ -35,6 +36,7 @@ class Policy:
     coalesce: float = 0.2
     farewell: float = 2.0
     reentry: float = 30.0
+    several_devices: bool = False
 
     def judge(self, caller: JID, occupants: Iterable[Occupant], participants: int) -> Verdict:
         """What becomes of `caller` in a room with `occupants` and so many `participants` in the call already."""
@@ -43,6 +45,15 @@ class Policy:
         if self.strangers or occupant_of(caller, occupants) is not None:
             return Verdict.ADMIT
         return Verdict.WAIT
+
+    def continues(self, caller: JID, peer: JID, *, proposed: bool, room: JID) -> bool:
+        """Whether a call of `caller` takes the place of one with `peer`: their device calls anew, or another one of
+        theirs has `proposed` to (XEP-0353 section 4.2). Who calls through the `room` has only the one in it."""
+        if not caller.local:
+            return False  # a gateway, for whomever
+        if caller == peer:
+            return True
+        return proposed and not self.several_devices and caller.bare == peer.bare != room
 
 
 class Occupants:

@@ -225,6 +225,11 @@ class PeerSession(Dialogue):
         return self._driver.settled
 
     @property
+    def proposed(self) -> bool:
+        """Whether it began with an invitation (XEP-0353)."""
+        return self._invitation is not None
+
+    @property
     def unanswered(self) -> bool:
         """Whether we called and they have neither taken nor accepted it yet."""
         taken = self._invitation is not None and self._invitation.state is invitation.State.TAKEN

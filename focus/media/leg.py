@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -170,6 +171,9 @@ class Leg:
         self._lost = "the peer stopped answering"  # what to say when ICE is closed
         self._close_task: asyncio.Task[None] | None = None
         self._ended = False  # the observer knows
+        self._muted = False
+        self._gain = 1.0
+        self._hears: dict[Leg, float] = {}  # how loud, those who are heard otherwise than by all
 
         certificate = IDENTITY.certificate()
         self._ice = PlaneConnection(_Path(plane, self), plane.addresses, ufrag=new_ufrag(), controlling=controlling)
@@ -299,10 +303,12 @@ class Leg:
     def set_mute(self, muted: bool) -> None:
         """Keep what the peer says from everybody else."""
         self._plane.set_mute(self.node, muted)
+        self._muted = muted
 
     def set_gain(self, gain: float) -> None:
         """Make what the peer says 0 to 4 times as loud for everybody. Raises ValueError outside."""
         self._plane.set_gain(self.node, gain)
+        self._gain = gain
 
     def set_agc(self, enabled: bool) -> None:
         """Bring what the peer says slowly to how loud all should speak, or leave it as it is."""
@@ -315,6 +321,18 @@ class Leg:
         if source._plane is not self._plane:
             raise ValueError(f"{self.node} and {source.node} are in different shards")
         self._plane.set_listener_gain(self.node, source.node, gain)
+        self._hears[source] = gain
+
+    def take_volumes(self, other: Leg, legs: Iterable[Leg]) -> None:
+        """Be heard as `other` is, by everybody and by each of `legs`, and hear these as it does."""
+        self.set_mute(other._muted)
+        self.set_gain(other._gain)
+        for leg in legs:
+            with contextlib.suppress(ValueError):  # it is closed, or the new one is in another shard
+                if leg in other._hears:
+                    self.set_listener_gain(leg, other._hears[leg])
+                if other in leg._hears:
+                    leg.set_listener_gain(self, leg._hears[other])
 
     def set_send(self, enabled: bool) -> None:
         """Send audio to the peer, or nothing (hold)."""

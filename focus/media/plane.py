@@ -202,13 +202,28 @@ class MediaPlane:
 
     def set_gain(self, node: int, gain: float) -> None:
         """Volume, 0 to 4 times, of what a leg's peer says, or of what is played into a mix; ValueError outside."""
-        self._shards.of(node).set_gain(node, gain)
+        leg = self._legs.get(node)
+        if leg is not None:
+            leg.set_gain(gain)
+        else:
+            self._shards.of(node).set_gain(node, gain)
 
     def set_listener_gain(self, listener: int, source: int, gain: float) -> None:
         """How loud, 0 to 4 times, one leg hears another, which for all others stays as it is; 1 ends it, as either leg
         does. ValueError outside, for what is no leg, and for legs of different shards.
         """
-        self._shards.set_listener_gain(listener, source, gain)
+        if listener in self._legs and source in self._legs:
+            self._legs[listener].set_listener_gain(self._legs[source], gain)
+        else:
+            self._shards.set_listener_gain(listener, source, gain)
+
+    def succeed(self, leg: int, predecessor: int) -> None:
+        """Let the peer of a leg be heard as loud as that of another has been, by everybody and by each, and hear others
+        so. ValueError: they are no legs, or closed.
+        """
+        if leg not in self._legs or predecessor not in self._legs:
+            raise ValueError(f"{leg} and {predecessor} are not both legs")
+        self._legs[leg].take_volumes(self._legs[predecessor], list(self._legs.values()))
 
     def play(self, node: int, samples: NDArray[np.int16]) -> int:
         """Queue `samples` (int16 mono, 48 kHz): to a leg's peer, or into a mix. Returns how many fitted (10 s do)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ from focus.wire.rayo import (
     Reject,
     Ringing,
 )
-from focus.wire.session import Session, Watch
+from focus.wire.session import Move, Session, Watch
 from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class Call(Joinable):
         self._watchers: set[JID] = set()
         self._accepted = self._connected = self._muted = self._held = self._focus = False
         self._speaks = self._hears = True
+        self._muted_before = False  # on the device that the peer has moved here from, of which this one knows nothing
         self._commanded_end = self._peer_is_gone = self._is_parting = self._is_left = False
         self.ended = asyncio.Event()
 
@@ -153,8 +155,8 @@ class Call(Joinable):
 
     def authorize(self, sender: JID, command: Command) -> None:
         """A potential controlling party takes control by a command, not by what it says to the caller."""
-        if isinstance(command, Watch):
-            return
+        if isinstance(command, Watch | Move):
+            return  # they come from applications of ours only
         takes_it = not isinstance(command, CallMessage) and self._take_control(sender)
         may_command = takes_it or sender == self.controller or self._calls.may_command(sender)
         if not (may_command or self._is_left_to(sender)):
@@ -212,6 +214,38 @@ class Call(Joinable):
             raise WrongState("there is no session yet")
         self._watchers.add(sender)
         return self.describe()
+
+    @on(Move)
+    async def move(self, sender: JID, command: Move) -> Outcome:
+        """Each join is made there before it ends here, so that nobody is missed by anybody. A session that moves is
+        finished as one that has expired (XEP-0353 section 4.2).
+
+        Raises `StanzaError`, and goes on, where there is no such call with media, or it is this one.
+        """
+        other = self._parties.find_call(sender, command.call_uri)
+        if self.is_over or other is self or not isinstance(other, Call) or other.leg is None:
+            raise WrongState(f"this call cannot go on as {command.call_uri}")
+        for party, direction in list(self.joins.items()):
+            if party is not other:
+                other.join(party, direction, self.makers[party])
+                self.unjoin(party)
+        other.succeed(self)
+        self._commanded_end = True
+        self.end_session(Reason.of("expired", "Session migrated"), migrated_to=other._session.sid)
+        return None
+
+    def succeed(self, other: Call) -> None:
+        """Be heard as `other` has been. Who was muted there says anew whether he is so here: until then, or until he is
+        heard, he is."""
+        if self.leg is not None and other.leg is not None:
+            with contextlib.suppress(ValueError):  # one of them has closed
+                self._plane.succeed(self.leg.node, other.leg.node)
+        self._muted_before = other._is_muted
+        self._session_changed()
+
+    @property
+    def _is_muted(self) -> bool:
+        return self._muted or self._muted_before
 
     @on(Accept)
     async def accept(self, sender: JID, command: Accept) -> Outcome:
@@ -293,15 +327,15 @@ class Call(Joinable):
         assert self.session is not None
         return self.session
 
-    def end_session(self, reason: Reason, headers: Iterable[Header] = ()) -> None:
+    def end_session(self, reason: Reason, headers: Iterable[Header] = (), *, migrated_to: str | None = None) -> None:
         """End in any state: components first, then joins, then the session (section 6.6.3); `peer_ended` follows."""
         self._is_parting = True
-        self.end_components(partial(self._part, reason, tuple(headers)))
+        self.end_components(partial(self._part, reason, tuple(headers), migrated_to))
 
-    def _part(self, reason: Reason, headers: Iterable[Header]) -> None:
+    def _part(self, reason: Reason, headers: Iterable[Header], migrated_to: str | None) -> None:
         self.unjoin_all()
         if self.session is not None:
-            self.session.hangup(reason, headers=to_shim(headers))
+            self.session.hangup(reason, headers=to_shim(headers), migrated_to=migrated_to)
         else:
             self.peer_ended(reason, False)
 
@@ -339,6 +373,8 @@ class Call(Joinable):
         self._session_changed()
 
     def peer_info(self, info: rtp.Info) -> None:
+        if not isinstance(info, rtp.Hold | rtp.Unhold):
+            self._muted_before = False
         match info:
             case rtp.Mute():
                 self._muted = True
@@ -363,6 +399,9 @@ class Call(Joinable):
 
     def peer_speaking(self, speaking: bool) -> None:
         self.speaking = speaking
+        if speaking and self._muted_before:
+            self._muted_before = False
+            self._session_changed()
         for party in list(self.joins):
             if isinstance(party, Mixer):
                 party.hear(self)
@@ -418,10 +457,11 @@ class Call(Joinable):
             local=str(session.local),
             source_id=self.leg.source_id if self.leg else 0,
             joining_method=self._method,
+            proposed=self._method == "dialed-in" and session.proposed,
             ringing=self.stage in (Stage.ACCEPTED, Stage.RINGING),
             accepted=self._accepted,
             connected=self._connected,
-            muted=self._muted,
+            muted=self._is_muted,
             held=self._held,
             speaks=self._speaks,
             hears=self._hears,

@@ -223,6 +223,11 @@ class ConferenceSettings(Section):
     strangers: bool = Field(
         default=False, description="Whether somebody may call a room without being an occupant of it."
     )
+    several_devices: bool = Field(
+        default=False,
+        description="Whether somebody may take part from several devices at once. Otherwise they go on from the one "
+        "that has called last, and the call with the other one ends.",
+    )
     linger: float = Field(
         default=15.0, ge=0, le=3600, description="Seconds that focus stays in a room after its last call has ended."
     )

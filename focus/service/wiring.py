@@ -138,6 +138,7 @@ class Service:
                     maximum=settings.conference.maximum_participants,
                     linger=settings.conference.linger,
                     coalesce=settings.conference.coalesce,
+                    several_devices=settings.conference.several_devices,
                 ),
                 summoning=summoning,
                 ringing=_ringing(settings),

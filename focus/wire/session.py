@@ -1,7 +1,8 @@
 """What a call's Jingle session tells beyond Rayo, for a conference that shows who is there: an extension of our own.
 
 Rayo says that a call exists and whom it is joined to. A roster also needs the session it is carried by, how the caller
-is named in the mix, and whether the caller has muted itself. `Watch` asks a call for that and for the news of it.
+is named in the mix, and whether the caller has muted itself. `Watch` asks a call for that and for the news of it. And
+a participant may go on from another device, which Rayo knows as another call: `Move` makes one of the two.
 """
 
 from __future__ import annotations
@@ -21,14 +22,21 @@ class Watch(Command, tag="watch", ns="", nsmap={"": SESSION}):
     """Send me this call's `Session` now and whenever it changes, and its end."""
 
 
+class Move(Command, tag="move", ns="", nsmap={"": SESSION}):
+    """Go on as the call `call_uri`, which the peer has made from elsewhere (XEP-0353 section 4.2): it takes over the
+    joins, the volumes and the mute, and this call ends."""
+
+    call_uri: Address = attr(name="call-uri")
+
+
 class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     """How a call is carried.
 
     `peer` and `local` are the full JIDs of its Jingle session, `source_id` the CSRC by which others hear it,
-    `joining_method` RFC 4575's, `muted` and `held` what the peer last said of itself by session-info, `speaks` and
-    `hears` which way the `senders` of its content let the sound go, `focus` whether it says that it mixes a conference
-    itself, `connected` whether media flows, `accepted` whether the session is, and `direction` that of its join with a
-    mixer.
+    `joining_method` RFC 4575's, `proposed` whether the peer has called by XEP-0353, `muted` and `held` what the peer
+    last said of itself by session-info, `speaks` and `hears` which way the `senders` of its content let the sound go,
+    `focus` whether it says that it mixes a conference itself, `connected` whether media flows, `accepted` whether the
+    session is, and `direction` that of its join with a mixer.
     """
 
     sid: Name = attr()
@@ -36,6 +44,7 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     local: Address = attr()
     source_id: Ssrc = attr(name="source-id", default=0)
     joining_method: Name = attr(name="joining-method", default="dialed-in")
+    proposed: bool = attr(default=False)
     ringing: bool = attr(default=False)
     accepted: bool = attr(default=False)
     connected: bool = attr(default=False)

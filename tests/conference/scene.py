@@ -262,6 +262,10 @@ class Meeting:
         quick = Timeouts(answer=5, initiate=5, connect=5, closing=0.05, goodbye=0.1)
         return Caller(self.net, jid, self.plane.create_leg, timeouts=quick)
 
+    def caller_at(self, jid: str) -> Caller:
+        """Who has called from there before."""
+        return self.net.ends[JID.parse(jid)]
+
     async def call(self, caller: Caller, room: str = "tea") -> None:
         """Somebody calls; nothing is waited for."""
         session, _ = caller.call(JID(room, DOMAIN), JMI_0)

@@ -24,6 +24,7 @@ from .scene import Meeting, as_read, names, users
 
 ALICE, BOB = "alice@example.org/desk", "bob@example.org/phone"
 CAREFUL = replace(EAGER, strangers=False)
+SEVERAL = replace(EAGER, several_devices=True)
 with_policy = pytest.mark.parametrize
 
 
@@ -401,6 +402,7 @@ async def test_names_follow_the_anonymity_of_the_room(meeting: Meeting) -> None:
     await meeting.readers.document(alice.jid, lambda document: "alice@example.org" not in document.to_string())
 
 
+@with_policy("policy", [SEVERAL])
 async def test_two_calls_of_one_person_are_two_endpoints_of_one_user(meeting: Meeting) -> None:
     meeting.rooms.room("tea").come("Alice", ALICE)
     alice = await meeting.join(ALICE)
@@ -567,6 +569,7 @@ async def test_we_stay_while_somebody_is_being_called(meeting: Meeting) -> None:
     await meeting.readers.document(bob.jid, names("bob"))
 
 
+@with_policy("policy", [SEVERAL])
 @pytest.mark.parametrize("departure", [Departure.KICKED, Departure.BANNED, Departure.REMOVED])
 async def test_who_is_thrown_out_of_the_room_is_out_of_the_call(meeting: Meeting, departure: Departure) -> None:
     room = meeting.rooms.room("tea")
@@ -592,6 +595,7 @@ async def test_who_is_thrown_out_before_their_media_are_there_is_out_too(meeting
     await eventually(meeting.has_no_calls)
 
 
+@with_policy("policy", [SEVERAL])
 async def test_a_device_that_leaves_the_room_leaves_the_call_and_others_of_its_owner_do_not(meeting: Meeting) -> None:
     room = meeting.rooms.room("tea")
     room.come("Alice", ALICE)

@@ -251,6 +251,43 @@ async def test_one_peer_alone_hears_another_as_loud_as_it_wants(plane: MediaPlan
         plane.set_listener_gain(listener.node, talker.node, 0.5)
 
 
+async def test_who_goes_on_with_another_leg_is_heard_and_hears_as_before(
+    plane: MediaPlane, start_plane: PlaneFactory
+) -> None:
+    pairs = [await connected(plane, await start_plane()) for _ in range(4)]
+    (old, *_), (new, said, *_), (listener, *_), (other, others, *_) = pairs
+    plane.set_gain(old.node, 0.5)
+    old.set_mute(True)
+    plane.set_listener_gain(listener.node, old.node, 0)
+    old.set_listener_gain(other, 0)
+    plane.succeed(new.node, old.node)
+    mixer = plane.create_mixer()
+    for leg in (new, listener, other):
+        plane.join(leg.node, mixer)
+    ears = {leg: Ear(leg.tap(sent=True).read) for leg in (new, listener, other)}
+
+    async def heard(leg: Leg, frequency: float) -> float:
+        return level(await ears[leg].next(0.2), frequency)
+
+    said.play(Tone(440).samples(10 * SECOND))
+    others.play(Tone(660).samples(10 * SECOND))
+    await ears[listener].until_heard(660)
+    assert max([await heard(leg, 440) for leg in (listener, other)]) < -60, "it is muted"
+    new.set_mute(False)
+    await ears[other].until_heard(440)
+    said.play(Tone(440).samples(5 * SECOND))
+    quiet = await heard(other, 440)
+    assert await heard(listener, 440) < -60, "it is not heard there"
+    assert await heard(new, 660) < -60, "and does not hear those whom it did not"
+    plane.set_gain(new.node, 1)
+    async with asyncio.timeout(20):
+        while await heard(other, 440) < quiet + 4:
+            pass
+    await old.close()
+    with pytest.raises(ValueError, match="not both legs"):
+        plane.succeed(new.node, old.node)
+
+
 # --- finding each other ---
 
 

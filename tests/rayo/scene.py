@@ -40,6 +40,7 @@ class FakePlane:
         self._edges: dict[tuple[int, int], Direction] = {}
         self._next_mixer = 1_000_000
         self.refused = 0  # joins
+        self.succeeded: list[tuple[int, int]] = []  # legs, and whose volumes they have taken over
 
     def create_leg(
         self, *, controlling: bool, observer: LegObserver, room: str | None = None, near: int | None = None
@@ -71,6 +72,10 @@ class FakePlane:
         self._know(a, b)
         self._edges.pop((a, b), None)
         self._edges.pop((b, a), None)
+
+    def succeed(self, leg: int, predecessor: int) -> None:
+        self._know(leg, predecessor)
+        self.succeeded.append((leg, predecessor))
 
     def snapshot(self) -> dict[str, int | float]:
         return {"legs": sum(not leg.closed for leg in self._legs.values()), "mixers": len(self._mixers)}

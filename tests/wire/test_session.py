@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from focus.wire.conditions import StanzaError
-from focus.wire.session import SESSION, Session, Watch
+from focus.wire.session import SESSION, Move, Session, Watch
 
 from .strategies import elements
 
@@ -17,6 +17,8 @@ def test_any_session_survives_the_wire(session: Session) -> None:
 
 
 def test_a_watch_is_empty() -> None:
+    move = f'<move xmlns="{SESSION}" call-uri="xmpp:id@focus.example.org"/>'
+    assert Move(call_uri="xmpp:id@focus.example.org").to_string() == move
     assert Watch().to_string() == f'<watch xmlns="{SESSION}"/>'
     with pytest.raises(StanzaError):
         Watch.parse(ET.fromstring(f"<watch xmlns='{SESSION}' closely='true'/>"))
