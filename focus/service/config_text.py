@@ -148,9 +148,11 @@ listen:
     request_handlers:
       {http_path}: ejabberd_http_ws
 
+# Whom focus is in the rooms; no other address of it needs their rights.
 acl:
   focus:
-    server: {focus}
+    user:
+      - {occupant}
 
 access_rules:
   focus:
@@ -178,6 +180,8 @@ modules:
     default_room_options:
       public: false
       persistent: false
+      # As elsewhere: else only moderators can call in somebody, or focus.
+      allow_user_invites: true
 """
 
 
@@ -186,7 +190,7 @@ def prosody(settings: Settings) -> str:
     values = _values(settings)
     numbers = {name: value for name, value in values.items() if isinstance(value, int)}
     texts = {name: quoted(value) for name, value in values.items() if isinstance(value, str)}
-    admins = ", ".join(quoted(jid) for jid in (settings.xmpp.jid, f"focus@{settings.xmpp.jid}"))
+    admins = ", ".join(texts[whom] for whom in ("focus", "occupant"))
     return PROSODY.format(**texts | numbers, websocket=settings.http.websocket, admins=admins)
 
 
@@ -204,6 +208,7 @@ def _values(settings: Settings) -> dict[str, str | int]:
         "domain": settings.domain,
         "guests": settings.guests,
         "focus": xmpp.jid,
+        "occupant": f"focus@{xmpp.jid}",
         "rooms": xmpp.muc,
         "secret": xmpp.secret.get_secret_value(),
         "component_host": _listening(xmpp.host),

@@ -127,6 +127,8 @@ class Summons:
         if not self._refusals.allows(JID("", told.domain), asyncio.get_running_loop().time()):
             return
         if invitation.is_mediated:
+            if us.bare == self._addresses.occupant("").bare:
+                us = JID("", self._addresses.domain)  # COMPAT ejabberd: a room drops what its owner declines
             declined = Mediated(decline=Decline(to=str(inviter), reason=why))
             self._connection.send(stanza(MESSAGE, us, room, None, declined.to_element(), id=token_hex(8)))
             return

@@ -88,8 +88,9 @@ async def test_who_may_not_have_the_focus_is_told_so(prosody: Prosody, client: C
         assert focus.service.conferences() == 0
 
 
-async def test_a_room_in_vain_is_declined_through_the_room(prosody: Prosody, client: ClientFactory) -> None:
-    alice = await client("alice")
+@pytest.mark.parametrize("local", ["", "focus"])
+async def test_a_room_in_vain_is_declined_through_the_room(prosody: Prosody, client: ClientFactory, local: str) -> None:
+    alice, called = await client("alice"), JID(local, prosody.focus)
     async with serve(prosody, settings_for(prosody)) as focus:
         room = focus.room("tea")
         await alice.ask(JID("", prosody.focus), "set", request(room))
@@ -99,7 +100,7 @@ async def test_a_room_in_vain_is_declined_through_the_room(prosody: Prosody, cli
     elsewhere = settings.xmpp.model_copy(update={"muc": "elsewhere.example"})
     async with serve(prosody, settings.model_copy(update={"xmpp": elsewhere})):
         alice.send(
-            f"<message to='{room}'><x xmlns='{MUC_USER}'><invite to='{prosody.focus}'/></x></message>",
+            f"<message to='{room}'><x xmlns='{MUC_USER}'><invite to='{called}'/></x></message>",
         )
         told = await alice.expect(
             "a decline",
