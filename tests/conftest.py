@@ -1,4 +1,4 @@
-"""What tests of several layers share: free ports, and a real private Prosody on loopback."""
+"""What tests of several layers share: free ports, and real private XMPP servers on loopback."""
 
 from __future__ import annotations
 
@@ -11,6 +11,28 @@ from pathlib import Path
 import pytest
 
 from focus.service.prosody import Prosody, free_port
+from tests.interop.ejabberd import Ejabberd
+from tests.interop.servers import NAMES, Server, running_server
+
+#: Tests in here talk to every server if nobody chooses one; all others to Prosody.
+TO_EVERY_SERVER = (Path(__file__).parent / "interop",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--server",
+        choices=(*NAMES, "all"),
+        help="the XMPP server of the tests; without this, those in tests/interop talk to each, all others to Prosody",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server_name" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("server")
+        if chosen is None:
+            every = any(metafunc.definition.path.is_relative_to(folder) for folder in TO_EVERY_SERVER)
+            chosen = "all" if every else "prosody"
+        metafunc.parametrize("server_name", NAMES if chosen == "all" else (chosen,), indirect=True, scope="session")
 
 
 @pytest.fixture
@@ -47,3 +69,28 @@ async def prosody(state_dir: Path) -> AsyncIterator[Prosody]:
         yield server
     finally:
         await server.stop()
+
+
+@pytest.fixture(scope="session")
+def ejabberd() -> Iterator[Ejabberd]:
+    """The one of all tests that want one. It is not started yet."""
+    folder = Path(tempfile.mkdtemp(prefix="focus-test-"))
+    folder.chmod(0o755)
+    made = Ejabberd(folder / "ejabberd")
+    yield made
+    made.kill()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def server_name(request: pytest.FixtureRequest) -> str:
+    """Each of those that were chosen."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def server(server_name: str, state_dir: Path, ejabberd: Ejabberd) -> AsyncIterator[Server]:
+    """The running server that the test is about, of domain `localhost`; what it has is what `prosody` says."""
+    async with running_server(server_name, state_dir / "server", ejabberd) as running:
+        yield running

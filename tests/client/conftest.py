@@ -9,9 +9,9 @@ import pytest
 
 from focus.client import RayoClient
 from focus.service.config import RayoSettings, RouteSettings
-from focus.service.prosody import Prosody
 from tests.interop.conftest import caller, client, listening
 from tests.interop.running import PASSWORD, RunningFocus, serve, settings_for
+from tests.interop.servers import Server
 
 __all__ = ["caller", "client", "listening"]
 
@@ -19,7 +19,13 @@ RayoFactory = Callable[..., Awaitable[RayoClient]]
 
 
 @pytest.fixture
-async def focus(prosody: Prosody) -> AsyncIterator[RunningFocus]:
+def prosody(server: Server) -> Server:
+    """The chosen server, by the name of the usual one."""
+    return server
+
+
+@pytest.fixture
+async def focus(prosody: Server) -> AsyncIterator[RunningFocus]:
     """Calls to desk-… are offered to juliet's and romeo's clients; controller is a controller; all others go to rooms,
     whose owner is alice."""
     accounts = (f"juliet@{prosody.domain}", f"romeo@{prosody.domain}")
@@ -34,7 +40,7 @@ async def focus(prosody: Prosody) -> AsyncIterator[RunningFocus]:
 
 
 @pytest.fixture
-async def rayo(prosody: Prosody) -> AsyncIterator[RayoFactory]:
+async def rayo(prosody: Server) -> AsyncIterator[RayoFactory]:
     """Makes Rayo clients: `await rayo("juliet")` is there as juliet@localhost, ready for calls."""
     async with AsyncExitStack() as closing:
         known: set[str] = set()

@@ -1,4 +1,4 @@
-"""A real Prosody, the whole service beside it, and clients and callers."""
+"""Real XMPP servers, the whole service beside it, and clients and callers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from focus.client.connection import Account
 from focus.service.phone import Answering, Phone, Settings
 from focus.service.phone.call import Sound
 from focus.service.phone.sound import tone
-from focus.service.prosody import Prosody
 from focus.wire.jid import JID
 from tests.interop.callers import AiortcCaller, CallerFactory
 from tests.interop.running import PASSWORD, ClientFactory, PhoneFactory, RunningFocus, StanzaClient, serve, settings_for
+from tests.interop.servers import Server
 
 
 @pytest.fixture
-async def focus(prosody: Prosody) -> AsyncIterator[RunningFocus]:
+def prosody(server: Server) -> Server:
+    """Each server in turn, by the name of the first."""
+    return server
+
+
+@pytest.fixture
+async def focus(prosody: Server) -> AsyncIterator[RunningFocus]:
     async with serve(prosody, settings_for(prosody)) as running:
         yield running
 
 
 @pytest.fixture
-async def client(prosody: Prosody) -> AsyncIterator[ClientFactory]:
+async def client(prosody: Server) -> AsyncIterator[ClientFactory]:
     """Makes clients: `await client("alice")` is logged in as alice@localhost, with an account made for her."""
     async with AsyncExitStack() as closing:
         known: set[str] = set()

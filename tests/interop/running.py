@@ -1,4 +1,4 @@
-"""The service beside a real Prosody, and clients that speak plain stanzas to it."""
+"""The service beside a real XMPP server, and clients that speak plain stanzas to it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from focus.service.config import (
     XmppSettings,
 )
 from focus.service.phone import Phone
-from focus.service.prosody import Prosody
 from focus.service.ready import ServiceReady
 from focus.service.values import Address
 from focus.service.wiring import Service
 from focus.wire.base import serialize
 from focus.wire.jid import JID
+from tests.interop.servers import Server
 
 PASSWORD = "secret"
 #: Seconds for anything to happen; only a failing test waits so long.
@@ -40,7 +40,7 @@ class RunningFocus:
 
     service: Service
     ready: ServiceReady
-    prosody: Prosody
+    prosody: Server
 
     @property
     def http(self) -> str:
@@ -69,7 +69,7 @@ async def eventually(condition: Callable[[], bool]) -> None:
         raise AssertionError("it never became so") from None
 
 
-def settings_for(prosody: Prosody, **conference: Any) -> Settings:
+def settings_for(prosody: Server, **conference: Any) -> Settings:
     """The configuration of a focus beside `prosody`, on loopback, on free ports."""
     return Settings(
         xmpp=XmppSettings(
@@ -90,7 +90,7 @@ def settings_for(prosody: Prosody, **conference: Any) -> Settings:
 
 
 @asynccontextmanager
-async def serve(prosody: Prosody, settings: Settings) -> AsyncIterator[RunningFocus]:
+async def serve(prosody: Server, settings: Settings) -> AsyncIterator[RunningFocus]:
     """The service while it runs; what it raises comes out here."""
     stop = asyncio.Event()
     up: asyncio.Future[ServiceReady] = asyncio.get_running_loop().create_future()

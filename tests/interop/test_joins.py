@@ -207,7 +207,7 @@ async def test_who_subscribes_to_a_room_hears_of_its_calls_and_can_write_to_them
 
     program.client.send(f"<message to='{call}' type='normal'><body>Art thou not Romeo?</body></message>")
     message = await alice.client.expect("the message", lambda stanza: stanza.find(BODY) is not None)
-    assert (message.get("from"), message.get("type")) == (f"{room}/focus", "normal")
+    assert (message.get("from"), message.get("type", "normal")) == (f"{room}/focus", "normal")
     assert message.findtext(BODY) == "Art thou not Romeo?"
     for kind, child, expected in (("chat", "<body>no</body>", "modify"), ("normal", "<none/>", "cancel")):
         program.client.send(f"<message to='{call}' type='{kind}' id='{kind}'>{child}</message>")

@@ -250,7 +250,7 @@ async def test_a_client_that_does_not_read_delays_nobody(
         fitted = way.passed - before + way.under_way()
         way.open.set()
         assert {caller_of(await offer(deaf)) for _ in range(MANY)} == offered
-        assert way.passed - before > 2 * fitted  # all that the server could not get rid of before
+        assert way.passed - before > 1.2 * fitted  # all that the server could not get rid of before
         await deaf.close()
 
 

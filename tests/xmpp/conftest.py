@@ -12,9 +12,9 @@ import pytest
 from slixmpp import ClientXMPP
 from slixmpp.xmlstream import StanzaBase
 
-from focus.service.prosody import Prosody
 from focus.wire.jid import JID
 from focus.xmpp.connection import Backoff, Connection
+from tests.interop.servers import Server
 
 CLIENT = "{jabber:client}"
 Predicate = Callable[[ET.Element], bool]
@@ -100,12 +100,18 @@ async def running(connection: Connection, party: Party) -> AsyncIterator[Connect
 
 
 @pytest.fixture
+def prosody(server: Server) -> Server:
+    """The chosen server, by the name of the usual one."""
+    return server
+
+
+@pytest.fixture
 def party() -> Party:
     return Party()
 
 
 @pytest.fixture
-async def component(prosody: Prosody, party: Party) -> AsyncIterator[Connection]:
+async def component(prosody: Server, party: Party) -> AsyncIterator[Connection]:
     """Our component `focus.localhost`, connected; what it hears is in `party`."""
     host, port = prosody.component
     connection = Connection(prosody.focus, prosody.secret, host, port, party, backoff=Backoff(0.05, 0.2))
@@ -171,7 +177,7 @@ class Client(ClientXMPP):
 
 
 @pytest.fixture
-async def login(prosody: Prosody) -> AsyncIterator[Callable[..., Awaitable[Client]]]:
+async def login(prosody: Server) -> AsyncIterator[Callable[..., Awaitable[Client]]]:
     """`await login("alice")`: an account of the domain, made if need be; `login()` is an anonymous guest."""
     clients: list[Client] = []
 

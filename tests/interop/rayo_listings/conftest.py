@@ -1,4 +1,4 @@
-"""One Prosody and one service for all listings, and who talks to them."""
+"""One server and one service for all listings, and who talks to them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import pytest_asyncio
 
 from focus.client.connection import Account
 from focus.service.config import LimitsSettings, RayoSettings, RouteSettings
-from focus.service.prosody import Prosody
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
 from tests.interop.callers import AiortcCallee, AiortcCaller
+from tests.interop.ejabberd import Ejabberd
 from tests.interop.rayo_listings.conversation import SHIM, TONES, Client, Conversation
 from tests.interop.running import PASSWORD, PATIENCE, RunningFocus, StanzaClient, serve, settings_for
+from tests.interop.servers import Server, running_server
 
 #: Of calls and of joins that one account can have (listings 18 and 31).
 CALLS, JOINS = 4, 4
@@ -112,21 +113,19 @@ class Stage:
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def server() -> AsyncIterator[tuple[Prosody, set[str]]]:
-    """Prosody, and who has an account there."""
+async def server(server_name: str, ejabberd: Ejabberd) -> AsyncIterator[tuple[Server, set[str]]]:
+    """The server, and who has an account there."""
     folder = Path(tempfile.mkdtemp(prefix="focus-test-"))
     folder.chmod(0o755)
-    prosody = Prosody(folder / "prosody")
     try:
-        await prosody.start()
-        yield prosody, set()
+        async with running_server(server_name, folder / "server", ejabberd) as running:
+            yield running, set()
     finally:
-        await prosody.stop()
         shutil.rmtree(folder)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def stage(server: tuple[Prosody, set[str]]) -> AsyncIterator[Stage]:
+async def stage(server: tuple[Server, set[str]]) -> AsyncIterator[Stage]:
     prosody, known = server
     juliet, romeo = (f"{name}@{prosody.domain}" for name in ("juliet", "romeo"))
     settings = settings_for(prosody).model_copy(
