@@ -190,7 +190,7 @@ async def test_what_dialling_is_refused_with(focus: RunningFocus, client: Client
     assert await refused(juliet, to, f"<dial xmlns='{RAYO}'/>") == ("bad-request", "modify")
     assert await refused(juliet, to, dial.replace("/>", " speed='9'/>")) == ("feature-not-implemented", "modify")
     assert await refused(juliet, to, f"<teleport xmlns='{RAYO}'/>") == ("feature-not-implemented", "cancel")
-    assert await refused(juliet, to, "<output xmlns='urn:xmpp:rayo:output:1'/>") == (
+    assert await refused(juliet, to, "<dance xmlns='urn:xmpp:rayo:dance:1'/>") == (
         "feature-not-implemented",
         "cancel",
     )
@@ -369,34 +369,3 @@ class Link:
                     writer.write(data)
         for each in both:
             each.close()
-
-
-async def test_what_the_one_existing_library_sends_is_taken(
-    focus: RunningFocus, client: ClientFactory, caller: CallerFactory
-) -> None:
-    """COMPAT (punchblock): no caps, pings, all addresses at the root domain, speakers by `call-id`."""
-    juliet = await client("juliet/punchblock")
-    juliet.send(f"<presence to='{service(focus)}'><show>chat</show></presence>")
-    await juliet.ask(service(focus), "get", "<ping xmlns='urn:xmpp:ping'/>")
-    alice = await caller("alice", 300)
-    calling = asyncio.create_task(alice.call(focus.mixer("desk-1")))
-    call = caller_of(await offer(juliet))
-    for command in ("accept", "answer"):
-        await juliet.ask(call, "set", f"<{command} xmlns='{RAYO}'/>")
-    async with asyncio.timeout(PATIENCE):
-        await calling
-    reference = await juliet.ask(call, "set", f"<join xmlns='{RAYO}' mixer-name='myMixer'/>")
-    mixer = JID.from_uri(reference[0].get("uri", ""))
-    assert mixer == focus.mixer("mymixer")
-    speaking = await juliet.expect_child(f"{{{RAYO}}}started-speaking")
-    event = speaking.find(f"{{{RAYO}}}started-speaking")
-    assert event is not None
-    assert (speaking.get("from"), event.get("call-id"), event.get("call-uri")) == (str(mixer), call.local, call.uri)
-    uris = f"to='xmpp:bob@{focus.prosody.domain}' uri='xmpp:{MINE}@{service(focus)}'"
-    dial = f"<dial xmlns='{RAYO}' {uris} timeout='30000'/>"
-    assert (await juliet.ask(service(focus), "set", dial))[0].get("uri") == f"xmpp:{MINE}@{service(focus)}"
-    await juliet.ask(JID(MINE, focus.prosody.focus), "set", f"<hangup xmlns='{RAYO}'/>")
-    await juliet.expect("the end", ended(JID(MINE, focus.prosody.focus)))
-    await juliet.ask(call, "set", f"<hangup xmlns='{RAYO}'/>")
-    end = await juliet.expect("the end", ended(call))
-    assert end.find(f"{{{RAYO}}}end/{{{RAYO}}}hangup-command") is not None

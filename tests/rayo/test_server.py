@@ -577,6 +577,38 @@ async def test_nobody_is_not_found(focus: Focus, admin: Client, command: Command
         await admin.command(JID("nobody", DOMAIN), command)
 
 
+@pytest.mark.parametrize(
+    ("what", "commands"),
+    [
+        ("service", ["accept", "answer", "redirect", "reject", "hangup", "join", "unjoin"]),
+        ("mixer", ["accept", "answer", "redirect", "reject", "hangup", "dial"]),
+        ("call", ["dial"]),
+    ],
+)
+async def test_a_command_is_for_some_actors_only(
+    focus: Focus, admin: Client, owner: Client, alice: Caller, what: str, commands: list[str]
+) -> None:
+    """XEP-0327 section 5.2."""
+    call = await answered(focus, alice, owner)
+    await admin.command(call, Join(mixer_name="tea"))
+    all_of_them = {
+        "accept": Accept(),
+        "answer": Answer(),
+        "redirect": Redirect(to="xmpp:other@example.org"),
+        "reject": Reject.model_validate({"busy": {}}),
+        "hangup": Hangup(),
+        "join": Join(mixer_name="tea"),
+        "unjoin": Unjoin(),
+        "dial": Dial(to="xmpp:bob@example.org"),
+    }
+    at = {"service": focus.addresses.service, "mixer": focus.addresses.mixer("tea"), "call": call}[what]
+    for name in commands:
+        with pytest.raises(FeatureNotImplemented, match=f"<{name}/>") as refused:
+            await admin.command(at, all_of_them[name])
+        assert (refused.value.condition, refused.value.type) == ("feature-not-implemented", "cancel")
+    assert focus.call(call).joins
+
+
 async def test_dialling_is_for_controllers(focus: Focus) -> None:
     stranger = focus.client("tybalt@example.org/sword")
     with pytest.raises(NotAuthorized):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focus.wire.conditions import BadRequest, StanzaError
-from focus.wire.rayo import COMMANDS, EVENTS, End, Hangup, Ref
+from focus.wire.base import local_name
+from focus.wire.conditions import BadRequest, OptionNotSupported, StanzaError
+from focus.wire.rayo import COMMANDS, EVENTS, RAYO, End, Hangup, Ref
 from focus.wire.shim import MAX_HEADERS
 
 from .strategies import elements
@@ -48,6 +49,118 @@ def test_a_listing_is_read_and_written_back(path: Path) -> None:
 def test_every_element_occurs_in_a_listing() -> None:
     seen = {tree.tag for path in GOLDEN for tree in payloads(ET.parse(path).getroot())}
     assert seen == MODELS.keys()
+
+
+#: Sections 7.1 to 7.18, written out once more: an element's attributes with their inclusion ("1" for REQUIRED, "?" for
+#: OPTIONAL, or that and the default), and its children ("1" for one of them, "*" for any number). `call-uri` and
+#: `mixer-name` exclude each other; "1of" is "REQUIRED unless the other is set".
+HEADERS = {"header": "*"}
+PARTY = {"call-uri": "1of", "mixer-name": "1of"}
+END_REASONS = dict.fromkeys(("hungup", "hangup-command", "timeout", "busy", "rejected", "error"), "1")
+REJECT_REASONS = dict.fromkeys(("decline", "busy", "error"), "1")
+TEXT: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "header": ({"name": "1", "value": "1"}, {}),
+    "offer": ({"to": "1", "from": "?"}, HEADERS),
+    "ringing": ({}, HEADERS),
+    "answered": ({}, HEADERS),
+    "end": ({}, HEADERS | END_REASONS),
+    **{reason: ({"platform-code": "?"}, {}) for reason in END_REASONS},
+    "accept": ({}, HEADERS),
+    "answer": ({}, HEADERS),
+    "redirect": ({"to": "1"}, HEADERS),
+    "reject": ({}, HEADERS | REJECT_REASONS),
+    "hangup": ({}, HEADERS),
+    "dial": ({"to": "1", "from": "?", "uri": "?", "timeout": "? -1"}, HEADERS | {"join": "*"}),
+    "join": (PARTY | {"direction": "? duplex", "media": "? bridge"}, {}),
+    "unjoin": ({"call-uri": "? of", "mixer-name": "? of"}, {}),
+    "joined": (PARTY, {}),
+    "unjoined": (PARTY, {}),
+    "started-speaking": ({"call-uri": "1"}, {}),
+    "stopped-speaking": ({"call-uri": "1"}, {}),
+    "ref": ({"uri": "1"}, {}),
+}
+VALUES = {"timeout": "30000", "direction": "recv", "media": "direct", "name": "x-a", "value": "1", "mixer-name": "tea"}
+
+
+def written(name: str, *, leave_out: str = "", **more: str) -> ET.Element:
+    """An element with one of everything that is in it, but for what excludes each other."""
+    attributes, children = TEXT[name]
+    tree = ET.Element(f"{{urn:xmpp:rayo:1}}{name}")
+    for attribute in attributes:
+        if attribute != leave_out and not (attribute == "mixer-name" and "call-uri" in tree.attrib):
+            tree.set(attribute, VALUES.get(attribute, "xmpp:a@focus.example"))
+    for key, value in more.items():
+        tree.set(key.replace("_", "-"), value)
+    is_there = False
+    for child, number in children.items():
+        if number == "*" or not is_there:
+            tree.append(ET.Element(f"{{{RAYO}}}{child}") if number == "1" else written(child))
+        is_there = is_there or number == "1"
+    return tree
+
+
+def read(tree: ET.Element) -> ET.Element:
+    """`tree` read and written back; what is only part of another is read as part of that. Raises `StanzaError`."""
+    name = local_name(tree.tag)
+    outer = "end" if name in END_REASONS else "hangup" if name == "header" else name
+    if outer == name:
+        return MODELS[tree.tag].parse(tree).to_element()
+    whole = ET.Element(f"{{{RAYO}}}{outer}")
+    whole.append(tree)
+    return MODELS[whole.tag].parse(whole).to_element()[0]
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_the_attributes_of_an_element_are_those_of_the_text(name: str) -> None:
+    attributes, _ = TEXT[name]
+    tree = written(name)
+    assert read(tree).attrib == tree.attrib
+    for attribute, inclusion in attributes.items():
+        without = written(name, leave_out=attribute)
+        if inclusion == "1":
+            with pytest.raises(BadRequest, match=attribute.replace("-", "_")):
+                read(without)
+        elif inclusion.startswith("?"):
+            default = inclusion.removeprefix("?").strip()
+            assert read(without).get(attribute) == (default if default not in ("", "of") else None)
+    if "mixer-name" in attributes:
+        assert read(written(name, leave_out="call-uri")).get("mixer-name") == "tea"
+        with pytest.raises(BadRequest, match="call-uri and mixer-name"):
+            read(written(name, mixer_name="tea"))
+        neither = written(name, leave_out="call-uri")
+        del neither.attrib["mixer-name"]
+        if attributes["mixer-name"] == "1of":
+            with pytest.raises(BadRequest, match="call-uri and mixer-name"):
+                read(neither)
+        else:
+            assert "mixer-name" not in read(neither).attrib
+    with pytest.raises(OptionNotSupported, match="loudness"):
+        read(written(name, loudness="9"))
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_the_children_of_an_element_are_those_of_the_text(name: str) -> None:
+    _, children = TEXT[name]
+    tree = written(name)
+    assert sorted(child.tag for child in read(tree)) == sorted(child.tag for child in tree)
+    for child, number in children.items():
+        one = [each for each in tree if local_name(each.tag) == child]
+        twice = written(name)
+        twice.extend(written(child) if number == "*" else each for each in one)
+        if number == "*":
+            assert len(read(twice)) == len(tree) + 1
+        elif one:
+            with pytest.raises(StanzaError):
+                read(twice)
+    for unknown in (f"{{{RAYO}}}whistle", "{urn:x}header"):
+        more = written(name)
+        more.append(ET.Element(unknown))
+        with pytest.raises(OptionNotSupported, match=local_name(unknown)):
+            read(more)
+    spoken = written(name)
+    spoken.text = "please"
+    with pytest.raises(OptionNotSupported):
+        read(spoken)
 
 
 @pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""The listings of XEP-0327 that are about calls, joins and mixers, by their numbers in the text."""
+"""The listings of XEP-0327, all 94 of them, by their numbers in the text (version 0.8.1)."""
 
 TITLES = {
     1: "New call announces itself to a potential controlling party",
@@ -47,6 +47,40 @@ TITLES = {
     42: "Client instructs call to join a mixer",
     43: "Client renders output to a mixer",
     44: "Mixer indicates overlapping speaking status of two joined calls",
+    45: "Client requests execution of an output component",
+    46: "Server provides reference to output component",
+    47: "Server indicates a lack of support for the requested component/command",
+    48: "Server indicates a lack of support for some aspect of the requested component/command",
+    49: "Server indicates the requested component/command does not meet the specification",
+    50: "Server indicates a lack of resources to create the requested component",
+    51: "Server indicates a resource conflict with another component",
+    52: "Server indicates incorrect call state",
+    53: "Client requests component stop, server confirms",
+    54: "Component indicates a lack of support for the requested command",
+    55: "Component indicates a lack of support for some option/value on the command",
+    56: "Component indicates some aspect of the command is not spec compliant",
+    57: "Component indicates that the command is not appropriate for the component's current stage of execution",
+    58: "Component indicates command cannot be executed by anyone other than the component owner",
+    59: "Component indicates it has completed due to being stopped",
+    60: "Non-existant component receives a command",
+    61: "Client renders a simple SSML document to a call",
+    62: "Client renders a plain text document to a call",
+    63: "Client requests output component pause, server confirms",
+    64: "Client requests output component resume, server confirms",
+    65: "Client requests output component speed up, server confirms",
+    66: "Client requests output component speed down, server confirms",
+    67: "Client requests output component volume up, server confirms",
+    68: "Client requests output component volume down, server confirms",
+    69: "Client requests output seek forward by 20s, server confirms",
+    70: "Component indicates it has completed due to reaching the end of the document",
+    71: "Client requests DTMF input collection from a call",
+    72: "Component indicates it has completed due to one of the grammars returning a match",
+    73: "Client requests DTMF input collection from a call",
+    74: "Prompt component announces that the input timers have started",
+    75: "Client requests a simple recording",
+    76: "Client requests record component pause, server confirms",
+    77: "Client requests record component resume, server confirms",
+    78: "Component indicates it has completed due to being stopped, providing the recording",
     79: "Client instructs a call to redirect, with some headers",
     80: "Server acknowledges successful redirect",
     81: "Server indicates that the call is in a state where a redirect is not possible",
@@ -64,3 +98,6 @@ TITLES = {
     93: "Service Discovery Information Request - Server to Client",
     94: "Service Discovery Information Response - Server to Client",
 }
+
+#: Of what media components do (section 6.5): shown elsewhere, as there come to be such components.
+OF_COMPONENTS = range(45, 79)
