@@ -51,7 +51,7 @@ EARS = """
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*options: str) -> AsyncIterator[Browser]:
     """Debian's browser; it needs no sandbox in a container where all are root."""
     executable = shutil.which("chromium")
     assert executable is not None, "the tests need Debian's package chromium; ./dev test installs it"
@@ -66,6 +66,7 @@ async def chromium() -> AsyncIterator[Browser]:
                 "--use-fake-device-for-media-stream",
                 "--allow-loopback-in-peer-connection",
                 "--autoplay-policy=no-user-gesture-required",
+                *options,
             ],
         )
         try:
@@ -74,12 +75,14 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
-async def open_page(browser: Browser, url: str, frequency: float) -> Page:
-    """A page of its own person, with a tone for a voice."""
+async def open_page(browser: Browser, url: str, frequency: float, *, serve: str | None = None) -> Page:
+    """A page of its own person, with a tone for a voice; `serve` is the page itself, if no server has it."""
     context = await browser.new_context(permissions=["microphone"], viewport={"width": 1000, "height": 700})
     page = await context.new_page()
     page.set_default_timeout(PATIENCE * 1000)
     await page.add_init_script(EARS.replace("FREQUENCY", str(frequency)))
+    if serve is not None:
+        await page.route(url, lambda route: route.fulfill(body=serve, content_type="text/html"))
     await page.goto(url)
     return page
 
