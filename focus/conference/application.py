@@ -8,10 +8,12 @@ import logging
 from collections.abc import Iterable
 
 from focus.conference.conference import Conference, Surroundings
+from focus.conference.policy import has_say
+from focus.conference.ringing import Callout
 from focus.conference.room import RoomError
 from focus.conference.subscription import Document
 from focus.wire import context
-from focus.wire.conditions import ItemNotFound, ResourceConstraint
+from focus.wire.conditions import Forbidden, ItemNotFound, ResourceConstraint
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 
@@ -79,6 +81,24 @@ class ConferenceApplication:
         """The name by which `room` is called; None where it has none, or such calls go elsewhere."""
         name = self._server.addresses.room_name(room)
         return name if name and self._server.room_called(self._server.addresses.mixer(name)) == name else None
+
+    def callout_for(self, address: JID, client: JID) -> tuple[Callout, str | None]:
+        """By what people are called into the conference at `address` on behalf of `client`, and by which address in the
+        room that one is known.
+
+        Raises `ItemNotFound` where we are in no such room, and `Forbidden` where `client` has no say in it.
+        """
+        known = self._conferences.get(self._server.room_called(address))
+        if known is None:
+            raise ItemNotFound("there is no conference here now; call it, or invite me into the room")
+        conference, _ = known
+        occupants = conference.roster.occupants
+        own = [one for one in occupants if one.jid == client or one.real_jid in (client, client.bare)]
+        own = own or [one for one in occupants if one.real_jid is not None and one.real_jid.bare == client.bare]
+        seat = next(filter(has_say, own), None)
+        if seat is None and not self._server.may_command(client):
+            raise Forbidden("only moderators of the room can do this")
+        return conference.callout, seat.jid.uri if seat is not None else None
 
     def document_for(self, focus: JID, peer: JID, sid: str) -> Document | None:
         """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""

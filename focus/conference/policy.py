@@ -77,11 +77,14 @@ def occupant_of(peer: JID, occupants: Iterable[Occupant]) -> Occupant | None:
     return Occupants(occupants).find(peer)
 
 
+def has_say(occupant: Occupant) -> bool:
+    """Whether somebody is a moderator of the room (XEP-0045 section 5.1), or could be one."""
+    return occupant.affiliation in ("owner", "admin") or occupant.role == "moderator"
+
+
 def may_control(client: JID, occupants: Iterable[Occupant]) -> bool:
     """Whether the Rayo client `client` belongs to somebody who has a say in the room, on whatever device."""
     return any(
-        occupant.real_jid is not None
-        and occupant.real_jid.bare == client.bare
-        and (occupant.affiliation in ("owner", "admin") or occupant.role == "moderator")
+        occupant.real_jid is not None and occupant.real_jid.bare == client.bare and has_say(occupant)
         for occupant in occupants
     )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from focus.conference.roster import Failure, Invited, Roster
+from focus.conference.summoning import is_among
 from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire.conditions import ResourceConstraint, StanzaError
@@ -35,6 +36,7 @@ _IN_VAIN = frozenset(
 class Ringing:
     """How people are called: `patience` seconds each time, with `pauses` (seconds) between the times.
 
+    `users`: the accounts, and domains of accounts, that moderators may have called; None is everybody.
     `invite` are called into every conference as soon as it has its first participant, `invite_to` into one room's.
     """
 
@@ -42,6 +44,7 @@ class Ringing:
     invite_to: Mapping[JID, tuple[JID, ...]] = field(default_factory=dict)
     patience: float = 45.0
     pauses: tuple[float, ...] = (60.0, 180.0, 600.0)
+    users: frozenset[JID] | None = None
     sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
 
     def callees(self, room: JID) -> tuple[JID, ...]:
@@ -91,10 +94,20 @@ class Callout:
         return frozenset(callee.call for callee in self._callees.values() if callee.call is not None)
 
     @property
+    def people(self) -> tuple[JID, ...]:
+        """Those who are being called."""
+        return tuple(self._callees)
+
+    @property
     def is_active(self) -> bool:
         return bool(self._callees)
 
     # what is wanted
+
+    def may_call(self, person: JID) -> bool:
+        """Whether a moderator may have `person` called, who is no room of ours."""
+        is_elsewhere = person.domain != self._server.addresses.domain
+        return is_elsewhere and (self._ringing.users is None or is_among(person, self._ringing.users))
 
     def call(self, people: Iterable[JID], by: str | None = None) -> list[JID]:
         """Call those of `people` (bare JIDs) who are not in the conference, and not being called; returns them. `by` is

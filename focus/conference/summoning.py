@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from focus.wire.jid import JID
@@ -21,15 +21,16 @@ class Summoning:
     users: frozenset[JID] | None = None
 
     def serves(self, room: JID) -> bool:
-        return _is_among(room, self.rooms)
+        return is_among(room, self.rooms)
 
     def may_summon(self, who: JID, room: JID) -> bool:
         """Whether `who` may call us into `room`: one of `users`, an occupant of that very room, or the room itself, as
         it speaks for its occupants only."""
-        return self.users is None or who.bare == room.bare or _is_among(who, self.users)
+        return self.users is None or who.bare == room.bare or is_among(who, self.users)
 
 
-def _is_among(jid: JID, entries: Iterable[JID]) -> bool:
+def is_among(jid: JID, entries: Collection[JID]) -> bool:
+    """Whether the account of `jid` is one of `entries`, or its domain is."""
     return jid.bare in entries or JID("", jid.domain) in entries
 
 

@@ -32,6 +32,7 @@ from focus.service.ready import ExitCode, ServiceError, ServiceReady
 from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.binding import Binding, Outbox
+from focus.xmpp.commands import AdHocCommands
 from focus.xmpp.connection import Connection, ConnectionRefused
 from focus.xmpp.delivery import Delivery
 from focus.xmpp.discovery import CALL, MIXER, RAYO_CLIENT, Discovery
@@ -159,6 +160,7 @@ class Service:
         self._binding.discovery = self._discovery
         self._binding.presences = self._presences
         self._binding.desk = self._desk
+        self._binding.commands = AdHocCommands(self._application)
         self._binding.summons = Summons(self._connection, self._application, self._addresses, summoning)
         self._metrics = Metrics(self)
         self._binding.refused = self._metrics.error
@@ -283,13 +285,16 @@ class Service:
 
 def _summoning(settings: Settings) -> Summoning:
     rooms = [JID("", settings.xmpp.muc), *map(JID.parse, settings.summoning.rooms)]
-    users = settings.summoning.users
-    if users is None:
-        users = (settings.domain, settings.guests)
     return Summoning(
         rooms=frozenset([*rooms, *(_room(room.name, settings) for room in settings.rooms)]),
-        users=None if "*" in users else frozenset(map(JID.parse, users)),
+        users=_accounts(settings.summoning.users, settings.domain, settings.guests),
     )
+
+
+def _accounts(given: tuple[str, ...] | None, *otherwise: str) -> frozenset[JID] | None:
+    """Accounts and domains; None is everybody."""
+    named = otherwise if given is None else given
+    return None if "*" in named else frozenset(map(JID.parse, named))
 
 
 def _ringing(settings: Settings) -> Ringing:
@@ -298,6 +303,7 @@ def _ringing(settings: Settings) -> Ringing:
         invite_to={_room(room.name, settings): tuple(map(JID.parse, room.invite)) for room in settings.rooms},
         patience=settings.ringing.patience,
         pauses=settings.ringing.pauses,
+        users=_accounts(settings.ringing.users, settings.domain),
     )
 
 

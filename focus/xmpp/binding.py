@@ -37,6 +37,7 @@ from focus.wire.rayo import Event
 from focus.wire.rayo_commands import COMMANDS
 from focus.wire.rayo_component import Execution
 from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
+from focus.xmpp.commands import AdHocCommands
 from focus.xmpp.connection import Connection
 from focus.xmpp.delivery import Delivery
 from focus.xmpp.discovery import MIXER, Discovery
@@ -197,6 +198,7 @@ class Binding:
         self.presences: PresenceResponder | None = None
         self.desk: RegistrationDesk | None = None
         self.summons: Summons | None = None
+        self.commands: AdHocCommands | None = None
         outbox.kept.lost = server.client_gone
         #: Told the condition of every stanza error that a peer is given.
         self.refused: Callable[[str], None] = lambda condition: None
@@ -348,6 +350,8 @@ class Binding:
         if len(stanza) != 1:
             raise BadRequest("an IQ of type get or set has exactly one child (RFC 6120 section 8.2.3)")
         payload = stanza[0]
+        if self.commands is not None and self.commands.answers(stanza.get("type"), payload):
+            return self.commands.answer(sender, to, payload)
         if self.discovery is not None and self.discovery.answers(payload):
             return self.discovery.answer(stanza)
         if self.summons is not None and stanza.get("type") == "set" and self.summons.answers(payload):

@@ -48,6 +48,7 @@ FEATURES = (
     LAST,
     PING,
     RSM,
+    "http://jabber.org/protocol/commands",
     "http://jitsi.org/protocol/focus",
     "jabber:x:conference",
     "urn:ietf:rfc:5576",

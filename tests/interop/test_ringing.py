@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from focus.service.config import RingingSettings, RoomSettings
 from focus.service.phone import Answering
 from focus.service.prosody import Prosody
+from focus.wire.commands import COMMANDS
+from focus.wire.conditions import Forbidden
+from focus.wire.jid import JID
+from focus.xmpp.commands import CALL_IN, CALL_OFF
+from focus.xmpp.discovery import DISCO_ITEMS
 from tests.interop.callers import AiortcCaller, CallerFactory, assert_hears
 from tests.interop.running import PhoneFactory, RunningFocus, eventually, serve, settings_for
 from tests.media.peers import level
@@ -70,3 +76,29 @@ async def test_who_declines_is_left_alone(focus: RunningFocus, caller: CallerFac
     await alice.document_of("alice", "carol")
     (conference,) = focus.service._application.conferences
     await eventually(lambda: not conference.callout.is_active)
+
+
+async def test_a_moderator_has_somebody_called_by_a_command_through_the_room(
+    prosody: Prosody, caller: CallerFactory, listening: PhoneFactory, focus: RunningFocus
+) -> None:
+    carol = await listening("carol", 660)
+    room, us = focus.room("tea"), JID("tea", prosody.rooms, "focus")
+    alice = await caller("alice", 300)
+    await alice.call(focus.mixer("tea"))
+    muc = "http://jabber.org/protocol/muc"
+    alice.client.send(f"<presence to='{room}/Alice'><x xmlns='{muc}'/></presence>")
+    await alice.client.expect("herself", lambda stanza: stanza.get("from") == f"{room}/Alice")
+    form = "<x xmlns='jabber:x:data' type='submit'><field var='jids'><value>carol@localhost</value></field></x>"
+    command = f"<command xmlns='{COMMANDS}' node='{CALL_IN}' action='complete'>{form}</command>"
+    with pytest.raises(Forbidden):
+        await alice.client.ask(us, "set", command)
+    (conference,) = focus.service._application.conferences
+    grant = f"<query xmlns='{muc}#admin'><item nick='Alice' role='moderator'/></query>"
+    await focus.service._connection.iq(conference.client, room, "set", ET.fromstring(grant))
+    await eventually(lambda: any(one.role == "moderator" for one in conference.roster.occupants))
+    listed = await alice.client.ask(us, "get", f"<query xmlns='{DISCO_ITEMS}' node='{COMMANDS}'/>")
+    assert [item.get("node") for item in listed[0]] == [CALL_IN, CALL_OFF]
+    answer = await alice.client.ask(us, "set", command)
+    assert answer[0].get("status") == "completed"
+    await carol.wait_for("connected")
+    await assert_hears(alice, [660], 300)
