@@ -1,0 +1,172 @@
+"""A participant goes on from another device, or calls anew from the same one (XEP-0353 section 4.2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from focus.media.tones import SAMPLE_RATE
+from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo, Endpoint
+from focus.wire.jid import JID
+from focus.wire.jingle import JINGLE
+from tests.interop.callers import AiortcCaller, CallerFactory, assert_hears, listed, until_gone
+from tests.interop.running import ClientFactory, RunningFocus, eventually
+from tests.media.peers import Ear, level
+
+pytestmark = pytest.mark.interop
+
+RAYO = "urn:xmpp:rayo:1"
+INVITATIONS = "urn:xmpp:jingle-message:{dialect}"
+#: Samples that are listened to at a time.
+WINDOW = SAMPLE_RATE // 20
+
+
+def endpoints(document: ConferenceInfo, name: str) -> tuple[Endpoint, ...]:
+    assert document.users is not None
+    (user,) = [user for user in document.users.users if user.display_text == name]
+    return user.endpoints
+
+
+def source(document: ConferenceInfo, name: str) -> list[str | None]:
+    """By what somebody is heard in the RTP."""
+    return [media.src_id for endpoint in endpoints(document, name) for media in endpoint.media]
+
+
+class Recording:
+    """All that somebody hears, whoever listens to it."""
+
+    def __init__(self, one: AiortcCaller) -> None:
+        self._take = one.connection.ear._read
+        self._heard: list[np.ndarray] = []
+        self._take()
+        one.connection.ear = Ear(self._read)
+
+    def _read(self) -> np.ndarray:
+        self._heard.append(self._take())
+        return self._heard[-1]
+
+    def gaps(self, *frequencies: float) -> float:
+        """The longest time, in seconds, in which none of these was heard, after the first of them was."""
+        self._read()
+        heard = np.concatenate(self._heard)
+        windows = [heard[at : at + WINDOW] for at in range(0, len(heard) - WINDOW, WINDOW)]
+        there = [max(level(window, frequency) for frequency in frequencies) > -40 for window in windows]
+        longest = run = 0
+        for is_there in there[there.index(True) : len(there) - there[::-1].index(True)]:
+            run = 0 if is_there else run + 1
+            longest = max(longest, run)
+        return longest * WINDOW / SAMPLE_RATE
+
+
+async def until_heard_by(bob: AiortcCaller, name: str, known: list[str | None]) -> ConferenceInfo:
+    """Bob's document when `name` is heard by another source than the `known`; in all before it both are there, with one
+    endpoint each."""
+    while True:
+        document = await bob.document()
+        assert listed(document) == ["alice", "bob"]
+        assert document.conference_state is not None
+        assert document.conference_state.user_count == 2
+        assert [endpoint.status for endpoint in endpoints(document, name)] != ["disconnected"]
+        assert len(endpoints(document, name)) == 1
+        if source(document, name) != known:
+            return document
+
+
+@pytest.mark.parametrize("dialect", [0, 1])
+async def test_who_goes_on_from_another_device_is_missed_by_nobody(
+    focus: RunningFocus, caller: CallerFactory, dialect: int
+) -> None:
+    room = focus.mixer("tea")
+    desk, bob, tablet = [
+        await caller(name, tone) for name, tone in (("alice/desk", 300), ("bob", 440), ("alice/tablet", 660))
+    ]
+    await desk.call(room, dialect=dialect)
+    await bob.call(room)
+    known = source(await bob.document_of("alice", "bob"), "alice")
+    await assert_hears(bob, [300], 440)
+
+    recording = Recording(bob)
+    await tablet.call(room)
+    await until_heard_by(bob, "alice", known)
+    terminated = await desk.client.expect_child(f"{{{JINGLE}}}jingle", action="session-terminate", sid=desk.sid)
+    assert terminated.find(f".//{{{JINGLE}}}expired") is not None
+    finish = f"{{{INVITATIONS.format(dialect=dialect)}}}finish"
+    finished = await desk.client.expect_child(finish, id=desk.sid)
+    await until_gone(bob, 300)
+    await assert_hears(bob, [660], 440)
+    assert recording.gaps(300, 660) < 1.0
+
+    assert (finished.get("to"), finished.get("from")) == (str(desk.client.jid), str(room.with_resource("focus")))
+    migrated = finished.find(f"{finish}/{{{INVITATIONS.format(dialect=dialect)}}}migrated")
+    assert migrated is not None
+    assert migrated.get("to") == tablet.sid
+    assert finished.find(f"{finish}/{{{JINGLE}}}reason/{{{JINGLE}}}expired") is not None
+    await assert_hears(tablet, [440], 660)
+    assert focus.service.calls() == 2
+    for one in (bob, tablet):
+        await one.hang_up()
+    await eventually(lambda: focus.service.calls() == 0)
+    leftover = [stanza for stanza in tablet.client.received if stanza.find(finish) is not None]
+    assert [stanza.find(finish).get("id") for stanza in leftover] in ([], [tablet.sid])  # type: ignore[union-attr]
+
+
+async def test_who_was_muted_is_so_on_the_other_device(
+    focus: RunningFocus, caller: CallerFactory, client: ClientFactory
+) -> None:
+    room, controller = focus.mixer("tea"), await client("controller")
+    desk, bob, tablet = [
+        await caller(name, tone) for name, tone in (("alice/desk", 300), ("bob", 440), ("alice/tablet", 660))
+    ]
+    await desk.call(room)
+    await bob.call(room)
+    await bob.document_of("alice", "bob")
+
+    def address(one: AiortcCaller) -> JID:
+        calls = focus.service._server.directory.calls()
+        return next(call.address for call in calls if call.session is not None and call.session.sid == one.sid)
+
+    async def until_status(status: str) -> ConferenceInfo:
+        while True:
+            document = await bob.document()
+            if [each.status for each in endpoints(document, "alice")] == [status]:
+                return document
+
+    await controller.ask(address(desk), "set", f"<join xmlns='{RAYO}' mixer-name='tea' direction='recv'/>")
+    known = source(await until_status("muted-via-focus"), "alice")
+    await until_gone(bob, 300)
+    await tablet.call(room)
+    moved = await until_heard_by(bob, "alice", known)
+    assert [(each.status, each.media[0].status) for each in endpoints(moved, "alice")] == [
+        ("muted-via-focus", "recvonly")
+    ]
+    await assert_hears(tablet, [440], 660)
+    assert level(await bob.connection.ear.within(0.5), 660) < -60
+    await controller.ask(address(tablet), "set", f"<join xmlns='{RAYO}' mixer-name='tea'/>")
+    await until_status("connected")
+    await assert_hears(bob, [660], 440)
+
+
+@pytest.mark.parametrize("dialect", [0, None])
+async def test_who_lost_the_call_and_calls_anew_is_there_once(
+    focus: RunningFocus, caller: CallerFactory, dialect: int | None
+) -> None:
+    room = focus.mixer("tea")
+    before, bob = await caller("alice", 300), await caller("bob", 440)
+    await before.call(room)
+    await bob.call(room)
+    known = source(await bob.document_of("alice", "bob"), "alice")
+    anew = AiortcCaller(before.client, 660)
+    try:
+        await anew.call(room, dialect=dialect)
+        await until_heard_by(bob, "alice", known)
+        await until_gone(bob, 300)
+        await assert_hears(bob, [660], 440)
+        await assert_hears(anew, [440], 660)
+        assert focus.service.calls() == 2
+        assert not any(
+            "deleted" in (user.state for user in ConferenceInfo.parse(each[0]).users.users)  # type: ignore[union-attr]
+            for each in bob.client.received
+            if each.tag.endswith("iq") and each[0].tag == f"{{{CONFERENCE_INFO}}}conference-info"
+        )
+    finally:
+        await anew.close()
