@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from focus.jingle import invitation
+from focus.jingle import ending, invitation
+from focus.jingle.contents import Contents
 from focus.jingle.ending import Ending
 from focus.jingle.invitation import Invitation
+from focus.jingle.negotiation import NegotiationError
 from focus.jingle.serial import Serial
 from focus.jingle.session import Party, Session, State
 from focus.jingle.surroundings import Leg, Outbox, PeerObserver, Timeouts
-from focus.wire.conditions import StanzaError
+from focus.wire.coin import FocusMark
+from focus.wire.conditions import OutOfOrder, StanzaError
 from focus.wire.jid import JID
-from focus.wire.jingle import Action, Jingle, Reason
+from focus.wire.jingle import Action, Content, Group, Jingle, Reason
 from focus.wire.shim import Shim
+
+if TYPE_CHECKING:
+    from focus.jingle.relay import Relay
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +51,16 @@ class Dialogue(Serial):
         self.peer = peer
         self.sid = sid
         self.leg: Leg | None = None
+        #: By which the peer is connected with another one, not with us.
+        self.relay: Relay | None = None
         self._outbox = outbox
         self._observer = observer
         self._timeouts = timeouts
         self._session = Session()
         self._invitation: Invitation | None = None
         self._began = False  # whether a Jingle session was initiated
+        self._contents = Contents()
+        self._headers: Shim | None = None  # what we say besides, when we call or accept
         self._ending: Ending | None = None
         self._parting: Shim | None = None  # what we say besides, when we end
         #: What the peer said besides (XEP-0131), when it called, began to ring, accepted or ended; of these the last.
@@ -86,7 +97,96 @@ class Dialogue(Serial):
 
         self._send_off(ask())
 
+    # What we offer and accept, for ourselves or for another peer, and what that one says later
+
+    @property
+    def offer(self) -> Jingle | None:
+        """The peer's session-initiate as it stands by now."""
+        return self._contents.offer
+
+    @property
+    def foreign(self) -> frozenset[str]:
+        """What that has that is neither RTP nor ICE-UDP."""
+        return self._contents.foreign
+
+    @property
+    def has_offered(self) -> bool:
+        """Whether we have sent a session-initiate."""
+        return bool(self._contents.offered)
+
+    def send_offer(self, contents: tuple[Content, ...], group: Group | None, focus: FocusMark | None) -> None:
+        self._contents.offer_made(contents)
+        self._began = True
+        self._send(
+            Jingle(
+                action=Action.SESSION_INITIATE,
+                initiator=str(self.local),
+                sid=self.sid,
+                contents=contents,
+                group=group,
+                focus=focus,
+                headers=self._headers,
+            ),
+            refused=self._refused,
+        )
+
+    def _send_answer(self, contents: tuple[Content, ...], group: Group | None, focus: FocusMark | None) -> None:
+        self._send(
+            Jingle(
+                action=Action.SESSION_ACCEPT,
+                responder=str(self.local),
+                sid=self.sid,
+                contents=contents,
+                group=group,
+                focus=focus,
+                headers=self._headers,
+            ),
+            refused=self._refused,
+        )
+
+    def _refused(self, error: StanzaError) -> None:
+        self._end(ending.of_refusal(error), by_peer=True, terminate=False)
+
+    def accept_for(self, contents: tuple[Content, ...], group: Group | None, focus: FocusMark | None) -> None:
+        """Accept with what another peer accepts."""
+
+        async def accept() -> None:
+            self._send_answer(contents, group, focus)
+            self.accepted()
+
+        self._do(accept)
+
+    def accepted(self) -> None:
+        """The session is accepted, and there is no media of ours to wait for."""
+        self._disarm()
+        self._observer.peer_accepted()
+
+    def say_for(self, jingle: Jingle, refused: Callable[[StanzaError], None] | None = None) -> None:
+        """Say what another peer has said in its session. What has no place in this one is dropped."""
+
+        async def say() -> None:
+            self._contents.mention(jingle.contents)
+            said = jingle.model_copy(update={"sid": self.sid, "initiator": None, "responder": None})
+            try:
+                self._send(said, refused)
+            except OutOfOrder as error:
+                logger.info("%s: not passed on: %s", self._name, error)
+
+        self._do(say)
+
     # The end
+
+    def void(self) -> None:
+        """No content is left (XEP-0166 section 7.2.5)."""
+        self._end(Reason.of("success", "no content is left"), by_peer=True)
+
+    def fail(self, error: NegotiationError) -> None:
+        """There is no agreement."""
+        logger.info("%s: %s: %s", self._name, error.reason.condition, error)
+        self._end(error.reason, by_peer=False)
+
+    def _wait_for_owner(self) -> None:
+        self._end_after(self._timeouts.offer, "timeout", "nobody took the call")
 
     def _end_after(self, seconds: float, condition: str, text: str, *, by_peer: bool = False) -> None:
         """End unless something happens in time; replaces the last such wait."""

@@ -158,6 +158,11 @@ class Invitation:
         """Whether it can still lead to a session, or has led to one that goes on."""
         return self.state not in (State.FINISHED, State.WITHDRAWN)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is proposed, and nobody has taken or ended it."""
+        return self.state in (State.PROPOSED, State.RINGING)
+
     def propose(self, media: Sequence[str] = ("audio",)) -> Outgoing:
         """Section 3.1: to the bare JID, that is to all their devices."""
         self._step(Step.PROPOSE, self.role)
@@ -180,7 +185,7 @@ class Invitation:
 
     def overtaken(self) -> None:
         """The session began before we took the invitation: it counts as taken, and nothing needs saying."""
-        if self.state in (State.PROPOSED, State.RINGING):
+        if self.is_waiting:
             self._step(Step.TAKE, Party.RESPONDER)
 
     def withdraw(self, reason: Reason, *, tie_break: bool = False) -> list[Outgoing]:

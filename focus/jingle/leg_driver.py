@@ -72,6 +72,10 @@ class LegDriver:
                     self.settled = replace(self.settled, payload=payload)
                     self._set_codec()
 
+    def with_candidates(self, contents: Iterable[Content]) -> tuple[Content, ...]:
+        """`contents` of the peer with what was trickled, where it is somebody else whom they connect with."""
+        return tuple(content.model_copy(update={"transport": self._gathered(content)}) for content in contents)
+
     def modify(self, contents: Iterable[Content]) -> None:
         """A content-modify."""
         for content in contents:
@@ -99,6 +103,21 @@ class LegDriver:
         if self.leg is not None and self.settled is not None:
             self.leg.set_send(negotiation.sends(self.role, self.senders) and not self._held)
             self.leg.set_mute(not negotiation.sends(self.role.other, self.senders))
+
+    def _gathered(self, content: Content) -> Transport | None:
+        transport = content.transport
+        for name, update in self._waiting:
+            if transport is None or name != content.name:
+                continue
+            known = () if negotiation.other_credentials(transport, update) else transport.candidates
+            changes = {
+                "ufrag": update.ufrag or transport.ufrag,
+                "pwd": update.pwd or transport.pwd,
+                "candidates": (*known, *update.candidates),
+                "gathering_complete": update.gathering_complete or transport.gathering_complete,
+            }
+            transport = transport.model_copy(update=changes)
+        return transport
 
     async def _advance(self) -> Transport | None:
         """Connect as soon as the credentials are known, and pass on the candidates that came apart."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from xml.etree import ElementTree as ET
 
 from focus.jingle import checks, ending, invitation, negotiation
 from focus.jingle.codecs import Codec, usual
-from focus.jingle.contents import QUESTIONS, Contents, rejection
+from focus.jingle.contents import QUESTIONS, rejection
 from focus.jingle.dialogue import Dialogue
 from focus.jingle.invitation import Invitation
 from focus.jingle.leg_driver import LegDriver, NoRestart
@@ -24,7 +24,7 @@ from focus.jingle.negotiation import Local, NegotiationError, Settled
 from focus.jingle.session import Party, State
 from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver, Timeouts
 from focus.wire.coin import FocusMark
-from focus.wire.conditions import OutOfOrder, ResourceConstraint, StanzaError, UnknownSession
+from focus.wire.conditions import OutOfOrder, ResourceConstraint, UnknownSession
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
@@ -70,14 +70,14 @@ class PeerSession(Dialogue):
             timeouts=timeouts or Timeouts(), tasks=tasks,
         )  # fmt: skip
         self.isfocus = isfocus
+        #: What the peer wants to send, when it calls.
+        self.media: tuple[str, ...] = ("audio",)
         self._marked: bool | None = None  # what of that the peer was told last
         self._legs = legs
         self._codecs = tuple(codecs or usual())
         self._driver = LegDriver(role)
         self._accepting = False  # whether our owner wants it
-        self._contents = Contents()
         self._questions = 0  # of theirs
-        self._headers: Shim | None = None  # what we say besides, when we call or accept
         self._taken_with: Shim | None = None
 
     @classmethod
@@ -107,6 +107,8 @@ class PeerSession(Dialogue):
             isfocus=isfocus, codecs=codecs, timeouts=timeouts, tasks=tasks,
         )  # fmt: skip
         session.told = first.headers
+        described = first.descriptions if isinstance(first, Propose) else [each.description for each in first.contents]
+        session.media = tuple(each.media for each in described if each is not None and each.media) or session.media
         if isinstance(first, Propose):
             session._invitation = Invitation.received(peer, first)
             if not any(each.media in ("audio", None) for each in first.descriptions):
@@ -115,7 +117,7 @@ class PeerSession(Dialogue):
             raise UnknownSession(f"no session {sid}")
         else:
             session.receive(peer, first, tree if tree is not None else first.to_element())
-        session._end_after(session._timeouts.offer, "timeout", "nobody took the call")
+        session._wait_for_owner()
         session._start()
         return session
 
@@ -160,7 +162,8 @@ class PeerSession(Dialogue):
         self._start()
         self._end_after(self._timeouts.answer, "timeout", "nobody answered")
         if self._invitation is not None:
-            self._say([self._invitation.propose()], self._headers)
+            media = self.relay.caller.media if self.relay is not None else self.media
+            self._say([self._invitation.propose(media)], self._headers)
         else:
             self._do(self._initiate)
 
@@ -170,7 +173,7 @@ class PeerSession(Dialogue):
             return
         if self._session.state is State.PENDING:
             self._do(partial(self._send_ringing, headers))
-        elif self._invitation is not None:
+        elif self._invitation is not None and self._invitation.is_waiting:
             self._say([self._invitation.ring()], headers)
 
     def accept(self, headers: Shim | None = None) -> None:
@@ -183,7 +186,12 @@ class PeerSession(Dialogue):
         self._headers = headers
         if self._began:
             self._do(self._answer)
-        elif self._invitation is not None:
+        else:
+            self.take(headers)
+
+    def take(self, headers: Shim | None = None) -> None:
+        """Incoming only: ask for the session-initiate, unless that has been done."""
+        if self._ending is None and self._invitation is not None and self._invitation.is_waiting:
             self._say([self._invitation.take()], headers)
             self._end_after(self._timeouts.initiate, "timeout", "no session-initiate came")
 
@@ -223,6 +231,10 @@ class PeerSession(Dialogue):
     def settled(self) -> Settled | None:
         """What was agreed on; stays after the end."""
         return self._driver.settled
+
+    def with_candidates(self, contents: Iterable[Content]) -> tuple[Content, ...]:
+        """Contents of the peer, with the candidates that it has trickled."""
+        return self._driver.with_candidates(contents)
 
     @property
     def proposed(self) -> bool:
@@ -267,7 +279,8 @@ class PeerSession(Dialogue):
         self._questions += action in QUESTIONS
         self._contents.mention(jingle.contents)
         if action is Action.SESSION_TERMINATE:
-            reason = jingle.reason or ending.unexplained(self.role, settled=self.settled is not None)
+            is_settled = self.settled is not None or (self.relay is not None and self.relay.is_accepted)
+            reason = jingle.reason or ending.unexplained(self.role, settled=is_settled)
             self._end(reason, by_peer=True, told=jingle.headers)
             return
         if action is Action.SESSION_INITIATE:
@@ -275,8 +288,7 @@ class PeerSession(Dialogue):
             self._contents.offer_received(jingle, tree)
             if self._invitation is not None:
                 self._invitation.overtaken()
-        if (effect := _EFFECTS.get(action)) is not None:
-            self._do(partial(effect, self, jingle, foreign_parts(tree)))
+        self._do(partial(self._act_upon, jingle, foreign_parts(tree)))
         if action is Action.SESSION_INITIATE and self._accepting:
             self._do(self._answer)
 
@@ -311,32 +323,30 @@ class PeerSession(Dialogue):
 
     # Effects, in the session's task
 
-    async def _initiate(self) -> None:
-        leg = self.leg = self._legs(controlling=True, observer=self)
-        self._contents.offer_made(negotiation.offer(self._local(leg)))
-        self._began = True
-        self._send(
-            Jingle(
-                action=Action.SESSION_INITIATE,
-                initiator=str(self.local),
-                sid=self.sid,
-                contents=self._contents.offered,
-                focus=self._mark(),
-                headers=self._headers,
-            ),
-            refused=self._refused,
-        )
+    async def _act_upon(self, jingle: Jingle, foreign: Foreign) -> None:
+        effect = _EFFECTS.get(jingle.action)
+        if not (self.relay is not None and self.relay.takes(self, jingle)) and effect is not None:
+            await effect(self, jingle, foreign)
 
-    def _refused(self, error: StanzaError) -> None:
-        self._end(ending.of_refusal(error), by_peer=True, terminate=False)
+    async def _initiate(self) -> None:
+        if self.relay is not None:
+            self.relay.begin()
+            return
+        leg = self.leg = self._legs(controlling=True, observer=self)
+        self.send_offer(negotiation.offer(self._local(leg)), None, self._mark())
 
     async def _initiated(self, jingle: Jingle, _: Foreign) -> None:
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
+        if not self._accepting:
+            self._wait_for_owner()  # it may have been asked for on behalf of another peer
+        if self.relay is not None and self.relay.is_begun:
+            self.relay.offer()
+            return
         try:
             negotiation.consider(jingle, self._codecs, self._contents.foreign)
         except NegotiationError as error:
-            self._fail(error)
+            self.fail(error)
 
     async def _answer(self) -> None:
         offer = self._contents.offer
@@ -345,31 +355,23 @@ class PeerSession(Dialogue):
         try:
             answer = negotiation.answer(offer, self._local(leg), self._contents.foreign)
         except NegotiationError as error:
-            self._fail(error)
+            self.fail(error)
             return
-        self._send(
-            Jingle(
-                action=Action.SESSION_ACCEPT,
-                responder=str(self.local),
-                sid=self.sid,
-                contents=answer.contents,
-                group=answer.group,
-                focus=self._mark(),
-                headers=self._headers,
-            ),
-            refused=self._refused,
-        )
+        self._send_answer(answer.contents, answer.group, self._mark())
         await self._settle(leg, answer.settled)
 
     async def _accepted(self, jingle: Jingle, _: Foreign) -> None:
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
-        assert self.leg is not None
         self.told = Shim.of([pair for shim in (self._taken_with, jingle.headers) if shim for pair in shim.pairs])
+        if self.relay is not None:
+            self.relay.accept(jingle)
+            return
+        assert self.leg is not None
         try:
             settled = negotiation.settle(self._contents.offered, jingle, self._codecs)
         except NegotiationError as error:
-            self._fail(error)
+            self.fail(error)
             return
         await self._settle(self.leg, settled)
 
@@ -464,9 +466,8 @@ class PeerSession(Dialogue):
             self._tell_senders()
 
     async def _content_remove(self, jingle: Jingle, _: Foreign) -> None:
-        """A session without contents is void (XEP-0166 section 7.2.5)."""
         if self._contents.remove(jingle.contents, self.settled):
-            self._end(Reason.of("success", "no content is left"), by_peer=True)
+            self.void()
 
     # Our side of it
 
@@ -482,10 +483,6 @@ class PeerSession(Dialogue):
 
     def _local(self, leg: Leg) -> Local:
         return Local(transport=leg.local_transport, ssrc=leg.ssrc, cname=leg.cname, codecs=self._codecs)
-
-    def _fail(self, error: NegotiationError) -> None:
-        logger.info("%s: %s: %s", self._name, error.reason.condition, error)
-        self._end(error.reason, by_peer=False)
 
 
 #: The field of `Jingle` that each session-info goes in.

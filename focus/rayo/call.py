@@ -14,7 +14,8 @@ from focus.jingle.peer import LegObserver, PeerSession
 from focus.media.leg import Leg
 from focus.media.plane import MediaPlane
 from focus.rayo.actor import Later, Outcome, on
-from focus.rayo.joinable import Joinable, Parties, PartyName
+from focus.rayo.connectable import Connectable
+from focus.rayo.joinable import Parties, PartyName
 from focus.rayo.mixer import HOUSE, Mixer
 from focus.rayo.stages import Stage, Step, following
 from focus.wire import rtp
@@ -78,7 +79,7 @@ class Calls(Parties, Protocol):
         """Send the peer `to` a message from our end of its session."""
 
 
-class Call(Joinable):
+class Call(Connectable):
     """Carries out the commands of its controlling party and reports what the peer does."""
 
     def __init__(
@@ -98,7 +99,6 @@ class Call(Joinable):
         self._calls = calls
         self._method = method
         self.stage = Stage.OFFERED if method == "dialed-in" else Stage.DIALLED
-        self.session: PeerSession | None = None
         self.leg: Leg | None = None
         #: Potential controlling parties, until the first command makes one of them the definitive one.
         self.parties: set[JID] = set()
@@ -109,10 +109,10 @@ class Call(Joinable):
         self._forgetful: set[JID] = set()  # those of them that have gone since
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
-        self._accepted = self._connected = self._muted = self._held = self._focus = False
+        self._connected = self._muted = self._held = self._focus = False
         self._speaks = self._hears = True
         self._muted_before = False  # on the device that the peer has moved here from, of which this one knows nothing
-        self._commanded_end = self._peer_is_gone = self._is_parting = self._is_left = False
+        self._commanded_end = self._is_hung_up = self._is_parting = self._is_left = False
         self.ended = asyncio.Event()
 
     # who controls
@@ -227,7 +227,7 @@ class Call(Joinable):
             raise WrongState(f"this call cannot go on as {command.call_uri}")
         for party, direction in list(self.joins.items()):
             if party is not other:
-                other.join(party, direction, self.makers[party])
+                other.join(party, direction, self.makers[party], "bridge")
                 self.unjoin(party)
         other.succeed(self)
         self._commanded_end = True
@@ -255,6 +255,7 @@ class Call(Joinable):
 
     @on(Answer)
     async def answer(self, sender: JID, command: Answer) -> Outcome:
+        self.check_answering()
         self._act(Step.ANSWER)
         self._session.accept(to_shim(command.headers))
         return None
@@ -303,6 +304,16 @@ class Call(Joinable):
         self._act(Step.JOIN)
 
     @property
+    def came_in(self) -> bool:
+        return self._method == "dialed-in"
+
+    @property
+    def has_media_here(self) -> bool:
+        if self.came_in:
+            return self._now not in (Stage.OFFERED, Stage.ACCEPTED)
+        return self.session is not None and self.session.has_offered
+
+    @property
     def state(self) -> str:
         """How far it has come, in the words of Rayo: whoever has answered it, it is answered."""
         return "answered" if self._now is Stage.CONNECTED else self._now.value
@@ -333,17 +344,26 @@ class Call(Joinable):
         self.end_components(partial(self._part, reason, tuple(headers), migrated_to))
 
     def _part(self, reason: Reason, headers: Iterable[Header], migrated_to: str | None) -> None:
+        bound = self.bound
         self.unjoin_all()
         if self.session is not None:
             self.session.hangup(reason, headers=to_shim(headers), migrated_to=migrated_to)
         else:
             self.peer_ended(reason, False)
+        if bound is not None:
+            bound.end_with(self, reason, by_peer=False)
+
+    def end_with(self, other: Connectable, reason: Reason, *, by_peer: bool) -> None:
+        assert isinstance(other, Call)
+        self._commanded_end = other._commanded_end
+        self._is_hung_up = by_peer or other._is_hung_up
+        self.end_session(Reason.of(reason.condition, reason.text))
 
     # the peer (`focus.jingle.peer.PeerObserver`)
 
     def peer_unavailable(self) -> None:
         """It has gone offline without a word."""
-        self._peer_is_gone = True
+        self._is_hung_up = True
         self.end_session(Reason.of("gone"))
 
     def make_leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
@@ -360,11 +380,15 @@ class Call(Joinable):
 
     def peer_accepted(self) -> None:
         self._accepted = True
-        if self._method == "dialed-out":
+        if self.came_in:
+            self._act(Step.ANSWER)  # it may be the one answers with whom it is joined directly
+        else:
             self._act(Step.PEER_ANSWERS)
             self.emit(Answered(headers=self._told))
-        assert self.leg is not None
-        self.connect(self.leg.node)
+        if self.leg is not None:
+            self.connect(self.leg.node)
+        else:
+            self.connect_directly()
         self._session_changed()
 
     def peer_connected(self) -> None:
@@ -418,11 +442,14 @@ class Call(Joinable):
 
     def _finish(self, reason: Reason, by_peer: bool) -> None:
         self._act(Step.END)
+        bound = self.bound
         try:
             self.peer_speaking(False)
             self.unjoin_all()
             self._tell_the_end(reason, by_peer)
         finally:
+            if bound is not None:
+                bound.end_with(self, reason, by_peer=by_peer)
             self.ended.set()
             self.parties_changed.set()
             self.close()
@@ -437,7 +464,7 @@ class Call(Joinable):
         """To all who were offered the call, have commanded it or watch it (section 6.6.4)."""
         condition = reason.condition
         name = "hangup-command" if self._commanded_end and not by_peer else _END.get(condition, "error")
-        if name == "hungup" and not (by_peer or self._peer_is_gone):
+        if name == "hungup" and not (by_peer or self._is_hung_up):
             name = "error"
         log.info("ended: %s (%s%s)", name, condition, f", {reason.text}" if reason.text else "")
         end = End.of(name, platform_code=condition, headers=self._told)

@@ -14,7 +14,7 @@ from focus.rayo.component import Component
 from focus.rayo.stages import Link, News, Turn, turned
 from focus.wire.conditions import BadRequest, Conflict, OptionNotSupported, ServiceUnavailable, WrongState
 from focus.wire.jid import JID
-from focus.wire.rayo import Command, Event, Join, Joined, Ref, Unjoin, Unjoined
+from focus.wire.rayo import Command, Event, Join, Joined, JoinMedia, Ref, Unjoin, Unjoined
 from focus.wire.rayo_component import Execution
 
 log = logging.getLogger(__name__)
@@ -102,8 +102,6 @@ class Joinable(Actor):
     async def join_party(self, sender: JID, command: Join) -> Outcome:
         """Section 6.3; the result names the mixer, as section 6.4 asks."""
         self.check_joining()
-        if command.media == "direct":
-            raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
         direction = Direction(command.direction)
         other = self._partner(sender, command)
         if other is None:
@@ -112,20 +110,23 @@ class Joinable(Actor):
             other.check_partner(sender)
         if command.mixer_name is not None:
             mixer = other or self._parties.open_mixer(sender, command.mixer_name)
-            self.join(mixer, direction, sender)
+            self.join(mixer, direction, sender, command.media)
             return Ref(uri=mixer.address.uri)
-        self.join(other or self._parties.find_call(sender, str(command.call_uri)), direction, sender)
+        call = other or self._parties.find_call(sender, str(command.call_uri))
+        self.join(call, direction, sender, command.media)
         return None
 
     @on(Unjoin)
     async def unjoin_party(self, sender: JID, command: Unjoin) -> Outcome:
         """Section 6.3.2."""
         if command.call_uri is None and command.mixer_name is None:
+            self.check_unjoining()
             self.unjoin_all()
             return None
         other = self._partner(sender, command)
         if other is None:
             raise ServiceUnavailable(f"{self.address} is not joined with {command.call_uri or command.mixer_name}")
+        self.check_unjoining()
         self.unjoin(other)
         return None
 
@@ -136,6 +137,17 @@ class Joinable(Actor):
 
     def check_joining(self) -> None:
         """Raises `StanzaError` where nothing can be joined now."""
+
+    def check_unjoining(self) -> None:
+        """Raises `StanzaError` where what is joined cannot be parted."""
+
+    def check_media(self, other: Joinable, direction: Direction, media: JoinMedia) -> None:
+        """Raises `OptionNotSupported` where the media of a join with `other` cannot go so."""
+        if media == "direct":
+            raise OptionNotSupported("what mixes is here; use media='bridge'")
+
+    def choose_media(self, other: Joinable, media: JoinMedia) -> None:
+        """Have the media of a join with `other` go so. Raises `OptionNotSupported`."""
 
     def _partner(self, sender: JID, command: Join | Unjoin) -> Joinable | None:
         """Who is meant of those that this is joined with. Two zones may have mixers of one name: `sender`'s goes first.
@@ -189,18 +201,21 @@ class Joinable(Actor):
 
     # joins
 
-    def join(self, other: Joinable, direction: Direction, maker: JID) -> None:
+    def join(self, other: Joinable, direction: Direction, maker: JID, media: JoinMedia) -> None:
         """Join with `other`, as `maker` commands, or change the direction of the join there is (which announces
         nothing, section 6.3.4).
 
-        Raises `Conflict` where `other` is this or the two are joined by way of other mixers already, so that this would
-        close a loop (no join could be made without destroying one, section 6.3.4), and `ServiceUnavailable` where one
-        of them has left the plane.
+        Raises `OptionNotSupported` where `media` cannot go so, `Conflict` where `other` is this or the two are joined
+        by way of other mixers already, so that this would close a loop (no join could be made without destroying one,
+        section 6.3.4), and `ServiceUnavailable` where one of them has left the plane.
         """
         if other is self:
             raise Conflict(f"{self.address} cannot be joined with itself")
         try:
+            self.check_media(other, direction, media)
+            other.check_media(self, direction, media)
             self._check_loop(other)
+            self.choose_media(other, media)
             if self.node is not None and other.node is not None:
                 self._link(other, direction)
         except BaseException:
@@ -301,8 +316,11 @@ class Joinable(Actor):
 
     def _announce(self, other: Joinable) -> None:
         """Once for each join, when audio can flow."""
-        if self.node is None or other.node is None:
-            return
+        if self.node is not None and other.node is not None:
+            self.flow(other)
+
+    def flow(self, other: Joinable) -> None:
+        """Audio can flow."""
         if self._turn(other, Turn.FLOW) is News.JOINED:
             self.emit(Joined(**other.party))
             other.emit(Joined(**self.party))

@@ -38,7 +38,6 @@ from focus.wire.conditions import (
     BadRequest,
     ItemNotFound,
     NotAuthorized,
-    OptionNotSupported,
     ServiceUnavailable,
     TieBreak,
     UnknownSession,
@@ -220,8 +219,6 @@ class Server(Actor):
         is_room = self.directory.mixer(address, HOUSE) is not None
         if address in self.directory or is_room or self.mixers.find(sender, address) is not None:
             raise AddressTaken(f"{address} is taken")
-        if any(join.media == "direct" for join in command.joins):
-            raise OptionNotSupported("media='direct' is not supported here; use 'bridge'")
         self._quotas.check_dial(sender)
         call = self._new_call(address, method="dialed-out")
         call.controller = sender
@@ -247,7 +244,7 @@ class Server(Actor):
             party = self.open_mixer(sender, join.mixer_name)
         else:
             party = self.find_call(sender, str(join.call_uri))
-        call.join(party, Direction(join.direction), sender)
+        call.join(party, Direction(join.direction), sender, join.media)
 
     def _begin(self, call: Call, command: Dial, caller: JID, to: JID, sender: JID) -> None:
         timeout = command.timeout / 1000 if command.timeout >= 0 else self._limits.dial_timeout
@@ -291,6 +288,8 @@ class Server(Actor):
             timeouts=Timeouts(answer=max(give_up - loop.time(), 0)),
             tasks=self._tasks,
         )
+        if call.relay is not None:
+            call.relay.attach(call.session)
         self._sessions.add(call.session)
         del self._placing[call]  # from here on the session is ended, not the placing
         await call.session.start()

@@ -13,7 +13,7 @@ from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle
-from focus.wire.rtp import AUDIO_LEVEL, PayloadType
+from focus.wire.rtp import AUDIO_LEVEL, SSMA, PayloadType
 from tests.interop.running import PATIENCE, StanzaClient
 from tests.media.peers import PeerConnection, level
 
@@ -57,7 +57,7 @@ class AiortcCaller:
         await self.jingle(
             "session-initiate",
             "<content creator='initiator' name='a0' senders='both'>"
-            f"{_described(payload, extension)}{_with_setup(first, 'actpass')}</content>",
+            f"{_described(payload, extension, self.connection.ssrc)}{_with_setup(first, 'actpass')}</content>",
         )
         if trickle:
             for candidate in transport.candidates:
@@ -136,12 +136,13 @@ class AiortcCallee:
         remote = SimpleNamespace(local_transport=content.transport, ssrc=content.description.sources[0].ssrc)
         transport, payload, extension = await self.connection.answer(remote, spoken, level)  # type: ignore[arg-type]
         assert self.device is not None
+        described = _described(payload, extension, self.connection.ssrc)
         await self.client.ask(
             self.device,
             "set",
             f"<jingle xmlns='{JINGLE}' action='session-accept' responder='{self.client.jid}' sid='{self.sid}'>"
             f"<content creator='initiator' name='{content.name}' senders='both'>"
-            f"{_described(payload, extension)}{_with_setup(transport, 'active')}</content></jingle>",
+            f"{described}{_with_setup(transport, 'active')}</content></jingle>",
         )
 
     async def close(self) -> None:
@@ -157,11 +158,11 @@ def listed(document: ConferenceInfo) -> list[str]:
     return sorted(user.display_text or "" for user in document.users.users) if document.users else []
 
 
-def _described(payload: PayloadType, extension: int) -> str:
+def _described(payload: PayloadType, extension: int, ssrc: int) -> str:
     return (
         f"<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>{payload.to_string()}<rtcp-mux/>"
         f"<rtp-hdrext xmlns='urn:xmpp:jingle:apps:rtp:rtp-hdrext:0' id='{extension}' uri='{AUDIO_LEVEL}'/>"
-        "</description>"
+        f"<source xmlns='{SSMA}' ssrc='{ssrc}'/></description>"
     )
 
 

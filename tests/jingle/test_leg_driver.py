@@ -99,3 +99,22 @@ async def test_hold_and_senders_both_decide_whether_we_send(leg: FakeLeg, role: 
 async def test_the_announced_source_names_the_leg_in_the_mix(leg: FakeLeg) -> None:
     await LegDriver(Party.RESPONDER).settle(leg, settled(ssrc=77))
     assert leg.source_id == 77
+
+
+async def test_what_was_trickled_goes_with_the_content_where_somebody_else_connects() -> None:
+    """New credentials make older candidates worthless."""
+    driver = LegDriver(Party.RESPONDER)
+    (content,) = news("audio", REMOTE)
+
+    def gathered() -> Transport:
+        (each,) = driver.with_candidates([content])
+        assert each.transport is not None
+        return each.transport
+
+    assert gathered() == REMOTE
+    await driver.trickle(news("audio", Transport(candidates=(candidate(1),))))
+    await driver.trickle(news("other", Transport(candidates=(candidate(2),))))
+    assert gathered() == REMOTE.model_copy(update={"candidates": (*REMOTE.candidates, candidate(1))})
+    await driver.trickle(news("audio", Transport(ufrag="new", pwd="n" * 22, candidates=(candidate(3),))))
+    assert (gathered().ufrag, gathered().candidates) == ("new", (candidate(3),))
+    assert gathered().fingerprints == REMOTE.fingerprints

@@ -185,6 +185,7 @@ class PeerConnection:
         self._agents: list[aioice.Connection] = []  # all of ICE, if it was restarted
         self.ear = Ear(self._take)
         self.contributing: set[int] = set()  # the CSRCs of the last packet
+        self.ssrc = 0  # under which it sends, when it has offered or answered
 
     def _listen(self, track: MediaStreamTrack) -> None:
         self._watch_sources()
@@ -227,7 +228,14 @@ class PeerConnection:
         spoken = next(codec for codec in media.rtp.codecs if codec.name == self._codec.name)
         extension = next(e.id for e in media.rtp.headerExtensions if e.uri == rtp.AUDIO_LEVEL)
         transport = wire_transport(media.ice, media.dtls, media.ice_candidates)
+        self.ssrc = media.ssrc[0].ssrc
         return transport, self._codec.model_copy(update={"id": spoken.payloadType}), extension
+
+    @property
+    def path(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Its own address and the other end's: the pair that ICE has chosen."""
+        pair = self._connection.getReceivers()[0].transport.transport._connection._nominated[1]
+        return pair.local_addr, pair.remote_addr
 
     def _watch_sources(self) -> None:
         """Remember the CSRCs, which aiortc reads and drops."""

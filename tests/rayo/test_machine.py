@@ -72,9 +72,11 @@ COMINGS_AND_GOINGS = [
 STEPS = st.one_of(
     st.tuples(st.just("call"), st.integers(0, 1), st.sampled_from([JMI_0, JMI_1, None]), st.sampled_from(ROOMS)),
     st.tuples(st.just("dial"), WHO, st.integers(0, 1), st.lists(MIXERS, max_size=2)),
+    st.tuples(st.just("dial directly"), WHO, st.integers(0, 1), CALLS),
     st.tuples(st.sampled_from(sorted(COMMANDS)), WHO, CALLS),
     st.tuples(st.just("join mixer"), WHO, CALLS, MIXERS, DIRECTIONS),
     st.tuples(st.just("join call"), WHO, CALLS, CALLS, DIRECTIONS),
+    st.tuples(st.just("join directly"), WHO, CALLS, CALLS),
     st.tuples(st.just("unjoin mixer"), WHO, CALLS, MIXERS),
     st.tuples(st.just("join mixers"), WHO, MIXERS, MIXERS, DIRECTIONS),
     st.tuples(st.just("unjoin mixers"), WHO, MIXERS),
@@ -100,8 +102,10 @@ LOSSES = st.one_of(
 BY_CLIENTS = {
     *COMMANDS,
     "dial",
+    "dial directly",
     "join mixer",
     "join call",
+    "join directly",
     "unjoin mixer",
     "join mixers",
     "unjoin mixers",
@@ -114,6 +118,17 @@ BY_CLIENTS = {
 
 def has_media(party: Joinable) -> bool:
     return party.node is not None and not (isinstance(party, Call) and party.leg is not None and party.leg.closed)  # type: ignore[attr-defined]
+
+
+def are_direct(party: Joinable) -> bool:
+    """Whether it has its media with the only call that it is joined with, and neither has any here."""
+    if not isinstance(party, Call) or party.relay is None:
+        return False
+    (other,) = party.joins
+    assert isinstance(other, Call)
+    assert other.relay is party.relay
+    assert party.leg is other.leg is None
+    return party._accepted and other._accepted
 
 
 #: Callers wait for an answer for longer than it takes to find out that nobody can give it.
@@ -221,6 +236,11 @@ class Play:
             case "join call", (who, number, other, direction):
                 join = Join(call_uri=address(other).uri, direction=direction)
                 await self.clients[who].command(address(number), join)
+            case "dial directly", (who, whom, number):
+                joins = (Join(call_uri=address(number).uri, media="direct"),)
+                await self.clients[who].dial(Dial(to=f"xmpp:{self.callers[whom].jid.bare}", joins=joins))
+            case "join directly", (who, number, other):
+                await self.clients[who].command(address(number), Join(call_uri=address(other).uri, media="direct"))
             case "unjoin mixer", (who, number, name):
                 await self.clients[who].command(address(number), Unjoin(mixer_name=name))
             case "join mixers", (who, one, other, direction):
@@ -295,7 +315,9 @@ class Play:
         for party in [*self.focus.server.directory.calls(), *mixers]:
             for other, direction in party.joins.items():
                 assert party in other.joins
-                assert party.is_flowing(other) is (party.node is not None and other.node is not None)
+                assert party.is_flowing(other) is (
+                    (party.node is not None and other.node is not None) or are_direct(party)
+                )
                 if has_media(party) and has_media(other):
                     assert party.node is not None
                     assert other.node is not None

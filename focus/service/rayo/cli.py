@@ -100,6 +100,9 @@ LogOption = Annotated[str, typer.Option(help="Log to standard error: debug, info
 DirectionOption = Annotated[
     JoinDirection, typer.Option(help="From the first party's view: send is heard by the second, recv hears it.")
 ]
+MediaOption = Annotated[
+    JoinMedia, typer.Option(help="Through the service, or between the two ends, if neither call is answered yet.")
+]
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ def dial(
         typer.Option(metavar="MIXER", help="Join it with this mixer, room or call from the start; may be repeated."),
     ] = None,
     direction: DirectionOption = "duplex",
+    media: MediaOption = "bridge",
     from_: Annotated[
         str | None, typer.Option("--from", metavar="JID", help="Who calls, as they see it: a room, for example.")
     ] = None,
@@ -200,6 +204,7 @@ def dial(
             from_=from_,
             joins=join or (),
             direction=direction,
+            media=media,
             headers=headers,
             ring=ring,
             follow=follow,
@@ -214,7 +219,7 @@ def join(
     one: Annotated[str, typer.Argument(metavar="A", help="A call or a mixer.")],
     other: Annotated[str, typer.Argument(metavar="B", help="A call or a mixer, made if it is not there.")],
     direction: DirectionOption = "duplex",
-    media: Annotated[JoinMedia, typer.Option(help="How the two are connected.")] = "bridge",
+    media: MediaOption = "bridge",
 ) -> int:
     """Join A with B; again, to change the direction of the join there is."""
     return session.run(lambda client: doing.join(client, session.report, (one, other), direction, media))

@@ -233,6 +233,7 @@ async def dial(
     from_: str | None,
     joins: Sequence[str],
     direction: JoinDirection,
+    media: JoinMedia,
     headers: Sequence[tuple[str, str]],
     ring: float | None,
     follow: bool,
@@ -245,7 +246,7 @@ async def dial(
                 to,
                 from_=from_,
                 headers=headers,
-                joins=[_joined_from_the_start(one, direction) for one in parties],
+                joins=[_joined_from_the_start(one, direction, media) for one in parties],
                 timeout=ring,
             )
         report.say("dialled", f"calling {to} as {call.address.local}", call=call.uri, to=to)
@@ -262,10 +263,10 @@ async def dial(
             await asyncio.gather(telling, stopping, return_exceptions=True)
 
 
-def _joined_from_the_start(one: Call | Mixer, direction: JoinDirection) -> Join:
+def _joined_from_the_start(one: Call | Mixer, direction: JoinDirection, media: JoinMedia) -> Join:
     if isinstance(one, Call):
-        return Join(call_uri=one.uri, direction=direction)
-    return Join(mixer_name=one.name, direction=direction)
+        return Join(call_uri=one.uri, direction=direction, media=media)
+    return Join(mixer_name=one.name, direction=direction, media=media)
 
 
 async def _tell(call: Call, report: Report, *, follow: bool) -> int:
