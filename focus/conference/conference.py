@@ -14,22 +14,37 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
 
+from focus.conference.goodbye import Goodbye
 from focus.conference.notification import DocumentOutbox, Notification, Publication
 from focus.conference.partial import Outcome, Reader
-from focus.conference.policy import Occupants, Policy, Verdict, may_control
+from focus.conference.policy import Occupants, Policy, Verdict, may_control, may_speak, occupant_of
 from focus.conference.ringing import Callout, Ringing
-from focus.conference.room import Departure, Occupant, Room, RoomError, Rooms
-from focus.conference.roster import Host, Invited, Roster
+from focus.conference.room import Cause, Departure, Occupant, Room, RoomError, Rooms, Rules
+from focus.conference.roster import Host, Invited, Leaving, Roster
 from focus.conference.subscription import Document
 from focus.conference.summoning import Summoning
-from focus.rayo.call import REASON_HEADER
+from focus.rayo.call import REASON_HEADER, TEXT_HEADER
 from focus.rayo.server import Server
 from focus.wire import context
 from focus.wire.base import StrictFlag
 from focus.wire.conditions import ItemNotFound, StanzaError, WrongState
 from focus.wire.conference_info import ConferenceInfo, DisconnectionMethod
 from focus.wire.jid import JID
-from focus.wire.rayo import Accept, Answer, End, Event, Hangup, Header, Join, Joined, Offer, Reject, Unjoined
+from focus.wire.rayo import (
+    Accept,
+    Answer,
+    Command,
+    End,
+    Event,
+    Hangup,
+    Header,
+    Join,
+    Joined,
+    Offer,
+    Reject,
+    Unjoin,
+    Unjoined,
+)
 from focus.wire.session import Move, Session, Watch
 
 log = logging.getLogger(__name__)
@@ -99,6 +114,9 @@ class Conference:
         self._inside: set[JID] = set()  # those of them that are joined with the mixer
         self._arriving: dict[JID, bool] = {}  # callers' that have no media yet, and whether they have proposed
         self._following: set[JID] = set()  # those of them that will take another's place, and are not joined before
+        self._strangers: dict[JID, bool] = {}  # calls of those who need not be in the room: may they come in?
+        self._voices: dict[JID, bool] = {}  # calls, and whether the room lets them be heard
+        self._voices_are_due = False
         self._publication = Publication(lambda: self.roster.document(), surroundings.policy.coalesce)
         self._readers: dict[JID, Reader] = {}  # of the documents of those who are a focus themselves
         self._notifications: dict[JID, tuple[Notification, asyncio.Task[None]]] = {}
@@ -232,7 +250,8 @@ class Conference:
             await self._enter_room()
         except RoomError as error:
             log.error("a call is refused, because the room cannot be entered: %s", error)
-            await self._command(call, Reject(error=StrictFlag()))
+            text = f"the room {self.roster.room} cannot be entered by the focus ({error.condition})"
+            await self._command(call, Reject(error=StrictFlag(), headers=_saying(text)))
             return
         await self._command(call, Accept())
         session = await self._session_of(call)
@@ -247,23 +266,33 @@ class Conference:
 
     async def _judge(self, call: JID) -> None:
         taking_part = len(self._calls) - len(self._offers)
-        if call not in self._offers:
+        if call not in self._offers or (room := self._room) is None:
             return
-        follows = not self._inside.isdisjoint(self._earlier(call))
-        verdict = self._all.policy.judge(self._offers[call], self.roster.occupants, taking_part)
+        caller, follows = self._offers[call], not self._inside.isdisjoint(self._earlier(call))
+        verdict = self._all.policy.judge(
+            caller, self.roster.occupants, taking_part, room.rules, sees_real_jids=room.sees_real_jids
+        )
         if follows:
             verdict = Verdict.ADMIT
         if verdict is Verdict.WAIT:
+            return
+        if verdict is Verdict.STRANGER and not self._strangers.get(call):
+            if call not in self._strangers:
+                self._strangers[call] = False
+                self._spawn(call, partial(self._vet, call, caller, room))
             return
         del self._offers[call]
         if verdict is Verdict.FULL:
             log.info("a call is refused: all %d places are taken", self._all.policy.maximum)
             await self._command(call, Reject(busy=StrictFlag()))
+        elif verdict is Verdict.UNSEEN:
+            log.warning("a call of %s is refused: in this room the focus is not shown who is who", caller)
+            await self._refuse(call, f"in the room {self.roster.room} the focus is not shown who is who")
         elif await self._command(call, Answer()):
             if follows:
                 self._following.add(call)
             else:
-                await self._join(call, Join(mixer_name=self.name))
+                await self._join(call, self._joining(call))
 
     async def _join(self, call: JID, join: Join) -> None:
         if not await self._command(call, join):
@@ -289,18 +318,78 @@ class Conference:
                 log.info("%s has moved here", each.local)
                 self._following.discard(call)
                 self._inside.add(call)
+                self._inherit_voice(call, each)
                 session = await self._session_of(call) or session
                 self._update(self.roster.without(each).with_session(call, session, datetime.now(UTC)))
         if call in self._following:  # whoever was here before has gone by now
             self._following.discard(call)
-            await self._join(call, Join(mixer_name=self.name))
+            await self._join(call, self._joining(call))
         return session
+
+    async def _vet(self, call: JID, caller: JID, room: Room) -> None:
+        """Ask whether somebody is banned whom we do not know from the room; nothing else waits for the answer."""
+        outcasts = await room.outcasts()
+        is_banned = not outcasts.isdisjoint((caller, caller.bare, JID("", caller.domain)))
+
+        async def decide(call: JID) -> None:
+            if call not in self._offers:
+                return
+            if is_banned:
+                del self._offers[call]
+                log.info("a call is refused: the caller is banned from the room")
+                await self._refuse(call, f"you are banned from the room {self.roster.room}")
+            else:
+                self._strangers[call] = True
+                await self._judge(call)
+
+        self._do_for(call, decide)
 
     async def _give_up(self, call: JID) -> None:
         await asyncio.sleep(self._all.policy.entry_wait)
         if self._offers.pop(call, None):
             log.info("a call is refused: the caller has not entered the room")
-            await self._command(call, Reject(decline=StrictFlag()))
+            await self._refuse(call, f"enter the room {self.roster.room} first")
+
+    async def _refuse(self, call: JID, text: str) -> None:
+        await self._command(call, Reject(decline=StrictFlag(), headers=_saying(text)))
+
+    # who may be heard
+
+    def _may_speak(self, call: JID, occupants: Occupants) -> bool:
+        """Whether the room lets `call` be heard. Who is not in a moderated room has no voice there; who was, and is not
+        any more for a reason that ends no call, keeps what they had."""
+        peer = self._peer(call)
+        occupant = occupants.find(peer) if peer is not None else None
+        if occupant is not None:
+            return may_speak(occupant)
+        if self._strangers.get(call) and self._room is not None:
+            return not self._room.rules.moderated
+        return self._voices.get(call, True)
+
+    def _peer(self, call: JID) -> JID | None:
+        participant = self.roster.participants.get(call)
+        return participant.peer if participant is not None else self._callers.get(call)
+
+    def _joining(self, call: JID) -> Join:
+        """How `call` takes part: visitors listen only, which is shown as muted-via-focus."""
+        self._voices[call] = self._may_speak(call, Occupants(self.roster.occupants))
+        return Join(mixer_name=self.name, direction="duplex" if self._voices[call] else "recv")
+
+    def _inherit_voice(self, call: JID, earlier: JID) -> None:
+        """`call` has taken the place of `earlier`, with its mute, but the device may be another occupant."""
+        self._strangers[call], self._voices[call] = self._strangers.get(earlier, False), self._voices.get(earlier, True)
+        self._room_changed()
+
+    async def _give_voice(self) -> None:
+        """As soon as the room does. What a Rayo client has commanded meanwhile holds until then."""
+        self._voices_are_due = False
+        occupants = Occupants(self.roster.occupants)
+        for call, had_voice in list(self._voices.items()):
+            if self._may_speak(call, occupants) is not had_voice:
+                with context.about(call.local):
+                    joining = self._joining(call)
+                    log.info("has %s voice in the room", "got" if self._voices[call] else "no")
+                    await self._command(call, joining)
 
     async def _watch(self, call: JID) -> None:
         session = await self._session_of(call)
@@ -313,6 +402,9 @@ class Conference:
         except RoomError as error:
             log.error("somebody was called into a room that cannot be entered: %s", error)
         await self._described(call, session)
+        if call in self._inside and call not in self._voices:  # brought in by somebody else
+            self._voices[call] = True
+            await self._give_voice()
 
     async def _session_of(self, call: JID) -> Session | None:
         """None where it has ended meanwhile."""
@@ -347,12 +439,14 @@ class Conference:
             if self._inside.isdisjoint(self._earlier(each)) and call in self.roster.participants:
                 self._following.discard(each)
                 direction = self.roster.participants[call].session.direction
+                self._inherit_voice(each, call)
                 await self._join(each, Join(mixer_name=self.name, direction=direction))
         if call in self.roster.participants:
             self._depart(call)
         if (known := self._notifications.pop(call, None)) is not None:
             known[1].cancel()
         self._readers.pop(call, None)
+        self._voices.pop(call, None)
         self._idle_since = asyncio.get_running_loop().time()
 
     async def _ended(self, call: JID, end: End) -> None:
@@ -361,6 +455,7 @@ class Conference:
         self._following.discard(call)
         await self._gone(call)
         self._callers.pop(call, None)
+        self._strangers.pop(call, None)
         if call in self.roster.departed:
             method = _DEPARTURES.get(end.reason, "failed")
             code = end.error.platform_code if end.error is not None else None
@@ -394,26 +489,39 @@ class Conference:
     def occupant_renamed(self, old_nick: str, occupant: Occupant) -> None:
         others = [one for one in self._others(old_nick) if one.nick != occupant.nick]
         self._occupants([*others, occupant])
+        old = self.roster.room.with_resource(old_nick)
+        goodbye = Goodbye("your nick in the room is another one now; call again from there", method="departed")
+        for call in self._calls_of(lambda peer: peer == old):  # the next with that nick may be somebody else
+            self._spawn(call, partial(self._hang_up, call, goodbye))
 
-    def occupant_left(self, occupant: Occupant, departure: Departure) -> None:
+    def occupant_left(self, occupant: Occupant, departure: Departure, cause: Cause) -> None:
         self._occupants(self._others(occupant.nick))
         log.info("%s has %s", occupant.nick, departure)
-        if departure is not Departure.LOST:
-            grace = GRACE if departure is Departure.LEFT else 0.0
-            participants = {call: participant.peer for call, participant in self.roster.participants.items()}
-            everybody = Occupants([occupant, *self.roster.occupants])
-            for call, peer in (self._callers | participants).items():
-                if self._goes_with(peer, occupant, departure, everybody):
-                    hang_up = partial(self._hang_up, call, grace, self._all.interruptions(), thrown_out=grace == 0.0)
-                    self._spawn(call, hang_up)
+        if departure is Departure.LOST:
+            return
+        goodbye = Goodbye.of(departure, cause)
+        others = Occupants(self.roster.occupants)
+        if departure is not Departure.LEFT and occupant.real_jid is not None and others.find(occupant.real_jid) is None:
+            self.callout.call_off([occupant.real_jid.bare])
+        for call in self._calls_of(lambda peer: self._goes_with(peer, occupant, departure, others)):
+            if departure is Departure.LEFT:
+                before = self._all.interruptions()
+                self._spawn(call, partial(self._hang_up_unless_back, call, occupant, goodbye, before))
+            else:
+                self._spawn(call, partial(self._hang_up, call, goodbye))
 
-    def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure, everybody: Occupants) -> bool:
+    def _calls_of(self, are_meant: Callable[[JID], bool]) -> list[JID]:
+        """Those with a peer that is meant, in whatever state."""
+        participants = {call: participant.peer for call, participant in self.roster.participants.items()}
+        return [call for call, peer in (self._callers | participants).items() if are_meant(peer)]
+
+    def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure, others: Occupants) -> bool:
         """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out
-        who is in the room under no other name. `everybody` is the occupant, and those who stay."""
+        who is in the room under no other name. `others` are those who stay."""
         if peer in (occupant.real_jid, occupant.jid):
             return True
-        thrown_out = departure is not Departure.LEFT
-        return thrown_out and everybody.find(peer) is occupant
+        is_theirs = occupant.real_jid is not None and peer.bare == occupant.real_jid.bare
+        return departure is not Departure.LEFT and is_theirs and others.find(peer) is None
 
     def subject_changed(self, subject: str) -> None:
         self._update(replace(self.roster, subject=subject))
@@ -421,12 +529,35 @@ class Conference:
     def anonymity_changed(self, real_jids_are_public: bool) -> None:
         self._update(replace(self.roster, real_jids_are_public=real_jids_are_public))
 
-    def room_lost(self, departure: Departure, reason: str) -> None:
-        log.warning("the room is lost (%s%s): the conference ends", departure, f", {reason}" if reason else "")
+    def rules_changed(self, rules: Rules) -> None:
+        self._update(replace(self.roster, description=rules.description))
+        self._room_changed()
+        self._do(self._judge_again)
+        if (
+            rules.members_only
+        ):  # the room throws out who is no member (section 9.4); we do so with who is not even in it
+            goodbye = Goodbye("the room is for members only now")
+            for call, is_in in list(self._strangers.items()):
+                peer = self._peer(call)
+                if is_in and peer is not None and occupant_of(peer, self.roster.occupants) is None:
+                    self._spawn(call, partial(self._hang_up, call, goodbye))
+
+    def sight_changed(self, sees_real_jids: bool) -> None:
+        self._do(self._judge_again)
+
+    def room_lost(self, departure: Departure, cause: Cause) -> None:
+        goodbye = Goodbye.of_room(departure, cause, self._call_instead(cause))
+        log.warning("the room is lost, and the conference ends: %s", goodbye.text)
         self._room = None
         self._occupants([])
         for call in list(self._calls):
-            self._spawn(call, partial(self._hang_up, call, 0.0, self._all.interruptions(), thrown_out=True))
+            self._spawn(call, partial(self._hang_up, call, goodbye))
+
+    def _call_instead(self, cause: Cause) -> JID | None:
+        """What to call for the conference in the room that takes the place of ours."""
+        addresses = self._server.addresses
+        name = addresses.room_name(cause.venue) if cause.venue is not None else None
+        return addresses.mixer(name) if name is not None else None
 
     def room_rejoined(self) -> None:
         for notification, _ in self._notifications.values():
@@ -441,9 +572,12 @@ class Conference:
         self._server.guard_changed(self.name)
         if self._is_summoned and before and not self.roster.occupants:
             self._idle_since = asyncio.get_running_loop().time()
-            self._do(self._nothing)  # which makes it look at the time
+        self._room_changed()  # which makes it look at the time, too
 
-    async def _nothing(self) -> None: ...
+    def _room_changed(self) -> None:
+        if not self._voices_are_due:
+            self._voices_are_due = True
+            self._do(self._give_voice)
 
     def _may_control(self, client: JID) -> bool:
         return may_control(client, self.roster.occupants)
@@ -453,12 +587,28 @@ class Conference:
             with context.about(call.local):
                 await self._judge(call)
 
-    async def _hang_up(self, call: JID, grace: float, before: int, *, thrown_out: bool) -> None:
-        """`before`: how often the connection had been lost when there was reason to."""
-        await asyncio.sleep(grace)
-        if self._all.interruptions() == before:
-            self._update(self.roster.with_leaving(call, "booted" if thrown_out else "departed"))
-            await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="gone"),)))
+    async def _hang_up_unless_back(self, call: JID, occupant: Occupant, goodbye: Goodbye, before: int) -> None:
+        """Somebody may come again at once, under another nick perhaps; and a server takes everybody along.
+
+        `before`: how often the connection had been lost when they went.
+        """
+        await asyncio.sleep(GRACE)
+        if self._all.interruptions() == before and not self._is_back(call, occupant):
+            await self._hang_up(call, goodbye)
+
+    def _is_back(self, call: JID, left: Occupant) -> bool:
+        """Whether the device that `left` is in the room again; who has called by their nick must have that again."""
+        by_nick = self._peer(call) == left.jid
+        return left.real_jid is not None and any(
+            one.real_jid == left.real_jid and not (by_nick and one.jid != left.jid) for one in self.roster.occupants
+        )
+
+    async def _hang_up(self, call: JID, goodbye: Goodbye) -> None:
+        leaving = Leaving(goodbye.method, goodbye.cause.reason or None, goodbye.cause.by)
+        self._update(self.roster.with_leaving(call, leaving))
+        if not await self._command(call, Hangup(headers=goodbye.headers())):
+            # Of a Rayo client that has brought it in: what becomes of it elsewhere is not our affair.
+            await self._command(self.roster.focus, Unjoin(call_uri=call.uri))
 
     async def _enter_room(self, password: str = "") -> None:
         """Raises `RoomError`."""
@@ -467,7 +617,12 @@ class Conference:
                 raise RoomError(self.roster.room, "not-allowed", "this room is not served here")
             self._room = await self._all.rooms.join(self.roster.room, self, password)
             self._update(
-                replace(self.roster, subject=self._room.subject, real_jids_are_public=self._room.real_jids_are_public)
+                replace(
+                    self.roster,
+                    subject=self._room.subject,
+                    description=self._room.rules.description,
+                    real_jids_are_public=self._room.real_jids_are_public,
+                )
             )
 
     async def _leave_room(self) -> None:
@@ -511,7 +666,7 @@ class Conference:
     def people_changed(self, invited: dict[JID, Invited]) -> None:
         self._update(replace(self.roster, invited=invited))
         self._idle_since = asyncio.get_running_loop().time()
-        self._do(self._nothing)  # which makes it look at the time
+        self._room_changed()  # which makes it look at the time, too
 
     # plumbing
 
@@ -521,10 +676,10 @@ class Conference:
             self._publication.changed()
             self.callout.look()
 
-    async def _command(self, call: JID, command: Accept | Answer | Reject | Hangup | Join | Move) -> bool:
-        """Whether `call` did what it was told; it may have ended meanwhile."""
+    async def _command(self, address: JID, command: Command) -> bool:
+        """Whether the call, or the mixer, at `address` did what it was told; it may have ended meanwhile."""
         try:
-            await self._server.command(self.client, call, command)
+            await self._server.command(self.client, address, command)
         except StanzaError as error:
             log.info("<%s/> came too late or was refused: %s", type(command).__xml_tag__, error)
             return False
@@ -552,6 +707,11 @@ class Conference:
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
         return task
+
+
+def _saying(text: str) -> tuple[Header, ...]:
+    """Headers that give the peer a text for people."""
+    return (Header(name=TEXT_HEADER, value=text),)
 
 
 async def _guard(work: Work) -> None:

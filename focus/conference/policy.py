@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from focus.conference.room import Occupant
+from focus.conference.room import Occupant, Rules
 from focus.wire.jid import JID
 
 
@@ -17,6 +17,10 @@ class Verdict(Enum):
     WAIT = auto()
     """Not now, but as soon as they enter the room."""
     FULL = auto()
+    STRANGER = auto()
+    """At once, unless they are banned from the room."""
+    UNSEEN = auto()
+    """Never: it cannot be seen whether they are in the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,26 @@ class Policy:
     reentry: float = 30.0
     several_devices: bool = False
 
-    def judge(self, caller: JID, occupants: Iterable[Occupant], participants: int) -> Verdict:
-        """What becomes of `caller` in a room with `occupants` and so many `participants` in the call already."""
+    def judge(
+        self,
+        caller: JID,
+        occupants: Iterable[Occupant],
+        participants: int,
+        rules: Rules,
+        *,
+        sees_real_jids: bool,
+    ) -> Verdict:
+        """What becomes of `caller` in a room with `occupants` and so many `participants` in the call already.
+
+        Who has to be a member, or to know a password, shows that by being in the room.
+        """
         if participants >= self.maximum:
             return Verdict.FULL
-        if self.strangers or occupant_of(caller, occupants) is not None:
+        if occupant_of(caller, occupants) is not None:
             return Verdict.ADMIT
-        return Verdict.WAIT
+        if self.strangers and not (rules.members_only or rules.password_protected):
+            return Verdict.STRANGER
+        return Verdict.WAIT if sees_real_jids else Verdict.UNSEEN
 
     def continues(self, caller: JID, peer: JID, *, proposed: bool, room: JID) -> bool:
         """Whether a call of `caller` takes the place of one with `peer`: their device calls anew, or another one of
@@ -56,8 +73,15 @@ class Policy:
         return proposed and not self.several_devices and caller.bare == peer.bare != room
 
 
+#: From least to most.
+_ROLES = ("none", "visitor", "participant", "moderator")
+
+
 class Occupants:
-    """Finds the occupant that somebody is: by its real full JID, else by its occupant JID, else by its bare JID."""
+    """Finds the occupant that somebody is: by its real full JID, else by its occupant JID, else by its bare JID.
+
+    Of several with one bare JID the one with most rights is meant.
+    """
 
     def __init__(self, occupants: Iterable[Occupant]) -> None:
         self._by_address: dict[JID, Occupant] = {}
@@ -66,10 +90,20 @@ class Occupants:
             self._by_address.setdefault(occupant.jid, occupant)
             if occupant.real_jid is not None:
                 self._by_address.setdefault(occupant.real_jid, occupant)
-                self._by_account[occupant.real_jid.bare] = occupant
+                account = occupant.real_jid.bare
+                self._by_account[account] = max(self._by_account.get(account, occupant), occupant, key=_standing)
 
     def find(self, peer: JID) -> Occupant | None:
         return self._by_address.get(peer) or self._by_account.get(peer.bare)
+
+
+def _standing(occupant: Occupant) -> tuple[int, str]:
+    return _ROLES.index(occupant.role) if occupant.role in _ROLES else 0, occupant.nick
+
+
+def may_speak(occupant: Occupant) -> bool:
+    """Whether somebody has voice (XEP-0045 section 5.1): visitors of a moderated room have none."""
+    return occupant.role in ("participant", "moderator")
 
 
 def occupant_of(peer: JID, occupants: Iterable[Occupant]) -> Occupant | None:

@@ -10,12 +10,13 @@ from focus.wire.jid import JID
 
 
 class Departure(StrEnum):
-    """How an occupant went (XEP-0045 sections 7.14, 8.2, 9.1, 9.3 to 9.7, 17.3)."""
+    """How an occupant went (XEP-0045 sections 7.14, 8.2, 9.1, 9.3 to 9.7, 10.9, 17.3)."""
 
     LEFT = "left"
     KICKED = "kicked"
     BANNED = "banned"
     REMOVED = "removed"
+    DESTROYED = "destroyed"
     LOST = "lost"
 
 
@@ -30,6 +31,29 @@ class Occupant:
     role: str
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a room says of a departure: `reason` in its words, `by` the nick of who did it (XEP-0045 section 8.2), and
+    `venue` the room that takes the place of a destroyed one (section 10.9)."""
+
+    reason: str = ""
+    by: str = ""
+    venue: JID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a room is configured (XEP-0045 sections 4.2 and 6.4), as far as it concerns calls to it.
+
+    `moderated`: who comes has no voice until it is given.
+    """
+
+    moderated: bool = False
+    members_only: bool = False
+    password_protected: bool = False
+    description: str = ""
+
+
 class RoomObserver(Protocol):
     """Told what happens in a room, in the order of the presences, on the event loop. Our own occupant is left out."""
 
@@ -40,14 +64,20 @@ class RoomObserver(Protocol):
 
     def occupant_renamed(self, old_nick: str, occupant: Occupant) -> None: ...
 
-    def occupant_left(self, occupant: Occupant, departure: Departure) -> None: ...
+    def occupant_left(self, occupant: Occupant, departure: Departure, cause: Cause) -> None: ...
 
     def subject_changed(self, subject: str) -> None: ...
 
     def anonymity_changed(self, real_jids_are_public: bool) -> None:
         """Whether everybody (not only moderators) may see real JIDs (status codes 172 and 173, `muc_nonanonymous`)."""
 
-    def room_lost(self, departure: Departure, reason: str) -> None:
+    def rules_changed(self, rules: Rules) -> None:
+        """The room has another configuration."""
+
+    def sight_changed(self, sees_real_jids: bool) -> None:
+        """Whether we are told who is who: everybody's real JID is public, or we are a moderator."""
+
+    def room_lost(self, departure: Departure, cause: Cause) -> None:
         """We are no longer in the room for good: destroyed, banned or removed. A lost connection is not this."""
 
     def room_rejoined(self) -> None:
@@ -61,6 +91,13 @@ class Room(Protocol):
     occupants: dict[str, Occupant]
     subject: str
     real_jids_are_public: bool
+    rules: Rules
+
+    @property
+    def sees_real_jids(self) -> bool: ...
+
+    async def outcasts(self) -> frozenset[JID]:
+        """The accounts and domains that are banned; none where we may not know."""
 
     async def leave(self) -> None: ...
 

@@ -46,6 +46,15 @@ MAX_SUBJECT = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """How and why somebody goes, and by which nick in the room it was done."""
+
+    method: DisconnectionMethod
+    reason: str | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Participant:
     """One call in the conference: what its session says, and since when. `leaving`: it is being ended by us, and why.
 
@@ -55,7 +64,7 @@ class Participant:
     call: JID
     session: Session
     since: datetime
-    leaving: DisconnectionMethod | None = None
+    leaving: Leaving | None = None
     cascaded: str | None = None
 
     @property
@@ -78,8 +87,7 @@ class Departed:
 
     last: Participant
     when: datetime
-    method: DisconnectionMethod = "departed"
-    reason: str | None = None
+    how: Leaving
 
     @property
     def call(self) -> JID:
@@ -152,6 +160,7 @@ class Roster:
     secret: str = ""
     host: Host = Host()
     subject: str = ""
+    description: str = ""
     real_jids_are_public: bool = False
     occupants: tuple[Occupant, ...] = ()
     participants: dict[JID, Participant] = field(default_factory=dict)
@@ -180,11 +189,13 @@ class Roster:
             departed={key: one for key, one in self.departed.items() if one.peer != participant.peer},
         )
 
-    def with_leaving(self, call: JID, method: DisconnectionMethod) -> Roster:
+    def with_leaving(self, call: JID, leaving: Leaving) -> Roster:
         """The roster while `call` is being ended by us."""
         if call not in self.participants:
             return self
-        return replace(self, participants={**self.participants, call: replace(self.participants[call], leaving=method)})
+        return replace(
+            self, participants={**self.participants, call: replace(self.participants[call], leaving=leaving)}
+        )
 
     def with_cascaded(self, call: JID, conference: str) -> Roster:
         """The roster after the peer of `call` has told of a conference of its own, and with it that it is a focus."""
@@ -204,7 +215,7 @@ class Roster:
             last = self.participants[call]
         else:
             return self.without(call)
-        departed = Departed(last, now, last.leaving or method, reason)
+        departed = Departed(last, now, last.leaving or Leaving(method, reason))
         return replace(self.without(call), departed={**self.departed, call: departed})
 
     def without(self, call: JID) -> Roster:
@@ -224,6 +235,7 @@ class Roster:
             description=ConferenceDescription(
                 display_text=unescape_node(self.room.local),
                 subject=self.subject[:MAX_SUBJECT] or None,
+                free_text=self.description or None,
                 conf_uris=Uris(state="full", entries=tuple(self._addresses())),
                 service_uris=self._services(),
                 maximum_user_count=self.maximum,
@@ -344,15 +356,15 @@ class Roster:
                 )
             case Waiting():
                 return Endpoint(entity=entity, state="full", status="pending", joining_method="dialed-in")
-            case Departed(last=last, when=when, method=gone, reason=reason):
+            case Departed(last=last, when=when, how=how):
                 return Endpoint(
                     entity=entity,
                     state="full",
                     status="disconnected",
                     joining_method=_method(last.session),
                     joining_info=joined,
-                    disconnection_method=gone,
-                    disconnection_info=Execution(when=_time(when), reason=reason),
+                    disconnection_method=how.method,
+                    disconnection_info=Execution(when=_time(when), reason=how.reason, by=self._actor(how.by)),
                 )
             case Participant(session=session, leaving=leaving):
                 media = Media(
@@ -371,6 +383,15 @@ class Roster:
                     media=(media,),
                     call_info=CallInfo(jingle=JingleSession(sid=session.sid)) if self.real_jids_are_public else None,
                 )
+
+    def _actor(self, nick: str) -> str | None:
+        """Who has done something in the room, as everybody there may know them."""
+        if not nick:
+            return None
+        occupant = next((one for one in self.occupants if one.nick == nick), None)
+        if self.real_jids_are_public and occupant is not None and occupant.real_jid is not None:
+            return occupant.real_jid.bare.uri
+        return self.room.with_resource(nick).uri
 
     def _caller_name(self, peer: JID) -> str:
         """A caller who is not in the room is shown as a telephone would: by the local part of the address.

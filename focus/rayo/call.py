@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 #: The header of a `<hangup/>` that chooses the Jingle reason which the peer is given.
 REASON_HEADER = "jingle-reason"
+#: Headers of a `<hangup/>` or `<reject/>` for what goes with that reason: a text for people, and where to call instead.
+TEXT_HEADER, REDIRECT_HEADER = "jingle-text", "jingle-redirect"
 
 
 #: RFC 3986 section 3.1: whatever a caller may be told to call.
@@ -275,7 +277,7 @@ class Call(Connectable):
     async def reject(self, sender: JID, command: Reject) -> Outcome:
         self._act(Step.REJECT)
         self._commanded_end = True
-        self.end_session(Reason.of(_REJECT[command.reason]), command.headers)
+        self.end_session(_wanted_reason(_REJECT[command.reason], command.headers), _for_peer(command.headers))
         return None
 
     @on(Hangup)
@@ -284,8 +286,8 @@ class Call(Connectable):
         self._act(Step.HANGUP)
         if not was_over:
             self._commanded_end = True
-            headers = [header for header in command.headers if header.name != REASON_HEADER]
-            self.end_session(_wanted_reason(command.headers), headers)
+            wanted = next((header.value for header in command.headers if header.name == REASON_HEADER), "success")
+            self.end_session(_wanted_reason(wanted, command.headers), _for_peer(command.headers, REASON_HEADER))
         return None
 
     @on(CallMessage)
@@ -517,11 +519,17 @@ def from_shim(shim: Shim | None) -> tuple[Header, ...]:
     return tuple(Header(name=name, value=value) for name, value in shim.pairs) if shim else ()
 
 
-def _wanted_reason(headers: Iterable[Header]) -> Reason:
-    for header in headers:
-        if header.name == REASON_HEADER:
-            try:
-                return Reason.of(header.value)
-            except KeyError:
-                break
-    return Reason.of("success")
+def _wanted_reason(condition: str, headers: Iterable[Header]) -> Reason:
+    """The reason with `condition`, or `success` where Jingle has none such, and with what the headers say besides."""
+    said = {header.name: header.value for header in headers}
+    text, redirect = said.get(TEXT_HEADER) or None, said.get(REDIRECT_HEADER) or None
+    try:
+        return Reason.of(condition, text, redirect=redirect)
+    except KeyError:
+        return Reason.of("success", text, redirect=redirect)
+
+
+def _for_peer(headers: Iterable[Header], *others: str) -> list[Header]:
+    """Those that are not for us."""
+    ours = (TEXT_HEADER, REDIRECT_HEADER, *others)
+    return [header for header in headers if header.name not in ours]

@@ -221,7 +221,9 @@ class ConferenceSettings(Section):
     """Meeting rooms."""
 
     strangers: bool = Field(
-        default=False, description="Whether somebody may call a room without being an occupant of it."
+        default=False,
+        description="Whether somebody may call a room without being an occupant of it: to listen, where it is "
+        "moderated, and not where it is for members, has a password, or has banned them.",
     )
     several_devices: bool = Field(
         default=False,

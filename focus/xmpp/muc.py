@@ -10,7 +10,8 @@ from focus.conference.room import RoomError, RoomObserver
 from focus.wire.jid import JID, escape_node
 from focus.wire.stanzas import PRESENCE, presence
 from focus.xmpp.connection import Connection
-from focus.xmpp.muc_room import MUC_USER, MucRoom
+from focus.xmpp.muc_queries import MUC_USER
+from focus.xmpp.muc_room import MucRoom
 
 
 class MucRooms:

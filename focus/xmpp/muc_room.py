@@ -14,26 +14,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from focus.conference.room import Departure, Occupant, RoomError, RoomObserver
-from focus.wire.conditions import StanzaError
+from focus.conference.room import Cause, Departure, Occupant, RoomError, RoomObserver, Rules
 from focus.wire.jid import JID
 from focus.wire.stanzas import CLIENT, presence, read_error
 from focus.xmpp.connection import Backoff
+from focus.xmpp.muc_queries import MUC, MUC_USER, RoomQueries
 
 if TYPE_CHECKING:  # a room is given the others; focus.xmpp.muc makes rooms
     from focus.xmpp.muc import MucRooms
 
 log = logging.getLogger(__name__)
 
-MUC = "http://jabber.org/protocol/muc"
-MUC_USER = f"{MUC}#user"
-MUC_OWNER = f"{MUC}#owner"
-DATA_FORM = "jabber:x:data"
-
 LEAVE_TIMEOUT = 3.0
 NICK_ATTEMPTS = 5
 #: Somebody who was in the room as long as this is not being thrown out again and again.
 SETTLED_AFTER = 30.0
+#: Characters of what somebody gives as reason for throwing somebody out.
+MAX_REASON = 500
 
 #: Conditions of a refused entry after which trying again is of no use (XEP-0045 section 7.2).
 _FOR_GOOD = {
@@ -41,7 +38,7 @@ _FOR_GOOD = {
     "registration-required": Departure.REMOVED,
     "not-authorized": Departure.REMOVED,
     "not-allowed": Departure.REMOVED,
-    "gone": Departure.REMOVED,
+    "gone": Departure.DESTROYED,
     "conflict": Departure.REMOVED,
 }
 
@@ -54,6 +51,7 @@ class MucRoom:
         self.occupants: dict[str, Occupant] = {}
         self.subject = ""
         self.real_jids_are_public = False
+        self.rules = Rules()
         self.nick = ""
         self._us = us
         self._password = password
@@ -61,6 +59,9 @@ class MucRoom:
         self._connection = rooms.connection
         self._observer = observer
         self._backoff = Backoff()
+        self._queries = RoomQueries(rooms.connection, us, jid, rooms.timeout)
+        self._is_moderator = False
+        self._saw: bool | None = None  # what the observer has been told of that
         self._entering: asyncio.Future[bool] | None = None
         self._entering_as = ""
         self._arrived: dict[str, Occupant] = {}
@@ -79,20 +80,38 @@ class MucRoom:
         """Our occupant, or the one that we last tried to be."""
         return self.jid.with_resource(self.nick or self._entering_as)
 
+    @property
+    def sees_real_jids(self) -> bool:
+        return self.real_jids_are_public or self._is_moderator
+
+    async def outcasts(self) -> frozenset[JID]:
+        """See `conference.room.Room`."""
+        return await self._queries.outcasts()
+
     # --- entering -----------------------------------------------------------------------------------------------------
 
     async def enter(self) -> None:
-        """One attempt to be inside, with other nicks where ours is taken. Raises `RoomError`."""
-        for attempt in range(1, NICK_ATTEMPTS + 1):
+        """One attempt to be inside, with other nicks where ours is taken, and with a password where one is wanted that
+        an owner may know. Raises `RoomError`."""
+        attempt, knows_password = 1, False
+        while True:
             try:
                 is_new = await self._enter_as(self._rooms.nick_of(attempt))
             except RoomError as error:
-                if error.condition != "conflict" or attempt == NICK_ATTEMPTS:
+                if error.condition == "conflict" and attempt < NICK_ATTEMPTS:
+                    attempt += 1
+                elif error.condition == "not-authorized" and not knows_password:
+                    knows_password, found = True, await self._queries.password()
+                    if found in ("", self._password):
+                        raise
+                    self._password = found
+                else:
                     raise
             else:
-                if is_new:
-                    await self._configure()
-                return
+                break
+        if is_new:
+            await self._queries.configure()
+        await self._learn_rules()
 
     async def _enter_as(self, nick: str) -> bool:
         """Whether the room has been created by this. Raises `RoomError`."""
@@ -115,16 +134,11 @@ class MucRoom:
             if not entering.done() or entering.cancelled():
                 self._send(nick, "unavailable")
 
-    async def _configure(self) -> None:
-        """Accept the default configuration of a room that we have created (XEP-0045 section 10.1.2)."""
-        query = ET.Element(f"{{{MUC_OWNER}}}query")
-        ET.SubElement(query, f"{{{DATA_FORM}}}x", {"type": "submit"})
-        try:
-            await self._connection.iq(self._us, self.jid, "set", query, self._rooms.timeout)
-        except StanzaError as error:
-            raise RoomError(self.jid, error.condition, error.text) from error
-        except TimeoutError:
-            raise RoomError(self.jid, "timeout", "the new room could not be configured") from None
+    async def _learn_rules(self) -> None:
+        rules = await self._queries.rules()
+        if rules is not None and rules != self.rules:
+            self.rules = rules
+            self._tell(self._observer.rules_changed, rules)
 
     def _send(self, nick: str, type: str | None, *children: ET.Element) -> None:
         self._connection.send(presence(self._us, self.jid.with_resource(nick), type, *children))
@@ -147,7 +161,7 @@ class MucRoom:
                     await self.enter()
                 except RoomError as error:
                     if error.condition in _FOR_GOOD:
-                        self._lost(_FOR_GOOD[error.condition], str(error))
+                        self._lost(_FOR_GOOD[error.condition], Cause(str(error)))
                         return
                     log.warning("not back in the room yet: %s", error)
                 else:
@@ -201,9 +215,9 @@ class MucRoom:
         self._is_over = True
         self._rooms.forget(self)
 
-    def _lost(self, departure: Departure, reason: str) -> None:
+    def _lost(self, departure: Departure, cause: Cause) -> None:
         self._over()
-        self._tell(self._observer.room_lost, departure, reason)
+        self._tell(self._observer.room_lost, departure, cause)
 
     # --- what the room tells ------------------------------------------------------------------------------------------
 
@@ -235,6 +249,8 @@ class MucRoom:
                 self._public(True)
             elif "173" in codes:
                 self._public(False)
+            if "104" in codes:
+                self._connection.spawn(self._learn_rules(), f"rules of {self.jid}")
 
     def _refused(self, stanza: ET.Element) -> None:
         error = read_error(stanza)
@@ -254,6 +270,7 @@ class MucRoom:
         elif self._inside_since is not None:
             if "110" in codes or nick == self.nick:
                 self.nick = nick
+                self._ranked(occupant)
             else:
                 self._update(occupant)
 
@@ -263,16 +280,47 @@ class MucRoom:
         self.nick = nick
         self._inside_since = asyncio.get_running_loop().time()
         log.info("in the room %s as %s (%s, %s)", self.jid, nick, ours.affiliation, ours.role)
+        self._is_moderator = ours.role == "moderator"
         self._public("100" in codes)
+        self._sight()
         arrived, self._arrived = self._arrived, {}
         for known in list(self.occupants.values()):
             now = arrived.get(known.nick)
             if now is None or _somebody_else(known, now):
                 del self.occupants[known.nick]
-                self._tell(self._observer.occupant_left, known, Departure.LOST)
+                self._tell(self._observer.occupant_left, known, Departure.LOST, Cause())
         for occupant in arrived.values():
             self._update(occupant)
         self._entering.set_result("201" in codes)
+
+    def _ranked(self, ours: Occupant) -> None:
+        """Our own role or affiliation may have changed."""
+        self._is_moderator = ours.role == "moderator"
+        if self._is_moderator and not self._saw:
+            self._connection.spawn(self._learn_identities(), f"who is who in {self.jid}")
+        else:
+            self._sight()
+
+    async def _learn_identities(self) -> None:
+        """We have become a moderator, and the room does not say again who is there (section 9.6)."""
+        for nick, real_jid in (await self._queries.identities()).items():
+            known = self.occupants.get(nick)
+            if known is not None and known.real_jid is None:  # else the nick may have passed to somebody else meanwhile
+                self._update(replace(known, real_jid=real_jid))
+        self._sight()
+
+    def _sight(self) -> None:
+        """Tell that we see who is who, or do not any more, where that is news."""
+        if self._saw != self.sees_real_jids:
+            self._saw = self.sees_real_jids
+            if not self.sees_real_jids:
+                log.warning(
+                    "in the room %s, real JIDs are shown to moderators only, and %s is none: who calls from an address "
+                    "of their own cannot be found in the room, and is refused. An owner of the room, or the "
+                    "configuration of its server, must make %s a moderator.",
+                    self.jid, self.nick, self._us.bare,
+                )  # fmt: skip
+            self._tell(self._observer.sight_changed, self.sees_real_jids)
 
     def _update(self, occupant: Occupant) -> None:
         known = self.occupants.get(occupant.nick)
@@ -292,11 +340,12 @@ class MucRoom:
             else:
                 self._renamed(nick, item)
         elif is_us or (destroyed is not None and not nick):
-            self._gone(_departure(codes, destroyed), _reason(item, destroyed))
+            self._gone(_departure(codes, destroyed), _cause(item, destroyed))
         else:
             self._arrived.pop(nick, None)
             if self._inside_since is not None and (occupant := self.occupants.pop(nick, None)) is not None:
-                self._tell(self._observer.occupant_left, occupant, _departure(codes, destroyed))
+                departure, cause = _departure(codes, destroyed), _cause(item, destroyed)
+                self._tell(self._observer.occupant_left, occupant, departure, cause)
 
     def _renamed(self, nick: str, item: ET.Element) -> None:
         known = self.occupants.pop(nick, None) if self._inside_since is not None else self._arrived.pop(nick, None)
@@ -309,21 +358,25 @@ class MucRoom:
             self.occupants[renamed.nick] = renamed
             self._tell(self._observer.occupant_renamed, nick, renamed)
 
-    def _gone(self, departure: Departure, reason: str) -> None:
+    def _gone(self, departure: Departure, cause: Cause) -> None:
         """We are no longer inside."""
         if self._left is not None:
             if not self._left.done():
                 self._left.set_result(None)
         elif self._entering is not None:
             if not self._entering.done():
-                condition = {Departure.BANNED: "forbidden", Departure.REMOVED: "gone"}.get(departure)
-                self._entering.set_exception(RoomError(self.jid, condition or "recipient-unavailable", reason))
-        elif departure in (Departure.BANNED, Departure.REMOVED) or (
+                condition = {
+                    Departure.BANNED: "forbidden",
+                    Departure.REMOVED: "registration-required",
+                    Departure.DESTROYED: "gone",
+                }.get(departure)
+                self._entering.set_exception(RoomError(self.jid, condition or "recipient-unavailable", cause.reason))
+        elif departure in (Departure.BANNED, Departure.REMOVED, Departure.DESTROYED) or (
             departure is Departure.KICKED and not self._rooms.is_ours(self.jid)
         ):
-            self._lost(departure, reason)
+            self._lost(departure, cause)
         else:
-            log.warning("no longer in the room %s: %s %s", self.jid, departure, reason)
+            log.warning("no longer in the room %s: %s %s", self.jid, departure, cause.reason)
             now, since = asyncio.get_running_loop().time(), self._inside_since
             settled = since is not None and now - since >= SETTLED_AFTER
             if settled:
@@ -334,6 +387,8 @@ class MucRoom:
         if public != self.real_jids_are_public:
             self.real_jids_are_public = public
             self._tell(self._observer.anonymity_changed, public)
+            if self._saw is not None:
+                self._sight()
 
     def _read(self, nick: str, item: ET.Element, known: Occupant | None) -> Occupant:
         """The occupant as `item` describes it, what it leaves out as it is `known`."""
@@ -372,7 +427,7 @@ def _somebody_else(before: Occupant, now: Occupant) -> bool:
 def _departure(codes: set[str], destroyed: ET.Element | None) -> Departure:
     """The first that applies: a server adds `kicked` where the reason is an error (333) of the occupant's."""
     if destroyed is not None:
-        return Departure.REMOVED
+        return Departure.DESTROYED
     if "301" in codes:
         return Departure.BANNED
     if codes & {"332", "333"}:
@@ -382,6 +437,13 @@ def _departure(codes: set[str], destroyed: ET.Element | None) -> Departure:
     return Departure.KICKED if "307" in codes else Departure.LEFT
 
 
-def _reason(item: ET.Element, destroyed: ET.Element | None) -> str:
+def _cause(item: ET.Element, destroyed: ET.Element | None) -> Cause:
     parent = item if destroyed is None else destroyed
-    return parent.findtext(f"{{{MUC_USER}}}reason", "").strip()[:1000]
+    venue = None
+    with suppress(ValueError):
+        venue = JID.parse(parent.get("jid", "")).bare if destroyed is not None else None
+    return Cause(
+        reason=parent.findtext(f"{{{MUC_USER}}}reason", "").strip()[:MAX_REASON],
+        by=_child(item, f"{{{MUC_USER}}}actor").get("nick", ""),
+        venue=venue,
+    )

@@ -15,7 +15,7 @@ from focus.conference.application import ConferenceApplication
 from focus.conference.conference import Conference, Surroundings
 from focus.conference.policy import Policy
 from focus.conference.ringing import Ringing
-from focus.conference.room import Departure, Occupant, RoomError, RoomObserver
+from focus.conference.room import Cause, Departure, Occupant, RoomError, RoomObserver, Rules
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
 from focus.wire.base import Payload, serialize
@@ -29,6 +29,7 @@ from tests.rayo.scene import DOMAIN, ROOMS, Client, FakePlane, Focus, Net, event
 
 from .receiver import Receiver
 
+NO_CAUSE = Cause()
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parent.parent / "data" / "xep-0298" / "conference-info.xsd")
 
 
@@ -58,10 +59,19 @@ class FakeRoom:
         self.occupants: dict[str, Occupant] = {}
         self.subject = ""
         self.real_jids_are_public = False
+        self.sees_real_jids = True
+        self.rules = Rules()
+        self.banned: frozenset[JID] = frozenset()
+        self.tells = asyncio.Event()
+        self.tells.set()
         self.observer: RoomObserver | None = None
         self.entered = 0
         self.password = ""
         self.left = asyncio.Event()
+
+    async def outcasts(self) -> frozenset[JID]:
+        await self.tells.wait()
+        return self.banned
 
     async def leave(self) -> None:
         self.observer = None
@@ -81,10 +91,10 @@ class FakeRoom:
         if self.observer is not None:
             self.observer.occupant_changed(occupant)
 
-    def go(self, nick: str, departure: Departure = Departure.LEFT) -> None:
+    def go(self, nick: str, departure: Departure = Departure.LEFT, cause: Cause = NO_CAUSE) -> None:
         occupant = self.occupants.pop(nick)
         if self.observer is not None:
-            self.observer.occupant_left(occupant, departure)
+            self.observer.occupant_left(occupant, departure, cause)
 
     def rename(self, nick: str, to: str) -> None:
         occupant = replace(self.occupants.pop(nick), nick=to, jid=self.jid.with_resource(to))
@@ -102,10 +112,20 @@ class FakeRoom:
         if self.observer is not None:
             self.observer.anonymity_changed(public)
 
-    def lose(self, departure: Departure) -> None:
+    def set_rules(self, **rules: bool | str) -> None:
+        self.rules = replace(self.rules, **rules)
+        if self.observer is not None:
+            self.observer.rules_changed(self.rules)
+
+    def set_sight(self, sees_real_jids: bool) -> None:
+        self.sees_real_jids = sees_real_jids
+        if self.observer is not None:
+            self.observer.sight_changed(sees_real_jids)
+
+    def lose(self, departure: Departure, cause: Cause = NO_CAUSE) -> None:
         observer, self.observer = self.observer, None
         assert observer is not None
-        observer.room_lost(departure, "")
+        observer.room_lost(departure, cause)
 
 
 class FakeRooms:

@@ -17,7 +17,7 @@ from focus.wire.jingle import Action, Content, Jingle, Reason
 from focus.wire.jingle_message import Proceed, Reject
 from focus.wire.rayo import Answer, Dial, Hangup, Join, Unjoin
 from focus.wire.rtp import Hold, Mute, Unhold, Unmute
-from tests.rayo.scene import DOMAIN, Client, eventually, settled
+from tests.rayo.scene import DOMAIN, ROOMS, Client, eventually, settled
 
 from .conftest import EAGER
 from .scene import Meeting, as_read, names, users
@@ -73,7 +73,7 @@ async def test_a_line_about_a_stranger_names_room_and_call(meeting: Meeting, log
     await meeting.call(alice)
     await alice.owners[0].until_ended()
     refusal = lines(log)["a call is refused: the caller has not entered the room"]
-    assert refusal == lines(log)["ended: hangup-command (decline)"]
+    assert refusal == lines(log)[f"ended: hangup-command (decline, enter the room tea@{ROOMS} first)"]
     assert all(refusal)
 
 

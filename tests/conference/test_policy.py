@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from focus.conference.policy import Policy, Verdict, may_control, occupant_of
-from focus.conference.room import Occupant
+from focus.conference.policy import Policy, Verdict, may_control, may_speak, occupant_of
+from focus.conference.room import Occupant, Rules
 from focus.wire.jid import JID
 
 
@@ -14,6 +14,7 @@ def occupant(nick: str, real_jid: str | None) -> Occupant:
     return Occupant(nick, JID.parse(f"tea@rooms.example.org/{nick}"), real, "none", "participant")
 
 
+OPEN, CLOSED = Rules(), Rules(members_only=True)
 DESK, PHONE, HIDDEN = occupant("a", "alice@x.org/desk"), occupant("b", "alice@x.org/phone"), occupant("c", None)
 
 
@@ -36,17 +37,39 @@ def test_an_occupant_is_known_by_device_then_by_occupant_jid_then_by_account(
 
 
 @pytest.mark.parametrize(
-    ("strangers", "participants", "peer", "verdict"),
+    ("strangers", "participants", "peer", "rules", "sees", "verdict"),
     [
-        (False, 0, "alice@x.org/desk", Verdict.ADMIT),
-        (False, 0, "bob@x.org/desk", Verdict.WAIT),
-        (True, 0, "bob@x.org/desk", Verdict.ADMIT),
-        (True, 2, "bob@x.org/desk", Verdict.FULL),
-        (False, 3, "alice@x.org/desk", Verdict.FULL),
+        (False, 0, "alice@x.org/desk", OPEN, True, Verdict.ADMIT),
+        (False, 0, "alice@x.org/desk", CLOSED, True, Verdict.ADMIT),
+        (False, 0, "alice@x.org/desk", OPEN, False, Verdict.ADMIT),
+        (False, 0, "bob@x.org/desk", OPEN, True, Verdict.WAIT),
+        (False, 0, "bob@x.org/desk", OPEN, False, Verdict.UNSEEN),
+        (True, 0, "bob@x.org/desk", OPEN, True, Verdict.STRANGER),
+        (True, 0, "bob@x.org/desk", OPEN, False, Verdict.STRANGER),
+        (True, 0, "bob@x.org/desk", CLOSED, True, Verdict.WAIT),
+        (True, 0, "bob@x.org/desk", Rules(password_protected=True), True, Verdict.WAIT),
+        (True, 0, "bob@x.org/desk", CLOSED, False, Verdict.UNSEEN),
+        (True, 2, "bob@x.org/desk", OPEN, True, Verdict.FULL),
+        (False, 3, "alice@x.org/desk", OPEN, True, Verdict.FULL),
     ],
 )
-def test_verdicts(strangers: bool, participants: int, peer: str, verdict: Verdict) -> None:
-    assert Policy(strangers=strangers, maximum=2).judge(JID.parse(peer), [DESK], participants) is verdict
+def test_verdicts(strangers: bool, participants: int, peer: str, rules: Rules, sees: bool, verdict: Verdict) -> None:
+    policy = Policy(strangers=strangers, maximum=2)
+    assert policy.judge(JID.parse(peer), [DESK], participants, rules, sees_real_jids=sees) is verdict
+
+
+def test_of_several_occupants_of_an_account_the_one_with_most_rights_stands_for_its_other_devices() -> None:
+    other = JID.parse("alice@x.org/other")
+    for room in ([replace(DESK, role="moderator"), PHONE], [DESK, replace(PHONE, role="visitor")]):
+        assert occupant_of(other, room) == room[0]
+        assert occupant_of(other, room[::-1]) == room[0]
+
+
+@pytest.mark.parametrize(
+    ("role", "speaks"), [("moderator", True), ("participant", True), ("visitor", False), ("none", False)]
+)
+def test_visitors_have_no_voice(role: str, speaks: bool) -> None:
+    assert may_speak(replace(DESK, role=role)) is speaks
 
 
 @pytest.mark.parametrize(

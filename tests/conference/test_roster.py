@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focus.conference.room import Occupant
-from focus.conference.roster import Failure, Host, Invited, Roster
+from focus.conference.roster import Failure, Host, Invited, Leaving, Roster
 from focus.wire.conference_info import ConferenceInfo, Roles, User, Users
 from focus.wire.jid import JID, escape_node
 from focus.wire.session import Session
@@ -235,7 +235,7 @@ def test_a_call_is_waiting_comes_goes_and_is_gone() -> None:
     assert statuses(only_user(roster)) == {"pending"}
     roster = roster.with_session(CALL, session, NOW)
     assert statuses(only_user(roster)) == {"connected"}
-    roster = roster.with_leaving(CALL, "booted")
+    roster = roster.with_leaving(CALL, Leaving("booted"))
     assert statuses(only_user(roster)) == {"disconnecting"}
     roster = roster.with_departure(CALL, LATER)
     (endpoint,) = only_user(roster).endpoints

@@ -8,7 +8,7 @@ import pytest
 from focus.jingle.peer import PeerSession
 from focus.media.plane import Direction
 from focus.rayo.limits import Limits
-from focus.wire.base import Element
+from focus.wire.base import Element, StrictFlag
 from focus.wire.conditions import (
     BadRequest,
     Conflict,
@@ -237,6 +237,23 @@ async def test_the_reason_of_a_hangup_is_a_header(focus: Focus, owner: Client, a
     call = await answered(focus, alice, owner)
     await owner.command(call, Hangup(headers=(Header(name="jingle-reason", value="gone"),)))
     assert await alice.owners[0].until_ended() == ("gone", True)
+
+
+@pytest.mark.parametrize("command", [Hangup(), Reject(decline=StrictFlag())])
+async def test_what_else_the_reason_says_are_headers(
+    focus: Focus, owner: Client, alice: Caller, command: Hangup | Reject
+) -> None:
+    call = await call_in(focus, alice, owner)
+    text, elsewhere = (
+        Header(name="jingle-text", value="Closed."),
+        Header(name="jingle-redirect", value="xmpp:bar@x.org"),
+    )
+    await owner.command(call, command.model_copy(update={"headers": (text, elsewhere, *HEADERS)}))
+    await alice.owners[0].until_ended()
+    reason = alice.owners[0].reason
+    assert reason is not None
+    assert (reason.text, reason.redirect) == ("Closed.", "xmpp:bar@x.org")
+    assert alice.sessions[0].told == Shim.of(ROUTE), "and are not for the peer otherwise"
 
 
 @pytest.mark.parametrize("value", ["nonsense", "text", ""])

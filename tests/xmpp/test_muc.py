@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from focus.conference.room import Departure, Occupant, RoomError
+from focus.conference.room import Cause, Departure, Occupant, RoomError, Rules
 from focus.wire.jid import JID
 from focus.wire.stanzas import presence
 from focus.xmpp.connection import Connection
@@ -36,8 +36,8 @@ class Observer:
     def occupant_renamed(self, old_nick: str, occupant: Occupant) -> None:
         self.told.put(("renamed", old_nick, occupant))
 
-    def occupant_left(self, occupant: Occupant, departure: Departure) -> None:
-        self.told.put(("left", occupant, departure))
+    def occupant_left(self, occupant: Occupant, departure: Departure, cause: Cause) -> None:
+        self.told.put(("left", occupant, departure, cause))
 
     def subject_changed(self, subject: str) -> None:
         self.told.put(("subject", subject))
@@ -45,8 +45,14 @@ class Observer:
     def anonymity_changed(self, real_jids_are_public: bool) -> None:
         self.told.put(("public", real_jids_are_public))
 
-    def room_lost(self, departure: Departure, reason: str) -> None:
-        self.told.put(("lost", departure, reason))
+    def rules_changed(self, rules: Rules) -> None:
+        self.told.put(("rules", rules))
+
+    def sight_changed(self, sees_real_jids: bool) -> None:
+        self.told.put(("sight", sees_real_jids))
+
+    def room_lost(self, departure: Departure, cause: Cause) -> None:
+        self.told.put(("lost", departure, cause))
 
     def room_rejoined(self) -> None:
         self.told.put(("rejoined",))
@@ -132,7 +138,7 @@ async def test_leaving_is_seen(rooms, observer, login):
     await enter(alice, "Alice")
     _, occupant = await observer.hears("joined")
     alice.say(f"<presence type='unavailable' to='{ROOM}/Alice'/>")
-    assert await observer.hears("left") == ("left", occupant, Departure.LEFT)
+    assert await observer.hears("left") == ("left", occupant, Departure.LEFT, Cause())
     assert room.occupants == {}
 
 
@@ -160,16 +166,16 @@ async def test_kick_ban_and_removal_are_told_apart(component, rooms, observer, l
     await enter(owner, "Owner")
     for name in ("Alice", "Bob", "Carol"):
         await enter(await login(name.lower()), name)
-    await set_in_room(owner, "<item nick='Alice' role='none'/>", id="kick")
-    _, occupant, departure = await observer.hears("left")
-    assert (occupant.nick, departure) == ("Alice", Departure.KICKED)
+    await set_in_room(owner, "<item nick='Alice' role='none'><reason>noise</reason></item>", id="kick")
+    _, occupant, departure, cause = await observer.hears("left")
+    assert (occupant.nick, departure, cause) == ("Alice", Departure.KICKED, Cause("noise", by="Owner"))
     await set_in_room(owner, "<item jid='bob@localhost' affiliation='outcast'/>", id="ban")
-    _, occupant, departure = await observer.hears("left")
-    assert (occupant.nick, departure) == ("Bob", Departure.BANNED)
+    _, occupant, departure, cause = await observer.hears("left")
+    assert (occupant.nick, departure, cause) == ("Bob", Departure.BANNED, Cause(by="Owner"))
     await set_in_room(owner, "<item jid='carol@localhost' affiliation='member'/>", id="member")
     await configure(owner, **{"muc#roomconfig_membersonly": "1"})
     await set_in_room(owner, "<item jid='carol@localhost' affiliation='none'/>", id="remove")
-    _, occupant, departure = await observer.hears("left")
+    _, occupant, departure, _ = await observer.hears("left")
     assert (occupant.nick, departure) == ("Carol", Departure.REMOVED)
 
 
@@ -228,13 +234,64 @@ async def test_it_is_known_whether_real_jids_are_public(component, rooms, observ
     assert await late.hears("public") == ("public", False)
 
 
+async def test_the_rules_of_the_room_are_followed(component, rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    assert room.rules == Rules()
+    owner = await login("owner")
+    await make_owner(component, "owner@localhost")
+    await enter(owner, "Owner")
+    await configure(owner, **{"muc#roomconfig_moderatedroom": "1", "muc#roomconfig_roomdesc": "Tea, daily"})
+    assert await observer.hears("rules") == ("rules", Rules(moderated=True, description="Tea, daily"))
+    await configure(owner, **{"muc#roomconfig_membersonly": "1", "muc#roomconfig_roomsecret": "milk"})
+    assert await observer.hears("rules") == ("rules", room.rules)
+    assert room.rules == Rules(True, members_only=True, password_protected=True, description="Tea, daily")
+    await room.leave()
+    again = await rooms.join(ROOM, Observer())
+    assert again.rules == room.rules, "the focus owns the room, and finds out its password"
+
+
+async def test_a_password_that_we_may_not_know_keeps_us_out(component, rooms, party, observer, login):
+    await rooms.join(ROOM, observer)
+    owner = await login("owner")
+    await make_owner(component, "owner@localhost")
+    await enter(owner, "Owner")
+    await configure(owner, **{"muc#roomconfig_roomsecret": "milk"})
+    others = MucRooms(component, JID.parse("other@focus.localhost"), "rooms.localhost", nick="other")
+    party.on_presence = others.handle_presence
+    with pytest.raises(RoomError) as refused:
+        await others.join(ROOM, Observer())
+    assert refused.value.condition == "not-authorized"
+
+
+async def test_who_is_banned_is_known_to_an_owner(component, rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    assert await room.outcasts() == frozenset()
+    await make_owner(component, "tybalt@localhost", affiliation="outcast")
+    assert await room.outcasts() == {JID.parse("tybalt@localhost")}
+
+
+async def test_a_focus_that_becomes_a_moderator_learns_who_is_who(ordinary, caplog):
+    owner, observer = ordinary
+    assert await observer.hears("sight") == ("sight", False)
+    assert any(
+        "must make other@focus.localhost a moderator" in each.getMessage() for each in caplog.get_records("setup")
+    )
+    await set_in_room(owner, "<item nick='other' role='moderator'/>")
+    await observer.told.get(lambda item: item[0] == "changed" and item[1].real_jid == owner.jid)
+    assert await observer.hears("sight") == ("sight", True)
+    await set_in_room(owner, "<item nick='other' role='participant'/>", id="participant")
+    assert await observer.hears("sight") == ("sight", False)
+
+
 async def test_a_destroyed_room_is_lost_with_its_reason(component, rooms, observer, login):
     await rooms.join(ROOM, observer)
     owner = await login("owner")
     await make_owner(component, "owner@localhost")
     await enter(owner, "Owner")
-    await set_in_room(owner, "<destroy><reason>closing time</reason></destroy>", namespace=f"{MUC}#owner")
-    assert await observer.hears("lost") == ("lost", Departure.REMOVED, "closing time")
+    destroy = "<destroy jid='bar@rooms.localhost'><reason>closing time</reason></destroy>"
+    await set_in_room(owner, destroy, namespace=f"{MUC}#owner")
+    cause = Cause("closing time", venue=JID.parse("bar@rooms.localhost"))
+    assert await observer.hears("lost") == ("lost", Departure.DESTROYED, cause)
     again = await rooms.join(ROOM, Observer())
     assert again.occupants == {}
 
@@ -322,7 +379,7 @@ async def test_after_the_server_came_back_the_room_is_there_again_and_those_miss
     await prosody.wait()
     await prosody.start()
     await observer.hears("rejoined")
-    _, occupant, departure = await observer.hears("left")
+    _, occupant, departure, _ = await observer.hears("left")
     assert (occupant.nick, departure) == ("Alice", Departure.LOST)
     assert room.occupants == {}
     bob = await login("bob")
@@ -405,13 +462,13 @@ async def ordinary(component, rooms, party, login):
 async def test_a_banned_focus_has_lost_the_room(ordinary):
     owner, observer = ordinary
     await set_in_room(owner, "<item jid='other@focus.localhost' affiliation='outcast'><reason>enough</reason></item>")
-    assert await observer.hears("lost") == ("lost", Departure.BANNED, "enough")
+    assert await observer.hears("lost") == ("lost", Departure.BANNED, Cause("enough", by="Owner"))
 
 
 async def test_a_focus_that_is_no_member_of_a_members_room_has_lost_it(ordinary):
     owner, observer = ordinary
     await configure(owner, **{"muc#roomconfig_membersonly": "1"})
-    assert await observer.hears("lost") == ("lost", Departure.REMOVED, "")
+    assert await observer.hears("lost") == ("lost", Departure.REMOVED, Cause())
 
 
 class PlayedRoom:
@@ -462,7 +519,7 @@ async def test_a_room_that_is_not_up_yet_is_tried_again(played, observer):
 
 @pytest.mark.parametrize(
     ("condition", "departure"),
-    [("forbidden", Departure.BANNED), ("registration-required", Departure.REMOVED), ("gone", Departure.REMOVED)],
+    [("forbidden", Departure.BANNED), ("registration-required", Departure.REMOVED), ("gone", Departure.DESTROYED)],
 )
 async def test_a_room_that_does_not_let_us_back_is_lost(played, observer, condition, departure):
     played, _ = played
@@ -549,4 +606,4 @@ async def test_a_focus_that_is_kicked_out_of_a_room_elsewhere_stays_out(componen
     await component.iq(room.us, ROOM, "set", query)
     await enter(owner, "Owner")
     await set_in_room(owner, "<item nick='focus' role='none'><reason>Go</reason></item>", id="kick")
-    assert await observer.hears("lost") == ("lost", Departure.KICKED, "Go")
+    assert await observer.hears("lost") == ("lost", Departure.KICKED, Cause("Go", by="Owner"))
