@@ -148,6 +148,14 @@ def demo(
     admin: Annotated[
         list[str] | None, typer.Option(metavar="JID", help="An owner of every room, who may command calls too.")
     ] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=JID",
+            help="Calls to NAME (or a pattern with *) are for programs of this account (docs/rayo.md), not for a room; "
+            "may be repeated.",
+        ),
+    ] = None,
     certificate: Annotated[Path | None, typer.Option(help="A certificate for the domain (PEM), with --key.")] = None,
     key: Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Written when everything is up, with the JSON line.")] = None,
@@ -175,6 +183,7 @@ def demo(
         domain=_checked("--domain", domain_name, domain),
         accounts=tuple(_account(text, domain.lower()) for text in account or ()),
         admins=tuple(_checked("--admin", bare_jid, text) for text in admin or ()),
+        routes=tuple(map(_route, route or ())),
         certificate=(certificate, key) if certificate is not None and key is not None else None,
         state_dir=state_dir,
         ready_file=ready_file,
@@ -213,6 +222,15 @@ def _account(text: str, domain: str) -> tuple[str, str]:
     if not password or not jid.endswith(f"@{domain}"):
         raise typer.BadParameter(f"--account must be NAME@{domain}:PASSWORD, not {text!r}")
     return jid, password
+
+
+def _route(text: str) -> tuple[str, str]:
+    from focus.service.values import bare_jid
+
+    match, equals, client = text.rpartition("=")
+    if not match or not equals:
+        raise typer.BadParameter(f"--route must be NAME=JID, not {text!r}")
+    return match, _checked("--route", bare_jid, client)
 
 
 def _welcome(facts: DemoReady) -> None:

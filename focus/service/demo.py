@@ -27,6 +27,7 @@ from focus.service.config import (
     MediaSettings,
     MetricsSettings,
     RayoSettings,
+    RouteSettings,
     Settings,
     XmppSettings,
 )
@@ -56,6 +57,7 @@ class DemoOptions:
     domain: str = "localhost"
     accounts: tuple[tuple[str, str], ...] = ()
     admins: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
     certificate: tuple[Path, Path] | None = None
     state_dir: Path | None = None
     ready_file: Path | None = None
@@ -177,7 +179,8 @@ def _settings(server: Prosody, options: DemoOptions) -> Settings:
         http=HttpSettings(listen=options.http, domain=options.domain, guests=server.guests, websocket=server.websocket),
         metrics=MetricsSettings(listen=Address(LOOPBACK, 0)),
         conference=ConferenceSettings(strangers=True),
-        rayo=RayoSettings(controllers=options.admins),
+        rayo=RayoSettings(controllers=options.admins, clients=tuple({client for _, client in options.routes})),
+        routes=tuple(RouteSettings(match=match, clients=(client,)) for match, client in options.routes),
         log=options.log,
     )
 

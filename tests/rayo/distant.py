@@ -11,6 +11,7 @@ from focus.rayo.registration import Availability
 from focus.wire.base import serialize
 from focus.wire.conditions import ServiceUnavailable
 from focus.wire.jid import JID
+from focus.wire.jingle_message import Dialect
 from focus.wire.rayo import EVENTS, Event
 from focus.wire.stanzas import Disconnected, error_of
 from focus.xmpp.binding import Binding, Outbox
@@ -20,7 +21,7 @@ from focus.xmpp.registration import RegistrationDesk
 from .scene import DOMAIN, Client, Focus
 
 #: So few that some are lost.
-EVENTS_KEPT = 6
+EVENTS_KEPT = 2
 
 SHOWS = {Availability.READY: "chat", Availability.BUSY: "dnd"}
 
@@ -112,6 +113,11 @@ class Distant(Focus):
 
         #: Those who have not been told something and have not been heard of since.
         self.unaware: set[JID] = set()
+
+    async def _dialect(self, peer: JID) -> Dialect | None:
+        for _ in range(5):  # commands come meanwhile
+            await asyncio.sleep(0)
+        return await super()._dialect(peer)
 
     def event(self, sender: JID, to: JID, event: Event) -> None:
         if to in self.line.deaf and not self.line.connected:

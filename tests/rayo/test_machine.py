@@ -3,6 +3,7 @@ consistent, and nothing is left."""
 
 import asyncio
 import contextlib
+import logging
 from collections import defaultdict
 from dataclasses import replace
 from functools import partial
@@ -73,6 +74,7 @@ STEPS = st.one_of(
     st.tuples(st.just("call"), st.integers(0, 1), st.sampled_from([JMI_0, JMI_1, None]), st.sampled_from(ROOMS)),
     st.tuples(st.just("dial"), WHO, st.integers(0, 1), st.lists(MIXERS, max_size=2)),
     st.tuples(st.just("dial directly"), WHO, st.integers(0, 1), CALLS),
+    st.tuples(st.just("dial and hang up"), WHO, st.integers(0, 1)),
     st.tuples(st.sampled_from(sorted(COMMANDS)), WHO, CALLS),
     st.tuples(st.just("join mixer"), WHO, CALLS, MIXERS, DIRECTIONS),
     st.tuples(st.just("join call"), WHO, CALLS, CALLS, DIRECTIONS),
@@ -103,6 +105,7 @@ BY_CLIENTS = {
     *COMMANDS,
     "dial",
     "dial directly",
+    "dial and hang up",
     "join mixer",
     "join call",
     "join directly",
@@ -229,6 +232,9 @@ class Play:
             case "dial", (who, whom, mixers):
                 joins = tuple(Join(mixer_name=name) for name in mixers)
                 await self.clients[who].dial(Dial(to=f"xmpp:{self.callers[whom].jid.bare}", joins=joins))
+            case "dial and hang up", (who, whom):
+                call = await self.clients[who].dial(Dial(to=f"xmpp:{self.callers[whom].jid.bare}"))
+                await self.clients[who].command(call, Hangup())
             case command, (who, number) if command in COMMANDS:
                 await self.clients[who].command(address(number), COMMANDS[command])
             case "join mixer", (who, number, name, direction):
@@ -422,8 +428,25 @@ class Play:
                     assert not joined
 
 
+class Crashes(logging.Handler):
+    """What has gone wrong inside, which costs nobody but the actor that it went wrong in."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
+
+
 async def play(steps: list[Step]) -> None:
-    await Play().run(steps)
+    crashes = Crashes()
+    logging.getLogger("focus").addHandler(crashes)
+    try:
+        await Play().run(steps)
+    finally:
+        logging.getLogger("focus").removeHandler(crashes)
+    assert crashes.messages == []
 
 
 def _mixers(parties: set[Joinable]) -> list[Mixer]:

@@ -297,6 +297,15 @@ async def test_a_taken_media_port_is_one_line(host: str) -> None:
     assert "Address already in use; choose another with --media" in line
 
 
+@pytest.mark.parametrize(
+    ("route", "complaint"), [("desk", "--route must be NAME=JID"), ("=a@localhost", "--route must"), ("x=@", "--route")]
+)
+async def test_a_route_that_is_none_is_one_line(route: str, complaint: str) -> None:
+    code, line = await refused(*ANY, "--route", route)
+    assert code == 64
+    assert complaint in line
+
+
 async def test_an_address_that_is_not_ours_is_one_line() -> None:
     code, line = await refused(*ANY, "--http", "192.0.2.1:0")
     assert (code, line[:48]) == (69, "focus: cannot listen on 192.0.2.1:0: Cannot assi")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -24,6 +25,9 @@ from focus.client import (
 )
 from focus.wire.base import local_name
 
+#: Columns of characters where nobody looks.
+NO_TERMINAL = 10_000
+
 _ENDS = {
     "busy": "busy",
     "error": "it failed",
@@ -39,7 +43,8 @@ class Report:
 
     def __init__(self, *, json: bool) -> None:
         self._json = json
-        self._console = Console(highlight=False, soft_wrap=True)
+        width = None if sys.stdout.isatty() else NO_TERMINAL  # nothing is folded for programs
+        self._console = Console(highlight=False, soft_wrap=True, width=width)
 
     def say(self, name: str, text: str, at: datetime | None = None, **details: Any) -> None:
         """`text` for people; `name` and `details`, where they are not None, for programs."""
@@ -77,8 +82,8 @@ class Report:
             self._console.print(Text(nothing))
         else:
             table = Table(box=None, pad_edge=False, header_style="bold")
-            for column in columns:
-                table.add_column(column, overflow="fold")
+            for column in columns:  # the first is what commands are given: it must be in one piece
+                table.add_column(column, overflow="fold", no_wrap=column == columns[0])
             for row in rows:
                 table.add_row(*(Text(_printable(_cell(row[column], names))) for column in columns))
             self._console.print(table)
