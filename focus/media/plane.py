@@ -36,6 +36,10 @@ LOOK_AGAIN = 1.0
 PORT_ATTEMPTS = 50
 
 
+class UnknownName(Exception):
+    """A public address was given by a name that leads nowhere. The text says which, and why."""
+
+
 class Direction(Enum):
     """Which way audio goes in a join, seen from the node named first (XEP-0327 section 6.3)."""
 
@@ -51,10 +55,11 @@ class MediaPlane:
 
     `addresses`: (ip, port) to be bound to, one socket each; an unspecified ip (`0.0.0.0`, `::`) means all addresses
     of the machine of that family, port 0 a free one, the same on all addresses that ask for it. `public_addresses`:
-    the IPs by which a 1:1 NAT shows this machine to the world. `shards`: how many planes there are; the n-th one after
-    the first has the n-th port after those given. `realtime`: before all other work of the machine, where that is
-    allowed (`focus.media.realtime`). `loudest`: of those who speak at once in a mixer so many are heard, 0 for all.
-    `agc`: who is too quiet is slowly made louder, and who is too loud quieter.
+    those by which a 1:1 NAT shows this machine to the world, names among them being looked up at the start.
+    `shards`: how many planes there are; the n-th one after the first has the n-th port after those given. `realtime`:
+    before all other work of the machine, where that is allowed (`focus.media.realtime`). `loudest`: of those who speak
+    at once in a mixer so many are heard, 0 for all. `agc`: who is too quiet is slowly made louder, and who is too loud
+    quieter.
     """
 
     def __init__(
@@ -75,7 +80,8 @@ class MediaPlane:
         self._realtime = realtime
         self._loudest = loudest
         self._agc = agc
-        self._public_addresses = [str(ipaddress.ip_address(address)) for address in public_addresses]
+        self._known_as = tuple(public_addresses)
+        self._public_addresses: list[str] = []
         self._connect_timeout = connect_timeout
         self._native: Shards | None = None
         self._legs: dict[int, Leg] = {}
@@ -85,9 +91,10 @@ class MediaPlane:
         self._totals = Totals()
 
     async def start(self) -> None:
-        """Bind and run. Raises OSError with its errno where an address cannot be bound."""
+        """Bind and run. Raises OSError with its errno where an address cannot be bound, and `UnknownName`."""
         if self._native is not None:
             return
+        self._public_addresses = [address for name in self._known_as for address in await _looked_up(name)]
         with contextlib.ExitStack() as undo:
             planes = []
             for n in range(self._count):
@@ -118,6 +125,11 @@ class MediaPlane:
     def addresses(self) -> tuple[Address, ...]:
         """As bound, those of one shard after those of another."""
         return tuple(address for plane in self._shards.planes for address in plane.addresses)
+
+    @property
+    def public_addresses(self) -> tuple[str, ...]:
+        """The IPs by which a NAT shows this machine, as they were at the start."""
+        return tuple(self._public_addresses)
 
     @property
     def port(self) -> int:
@@ -316,6 +328,17 @@ def _bindable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     except OSError:
         return False
     return True
+
+
+async def _looked_up(name: str) -> list[str]:
+    """The IPs of a name, or the IP itself."""
+    with contextlib.suppress(ValueError):
+        return [str(ipaddress.ip_address(name))]
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        raise UnknownName(f"{name} has no address: {getattr(error, 'strerror', None) or error}") from error
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 def _expanded(addresses: Sequence[Address]) -> list[Address]:

@@ -419,30 +419,39 @@ def host_priority(index: int) -> int:
 def local_candidates(addresses: Sequence[Address], public_addresses: Sequence[str]) -> tuple[ice.Candidate, ...]:
     """Every way to reach the plane, to be signalled.
 
-    `public_addresses` are those by which a 1:1 NAT shows the plane; they come after the plane's own and, having no
-    socket, exist in signalling only: the peer's check arrives at one of the plane's addresses.
+    `public_addresses` are those by which a 1:1 NAT shows the plane: server reflexive candidates (RFC 8445 section
+    5.1.1.2) that no STUN server had to tell us, with the plane's first address of their family for a base. They have no
+    socket and so exist in signalling only: the peer's check arrives at one of the plane's addresses.
     """
-    port_of = {ipaddress.ip_address(host).version: port for host, port in reversed(addresses)}
+    base_of: dict[int, Address] = {}
+    for address in addresses:
+        base_of.setdefault(ipaddress.ip_address(address[0]).version, address)
     hosts = [host for host, _ in addresses]
-    public = [
-        (host, port_of[version])
-        for host in public_addresses
-        if (version := ipaddress.ip_address(host).version) in port_of and host not in hosts
-    ]
-    return tuple(
-        ice.Candidate(
-            component=1,
-            foundation=str(index + 1),
-            generation=0,
-            id=random_string(10),
-            ip=host,
-            network=0,
-            port=port,
-            priority=host_priority(index),
-            protocol="udp",
-            type="host",
-        )
-        for index, (host, port) in enumerate([*addresses, *public])
+    offered = [_signalled(index, "host", *address) for index, address in enumerate(addresses)]
+    for host in dict.fromkeys(public_addresses):
+        base = base_of.get(ipaddress.ip_address(host).version)
+        if base is not None and host not in hosts:
+            offered.append(_signalled(len(offered), "srflx", host, base[1], base))
+    return tuple(offered)
+
+
+def _signalled(
+    index: int, kind: Literal["host", "srflx"], host: str, port: int, base: Address | None = None
+) -> ice.Candidate:
+    """The candidate number `index`, in the words of XEP-0176."""
+    return ice.Candidate(
+        component=1,
+        foundation=str(index + 1),
+        generation=0,
+        id=random_string(10),
+        ip=host,
+        network=0,
+        port=port,
+        priority=candidate_priority(1, kind, 65535 - index),
+        protocol="udp",
+        type=kind,
+        rel_addr=None if base is None else base[0],
+        rel_port=None if base is None else base[1],
     )
 
 

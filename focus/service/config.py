@@ -38,10 +38,11 @@ from focus.service.values import (
     account_or_all,
     any_jid,
     bare_jid,
-    ip,
     ip_or_auto,
+    is_ip,
     listed,
     page_url,
+    public_address,
     websocket_url,
 )
 
@@ -148,9 +149,12 @@ class MediaSettings(Section):
         default=("opus", "PCMU", "PCMA"),
         description="Encodings to talk to callers in, best first; of those that a caller knows, the first is taken.",
     )
-    public_addresses: Annotated[tuple[Annotated[str, AfterValidator(ip)], ...], BeforeValidator(listed)] = Field(
-        default=(),
-        description="Further addresses by which callers reach this machine: where NAT maps the port, one to one.",
+    public_addresses: Annotated[tuple[Annotated[str, AfterValidator(public_address)], ...], BeforeValidator(listed)] = (
+        Field(
+            default=(),
+            description="Further addresses by which callers reach this machine, where NAT maps the ports one to one: "
+            "IPs, or names, which are looked up at the start.",
+        )
     )
 
     @field_validator("codecs")
@@ -161,6 +165,16 @@ class MediaSettings(Section):
         if len(set(codecs)) < len(codecs):
             raise ValueError("must name each once")
         return codecs
+
+    @field_validator("public_addresses")
+    @classmethod
+    def _lead_somewhere(cls, public: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        own = info.data.get("addresses", ("auto",))
+        families = {":" in address for address in own}
+        for address in public:
+            if "auto" not in own and is_ip(address) and (":" in address) not in families:
+                raise ValueError(f"has {address}, and addresses none of the same version")
+        return public
 
     @field_validator("shards")
     @classmethod

@@ -41,6 +41,11 @@ def is_ip(text: str) -> bool:
     return True
 
 
+def is_global(text: str) -> bool:
+    """Whether this IP address means the same everywhere."""
+    return ipaddress.ip_address(text).is_global
+
+
 def address(value: object) -> object:
     return Address.parse(value) if isinstance(value, str) else value
 
@@ -79,10 +84,20 @@ def listed(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def ip(value: str) -> str:
-    if not is_ip(value):
-        raise ValueError("must be an IP address")
-    return value
+def public_address(value: str) -> str:
+    """An IP address that callers can be given, or the name of one. Raises ValueError."""
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        labels = value.removesuffix(".").split(".")
+        if len(labels) < 2 or not all(re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label) for label in labels):
+            raise ValueError("must be an IP address, or a name such as meet.example.org") from None
+        if labels[-1].isdigit():
+            raise ValueError("is no IP address, and no name either") from None
+        return value
+    if address.is_unspecified or address.is_multicast or address.is_link_local or "%" in value:
+        raise ValueError("must be an address by which callers reach this machine")
+    return str(address)
 
 
 def ip_or_auto(value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from focus.conference.application import ConferenceApplication
@@ -17,7 +17,7 @@ from focus.engines.espeak import Espeak
 from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
 from focus.jingle.codecs import preferred
-from focus.media.plane import MediaPlane
+from focus.media.plane import MediaPlane, UnknownName
 from focus.rayo.addresses import Addresses
 from focus.rayo.component import Facilities
 from focus.rayo.components import registry
@@ -29,6 +29,7 @@ from focus.rayo.server import Server
 from focus.service.config import Settings
 from focus.service.metrics import Metrics
 from focus.service.ready import ExitCode, ServiceError, ServiceReady
+from focus.service.values import Address, is_global
 from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.binding import Binding, Outbox
@@ -171,10 +172,13 @@ class Service:
             cleanup.enter_context(self._metrics.counting_faults())
             try:
                 await self._plane.start()
+            except UnknownName as error:
+                raise ServiceError(f"[media] public_addresses: {error}", ExitCode.UNAVAILABLE) from error
             except (OSError, ValueError) as error:
                 port = self._settings.media.port
                 raise ServiceError(f"cannot take audio on UDP port {port}: {_words(error)}") from error
             cleanup.push_async_callback(self._plane.stop)
+            log.info("audio %s", _reach(self._plane.addresses, self._plane.public_addresses))
             page = health = None
             if self._settings.metrics.enabled:
                 listener = HealthServer(self._ready, self._metrics.render)
@@ -313,6 +317,16 @@ def _room(name: str, settings: Settings) -> JID:
 
 def _bindings(name: str, port: int) -> list[tuple[str, int]]:
     return [("0.0.0.0", port), ("::", port)] if name == "auto" else [(name, port)]
+
+
+def _reach(addresses: Sequence[tuple[str, int]], public: Sequence[str]) -> str:
+    """Where callers find us, in words."""
+    own = "on UDP " + ", ".join(str(Address(*address)) for address in addresses)
+    if public:
+        return f"{own}, known outside as {', '.join(public)}"
+    if not any(is_global(host) for host, _ in addresses):
+        return f"{own}: for callers in the same network only, as no [media] public_addresses are given"
+    return own
 
 
 async def _listen(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page
 
+from focus.media.plane import MediaPlane
 from focus.service.config import MediaSettings
 from focus.service.prosody import Prosody
 from tests.interop import networks
@@ -17,6 +18,7 @@ from tests.interop.browser import chromium, hears, join, open_page
 from tests.interop.networks import Network
 from tests.interop.relay import PORT, SECRET, relay
 from tests.interop.running import RunningFocus, serve, settings_for
+from tests.media.peers import Observer
 
 pytestmark = [
     pytest.mark.interop,
@@ -122,3 +124,74 @@ async def test_a_page_behind_a_firewall_talks_through_the_relay_that_its_server_
             assert (local["candidateType"], local["relayProtocol"]) == ("relay", transport)
             assert local["address"] == "203.0.113.2"
             assert remote["address"] == "203.0.113.1"
+
+
+def behind_nats(network: NetworkFactory) -> tuple[Network, Network]:
+    """Two networks, each behind a NAT: 203.0.113.10 maps port 20000 to 10.0.0.2, one to one; 203.0.113.20 has another
+    port for each way out, and lets nobody in who was not asked.
+    """
+    far, wall, other_wall, near = network(), network(), network(), network()
+    far.link(wall, "10.0.0.2/24", "10.0.0.1/24")
+    wall.link(other_wall, "203.0.113.10/24", "203.0.113.20/24")
+    other_wall.link(near, "10.1.0.1/24", "10.1.0.2/24")
+    far.run("ip route add default via 10.0.0.1")
+    near.run("ip route add default via 10.1.0.1")
+    for each in (wall, other_wall):
+        each.forward(True)
+    wall.filter("""
+      chain in { type nat hook prerouting priority -100; ip daddr 203.0.113.10 udp dport 20000 dnat to 10.0.0.2; }
+      chain out { type nat hook postrouting priority 100; ip saddr 10.0.0.2 snat to 203.0.113.10; }
+    """)
+    other_wall.filter("""
+      chain out { type nat hook postrouting priority 100; ip saddr 10.1.0.0/24 masquerade random; }
+      chain through { type filter hook forward priority 0; ip daddr 10.1.0.0/24 ct state new drop; }
+    """)
+    return far, near
+
+
+async def test_a_page_behind_a_nat_talks_with_a_focus_behind_another_by_its_public_address(
+    network: NetworkFactory, meeting: MeetingFactory
+) -> None:
+    far, near = behind_nats(network)
+    media = MediaSettings(addresses=("auto",), port=20000, public_addresses=("203.0.113.10",))
+    talking = await meeting(far, near, media)
+    for page in await talking.talk():
+        _, remote = await way_of(page)
+        assert (remote["address"], remote["port"]) == ("203.0.113.10", 20000)
+
+
+@pytest.mark.parametrize(
+    ("public", "patience", "outcome"),
+    [(["203.0.113.10"], 20, "connected"), ([], 2, "failed: ICE found no path to the peer in 2 s")],
+)
+async def test_only_by_its_public_address_a_focus_behind_a_nat_is_reached(
+    network: NetworkFactory, public: list[str], patience: float, outcome: str
+) -> None:
+    far, near = behind_nats(network)
+    legs, observers = [], []
+    async with AsyncExitStack() as closing:
+        for place, address, names in ((far, ("10.0.0.2", 20000), public), (near, ("10.1.0.2", 0), [])):
+            plane = MediaPlane([address], public_addresses=names, connect_timeout=patience)
+            with place.entered():
+                await plane.start()
+            closing.push_async_callback(plane.stop)
+            observers.append(Observer())
+            legs.append(plane.create_leg(controlling=place is near, observer=observers[-1]))
+        await legs[0].connect(legs[1].local_transport, dtls_role="passive")
+        await legs[1].connect(legs[0].local_transport, dtls_role="active")
+        for observer in observers:
+            assert await observer.last(1) == outcome
+
+
+async def test_a_page_that_has_only_ipv6_talks_with_a_focus_that_has_both(
+    network: NetworkFactory, meeting: MeetingFactory
+) -> None:
+    far, near = network(), network()
+    far.link(near, "2001:db8::1/64", "2001:db8::2/64")
+    far.run("ip address add 10.0.0.2/24 dev lo")
+    talking = await meeting(far, near, MediaSettings(addresses=("auto",), port=20000))
+    for page in await talking.talk():
+        local, remote = await way_of(page)
+        assert local["address"] == "2001:db8::2"
+        assert (remote["address"], remote["port"]) == ("2001:db8::1", 20000)
+    assert {("10.0.0.2", 20000), ("2001:db8::1", 20000)} < set(talking.focus.ready.media)

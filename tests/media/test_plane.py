@@ -8,7 +8,7 @@ import socket
 import numpy as np
 import pytest
 
-from focus.media.plane import Direction, MediaPlane, machine_addresses
+from focus.media.plane import Direction, MediaPlane, UnknownName, machine_addresses
 from focus.media.tones import SAMPLE_RATE, Tone
 
 from .conftest import PlaneFactory
@@ -48,9 +48,18 @@ def test_what_is_no_address_is_refused(addresses: list[tuple[str, int]]) -> None
         MediaPlane(addresses)
 
 
-def test_a_public_address_must_be_one() -> None:
-    with pytest.raises(ValueError, match=r"example\.org"):
-        MediaPlane([("127.0.0.1", 0)], public_addresses=["example.org"])
+async def test_public_addresses_may_be_names_that_are_looked_up_at_the_start(start_plane: PlaneFactory) -> None:
+    plane = await start_plane(["127.0.0.1"], public_addresses=["203.0.113.7", "localhost"])
+    assert plane.public_addresses[0] == "203.0.113.7"
+    assert "127.0.0.1" in plane.public_addresses[1:]
+
+
+async def test_a_public_address_that_leads_nowhere_is_named_before_a_port_is_taken(plane: MediaPlane) -> None:
+    other = MediaPlane([("127.0.0.1", plane.port)], public_addresses=["nowhere.invalid"])
+    with pytest.raises(UnknownName, match=r"^nowhere\.invalid has no address: ."):
+        await other.start()
+    with pytest.raises(UnknownName, match=r"has no address: ."):
+        await MediaPlane([("127.0.0.1", 0)], public_addresses=[f"{'x' * 70}.org"]).start()
 
 
 async def test_a_plane_that_does_not_run_makes_no_legs() -> None:

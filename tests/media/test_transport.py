@@ -170,17 +170,20 @@ def test_a_usable_candidate_is_taken_in_canonical_form(changes: dict[str, object
     assert (taken.host, taken.port, taken.transport) == (host, 4000, "udp")
 
 
-def test_every_address_becomes_a_host_candidate_that_real_clients_take() -> None:
-    offered = local_candidates([("192.0.2.1", 10000), ("2001:db8::1", 10000)], ["203.0.113.7", "192.0.2.1"])
-    assert [(c.ip, c.port, c.type) for c in offered] == [
-        ("192.0.2.1", 10000, "host"),
-        ("2001:db8::1", 10000, "host"),
-        ("203.0.113.7", 10000, "host"),
+def test_every_address_becomes_a_candidate_that_real_clients_take() -> None:
+    public = ["203.0.113.7", "192.0.2.1", "2001:db8::7", "203.0.113.7"]
+    offered = local_candidates([("192.0.2.1", 10000), ("192.0.2.2", 10000), ("2001:db8::1", 10001)], public)
+    assert [(c.ip, c.port, c.type, c.rel_addr, c.rel_port) for c in offered] == [
+        ("192.0.2.1", 10000, "host", None, None),
+        ("192.0.2.2", 10000, "host", None, None),
+        ("2001:db8::1", 10001, "host", None, None),
+        ("203.0.113.7", 10000, "srflx", "192.0.2.1", 10000),
+        ("2001:db8::7", 10001, "srflx", "2001:db8::1", 10001),
     ]
     assert all(c.component == 1 and c.protocol == "udp" and c.generation == 0 and c.network == 0 for c in offered)
     assert all(1 <= len(c.foundation) <= 32 for c in offered)
-    assert len({c.foundation for c in offered}) == len({c.id for c in offered}) == 3
-    assert [c.priority for c in offered] == sorted((c.priority for c in offered), reverse=True)
+    assert len({c.foundation for c in offered}) == len({c.id for c in offered}) == 5
+    assert [c.priority for c in offered] == sorted({c.priority for c in offered}, reverse=True)
 
 
 def test_a_public_address_of_a_family_without_socket_is_not_offered() -> None:

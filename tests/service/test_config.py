@@ -42,7 +42,7 @@ def test_what_is_not_said_has_a_default(file: Path) -> None:
 
 
 def test_the_environment_wins(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file.write_text(GOOD + '[media]\nport = 1\npublic_addresses = ["192.0.2.1"]\n')
+    file.write_text(GOOD + '[media]\nport = 1\npublic_addresses = ["192.0.2.1", "2001:DB8::0:1", "meet.example.org"]\n')
     monkeypatch.setenv("FOCUS_MEDIA__PORT", "20000")
     monkeypatch.setenv("FOCUS_MEDIA__ADDRESSES", "192.0.2.2, 2001:db8::1")
     monkeypatch.setenv("FOCUS_HTTP__LISTEN", "[::1]:80")
@@ -50,7 +50,7 @@ def test_the_environment_wins(file: Path, monkeypatch: pytest.MonkeyPatch) -> No
     settings = load(file)
     assert settings.media.port == 20000
     assert settings.media.addresses == ("192.0.2.2", "2001:db8::1")
-    assert settings.media.public_addresses == ("192.0.2.1",)
+    assert settings.media.public_addresses == ("192.0.2.1", "2001:db8::1", "meet.example.org")
     assert settings.http.listen == Address("::1", 80)
     assert settings.xmpp.secret.get_secret_value() == "other"
 
@@ -91,7 +91,36 @@ def test_a_secret_is_never_shown(file: Path) -> None:
         ("media", "codecs = []", "[media] codecs: must not be empty (got [])"),
         ("media", 'codecs = ["opus", "opus"]', "[media] codecs: must name each once (got ['opus', 'opus'])"),
         ("media", 'codecs = ["G722"]', "[media] codecs: must be one of 'opus', 'PCMU' or 'PCMA' (got 'G722')"),
-        ("media", 'public_addresses = ["x"]', "[media] public_addresses: must be an IP address (got 'x')"),
+        (
+            "media",
+            'public_addresses = ["x"]',
+            "[media] public_addresses: must be an IP address, or a name such as meet.example.org (got 'x')",
+        ),
+        (
+            "media",
+            'public_addresses = ["203.0.113.7:10000"]',
+            "[media] public_addresses: must be an IP address, or a name such as meet.example.org "
+            "(got '203.0.113.7:10000')",
+        ),
+        (
+            "media",
+            'public_addresses = ["203.0.113.300"]',
+            "[media] public_addresses: is no IP address, and no name either (got '203.0.113.300')",
+        ),
+        *(
+            (
+                "media",
+                f'public_addresses = ["{address}"]',
+                f"[media] public_addresses: must be an address by which callers reach this machine (got '{address}')",
+            )
+            for address in ("0.0.0.0", "::", "fe80::1", "2001:db8::1%eth0", "224.0.0.1")
+        ),
+        (
+            "media",
+            'addresses = ["10.0.0.2"]\npublic_addresses = ["203.0.113.7", "2001:db8::7"]',
+            "[media] public_addresses: has 2001:db8::7, and addresses none of the same version "
+            "(got ['203.0.113.7', '2001:db8::7'])",
+        ),
         ("media", "prot = 1", "[media] prot: is not a known key; is it 'port'?"),
         (
             "http",

@@ -29,11 +29,12 @@ def configure(prosody: Prosody, tmp_path: Path, free_tcp_port: Callable[[], int]
         port: int = prosody.component[1],
         http: str = "127.0.0.1:0",
         metrics: str = f"127.0.0.1:{free_tcp_port()}",
+        public: str = "203.0.113.7",
     ) -> Path:
         file = tmp_path / "focus.toml"
         file.write_text(
             f"[xmpp]\njid = '{prosody.focus}'\nmuc = '{prosody.rooms}'\nsecret = '{secret}'\nport = {port}\n"
-            f"[media]\naddresses = ['127.0.0.1']\nport = 0\n[log]\nformat = 'json'\n"
+            f"[media]\naddresses = ['127.0.0.1']\nport = 0\npublic_addresses = ['{public}']\n[log]\nformat = 'json'\n"
             f"[http]\nlisten = '{http}'\nwebsocket = '{prosody.websocket}'\n[metrics]\nlisten = '{metrics}'\n"
         )
         return file
@@ -84,6 +85,7 @@ async def test_it_serves_until_it_is_told_to_stop(
 ) -> None:
     health = f"127.0.0.1:{free_tcp_port()}"
     async with serving(configure(metrics=health)) as process:
+        assert ", known outside as 203.0.113.7" in await line_with(process, "audio on UDP 127.0.0.1:")
         await line_with(process, '"message": "ready')
         assert (await get(f"http://{health}/healthz"))[0] == 200
         assert await get(f"http://{health}/readyz") == (200, "ok\n")
@@ -112,6 +114,12 @@ async def test_a_server_that_is_not_there_is_named(configure: Configure, free_tc
     assert code == 69
     assert line.startswith("focus: ")
     assert str(port) in line
+
+
+async def test_a_public_address_that_leads_nowhere_is_named(configure: Configure) -> None:
+    code, line = await last_line(configure(public="nowhere.invalid"))
+    assert code == 69
+    assert line.startswith("focus: [media] public_addresses: nowhere.invalid has no address: ")
 
 
 @pytest.mark.parametrize("listener", ["http", "metrics"])
