@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from focus.engines import nlsml
-from focus.engines.grammar import DocumentError, FetchError, Grammar, Matcher, Mode, load, load_from, of_input
+from focus.engines.fetching import FetchError
+from focus.engines.grammar import DocumentError, Grammar, Matcher, Mode, load, load_from, of_input
 from focus.engines.markup import MAX_BYTES
 from focus.service.ready import ExitCode, ServiceError
 

@@ -8,7 +8,7 @@ matched = matcher.matched()
 """
 
 from focus.engines.grammar.expansions import Mode
-from focus.engines.grammar.loading import Fetch, FetchError, Grammar, load, load_from
+from focus.engines.grammar.loading import Fetch, Grammar, load, load_from
 from focus.engines.grammar.matching import Match, Matched, Matcher
 from focus.engines.grammar.tokens import of_input
 from focus.engines.markup import DocumentError
@@ -16,7 +16,6 @@ from focus.engines.markup import DocumentError
 __all__ = [
     "DocumentError",
     "Fetch",
-    "FetchError",
     "Grammar",
     "Match",
     "Matched",

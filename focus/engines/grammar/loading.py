@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
+from focus.engines.fetching import FetchError
 from focus.engines.grammar import builtin, reader
 from focus.engines.grammar.automaton import Automaton, build
 from focus.engines.grammar.expansions import Document, Expansion, Mode, OneOf, Rule, RuleRef
@@ -19,10 +20,6 @@ from focus.engines.markup import DocumentError, Place
 
 if TYPE_CHECKING:
     from focus.engines.grammar.matching import Runner
-
-
-class FetchError(Exception):
-    """A document could not be had; the message says why."""
 
 
 class Fetch(Protocol):

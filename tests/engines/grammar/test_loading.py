@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from focus.engines.fetching import FetchError
 from focus.engines.grammar import (
     DocumentError,
-    FetchError,
     Grammar,
     Match,
     Matcher,
