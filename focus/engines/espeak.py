@@ -89,13 +89,20 @@ class Espeak:
         raise UnknownVoice(f"no voice of espeak-ng speaks {language}")
 
     async def synthesize(
-        self, text: str, *, voice: str | None = None, language: str | None = None
+        self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
     ) -> AsyncGenerator[Samples, None]:
         """See `Synthesizer.synthesize`. The process lives no longer than the iteration."""
         if len(text) > MAX_TEXT:
             raise SynthesisError(f"the text has {len(text)} characters, {MAX_TEXT} is the most")
         chosen = await self.choose(voice, language)
-        arguments = ["--stdin", "--stdout", "-b", "1", *(("-v", chosen) if chosen else ())]
+        arguments = [
+            "--stdin",
+            "--stdout",
+            "-b",
+            "1",
+            *(("-m",) if markup else ()),
+            *(("-v", chosen) if chosen else ()),
+        ]
         async with self._process(*arguments) as process:
             assert process.stdin is not None
             assert process.stdout is not None

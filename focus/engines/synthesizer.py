@@ -30,11 +30,11 @@ class Synthesizer(Protocol):
     """Turns text into speech."""
 
     def synthesize(
-        self, text: str, *, voice: str | None = None, language: str | None = None
+        self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
     ) -> AsyncGenerator[Samples, None]:
         """Speak `text`, as blocks of int16 mono samples at 48 kHz, the first one as soon as there is one.
 
-        `voice` is a name of the engine, `language` a BCP 47 tag that counts where no voice is named. Raises
-        `SynthesisError`, at the latest at the first block where the voice is the reason. Closing the iterator, or
-        cancelling whoever reads it, stops the engine.
+        `markup`: the text is SSML, a whole document without `<audio/>`. `voice` is a name of the engine, `language`
+        a BCP 47 tag that counts where no voice is named. Raises `SynthesisError`, at the latest at the first block
+        where the voice is the reason. Closing the iterator, or cancelling whoever reads it, stops the engine.
         """

@@ -6,11 +6,12 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
 from av.audio.resampler import AudioResampler
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from focus.media.tones import SAMPLE_RATE
@@ -20,17 +21,29 @@ class AudioFileError(Exception):
     """A file that cannot be read as audio. The text names it and says why."""
 
 
-def read_audio(path: Path, *, block: int = SAMPLE_RATE // 10) -> Iterator[NDArray[np.int16]]:
-    """The audio of the file at `path` in blocks of `block` samples, int16 mono at 48 kHz, the last one shorter.
+#: What strangers may give us: containers that hold sound and name nothing else to be opened.
+FORMATS = "wav,w64,mp3,ogg,flac,mov,matroska,aac,au,aiff,amr,caf"
+#: From there on it is cheaper to let FFmpeg look for a place than to decode until there, in seconds.
+WORTH_SEEKING = 10.0
+#: Decoders are right only after some frames: those of MP3 share their bits, those of Opus converge.
+PRE_ROLL = 0.5
 
-    Of a file with several audio streams the first is read. It is decoded as it is consumed: memory does not grow with
-    its length. Raises `AudioFileError`, also in the middle, where a file turns out to be broken.
+
+def read_audio(
+    path: Path | BinaryIO, *, block: int = SAMPLE_RATE // 10, start: int = 0, formats: str | None = None
+) -> Iterator[NDArray[np.int16]]:
+    """The audio of the file at `path`, or that is open there, from sample `start` on: in blocks of `block` samples,
+    int16 mono at 48 kHz, the last one shorter.
+
+    Of a file with several audio streams the first is read. `formats`: no others, by FFmpeg's names (`FORMATS`). It is
+    decoded as it is consumed: memory does not grow with its length. Raises `AudioFileError`, also in the middle, where
+    a file turns out to be broken.
     """
     if block < 1:
         raise ValueError("a block has at least one sample")
     pending: list[NDArray[np.int16]] = []
     length = 0
-    for piece in _decode(path):
+    for piece in _decode(path, start, formats):
         pending.append(piece)
         length += len(piece)
         if length >= block:
@@ -43,18 +56,40 @@ def read_audio(path: Path, *, block: int = SAMPLE_RATE // 10) -> Iterator[NDArra
         yield np.concatenate(pending)
 
 
-def _decode(path: Path) -> Iterator[NDArray[np.int16]]:
+def _decode(source: Path | BinaryIO, start: int, formats: str | None) -> Iterator[NDArray[np.int16]]:
+    name = source if isinstance(source, Path) else "the file"
     try:
-        with av.open(str(path)) as container:
+        where: Any = str(source) if isinstance(source, Path) else source
+        with av.open(where, options={"format_whitelist": formats} if formats else {}) as container:
             if not container.streams.audio:
-                raise AudioFileError(f"{path}: there is no audio in it")
-            resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-            for frame in container.decode(audio=0):
-                frame.pts = None  # gaps between time stamps are not filled: a file is played as it comes
-                yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
-            yield from (part.to_ndarray()[0] for part in resampler.resample(None))
+                raise AudioFileError(f"{name}: there is no audio in it")
+            yield from _resampled(container, start)
     except (av.FFmpegError, OSError) as error:
-        raise AudioFileError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise AudioFileError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _resampled(container: InputContainer, start: int) -> Iterator[NDArray[np.int16]]:
+    stream = container.streams.audio[0]
+    resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    skip = start
+    tick = stream.time_base
+    is_sought = False
+    if start > WORTH_SEEKING * SAMPLE_RATE and tick is not None:
+        container.seek(int((start / SAMPLE_RATE - PRE_ROLL) / tick) + (stream.start_time or 0), stream=stream)
+        is_sought = True
+    for frame in container.decode(stream):
+        if is_sought:
+            is_sought = False
+            at = float((frame.pts or 0) - (stream.start_time or 0)) * float(tick or 0)
+            skip = max(start - round(at * SAMPLE_RATE), 0)
+        frame.pts = None  # gaps between time stamps are not filled: a file is played as it comes
+        for part in resampler.resample(frame):
+            samples = part.to_ndarray()[0]
+            if skip < len(samples):
+                yield samples[skip:]
+            skip = max(skip - len(samples), 0)
+    for part in resampler.resample(None):
+        yield part.to_ndarray()[0][skip:]
 
 
 class WavWriter:

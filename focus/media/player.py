@@ -12,6 +12,8 @@ from focus.media.tones import SAMPLE_RATE
 
 #: Seconds of sound that wait in the plane, so that a busy event loop is not heard.
 AHEAD = 0.4
+#: A sound that ends loudly is faded out in the tick after it.
+DYING = 0.04
 
 
 class Player:
@@ -21,22 +23,30 @@ class Player:
         """ValueError: `target` is gone."""
         self._plane = plane
         self._node = plane.add_source(target)
+        #: Samples that have been given to be played, those taken back included.
+        self.given = 0
 
     async def play(self, samples: NDArray[np.int16]) -> None:
         """Play `samples` (int16 mono, 48 kHz) behind what was given before; returns when the last of them are on their
         way, `AHEAD` before they are heard.
         """
-        given = 0
-        while given < len(samples):
+        while len(samples):
             room = int(AHEAD * SAMPLE_RATE) - self._plane.play_pending(self._node)
             if room > 0:
-                given += self._plane.play(self._node, samples[given : given + room])
-            if given < len(samples):
+                taken = self._plane.play(self._node, samples[:room])
+                self.given += taken
+                samples = samples[taken:]
+            if len(samples):
                 await asyncio.sleep(AHEAD / 4)
 
     async def played(self) -> None:
-        """Wait until all has been heard."""
+        """Wait until all has been heard, and has died away."""
         await self._plane.played(self._node)
+        await asyncio.sleep(DYING)
+
+    def set_volume(self, gain: float) -> None:
+        """0 to 4 times, from the next tick on. Raises ValueError outside."""
+        self._plane.set_gain(self._node, gain)
 
     def take_back(self) -> int:
         """Fall silent in 40 ms. Returns how many samples of those given will not be heard."""

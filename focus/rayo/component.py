@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from focus.engines.fetching import Fetch
 from focus.engines.synthesizer import Synthesizer
 from focus.media.plane import MediaPlane
 from focus.rayo.actor import Actor, Outcome, on
@@ -55,9 +56,11 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facilities:
-    """What components work with: the media plane, and engines by their names, of which the first is the default."""
+    """What components work with: the media plane, engines by their names, of which the first is the default, and where
+    documents are fetched from."""
 
     plane: MediaPlane
+    fetch: Fetch | None = None
     synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
 
 
@@ -147,12 +150,11 @@ class Component(Actor, Generic[E]):
         """Prepare, work once `begin` is called, take commands meanwhile, and say how it ended."""
         mailbox = asyncio.create_task(super().run(), name=f"mailbox of {self.address}")
         reason: Reason = Failed(text="the service has ended")
-        metadata: tuple[Metadata, ...] = ()
         try:
             if await self._is_ready():
                 reason = await self._outcome()
+        finally:  # also where the service ends in the middle of it: what has been made is brought in
             reason, metadata = await self._wound_up(reason)
-        finally:
             self.close()
             self.ready.cancel()
             self._stage.component_ended(self)

@@ -404,6 +404,29 @@ class LimitsSettings(Section):
     )
 
 
+class FetchSettings(Section):
+    """What components may fetch for their clients: by HTTP from the public internet, and from here."""
+
+    allow: tuple[str, ...] = Field(
+        default=(),
+        description="Names, addresses and networks that documents may come from although they are not public, as "
+        '"files.example.org" or "10.0.5.0/24".',
+    )
+    folders: tuple[Path, ...] = Field(default=(), description="Folders that file: URIs may lead into.")
+    max_size: int = Field(
+        default=50_000_000, ge=1_000, le=10_000_000_000, description="Bytes of a document that comes by HTTP."
+    )
+    timeout: float = Field(default=10.0, gt=0, le=600, description="Seconds in which it must be there.")
+
+    @field_validator("folders")
+    @classmethod
+    def _absolute(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+        for folder in folders:
+            if not folder.is_absolute():
+                raise ValueError(f"{folder} is not an absolute path")
+        return folders
+
+
 class RouteSettings(Section):
     """Where a call goes whose address is like `match`: to a room, or to Rayo clients. The first route that matches is
     taken; a call that none matches goes to the room which has the called address. This table may be given any number
@@ -474,6 +497,7 @@ class Settings(BaseModel):
     rooms: tuple[RoomSettings, ...] = ()
     rayo: RayoSettings = RayoSettings()
     limits: LimitsSettings = LimitsSettings()
+    fetch: FetchSettings = FetchSettings()
     routes: tuple[RouteSettings, ...] = ()
     log: LogSettings = LogSettings()
 

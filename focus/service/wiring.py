@@ -14,6 +14,7 @@ from focus.conference.ringing import Ringing
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
 from focus.engines.espeak import Espeak
+from focus.http.fetch import Reach, SafeFetch, networks
 from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
 from focus.jingle.codecs import preferred
@@ -26,7 +27,7 @@ from focus.rayo.listing import Listing
 from focus.rayo.registration import Security
 from focus.rayo.routing import Route
 from focus.rayo.server import Server
-from focus.service.config import Settings
+from focus.service.config import FetchSettings, Settings
 from focus.service.metrics import Metrics
 from focus.service.ready import ExitCode, ServiceError, ServiceReady
 from focus.service.values import Address, is_global
@@ -101,7 +102,9 @@ class Service:
                 components=settings.limits.components,
                 components_of_one=settings.limits.components_of_one,
             ),
-            facilities=Facilities(self._plane, synthesizers={"espeak": Espeak()}),
+            facilities=Facilities(
+                self._plane, fetch=SafeFetch(_reach(settings.fetch)), synthesizers={"espeak": Espeak()}
+            ),
         )
         self._binding = Binding(self._server, self._outbox)
         self._connection = Connection(xmpp.jid, xmpp.secret.get_secret_value(), xmpp.host, xmpp.port, self._binding)
@@ -313,6 +316,11 @@ def _ringing(settings: Settings) -> Ringing:
 
 def _room(name: str, settings: Settings) -> JID:
     return JID.parse(name) if "@" in name else JID(name, settings.xmpp.muc)
+
+
+def _reach(settings: FetchSettings) -> Reach:
+    hosts, allowed = networks(settings.allow)
+    return Reach(hosts, allowed, settings.folders, settings.max_size, settings.timeout)
 
 
 def _bindings(name: str, port: int) -> list[tuple[str, int]]:

@@ -1,0 +1,132 @@
+"""SSML: what is to be spoken, and what is to be played between (W3C Speech Synthesis Markup Language 1.1).
+
+A synthesizer speaks markup; of `<audio/>` it knows only what is to be said instead. So a document is cut there: each
+piece is a whole document, with all elements around the cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from focus.engines.markup import DocumentError, Element, read
+
+SSML = "http://www.w3.org/2001/10/synthesis"
+#: What speaks and is not to be read aloud.
+_SILENT = frozenset({"lexicon", "meta", "metadata", "desc", "lookup"})
+_HEARD = frozenset({"break", "audio"})
+
+MAX_PIECES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A whole SSML document without `<audio/>`, and the same without markup."""
+
+    markup: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """Sound at `src`; `instead` of which the pieces are there where it cannot be had."""
+
+    src: str
+    instead: tuple[Spoken | Played, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """`language` is that of the whole, "" where it says none."""
+
+    language: str
+    pieces: tuple[Spoken | Played, ...]
+
+
+def parse(document: str, source: str = "SSML") -> Speech:
+    """Raises `DocumentError`, which says where."""
+    root = read(document, source)
+    if root.name != "speak" or root.namespace not in (SSML, ""):
+        raise root.fault(f"not <speak/> of {SSML}")
+    pieces = tuple(_Cutter(root, [], iter(range(MAX_PIECES))).pieces())
+    return Speech(root.attributes.get("xml:lang", ""), pieces)
+
+
+class _Cutter:
+    """Walks through a document, writing it down until there is something to be played."""
+
+    def __init__(self, root: Element, around: list[Element], left: Iterator[int]) -> None:
+        """`around`: what is open already; `left` yields once for each piece that there may still be."""
+        self._root = root
+        self._around = list(around)
+        self._left = left
+        self._begin()
+
+    def pieces(self) -> Iterator[Spoken | Played]:
+        yield from self._walk(self._root)
+        yield from self._cut()
+
+    def _walk(self, element: Element) -> Iterator[Spoken | Played]:
+        if element.name in _SILENT or element.namespace != self._root.namespace:
+            return
+        if element.name == "audio":
+            yield from self._cut()
+            yield self._played(element)
+            return
+        self._markup.append(_opening(element))
+        self._around.append(element)
+        self._says |= element.name in _HEARD
+        for child in element.children:
+            if isinstance(child, Element):
+                yield from self._walk(child)
+            else:
+                self._say(str(child))
+        self._around.pop()
+        self._markup.append(f"</{element.name}>")
+
+    def _say(self, text: str) -> None:
+        self._markup.append(escape(text))
+        parent = self._around[-1]
+        self._text.append(parent.attributes.get("alias", text) if parent.name == "sub" else text)
+        self._says |= bool(text.strip())
+
+    def _played(self, element: Element) -> Played:
+        src = element.attributes.get("src", "").strip()
+        if not src:
+            raise element.fault("src is needed")
+        self._count(element)
+        inner = _Cutter(self._root, self._around, self._left)
+        instead: list[Spoken | Played] = []
+        for child in element.children:
+            if isinstance(child, Element):
+                instead += inner._walk(child)
+            else:
+                inner._say(str(child))
+        instead += inner._cut()
+        return Played(src, tuple(instead))
+
+    def _cut(self) -> Iterator[Spoken | Played]:
+        """What has been written until now, as a whole; the elements around are open again afterwards."""
+        if self._says:
+            self._count(self._root)
+            closing = "".join(f"</{element.name}>" for element in reversed(self._around))
+            yield Spoken("".join(self._markup) + closing, " ".join("".join(self._text).split()))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._markup = [_opening(element) for element in self._around]
+        self._text: list[str] = []
+        self._says = False
+
+    def _count(self, element: Element) -> None:
+        if next(self._left, None) is None:
+            raise element.fault(f"more than {MAX_PIECES} pieces")
+
+
+def _opening(element: Element) -> str:
+    written = [f" {name}={quoteattr(value)}" for name, value in element.attributes.items() if not name.startswith("{")]
+    return f"<{element.name}{''.join(written)}>"
+
+
+__all__ = ["DocumentError", "Played", "Speech", "Spoken", "parse"]

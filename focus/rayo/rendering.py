@@ -1,0 +1,209 @@
+"""What an output renders: sounds one after another, each of which can be begun anywhere.
+
+A place in it is a number of samples from the beginning, as far as the lengths of what lies before are known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from focus.engines.synthesizer import SAMPLE_RATE, Samples, SynthesisError, Synthesizer
+from focus.media.files import FORMATS, AudioFileError, read_audio
+
+#: Samples that are decoded, or silent, at once.
+BLOCK = SAMPLE_RATE // 4
+
+
+class RenderingError(Exception):
+    """What cannot be rendered; the message says why."""
+
+
+class Source(Protocol):
+    """A sound: int16, mono, 48 kHz. `length` in samples is known once it has been rendered to its end."""
+
+    length: int | None
+
+    def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
+        """From sample `start` on; nothing where it ends before that. Raises `RenderingError`."""
+
+    async def close(self) -> None:
+        """It is not needed any more."""
+
+
+class Silence:
+    """Nothing, for so many samples."""
+
+    def __init__(self, length: int) -> None:
+        self.length: int | None = length
+        self._length = length
+
+    async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
+        for at in range(start, self._length, BLOCK):
+            yield np.zeros(min(BLOCK, self._length - at), np.int16)
+
+    async def close(self) -> None:
+        pass
+
+
+class SoundFile:
+    """Any audio that FFmpeg decodes, as it is needed, in another thread. Closes `file` in the end."""
+
+    def __init__(self, uri: str, file: BinaryIO) -> None:
+        self.length: int | None = None
+        self._uri = uri
+        self._file = file
+        self._reading = asyncio.Lock()
+
+    async def check(self) -> None:
+        """Raises `RenderingError` where there is no audio in it."""
+        async with aclosing(self.blocks(0)) as blocks:
+            async for _ in blocks:
+                return
+        raise RenderingError(f"{self._uri[:200]}: there is no sound in it")
+
+    async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
+        async with self._reading:  # who has been cancelled may still be reading
+            await asyncio.to_thread(self._file.seek, 0)
+            reading = read_audio(self._file, block=BLOCK, start=start, formats=FORMATS)
+            end = start
+            try:
+                while (block := await self._next(reading)) is not None:
+                    end += len(block)
+                    yield block
+                self.length = end if end > start or not start else await self._measure()
+            except AudioFileError as error:
+                raise RenderingError(f"{self._uri[:200]}: {error}") from None
+            finally:
+                await asyncio.to_thread(reading.close)  # type: ignore[attr-defined]
+
+    async def _next(self, reading: Iterator[Samples]) -> Samples | None:
+        """Waits for the thread even if cancelled: nobody else may touch the file before it is done."""
+        decoding = asyncio.ensure_future(asyncio.to_thread(next, reading, None))
+        try:
+            return await asyncio.shield(decoding)
+        except asyncio.CancelledError:
+            await asyncio.wait((decoding,))
+            raise
+
+    async def _measure(self) -> int:
+        """How long it is, where it has been begun behind its end."""
+
+        def length() -> int:
+            self._file.seek(0)
+            return sum(len(block) for block in read_audio(self._file, block=BLOCK, formats=FORMATS))
+
+        return self.length if self.length is not None else await asyncio.to_thread(length)
+
+    async def close(self) -> None:
+        async with self._reading:
+            self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What is said and how: `text` is SSML if `markup`, `voice` a name, `language` a tag."""
+
+    text: str
+    voice: str | None = None
+    language: str | None = None
+    markup: bool = False
+
+
+class Speech:
+    """What a synthesizer says. Begun elsewhere it is said again from the beginning, which takes no time to speak of."""
+
+    def __init__(self, synthesizer: Synthesizer, utterance: Utterance) -> None:
+        self.length: int | None = None
+        self._synthesizer = synthesizer
+        self._utterance = utterance
+        self._begun: AsyncGenerator[Samples, None] | None = None
+        self._first: Samples | None = None
+
+    async def check(self) -> None:
+        """Begin, so that it is certain that it can be said. Raises `RenderingError`."""
+        try:
+            self._begun = self._synthesize()
+            self._first = await anext(self._begun, None)
+        except SynthesisError as error:
+            raise RenderingError(str(error)) from None
+
+    def _synthesize(self) -> AsyncGenerator[Samples, None]:
+        said = self._utterance
+        return self._synthesizer.synthesize(said.text, voice=said.voice, language=said.language, markup=said.markup)
+
+    async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
+        at = 0
+        begun, first = self._begun, self._first
+        self._begun = self._first = None
+        try:
+            async with aclosing(begun or self._synthesize()) as saying:
+                if first is not None:
+                    at = len(first)
+                    if start < at:
+                        yield first[start:]
+                async for block in saying:
+                    if start < at + len(block):
+                        yield block[max(start - at, 0) :]
+                    at += len(block)
+            self.length = at
+        except SynthesisError as error:
+            raise RenderingError(str(error)) from None
+
+    async def close(self) -> None:
+        if self._begun is not None:
+            await self._begun.aclose()
+            self._begun = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Sample `offset` of sound `index`."""
+
+    index: int = 0
+    offset: int = 0
+
+
+class Programme:
+    """The `sounds` in their order, `times` over (0: for ever), with `interval` samples of silence between."""
+
+    def __init__(self, sounds: Sequence[Source], *, times: int = 1, interval: int = 0) -> None:
+        self._round: list[Source] = [*sounds, *([Silence(interval)] if interval else [])]
+        self._count = (times * len(self._round) - bool(interval)) if times else None
+
+    def _sound(self, index: int) -> Source | None:
+        if self._count is not None and index >= self._count:
+            return None
+        return self._round[index % len(self._round)]
+
+    async def blocks(self, start: Place) -> AsyncGenerator[Samples, None]:
+        """From `start` on. What would lie behind the end of a sound lies in the next one."""
+        index, offset, empty = start.index, start.offset, 0
+        while (sound := self._sound(index)) is not None and empty < len(self._round):
+            async with aclosing(sound.blocks(offset)) as blocks:
+                async for block in blocks:
+                    yield block
+            offset = max(offset - (sound.length or 0), 0)
+            empty = 0 if sound.length else empty + 1
+            index += 1
+
+    def moved(self, place: Place, by: int) -> Place:
+        """So many samples after `place`, or before it, or the beginning."""
+        index, offset = place.index, place.offset + by
+        while offset < 0 < index:
+            index -= 1
+            offset += self._length(index)
+        while by > 0 and 0 < self._length(index) <= offset:
+            offset -= self._length(index)
+            index += 1
+        return Place(index, max(offset, 0))
+
+    def _length(self, index: int) -> int:
+        """0 where it is not known."""
+        sound = self._sound(index)
+        return (sound.length or 0) if sound is not None else 0

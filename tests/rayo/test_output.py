@@ -1,0 +1,352 @@
+"""An output on the real plane: what is heard, where it is, how it ends. The sound says of each sample which it is."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import wave
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+import pytest
+
+from focus.engines.espeak import Espeak
+from focus.engines.fetching import Fetched, FetchError
+from focus.engines.synthesizer import Samples
+from focus.media.plane import MediaPlane
+from focus.rayo.component import Facilities
+from focus.rayo.components.output import FASTER, Renderer
+from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
+from focus.wire.jid import JID
+from focus.wire.rayo import Command, Event
+from focus.wire.rayo_component import Complete, Failed, Stop, Stopped
+from focus.wire.rayo_output import (
+    Document,
+    Finish,
+    MaxTime,
+    Output,
+    Pause,
+    Resume,
+    Seek,
+    SpeedUp,
+    VolumeDown,
+)
+
+RATE = 48000
+CLIENT = JID.parse("juliet@example.org/balcony")
+#: Of the ramp that the marked sound is.
+STEP = 8
+
+
+def marked(seconds: float) -> Samples:
+    """A ramp, slow enough for each millisecond to have a value of its own; 1000 and more, to be told from silence."""
+    return (1000 + np.arange(int(seconds * RATE)) // STEP).astype(np.int16)
+
+
+def wav(samples: Samples) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writing:
+        writing.setparams((1, 2, RATE, 0, "NONE", ""))
+        writing.writeframes(samples.tobytes())
+    return file.getvalue()
+
+
+class Web:
+    """What can be fetched."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, tuple[str, bytes]] = {
+            "http://x/two": ("audio/wav", wav(marked(2))),
+            "http://x/short": ("audio/wav", wav(marked(0.2))),
+            "http://x/list": ("text/uri-list", b"# these\nshort\r\nhttp://x/short\n"),
+            "http://x/text": ("text/plain", b"Hello"),
+            "http://x/nested": ("text/uri-list", b"http://x/list\n"),
+        }
+
+    async def __call__(self, uri: str) -> Fetched:
+        if uri == "http://x/busy":
+            raise FetchError("later", temporary=True)
+        if uri not in self.pages:
+            raise FetchError(f"{uri}: HTTP 404")
+        kind, body = self.pages[uri]
+        return Fetched(uri, kind, "", io.BytesIO(body))
+
+
+class Scene:
+    """A mixer that is listened to, and the component at work on it."""
+
+    def __init__(self, plane: MediaPlane, facilities: Facilities) -> None:
+        self.address = JID.parse("tea@focus.example.org")
+        self.is_mixer = True
+        self.node: int | None = plane.create_mixer()
+        self.events: list[Event] = []
+        self._plane = plane
+        self._facilities = facilities
+        self._tap = plane.tap(self.node)
+        self._heard = np.zeros(0, np.int16)
+        self.ended = asyncio.Event()
+
+    async def begin(self, output: Output) -> Renderer:
+        """Raises `StanzaError`."""
+        self.component = Renderer(
+            self.address.with_resource("eh3u28"),
+            output,
+            creator=CLIENT,
+            target=self,
+            stage=self,
+            facilities=self._facilities,
+        )
+        self._task = asyncio.create_task(self.component.run())
+        try:
+            async with asyncio.timeout(10):
+                await self.component.ready
+        except StanzaError:
+            await self._task
+            raise
+        self.component.begin()
+        return self.component
+
+    async def does(self, command: Command) -> None:
+        async with asyncio.timeout(10):
+            assert await self.component.submit(CLIENT, command) is None
+
+    def emit(self, sender: JID, to: JID, event: Event) -> None:
+        assert (sender.bare, to) == (self.address, CLIENT)
+        self.events.append(event)
+
+    def component_ended(self, component: object) -> None:
+        self.ended.set()
+
+    async def complete(self) -> Complete:
+        async with asyncio.timeout(20):
+            await self._task
+        assert len(self.events) == 1
+        assert isinstance(self.events[0], Complete)
+        return self.events[0]
+
+    def heard(self) -> Samples:
+        self._heard = np.concatenate([self._heard, self._tap.read()])
+        return self._heard
+
+    async def until_heard(self, seconds: float) -> None:
+        """Until so much of sound that is not silence has been heard."""
+        await self.until(lambda: np.count_nonzero(self.heard()) >= seconds * RATE)
+
+    async def silence(self, seconds: float) -> None:
+        """Let so much time go by, by the plane's clock."""
+        before = len(self.heard())
+        await self.until(lambda: len(self.heard()) >= before + seconds * RATE)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    def parts(self) -> list[Samples]:
+        """What has been heard between silences of 20 ms and more."""
+        heard = self.heard()
+        sounds = np.flatnonzero(heard)
+        return [heard[part] for part in np.split(sounds, np.flatnonzero(np.diff(sounds) > 960) + 1) if len(part)]
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._tap.close()
+        assert self.node is not None
+        self._plane.remove_mixer(self.node)
+
+
+def seconds(samples: Samples, at: int) -> float:
+    """Which place of the marked sound is heard at sample `at` of a part; beginnings and ends are ramps."""
+    return (int(samples[at]) - 1000) * STEP / RATE
+
+
+def begins(part: Samples) -> float:
+    return seconds(part, 480) - 0.01
+
+
+def ends(part: Samples) -> float:
+    """Behind the last sample, which dies away in 5 ms."""
+    return seconds(part, len(part) - 240 - 480) + 0.01
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[MediaPlane]:
+    plane = MediaPlane([("127.0.0.1", 0)])
+    await plane.start()
+    yield plane
+    await plane.stop()
+
+
+@pytest.fixture
+async def scene(plane: MediaPlane) -> AsyncIterator[Scene]:
+    scene = Scene(plane, Facilities(plane, fetch=Web(), synthesizers={"espeak": Espeak()}))
+    yield scene
+    await scene.close()
+    assert plane.snapshot()["mixers"] == 0
+
+
+def url(*names: str) -> tuple[Document, ...]:
+    return tuple(Document(url=f"http://x/{name}") for name in names)
+
+
+async def test_sounds_are_heard_one_after_another_and_each_sample_of_them(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("short", "list"), repeat_times=2, repeat_interval=100))
+    assert await scene.complete() == Complete(reason=Finish())
+    rounds = scene.parts()
+    three = np.tile(marked(0.2), 3)
+    assert [len(part) for part in rounds] == [pytest.approx(len(three), abs=300)] * 2  # it dies away in 240
+    for part in rounds:
+        middle = three[480:-480]  # the first samples of the ramp up are zero
+        assert any((part[480 - lost : 480 - lost + len(middle)] == middle).all() for lost in range(20))
+
+
+async def test_the_beginning_can_be_skipped(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("two"), start_offset=1500))
+    await scene.complete()
+    assert begins(scene.parts()[0]) == pytest.approx(1.5, abs=0.002)
+
+
+async def test_a_pause_loses_nothing_and_repeats_nothing(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("two"), start_paused=True))
+    await scene.does(Resume())
+    await scene.until_heard(0.3)
+    await scene.does(Pause())
+    await scene.does(Pause())
+    await scene.silence(0.3)
+    await scene.does(Resume())
+    assert (await scene.complete()).reason == Finish()
+    first, second = scene.parts()
+    assert ends(first) == pytest.approx(begins(second), abs=0.003)
+    assert ends(second) == pytest.approx(2, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("direction", "amount", "lands"), [("forward", 1000, 1.3), ("back", 200, 0.1), ("back", 9000, 0)]
+)
+async def test_it_goes_forward_and_back(scene: Scene, direction: str, amount: int, lands: float) -> None:
+    await scene.begin(Output(documents=url("two")))
+    await scene.until_heard(0.3)
+    await scene.does(Seek(direction=direction, amount=amount))  # type: ignore[arg-type]
+    await scene.does(Pause())  # so that there is silence between
+    await scene.silence(0.2)
+    await scene.does(Resume())
+    await scene.complete()
+    first, second = scene.parts()
+    expected = max(ends(first) + (amount if direction == "forward" else -amount) / 1000, 0)
+    assert begins(second) == pytest.approx(expected, abs=0.003)
+    assert begins(second) == pytest.approx(lands, abs=0.35)
+
+
+async def test_to_go_behind_the_end_ends_it(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("two")))
+    await scene.does(Seek(direction="forward", amount=60_000))
+    assert (await scene.complete()).reason == Finish()
+
+
+async def test_faster_takes_less_time(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("two"), start_paused=True))
+    await scene.does(SpeedUp())
+    await scene.does(SpeedUp())
+    await scene.does(Resume())
+    await scene.complete()
+    assert np.count_nonzero(scene.heard()) / RATE == pytest.approx(2 / FASTER**2, rel=0.05)
+
+
+async def test_softer_is_softer(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("two"), start_paused=True))
+    for _ in range(2):
+        await scene.does(VolumeDown())
+    await scene.does(Resume())
+    await scene.until_heard(0.5)
+    part = scene.parts()[0]
+    assert part[4800:9600].mean() / marked(2)[4800:9600].mean() == pytest.approx(10 ** (-6 / 20), rel=0.01)
+
+
+async def test_it_ends_when_its_time_is_over_in_which_pauses_do_not_count(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("short"), repeat_times=0, max_time=500, start_paused=True))
+    await scene.does(Resume())
+    assert (await scene.complete()).reason == MaxTime()
+    assert 0.3 < np.count_nonzero(scene.heard()) / RATE < 1.0
+
+
+async def test_what_is_stopped_falls_silent(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("two")))
+    await scene.until_heard(0.2)
+    await scene.does(Stop())
+    assert (await scene.complete()).reason == Stopped()
+    assert np.count_nonzero(scene.heard()) < 1.5 * RATE
+
+
+async def test_text_and_ssml_are_spoken_and_sounds_played_between(scene: Scene) -> None:
+    body = """<?xml version="1.0"?><speak version="1.0" xmlns="http://www.w3.org/2001/10/synthesis" xml:lang="en-US">
+      One <audio src="http://x/short"/> two <audio src="http://x/none">three</audio></speak>"""
+    text, markup = (
+        Document(content_type="text/plain", body="Hello"),
+        Document(content_type="application/ssml+xml", body=body),
+    )
+    await scene.begin(Output(documents=(text, markup, *url("text"))))
+    assert (await scene.complete()).reason == Finish()
+    heard = scene.heard()
+    assert np.abs(heard.astype(int)).max() > 5000
+    pattern = marked(0.2)[480:-480]
+    starts = np.flatnonzero(heard == pattern[0])
+    assert any((heard[at : at + len(pattern)] == pattern).all() for at in starts if at + len(pattern) <= len(heard))
+
+
+@pytest.mark.parametrize(
+    ("output", "refusal"),
+    [
+        (Output(documents=url("none")), OptionNotSupported),
+        (Output(documents=url("busy")), ResourceConstraint),
+        (Output(documents=url("two", "nested")), OptionNotSupported),
+        (Output(documents=url("two"), renderer="orchestra"), OptionNotSupported),
+        (Output(documents=(Document(content_type="text/plain", body="x"),), voice="nobody"), OptionNotSupported),
+        (Output(documents=(Document(content_type="text/html", body="<p/>"),)), OptionNotSupported),
+        (Output(documents=(Document(content_type="application/ssml+xml", body="<speak><p></speak>"),)), BadRequest),
+        (Output(documents=(Document(content_type="application/ssml+xml", body="<vxml/>"),)), BadRequest),
+        (
+            Output(
+                documents=(Document(content_type="application/ssml+xml", body="<speak><audio src='none'/></speak>"),)
+            ),
+            OptionNotSupported,
+        ),
+        (Output(documents=(Document(content_type="text/uri-list", body="http://x/two\n" * 101),)), ResourceConstraint),
+    ],
+)
+async def test_what_cannot_be_rendered_is_refused_before_anything_is_heard(
+    scene: Scene, output: Output, refusal: type[StanzaError]
+) -> None:
+    with pytest.raises(refusal):
+        await scene.begin(output)
+    assert not scene.events
+    assert not np.count_nonzero(scene.heard())
+
+
+async def test_whose_media_has_ended_cannot_be_heard(scene: Scene, plane: MediaPlane) -> None:
+    node, scene.node = scene.node, None
+    await scene.begin(Output(documents=url("two")))
+    complete = await scene.complete()
+    assert isinstance(complete.reason, Failed)
+    scene.node = node
+
+
+async def test_several_are_heard_at_once(plane: MediaPlane) -> None:
+    facilities = Facilities(plane, fetch=Web())
+    one = Scene(plane, facilities)
+    await one.begin(Output(documents=url("two")))
+    await one.until_heard(0.2)
+    second = one.component
+    other = Renderer(
+        one.address.with_resource("other"), Output(documents=url("two")),
+        creator=CLIENT, target=one, stage=one, facilities=facilities,
+    )  # fmt: skip
+    running = asyncio.create_task(other.run())
+    await other.ready
+    other.begin()
+    await one.until(lambda: int(one.heard().max()) > int(marked(2).max()))  # no single one gets so loud
+    for each in (second, other):
+        each.end(Stopped())
+    one.component = second
+    await asyncio.gather(running, return_exceptions=True)
+    await one.close()
