@@ -41,6 +41,7 @@ from tests.interop.running import (
     serve,
     settings_for,
 )
+from tests.interop.servers import only_prosody
 from tests.media.peers import level
 from tests.service.phones import listened
 
@@ -430,9 +431,10 @@ async def test_who_subscribes_to_a_room_hears_of_it(
 
 
 async def test_nobody_is_asked_what_a_subscription_is_about(
-    focus: RunningFocus, rayo: RayoFactory, client: ClientFactory
+    focus: RunningFocus, rayo: RayoFactory, client: ClientFactory, server_name: str
 ) -> None:
     """Rooms ask for the presence of who asks for theirs; a chat program would ask its user."""
+    only_prosody(server_name, "nothing is approved before it is asked for (RFC 6121 section 3.4)")
     chat = await client("controller/chat")
     roster = "<query xmlns='jabber:iq:roster'/>"
     await chat.connection.iq(None, "get", ET.fromstring(roster))

@@ -209,13 +209,20 @@ class Ejabberd:
 
     def _write_files(self) -> None:
         assert EXAMPLE.exists(), "the tests need Debian's package ejabberd; ./dev test installs it"
-        (self.state / "data").mkdir(parents=True, exist_ok=True)
+        for folder in ("data", "certificates"):
+            (self.state / folder).mkdir(parents=True, exist_ok=True)
         names = (self.domain, self.guests, self.rooms, self.focus)
-        (self.state / "server.pem").write_bytes(b"".join(self_signed(names, datetime.datetime.now(datetime.UTC))))
+        for path, pem in zip(self._certificate, self_signed(names, datetime.datetime.now(datetime.UTC)), strict=True):
+            path.write_bytes(pem)
         (self.state / "ejabberd.yml").write_text(yaml.safe_dump(self._configuration()))
         if self._user is not None:
-            for path in (self.state, *self.state.iterdir()):
+            for path in (self.state, *self.state.rglob("*")):
                 shutil.chown(path, self._user.pw_uid, self._user.pw_gid)
+
+    @property
+    def _certificate(self) -> tuple[Path, Path]:
+        folder = self.state / "certificates"
+        return folder / f"{self.domain}.crt", folder / f"{self.domain}.key"
 
     def _configuration(self) -> dict[str, Any]:
         """Debian's with addresses and a certificate of our own, and the snippet."""
@@ -227,13 +234,14 @@ class Ejabberd:
         api = {"port": self._ports["api"], "ip": LOOPBACK, "module": "ejabberd_http"}
         base |= {
             "hosts": [self.domain],
-            "certfiles": [str(self.state / "server.pem")],
+            "certfiles": [str(path) for path in self._certificate],
             "listen": [c2s, api | {"request_handlers": {"/api": "mod_http_api"}}],
         }
         base["api_permissions"]["tests"] = {"who": {"ip": LOOPBACK}, "what": list(COMMANDS)}
         # Tests say in a second what people say in a minute.
         base["shaper"]["normal"] = {"rate": 100_000, "burst_size": 400_000}
-        del base["modules"]["mod_fail2ban"]  # it shuts out addresses, and all that we have is one
+        for name in ("mod_fail2ban", "mod_pres_counter"):  # that hold back who logs in, or adds contacts, in such haste
+            del base["modules"][name]
         return merged(base, yaml.safe_load(config_text.ejabberd(self._settings())))
 
     def _settings(self) -> Settings:

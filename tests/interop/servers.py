@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from focus.service.prosody import Prosody
 from tests.interop.ejabberd import Ejabberd
 
@@ -14,6 +16,12 @@ NAMES = ("prosody", "ejabberd")
 #: Both have `.domain .rooms .focus .guests .secret`, `.c2s` and `.component` as (host, port), `.websocket` as URL,
 #: `await .add_user(jid, password)`, `await .stop()` and `.start()` (on the same ports), `.kill()` as a crash, `.pid`.
 Server = Prosody | Ejabberd
+
+
+def only_prosody(name: str, why: str) -> None:
+    """Skip a test of what ejabberd is not like."""
+    if name != "prosody":
+        pytest.skip(f"{name}: {why}")
 
 
 @asynccontextmanager

@@ -193,6 +193,7 @@ async def login(prosody: Server) -> AsyncIterator[Callable[..., Awaitable[Client
         await client.get_roster()  # a server tells about subscriptions only those who have asked for the roster
         await client.plugin["xep_0115"].update_caps(broadcast=False)
         client.send_presence()
+        await client.plugin["xep_0030"].get_info(client.jid.domain)  # what `say` says must not overtake the presence
         return client
 
     yield enter
