@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
 
-from focus.conference.goodbye import Goodbye
+from focus.conference.goodbye import Goodbye, saying
 from focus.conference.notification import DocumentOutbox, Notification, Publication
 from focus.conference.partial import Outcome, Reader
 from focus.conference.policy import Occupants, Policy, Verdict, may_control, may_speak, occupant_of
@@ -23,7 +23,7 @@ from focus.conference.room import Cause, Departure, Occupant, Room, RoomError, R
 from focus.conference.roster import Host, Invited, Leaving, Roster
 from focus.conference.subscription import Document
 from focus.conference.summoning import Summoning
-from focus.rayo.call import REASON_HEADER, TEXT_HEADER
+from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire import context
 from focus.wire.base import StrictFlag
@@ -251,7 +251,7 @@ class Conference:
         except RoomError as error:
             log.error("a call is refused, because the room cannot be entered: %s", error)
             text = f"the room {self.roster.room} cannot be entered by the focus ({error.condition})"
-            await self._command(call, Reject(error=StrictFlag(), headers=_saying(text)))
+            await self._command(call, Reject(error=StrictFlag(), headers=saying(text)))
             return
         await self._command(call, Accept())
         session = await self._session_of(call)
@@ -351,7 +351,7 @@ class Conference:
             await self._refuse(call, f"enter the room {self.roster.room} first")
 
     async def _refuse(self, call: JID, text: str) -> None:
-        await self._command(call, Reject(decline=StrictFlag(), headers=_saying(text)))
+        await self._command(call, Reject(decline=StrictFlag(), headers=saying(text)))
 
     # who may be heard
 
@@ -707,11 +707,6 @@ class Conference:
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
         return task
-
-
-def _saying(text: str) -> tuple[Header, ...]:
-    """Headers that give the peer a text for people."""
-    return (Header(name=TEXT_HEADER, value=text),)
 
 
 async def _guard(work: Work) -> None:

@@ -12,7 +12,7 @@ from focus.wire.jid import JID
 from focus.wire.rayo import Header
 
 #: Characters of a header's value (`focus.wire.rayo`).
-MAX_VALUE = 1024
+MAX_VALUE = 1023
 
 _WORDS = {
     Departure.LEFT: "you have left the room",
@@ -53,8 +53,13 @@ class Goodbye:
     def headers(self) -> tuple[Header, ...]:
         """Of a `<hangup/>`."""
         instead = self.instead if len(self.instead) <= MAX_VALUE else ""
-        pairs = ((REASON_HEADER, "gone"), (TEXT_HEADER, self.text[:MAX_VALUE]), (REDIRECT_HEADER, instead))
-        return tuple(Header(name=name, value=value) for name, value in pairs if value)
+        pairs = ((REASON_HEADER, "gone"), (REDIRECT_HEADER, instead))
+        return (*saying(self.text), *(Header(name=name, value=value) for name, value in pairs if value))
+
+
+def saying(text: str) -> tuple[Header, ...]:
+    """Headers that give the peer a text for people."""
+    return (Header(name=TEXT_HEADER, value=text[:MAX_VALUE]),)
 
 
 def _with_reason(words: str, cause: Cause) -> str:
