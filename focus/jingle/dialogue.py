@@ -227,7 +227,8 @@ class Dialogue(Serial):
             terminate = self._send_off(self._terminate(end.reason))
             await asyncio.sleep(0)
         elif self._invitation is not None and not self._began:
-            self._say(self._invitation.withdraw(end.reason, tie_break=end.tie_break), self._parting)
+            withdrawal = self._invitation.withdraw(end.reason, tie_break=end.tie_break, migrated_to=end.migrated_to)
+            self._say(withdrawal, self._parting)
         if self.leg is not None:
             await self._close(self.leg)
         if terminate is not None:

@@ -188,7 +188,7 @@ class Invitation:
         if self.is_waiting:
             self._step(Step.TAKE, Party.RESPONDER)
 
-    def withdraw(self, reason: Reason, *, tie_break: bool = False) -> list[Outgoing]:
+    def withdraw(self, reason: Reason, *, tie_break: bool = False, migrated_to: str | None = None) -> list[Outgoing]:
         """We no longer want what has not become a session: retract or reject, whichever is ours (sections 3.3, 3.5).
 
         COMPAT (Dino, Conversations): they know no `<finish/>`, so this is also said where we had taken it already.
@@ -204,7 +204,7 @@ class Invitation:
         else:
             self._step(Step.REJECT, self.role)
             message = in_dialect(Reject, self.dialect)(id=self.sid, reason=reason, tie_break=mark)
-        return [Outgoing(self.peer, message), *(self.finish(reason) if taken else [])]
+        return [Outgoing(self.peer, message), *(self.finish(reason, migrated_to=migrated_to) if taken else [])]
 
     def finish(self, reason: Reason, *, migrated_to: str | None = None) -> list[Outgoing]:
         """The session is over, whoever ended it; said once, and only of an invitation that was taken (section 3.7)."""
@@ -254,6 +254,12 @@ def refuse_tie(sender: JID, propose: Propose) -> Outgoing:
     """The answer to a proposal that came while one of ours, which stands, was on its way (section 4.1)."""
     reason = Reason.of("expired", "Tie-Break")
     return Outgoing(sender, in_dialect(Reject, propose.dialect)(id=propose.id, reason=reason, tie_break=Flag()))
+
+
+def too_late(sender: JID, message: JingleMessage) -> Outgoing:
+    """The answer to a device that takes an invitation of ours which is over: it has not heard of that."""
+    reason = Reason.of("expired", "this call is over")
+    return Outgoing(sender, in_dialect(Retract, message.dialect)(id=message.id, reason=reason))
 
 
 def _default_reason(step: Step) -> Reason:

@@ -208,8 +208,11 @@ class PeerSession(Dialogue):
             self._parting = headers
         self._end(reason, by_peer=False, migrated_to=migrated_to)
 
-    def give_way(self) -> None:
-        """Outgoing only: end, because the peer called us at the same time and theirs stands."""
+    def give_way(self, sid: str) -> None:
+        """Outgoing only: end, because the peer called us at the same time and theirs, `sid`, stands. Where both have
+        the same, there is nothing to be said that would not be said of theirs."""
+        if sid == self.sid:
+            self._invitation = None
         self._end(Reason.of("expired", "Tie-Break"), by_peer=False, tie_break=True)
 
     def send_info(self, info: Info) -> None:
@@ -244,9 +247,21 @@ class PeerSession(Dialogue):
     @property
     def unanswered(self) -> bool:
         """Whether we called and they have neither taken nor accepted it yet."""
-        taken = self._invitation is not None and self._invitation.state is invitation.State.TAKEN
+        return self._is_calling and not self._is_taken
+
+    @property
+    def taken(self) -> bool:
+        """Whether we called and a device of theirs has taken the invitation, but not accepted the session yet."""
+        return self._is_calling and self._is_taken
+
+    @property
+    def _is_calling(self) -> bool:
         pending = self._session.state in (State.NEW, State.PENDING)
-        return self.role is Party.INITIATOR and not self.ended and pending and not taken
+        return self.role is Party.INITIATOR and not self.ended and pending
+
+    @property
+    def _is_taken(self) -> bool:
+        return self._invitation is not None and self._invitation.state is invitation.State.TAKEN
 
     # What the peer does
 

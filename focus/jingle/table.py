@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from focus.jingle.peer import PeerSession
-from focus.jingle.session import overrules
+from focus.jingle.session import Party, overrules
 from focus.wire.jid import JID
+from focus.wire.jingle import Reason
 
 _Key = tuple[JID, JID, str]
 
 
+#: How many invitations are remembered after their end.
+MAX_SPENT = 10_000
+
+
 class SessionTable:
-    """The sessions that are alive. Two devices of one account may use the same sid without being confused."""
+    """The sessions that are alive, and the invitations that are over. Two devices of one account may use the same sid
+    without being confused."""
 
     def __init__(self) -> None:
         self._sessions: dict[_Key, list[PeerSession]] = {}
+        self._spent: dict[_Key, Party] = {}  # by the JID that can speak of it, the oldest first; our role
 
     def __len__(self) -> int:
         return sum(len(sessions) for sessions in self._sessions.values())
@@ -35,6 +42,20 @@ class SessionTable:
             self._sessions[key] = sessions
         else:
             self._sessions.pop(key, None)
+        if session.proposed:
+            ours = session.role is Party.INITIATOR
+            self._spent[key if ours else (session.local.bare, session.peer, session.sid)] = session.role
+            while len(self._spent) > MAX_SPENT:
+                del self._spent[next(iter(self._spent))]
+
+    def is_spent(self, local: JID, peer: JID, id: str) -> bool:
+        """Whether `peer` has proposed this before, and it is over: what comes again, from an archive or after a broken
+        stream, is no new call (XEP-0353 section 5)."""
+        return self._spent.get((local.bare, peer, id)) is Party.RESPONDER
+
+    def is_withdrawn(self, local: JID, peer: JID, id: str) -> bool:
+        """Whether we have proposed this to `peer` before, and it is over."""
+        return self._spent.get((local.bare, peer.bare, id)) is Party.INITIATOR
 
     def for_jingle(self, local: JID, peer: JID, sid: str) -> PeerSession | None:
         """The session that an IQ from `peer` to `local` is about, or None: an unknown session."""
@@ -53,18 +74,19 @@ class SessionTable:
         """Whether a new session `sid`, asked for by `peer`, may begin although we may be calling them this moment
         (XEP-0166 section 7.2.16, XEP-0353 section 4.1).
 
-        A call of ours that has to give way is given up. Where False is returned ours stands: answer a session-initiate
-        with `TieBreak` and a propose with `invitation.refuse_tie`.
+        A call of ours that has to give way is given up; one that a device of theirs has taken, without having a session
+        yet, goes on as the new one (section 4.2). Where False is returned ours stands: answer a session-initiate with
+        `TieBreak` and a propose with `invitation.refuse_tie`.
         """
-        rivals = [
-            each
-            for each in self
-            if each.unanswered and each.local.bare == local.bare and each.peer.bare == peer.bare and each.sid != sid
-        ]
+        calls = [each for each in self if each.local.bare == local.bare and each.peer.bare == peer.bare]
+        rivals = [each for each in calls if each.unanswered]
         if any(overrules(each.sid, each.local, sid, peer) for each in rivals):
             return False
         for rival in rivals:
-            rival.give_way()
+            rival.give_way(sid)
+        for call in calls:
+            if call.taken:
+                call.hangup(Reason.of("expired", "Session migrated"), migrated_to=sid)
         return True
 
     def _candidates(self, local: JID, peer: JID, sid: str) -> list[PeerSession]:

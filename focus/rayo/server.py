@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from pydantic import ValidationError
 
 from focus.jingle.codecs import Codec
-from focus.jingle.invitation import refuse_tie
+from focus.jingle.invitation import refuse_tie, too_late
 from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
@@ -44,7 +44,7 @@ from focus.wire.conditions import (
 )
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
-from focus.wire.jingle_message import Dialect, Finish, JingleMessage, Propose
+from focus.wire.jingle_message import Accept, Dialect, Finish, JingleMessage, Proceed, Propose
 from focus.wire.message import CallMessage
 from focus.wire.rayo import Command, Dial, Event, Join, Offer, Ref
 from focus.wire.rayo_component import Execution
@@ -380,10 +380,15 @@ class Server(Actor):
     def message(self, sender: JID, to: JID, message: JingleMessage) -> None:
         """An invitation message (XEP-0353). Raises `StanzaError` where nothing can be made of it."""
         session = self._sessions.for_message(to, sender, message.id)
-        if session is not None:
+        is_proposal = isinstance(message, Propose)
+        if session is not None and not (is_proposal and session.unanswered):
             session.receive_message(sender, message)
         elif isinstance(message, Propose):
-            self._take_in(sender, to, message)
+            if not self._sessions.is_spent(to, sender, message.id):
+                self._take_in(sender, to, message)
+        elif isinstance(message, Proceed | Accept) and self._sessions.is_withdrawn(to, sender, message.id):
+            answer = too_late(sender, message)
+            self._outbox.message(to if to.resource else to.with_resource(RESOURCE), answer.to, answer.message)
         else:
             # A finish is the echo of ours: it comes after the end of most calls.
             level = logging.DEBUG if isinstance(message, Finish) else logging.INFO

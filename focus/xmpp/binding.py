@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from itertools import count
 from secrets import token_hex
 from typing import Protocol
@@ -41,7 +42,7 @@ from focus.xmpp.commands import AdHocCommands
 from focus.xmpp.connection import Connection
 from focus.xmpp.delivery import Delivery
 from focus.xmpp.discovery import MIXER, Discovery
-from focus.xmpp.events import KeptEvents, event_stanza
+from focus.xmpp.events import DELAY_TAG, KeptEvents, event_stanza
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
 from focus.xmpp.registration import RegistrationDesk
@@ -53,6 +54,8 @@ RECEIPTS = "urn:xmpp:receipts"
 #: Rayo itself, and all of its components.
 RAYO_FAMILY = "urn:xmpp:rayo:"
 
+#: Seconds on the way after which nobody waits for the answer to a proposal any more (XEP-0353 section 5).
+STALE = 60.0
 #: Seconds between a peer's going offline and the end of its calls: a server that goes down takes everybody's presence
 #: with it first, and that must not end the calls.
 GRACE = 0.7
@@ -243,7 +246,11 @@ class Binding:
                 return
             if stanza.find(f"{{{RECEIPTS}}}request") is not None and (identifier := stanza.get("id")):
                 self._acknowledge(sender, to, identifier)
-            self._server.message(sender, to, message)
+            if isinstance(message, Propose) and _age(stanza) > STALE:
+                log.info("a proposal of %s comes too late", sender)
+                self._reject(sender, to, message, Reason.of("expired", "this comes too late"))
+            else:
+                self._server.message(sender, to, message)
         except StanzaError as error:
             log.info("an invitation from %s is refused: %s", sender, error)
             self.refused(error.condition)
@@ -276,10 +283,11 @@ class Binding:
     def _decline(self, sender: JID, to: JID, propose: Propose, error: StanzaError) -> None:
         """Callers understand `<reject/>`; not all of them read errors of messages."""
         condition = "busy" if isinstance(error, ResourceConstraint) else "general-error"
+        self._reject(sender, to, propose, Reason.of(condition, error.text or None))
+
+    def _reject(self, sender: JID, to: JID, propose: Propose, reason: Reason) -> None:
         reject = in_dialect(Reject, propose.dialect)
-        self._outbox.message(
-            _answering(to), sender, reject(id=propose.id, reason=Reason.of(condition, error.text or None))
-        )
+        self._outbox.message(_answering(to), sender, reject(id=propose.id, reason=reason))
 
     def _refuse(self, refused: ET.Element, to: JID, error: StanzaError) -> None:
         if self._is_occupant(to):
@@ -398,6 +406,17 @@ def _addresses(stanza: ET.Element) -> tuple[JID, JID] | None:
     except ValueError:
         log.info("a stanza from %.100r to %.100r has no place", stanza.get("from"), stanza.get("to"))
         return None
+
+
+def _age(stanza: ET.Element) -> float:
+    """Seconds for which a stanza was kept on its way (XEP-0203), as far as is said."""
+    age = 0.0
+    for stamp in (delay.get("stamp", "") for delay in stanza.iterfind(DELAY_TAG)):
+        try:
+            age = max(age, (datetime.now(UTC) - datetime.fromisoformat(stamp)).total_seconds())
+        except (ValueError, TypeError):  # no date, or one without a zone
+            log.debug("a stanza was delayed since %.40r", stamp)
+    return age
 
 
 def _answering(called: JID) -> JID:

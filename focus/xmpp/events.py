@@ -19,7 +19,7 @@ from focus.xmpp.discovery import CALL
 log = logging.getLogger(__name__)
 
 DELAY = "urn:xmpp:delay"
-_DELAY = f"{{{DELAY}}}delay"
+DELAY_TAG = f"{{{DELAY}}}delay"
 
 #: Events that are kept for all clients together, as a multiple of what is kept for one.
 CLIENTS_KEPT = 100
@@ -106,7 +106,7 @@ def event_stanza(
     offline (sections 6.6.4 and 6.5). `call_ids`: whether who speaks is named in the old way, too.
     """
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    delay = ET.Element(_DELAY, {"stamp": stamp, "from": sender.domain})
+    delay = ET.Element(DELAY_TAG, {"stamp": stamp, "from": sender.domain})
     kind = "unavailable" if isinstance(event, End | Complete) else None
     first = isinstance(event, Offer | Ringing | Answered)
     return stanza(PRESENCE, sender, to, kind, caps(CALL) if caps and first else None, _tree(event, call_ids), delay)

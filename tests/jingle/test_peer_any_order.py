@@ -164,7 +164,7 @@ class AnyOrder(RuleBasedStateMachine):
     def give_way(self) -> None:
         def give_way(session: PeerSession) -> None:
             if session.unanswered:
-                session.give_way()
+                session.give_way("a")
 
         self.run(give_way)
 

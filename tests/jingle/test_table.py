@@ -6,7 +6,7 @@ from focus.jingle.peer import PeerSession
 from focus.jingle.table import SessionTable
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
-from focus.wire.jingle_message import JMI_0, Dialect, Proceed, Propose
+from focus.wire.jingle_message import JMI_0, Dialect, Finish, Migrated, Proceed, Propose
 from focus.wire.rtp import Description
 
 from .pair import Air, End, Owner, Wire
@@ -83,6 +83,53 @@ async def test_calls_at_once_are_contested_by_sid(focus: End) -> None:
     assert focus.table.contest(ROOM, PHONE, "a")
     assert session.ended
     assert focus.table.contest(ROOM, PHONE, "z")
+
+
+async def test_of_two_calls_with_one_sid_that_of_the_lower_jid_stands(focus: End) -> None:
+    """XEP-0353 section 4.1, and nothing is said that would be said of the other call."""
+    ours = calling(focus, DESK.bare, "s")
+    await ours.start()
+    assert focus.table.contest(ROOM, DESK, "s")
+    assert ours.ended
+    await ours.closed()
+    assert focus.names_said() == ["propose"]
+    stronger = calling(focus, JID.parse("zoe@example.org"), "s")
+    assert not focus.table.contest(ROOM, JID.parse("zoe@example.org/x"), "s")
+    assert not stronger.ended
+
+
+@pytest.mark.parametrize("sid", ["a", "z"])
+async def test_a_call_that_a_device_has_taken_goes_on_as_the_one_that_another_proposes(focus: End, sid: str) -> None:
+    """XEP-0353 section 4.2: it is accepted, so the sid decides nothing."""
+    ours = calling(focus, DESK.bare, "m")
+    await ours.start()
+    ours.receive_message(DESK, Proceed(id="m"))
+    assert ours.taken
+    assert focus.table.contest(ROOM, PHONE, sid)
+    await ours.closed()
+    finish = focus.said[-1]
+    assert isinstance(finish, Finish)
+    assert finish.reason == Reason.of("expired", "Session migrated")
+    assert finish.migrated == Migrated(to=sid)
+
+
+async def test_an_invitation_that_is_over_is_known_for_a_while(focus: End, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("focus.jingle.table.MAX_SPENT", 2)
+    theirs, ours = called(focus, DESK, "s"), calling(focus, DESK.bare, "t")
+    table = focus.table
+    table.add(theirs)
+    assert not table.is_spent(ROOM, DESK, "s")
+    table.discard(theirs)
+    table.discard(ours)
+    assert table.is_spent(ROOM.with_resource("focus"), DESK, "s")
+    assert table.is_withdrawn(ROOM, DESK, "t")
+    assert table.is_withdrawn(ROOM, PHONE, "t")
+    for peer, sid in ((PHONE, "s"), (DESK, "t"), (DESK, "u")):
+        assert not table.is_spent(ROOM, peer, sid)
+    assert not table.is_withdrawn(ROOM, DESK, "s")
+    table.discard(called(focus, PHONE, "u"))
+    assert not table.is_spent(ROOM, DESK, "s")
+    assert table.is_spent(ROOM, PHONE, "u")
 
 
 async def test_a_call_that_was_answered_is_no_rival(focus: End, alice: End) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -218,6 +219,42 @@ async def test_a_message_without_invitation_is_nobodys(scene: Scene) -> None:
     scene.message("<body>hello</body>")
     scene.message("", to="")
     assert scene.connection.sent == []
+
+
+@pytest.mark.parametrize("dialect", [JMI_0, JMI_1])
+async def test_a_proposal_that_was_kept_on_its_way_for_long_is_rejected(scene: Scene, dialect: Dialect) -> None:
+    def propose(id: str, seconds: float, zone: str = "Z") -> None:
+        stamp = (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+        scene.message(
+            f"<propose xmlns='{dialect}' id='{id}'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/>"
+            f"</propose><delay xmlns='urn:xmpp:delay' stamp='{stamp}{zone}' from='example.org'/>"
+        )
+
+    propose("old", 90)
+    (reject,) = scene.connection.sent
+    (child, hint) = reject
+    assert (reject.get("to"), reject.get("type")) == (ALICE, "chat")
+    assert (child.tag, child.get("id")) == (f"{{{dialect}}}reject", "old")
+    assert [each.tag for each in child[0]] == ["{urn:xmpp:jingle:1}expired", "{urn:xmpp:jingle:1}text"]
+    assert hint.tag == "{urn:xmpp:hints}store"
+    assert not list(scene.server.directory.calls())
+    for id, seconds, zone in (("young", 20, "Z"), ("unclear", 90, ""), ("from the future", -90, "Z")):
+        propose(id, seconds, zone)
+    assert len(list(scene.server.directory.calls())) == 3
+
+
+async def test_what_is_forwarded_is_not_from_whom_it_says(scene: Scene) -> None:
+    """Carbons (XEP-0280 section 11) and what archives bring are for the owner of an account; we have none."""
+    description = "<description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'/>"
+    proposal = f"<propose xmlns='{JMI_0}' id='s1'>{description}</propose>"
+    for kind in ("sent", "received"):
+        scene.message(
+            f"<{kind} xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>"
+            f"<message xmlns='jabber:client' from='bob@example.org/phone' to='tea@{DOMAIN}'>{proposal}</message>"
+            f"</forwarded></{kind}>"
+        )
+    assert scene.connection.sent == []
+    assert not list(scene.server.directory.calls())
 
 
 async def test_an_invitation_that_nobody_knows_is_dropped(scene: Scene) -> None:

@@ -248,7 +248,9 @@ class Phone:
         if session is not None:
             session.receive_message(sender, message)
         elif isinstance(message, Propose) and self._answering is not None:
-            if self._sessions.contest(self.jid, sender, message.id):
+            if self._sessions.is_spent(self.jid, sender, message.id):
+                log.debug("a proposal of %s has come again", sender)
+            elif self._sessions.contest(self.jid, sender, message.id):
                 self._incoming(sender, message, None)
             else:
                 refusal = invitation.refuse_tie(sender, message)
