@@ -181,7 +181,7 @@ class Service:
                 port = self._settings.media.port
                 raise ServiceError(f"cannot take audio on UDP port {port}: {_words(error)}") from error
             cleanup.push_async_callback(self._plane.stop)
-            log.info("audio %s", _reach(self._plane.addresses, self._plane.public_addresses))
+            log.info("audio %s", _ways_in(self._plane.addresses, self._plane.public_addresses))
             page = health = None
             if self._settings.metrics.enabled:
                 listener = HealthServer(self._ready, self._metrics.render)
@@ -327,7 +327,7 @@ def _bindings(name: str, port: int) -> list[tuple[str, int]]:
     return [("0.0.0.0", port), ("::", port)] if name == "auto" else [(name, port)]
 
 
-def _reach(addresses: Sequence[tuple[str, int]], public: Sequence[str]) -> str:
+def _ways_in(addresses: Sequence[tuple[str, int]], public: Sequence[str]) -> str:
     """Where callers find us, in words."""
     own = "on UDP " + ", ".join(str(Address(*address)) for address in addresses)
     if public:
