@@ -136,11 +136,13 @@ Somebody = Participant | Waiting | Departed | Invited
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Who hosts all conferences: `domain` of the component, and where people find the `page`, if they do."""
+    """Who hosts all conferences: `domain` of the component, and where people find the `page`, if they do, and which
+    `telephone` leads here (a `tel:` URI)."""
 
     title: str = ""
     domain: str = ""
     page: str = ""
+    telephone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +258,8 @@ class Roster:
         yield Uri(uri=f"{self.room.uri}?join", display_text="chat room", purpose="participation")
         if self.host.page:
             yield Uri(uri=self._page, display_text="web page", purpose="participation")
+        if self.host.telephone:
+            yield Uri(uri=self.host.telephone, display_text="telephone", purpose="participation")
 
     def _services(self) -> Uris | None:
         """What else there is of the conference (section 5.3.2)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 
+from focus.conference.brevity import MAX_DOCUMENT
 from focus.conference.partial import difference
 from focus.wire.base import Written, serialize
 from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
@@ -49,15 +50,24 @@ class Edition:
         number = 0 if base is None else base.number
         if number not in self._written:
             told = self.document if base is None else difference(base.document, self.document)
-            if told is self.document and base is not None:
-                self._written[number] = self.since(None)
-            else:
-                self._written[number] = told, "".join(serialize(part, CONFERENCE_INFO) for part in told.to_element())
+            written = "" if told is self.document and base is not None else _written(told)
+            if base is not None and (not written or _is_too_large(written)):
+                told, written = self.since(None)
+            self._written[number] = told, written
         return self._written[number]
 
     def close(self) -> None:
         """Nobody is told this edition any more."""
         self._written.clear()
+
+
+def _written(document: ConferenceInfo) -> str:
+    return "".join(serialize(part, CONFERENCE_INFO) for part in document.to_element())
+
+
+def _is_too_large(written: str) -> bool:
+    """Whether a partial document has more than a full one may: many have gone, and all others have changed."""
+    return 4 * len(written) > MAX_DOCUMENT and len(written.encode()) > MAX_DOCUMENT
 
 
 class Subscription:

@@ -43,6 +43,7 @@ from focus.service.values import (
     listed,
     page_url,
     public_address,
+    tel_uri,
     websocket_url,
 )
 
@@ -253,6 +254,13 @@ class ConferenceSettings(Section):
     invite: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Accounts that are called into every conference as soon as it has its first participant.",
+    )
+    telephone: Annotated[str, AfterValidator(tel_uri)] | None = Field(
+        default=None,
+        max_length=200,
+        description="The number of a gateway that leads to the rooms, as a tel: URI. Participants are told it as an "
+        "address to join by.",
+        examples=["tel:+49-30-123456"],
     )
     coalesce: float = Field(
         default=0.2,

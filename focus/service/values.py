@@ -120,6 +120,15 @@ def page_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def tel_uri(value: str) -> str:
+    """A global number in the writing of RFC 3966 section 3, with parameters perhaps."""
+    if not re.fullmatch(
+        r"tel:\+[0-9().-]*[0-9][0-9().-]*(;[A-Za-z0-9-]+(=[\w.!~*'()\[\]/:&+$%-]+)?)*", value, re.ASCII
+    ):
+        raise ValueError("must be like tel:+49-30-123456")
+    return value
+
+
 def origin(value: str) -> str:
     if value == "*":
         return value

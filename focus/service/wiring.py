@@ -151,7 +151,12 @@ class Service:
                 features=self._discovery.features,
                 interruptions=lambda: self._binding.interruptions,
                 guests=settings.guests,
-                host=Host(title=settings.http.title, domain=xmpp.jid, page=settings.http.url or ""),
+                host=Host(
+                    title=settings.http.title,
+                    domain=xmpp.jid,
+                    page=settings.http.url or "",
+                    telephone=settings.conference.telephone or "",
+                ),
             ),
             summoned=settings.limits.summoned,
         )

@@ -64,7 +64,9 @@ def rosters(draw: st.DrawFn) -> Roster:
         room=ROOM,
         guests="guests.example",
         maximum=draw(st.sampled_from([None, 2, 100])),
-        host=draw(st.sampled_from([Host(), Host("Meeting", FOCUS.domain, "https://meet.example.org")])),
+        host=draw(
+            st.sampled_from([Host(), Host("Meeting", FOCUS.domain, "https://meet.example.org", "tel:+49-30-123456")])
+        ),
         secret=draw(st.sampled_from(["", "salt"])),
         subject=draw(st.text(max_size=20)) * draw(st.sampled_from([1, 1000])),
         real_jids_are_public=draw(st.booleans()),
@@ -159,7 +161,7 @@ def meeting(public: bool, **parts: object) -> Roster:
     roster = Roster(
         focus=FOCUS,
         room=ROOM,
-        host=Host("Meeting", FOCUS.domain, "https://meet.example.org"),
+        host=Host("Meeting", FOCUS.domain, "https://meet.example.org", "tel:+49-30-123456"),
         occupants=(occupant,),
         real_jids_are_public=public,
     )
@@ -184,6 +186,7 @@ def test_where_and_how_to_join_is_told() -> None:
         ("xmpp:tea@focus.example.org", "participation"),
         ("xmpp:tea@rooms.example.org?join", "participation"),
         ("https://meet.example.org/tea", "participation"),
+        ("tel:+49-30-123456", "participation"),
     ]
     assert document.description.service_uris is not None
     assert [(uri.uri, uri.purpose) for uri in document.description.service_uris.entries] == [

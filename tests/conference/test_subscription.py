@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from focus.conference.brevity import MAX_DOCUMENT
 from focus.conference.subscription import PATIENCE, Document, Edition, Subscription
 from focus.wire.base import serialize
 from focus.wire.conference_info import ConferenceDescription, ConferenceInfo, ConferenceState, User, Users
@@ -297,3 +298,21 @@ def test_documents_for_all_who_have_the_same_are_written_once() -> None:
     assert [serialize(each.to_element()) for each in documents] == [
         each.told.model_copy(update={"version": each.version, "sid": each.sid}).to_string() for each in documents
     ]
+
+
+def test_a_partial_document_that_is_too_large_is_told_as_a_full_one() -> None:
+    """Many have gone, and all who stay have changed: to say both takes more than to say who is there."""
+    gone = tuple(User(entity=f"xmpp:{n}{'g' * 500}@example.org", state="full") for n in range(199))
+
+    def stay(size: int) -> tuple[User, ...]:
+        return tuple(User(entity=f"xmpp:{n}@example.org", state="full", display_text="s" * size) for n in range(200))
+
+    def edition(number: int, *users: User) -> Edition:
+        return Edition(
+            number, ConferenceInfo(entity="xmpp:tea@example.org", state="full", users=Users(state="full", users=users))
+        )
+
+    for size, state in ((100, "partial"), (1000, "full")):
+        told, written = edition(2, *stay(size)).since(edition(1, *stay(1), *gone))
+        assert told.state == state
+        assert len(written.encode()) < MAX_DOCUMENT

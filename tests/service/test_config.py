@@ -128,6 +128,14 @@ def test_a_secret_is_never_shown(file: Path) -> None:
             "[http] listen: must be HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080 (got '8080')",
         ),
         ("http", 'listen = "[x]:1"', "[http] listen: must have an IPv6 address between the brackets (got '[x]:1')"),
+        *(
+            (
+                "conference",
+                f'telephone = "{uri}"',
+                f"[conference] telephone: must be like tel:+49-30-123456 (got '{uri}')",
+            )
+            for uri in ("+49-30-123456", "tel:123456", "tel:+", "tel:+49 30 123456", "sip:tea@example.org")
+        ),
         ("http", 'websocket = "http://x"', "[http] websocket: must be a ws:// or wss:// URL (got 'http://x')"),
         (
             "http",
