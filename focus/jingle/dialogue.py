@@ -157,9 +157,25 @@ class Dialogue(Serial):
         self._do(accept)
 
     def accepted(self) -> None:
-        """The session is accepted, and there is no media of ours to wait for."""
-        self._disarm()
+        """The session is accepted, and has no media of ours to wait for, nor to show that the peer is there."""
+        self._arm(self._timeouts.ping, self._ping)
         self._observer.peer_accepted()
+
+    def _ping(self) -> None:
+        """XEP-0166 section 6.8. Who does not know that says so, and is there."""
+
+        def refused(error: StanzaError) -> None:
+            reason = ending.of_refusal(error)
+            if reason.condition in ("gone", "timeout"):
+                self._end(reason, by_peer=True, terminate=False)
+
+        self._send(Jingle(action=Action.SESSION_INFO, sid=self.sid), refused)
+        self._arm(self._timeouts.ping, self._ping)
+
+    @property
+    def backlog(self) -> int:
+        """How much there is to be said, or has been said and not been answered."""
+        return self._effects.qsize() + len(self._errands)
 
     def say_for(self, jingle: Jingle, refused: Callable[[StanzaError], None] | None = None) -> None:
         """Say what another peer has said in its session. What has no place in this one is dropped."""

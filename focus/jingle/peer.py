@@ -290,6 +290,8 @@ class PeerSession(Dialogue):
         checks.check(jingle, tree, self._contents.names)
         if action in QUESTIONS and self._questions >= MAX_QUESTIONS:
             raise ResourceConstraint(f"{action} has been answered often enough")
+        if self.relay is not None and action is not Action.SESSION_TERMINATE:
+            self.relay.check(self)
         self._session.act(action, self.role.other)
         self._questions += action in QUESTIONS
         self._contents.mention(jingle.contents)

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 
 from focus.jingle.contents import QUESTIONS, rejection
 from focus.jingle.negotiation import EncryptionRequired, NegotiationError
-from focus.wire.conditions import StanzaError
+from focus.wire.conditions import ResourceConstraint, StanzaError
 from focus.wire.jingle import Action, Jingle
 
 if TYPE_CHECKING:
     from focus.jingle.peer import PeerSession
+
+#: What waits to be acknowledged by one peer of what the other says.
+MAX_BACKLOG = 256
 
 
 class Progress(IntEnum):
@@ -109,6 +112,12 @@ class Relay:
         self._contents = {content.name for content in accept.contents}
         callee.accepted()
         self.caller.accept_for(callee.with_candidates(accept.contents), accept.group, accept.focus)
+
+    def check(self, session: PeerSession) -> None:
+        """Raises `ResourceConstraint` where the other peer does not keep up with what this one says."""
+        other = self.callee if session is self.caller else self.caller
+        if other is not None and other.backlog >= MAX_BACKLOG:
+            raise ResourceConstraint("the other end does not keep up")
 
     def takes(self, session: PeerSession, jingle: Jingle) -> bool:
         """What a peer does, after it has been acknowledged. Returns whether it is no affair of our own."""

@@ -129,5 +129,7 @@ class Timeouts:
     closing: float = 1.0
     #: From our session-terminate to their acknowledgement.
     goodbye: float = 2.0
+    #: Between two questions whether a peer is there whose media we do not see.
+    ping: float = 60.0
     #: For one step of ours on the media leg.
     step: float = 10.0

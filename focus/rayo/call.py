@@ -259,7 +259,8 @@ class Call(Connectable):
     async def answer(self, sender: JID, command: Answer) -> Outcome:
         self.check_answering()
         self._act(Step.ANSWER)
-        self._session.accept(to_shim(command.headers))
+        if self.relay is None:
+            self._session.accept(to_shim(command.headers))
         return None
 
     @on(Redirect)

@@ -1,10 +1,11 @@
 """Joins with media='direct': who has called and who is called have their media with each other, whatever happens."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from focus.wire.conditions import FeatureNotImplemented, OptionNotSupported, WrongState
+from focus.wire.conditions import FeatureNotImplemented, NotAllowed, OptionNotSupported, WrongState
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason
@@ -245,6 +246,7 @@ async def test_a_session_without_contents_ends_both_calls(focus: Focus, juliet: 
     first, second = await connected(alice, bob, juliet)
     (content,) = heard(bob, Action.SESSION_INITIATE)[0].contents
     bare = content.model_copy(update={"description": None, "transport": None})
+    alice.refusing = lambda jingle: FeatureNotImplemented("no") if jingle.action is Action.CONTENT_REMOVE else None
     await says(bob, Jingle(action=Action.CONTENT_REMOVE, sid="this", contents=(bare,)))
     for call in (first, second):
         await juliet.event(End, call)
@@ -327,6 +329,20 @@ async def test_who_has_the_callers_offer_ends_with_the_caller(
     await juliet.event(End, second)
     assert [names(juliet.events(call))[-1] for call in (first, second)] == ["hungup", "hungup"]
     assert (await bob.owners[-1].until_ended())[0] == "cancel"
+
+
+async def test_an_answer_that_comes_too_late_joins_nobody(focus: Focus, juliet: Client, alice: Peer, bob: Peer) -> None:
+    first = await call_in(alice, juliet, None)
+    second = await dial(juliet, bob.jid, directly(first))
+    contents = heard(bob, Action.SESSION_INITIATE)[0].contents
+    await asyncio.gather(
+        says(alice, Jingle(action=Action.SESSION_TERMINATE, sid="this")),
+        says(bob, Jingle(action=Action.SESSION_ACCEPT, sid="this", contents=contents)),
+    )
+    await juliet.event(End, second)
+    assert names(juliet.events(second)) == ["Ringing", "Answered", "hungup"]
+    assert names(juliet.events(first)) == ["Offer", "hungup"]
+    assert not heard(alice, Action.SESSION_ACCEPT)
 
 
 async def _is_refused(focus: Focus, juliet: Client, bob: Peer, call: JID) -> None:
@@ -459,6 +475,10 @@ async def test_peers_that_send_to_each_other_stay_so(focus: Focus, juliet: Clien
         await juliet.command(first, Output(documents=(Document(content_type="text/plain", body="Hello"),)))
     await juliet.command(second, directly(first))
     await juliet.command(first, Answer())
+    await settled()
+    assert focus.call(first).leg is None
+    with pytest.raises(NotAllowed):
+        await juliet.command(first, Reject.model_validate({"decline": {}}))
     assert names(juliet.events(first)) == ["Offer", "Joined"]
     assert not list(focus.server.directory.mixers())
 
@@ -505,14 +525,24 @@ async def test_an_offer_that_cannot_be_passed_on_is_not(
     await alice.owners[-1].until("connected")
 
 
-async def test_an_answer_that_is_none_ends_who_is_called(focus: Focus, juliet: Client, alice: Peer, bob: Peer) -> None:
+def another(content: Content) -> Content:
+    """Which nobody has offered."""
+    return content.model_copy(update={"name": "another"})
+
+
+@pytest.mark.parametrize(("spoilt", "condition"), [(plain, "security-error"), (another, "incompatible-parameters")])
+async def test_an_answer_that_is_none_ends_who_is_called(
+    focus: Focus,
+    juliet: Client,
+    alice: Peer,
+    bob: Peer,
+    spoilt: Callable[[Content], Content],
+    condition: str,
+) -> None:
     first = await call_in(alice, juliet, None)
     second = await dial(juliet, bob.jid, directly(first))
     (initiate,) = heard(bob, Action.SESSION_INITIATE)
-    plainly = initiate.model_copy(
-        update={"action": Action.SESSION_ACCEPT, "contents": tuple(map(plain, initiate.contents))}
-    )
-    await says(bob, plainly)
+    await says(bob, Jingle(action=Action.SESSION_ACCEPT, sid="this", contents=tuple(map(spoilt, initiate.contents))))
     _, end = await juliet.event(End, second)
-    assert end.error.platform_code == "security-error"  # type: ignore[attr-defined]
+    assert end.error.platform_code == condition  # type: ignore[attr-defined]
     assert names(juliet.events(first)) == ["Offer"]
