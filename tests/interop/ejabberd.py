@@ -59,15 +59,16 @@ def merged(base: Any, added: Any) -> Any:
 class Ejabberd:
     """One private server. Ports and accounts stay the same over `stop` and `start`.
 
-    `c2s` and `component` are (host, port), `websocket` a URL.
+    `c2s` and `component` are (host, port), `websocket` a URL. `besides` is merged into its configuration as well.
     """
 
-    def __init__(self, state: Path, *, domain: str = "localhost") -> None:
+    def __init__(self, state: Path, *, domain: str = "localhost", besides: dict[str, Any] | None = None) -> None:
         self.state = state.absolute()
         self.domain = domain
         self.focus = f"focus.{domain}"
         self.rooms = f"rooms.{domain}"
         self.guests = f"guest.{domain}"
+        self.besides = besides or {}
         self.secret = secrets.token_urlsafe(24)
         self._ports: dict[str, int] = {}
         self._accounts: dict[str, str] = {}
@@ -242,7 +243,7 @@ class Ejabberd:
         base["shaper"]["normal"] = {"rate": 100_000, "burst_size": 400_000}
         for name in ("mod_fail2ban", "mod_pres_counter"):  # that hold back who logs in, or adds contacts, in such haste
             del base["modules"][name]
-        return merged(base, yaml.safe_load(config_text.ejabberd(self._settings())))
+        return merged(merged(base, yaml.safe_load(config_text.ejabberd(self._settings()))), self.besides)
 
     def _settings(self) -> Settings:
         host, port = self.component

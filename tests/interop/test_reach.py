@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
+import yaml
 from playwright.async_api import Browser, Page
 
 from focus.media.plane import MediaPlane
@@ -15,9 +15,11 @@ from focus.service.config import MediaSettings
 from focus.service.prosody import Prosody
 from tests.interop import networks
 from tests.interop.browser import chromium, hears, join, open_page
+from tests.interop.ejabberd import Ejabberd
 from tests.interop.networks import Network
 from tests.interop.relay import PORT, SECRET, relay
 from tests.interop.running import RunningFocus, serve, settings_for
+from tests.interop.servers import Server
 from tests.media.peers import Observer
 
 pytestmark = [
@@ -66,16 +68,16 @@ MeetingFactory = Callable[..., Awaitable[Meeting]]
 
 @pytest.fixture
 async def meeting(state_dir: Path) -> AsyncIterator[MeetingFactory]:
-    """Makes one: `await meeting(far, near, media)`. `server` is what the XMPP server has besides."""
+    """Makes one: `await meeting(far, near, media)`, with a Prosody, or with `server`, which does not run yet."""
     async with AsyncExitStack() as closing:
 
-        async def make(far: Network, near: Network, media: MediaSettings, **server: Any) -> Meeting:
+        async def make(far: Network, near: Network, media: MediaSettings, server: Server | None = None) -> Meeting:
             closing.enter_context(far.entered())
-            prosody = Prosody(state_dir / "prosody", **server)
-            closing.push_async_callback(prosody.stop)
-            await prosody.start()
-            settings = settings_for(prosody).model_copy(update={"media": media})
-            focus = await closing.enter_async_context(serve(prosody, settings))
+            server = server or Prosody(state_dir / "prosody")
+            closing.push_async_callback(server.stop)
+            await server.start()
+            settings = settings_for(server).model_copy(update={"media": media})
+            focus = await closing.enter_async_context(serve(server, settings))
             assert focus.ready.http is not None
             port = await closing.enter_async_context(near.passing_on(focus.ready.http[1], far))
             with near.entered():
@@ -98,15 +100,7 @@ async def way_of(page: Page) -> tuple[dict[str, object], dict[str, object]]:
     return local, remote
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_a_page_behind_a_firewall_talks_through_the_relay_that_its_server_names(
-    network: NetworkFactory, meeting: MeetingFactory, state_dir: Path, transport: str
-) -> None:
-    far, between, near = network(), network(), network()
-    near.link(between, "198.51.100.1/24", "198.51.100.2/24")
-    between.link(far, "203.0.113.2/24", "203.0.113.1/24")
-    near.run("ip route add default via 198.51.100.2")
-    between.forward(False)
+def prosody_with_relay(state: Path, transport: str) -> Prosody:
     options = f'''
       external_service_host = "198.51.100.2"; external_service_port = {PORT}; external_service_secret = "{SECRET}"
       external_services = {{
@@ -114,11 +108,36 @@ async def test_a_page_behind_a_firewall_talks_through_the_relay_that_its_server_
         {{ type = "turn"; transport = "{transport}"; secret = true; ttl = 600 }};
       }}
     '''
+    return Prosody(state, modules=["external_services"], options=options)
+
+
+def ejabberd_with_relay(state: Path) -> Ejabberd:
+    """As docs/install.md has it."""
+    lines = (Path(__file__).parents[2] / "docs" / "install.md").read_text().splitlines()
+    after = lines[lines.index("      mod_stun_disco:") - 1 :]
+    documented = "\n".join(after[: after.index("")])
+    for theirs, ours in (("turn.example.org", "198.51.100.2"), ("the one of coturn", SECRET)):
+        assert theirs in documented
+        documented = documented.replace(theirs, ours)
+    return Ejabberd(state, besides=yaml.safe_load(documented))
+
+
+@pytest.mark.parametrize(("told_by", "transport"), [("prosody", "udp"), ("prosody", "tcp"), ("ejabberd", "tcp")])
+async def test_a_page_behind_a_firewall_talks_through_the_relay_that_its_server_names(
+    network: NetworkFactory, meeting: MeetingFactory, state_dir: Path, told_by: str, transport: str
+) -> None:
+    far, between, near = network(), network(), network()
+    near.link(between, "198.51.100.1/24", "198.51.100.2/24")
+    between.link(far, "203.0.113.2/24", "203.0.113.1/24")
+    near.run("ip route add default via 198.51.100.2")
+    between.forward(False)
+    state = state_dir / "server"
+    server = ejabberd_with_relay(state) if told_by == "ejabberd" else prosody_with_relay(state, transport)
     async with relay(between, "198.51.100.2", "203.0.113.2", state_dir):
         if transport == "tcp":
             between.filter("chain in { type filter hook input priority 0; ip saddr 198.51.100.1 udp dport 3478 drop; }")
         media = MediaSettings(addresses=("203.0.113.1",), port=0)
-        talking = await meeting(far, near, media, modules=["external_services"], options=options)
+        talking = await meeting(far, near, media, server)
         for page in await talking.talk():
             local, remote = await way_of(page)
             assert (local["candidateType"], local["relayProtocol"]) == ("relay", transport)
