@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -31,8 +30,8 @@ from focus.rayo.mixers import Mixers
 from focus.rayo.offering import NOBODY_THERE, Offering
 from focus.rayo.registration import Registrations, Security
 from focus.rayo.routing import TO_ITS_ROOM, Route, may_call_from, route_of
+from focus.rayo.supervisor import Supervisor, scope
 from focus.rayo.surroundings import Application, Client, EventOutbox
-from focus.wire import context
 from focus.wire.conditions import (
     AddressTaken,
     BadRequest,
@@ -106,13 +105,13 @@ class Server(Actor):
         self._sessions = SessionTable()
         self._placing: dict[Call, asyncio.Task[None]] = {}
         self._offerings: set[Offering] = set()
-        self._tasks: asyncio.TaskGroup | None = None
+        self._supervisor = Supervisor()
 
     # life
 
     async def run(self) -> None:
         """Serve until `close`; then end every call and wait for the goodbyes. Bound mixers end too."""
-        async with asyncio.TaskGroup() as self._tasks:
+        async with self._supervisor.running():
             await super().run()
             calls = list(self.directory.calls())
             for call in calls:
@@ -252,12 +251,12 @@ class Server(Actor):
             (party.address.local for party in call.joins if isinstance(party, Mixer) and party.zone == HOUSE), ""
         )
         local = caller.bare.with_resource(RESOURCE) if caller.local else self.addresses.line(room)
-        _scope(call, room).run(log.info, "a call to %s, for %s", to, sender)
-        self._start(call, room)
+        scope(call, room).run(log.info, "a call to %s, for %s", to, sender)
+        self._supervisor.start(call, room)
         place = partial(
             self._place, call, local, to, isfocus=bool(room), within=timeout, headers=to_shim(command.headers)
         )
-        self._placing[call] = self._spawn(call, room, place)
+        self._placing[call] = self._supervisor.spawn(call, room, place)
 
     async def _place(
         self, call: Call, local: JID, to: JID, *, isfocus: bool, within: float, headers: Shim | None
@@ -286,7 +285,7 @@ class Server(Actor):
             headers=headers,
             codecs=self._codecs,
             timeouts=Timeouts(answer=max(give_up - loop.time(), 0)),
-            tasks=self._tasks,
+            tasks=self._supervisor.tasks,
         )
         if call.relay is not None:
             call.relay.attach(call.session)
@@ -324,7 +323,7 @@ class Server(Actor):
         return Mixer(address, name, self._plane, self, zone=zone)
 
     def _mixer_opened(self, mixer: Mixer) -> None:
-        self._start(mixer, mixer.address.local)
+        self._supervisor.start(mixer, mixer.address.local)
         if mixer.zone == HOUSE and self.application is not None:
             self.application.mixer_opened(mixer.address.local)
 
@@ -362,7 +361,7 @@ class Server(Actor):
             facilities=self._facilities,
         )
         self.directory.add(component)
-        self._start(component, target.address.local if isinstance(target, Mixer) else "")
+        self._supervisor.start(component, target.address.local if isinstance(target, Mixer) else "")
         return component
 
     def component_ended(self, component: Component[Any]) -> None:
@@ -432,7 +431,7 @@ class Server(Actor):
         room = str(self.addresses.mixer(mixer)) if mixer else None
         call = self._new_call(self.addresses.new_call(), method="dialed-in", room=room)
         try:
-            session = call.session = _scope(call, mixer).run(
+            session = call.session = scope(call, mixer).run(
                 lambda: PeerSession.incoming(
                     local=local,
                     peer=sender,
@@ -443,15 +442,15 @@ class Server(Actor):
                     observer=call,
                     isfocus=bool(mixer),
                     codecs=self._codecs,
-                    tasks=self._tasks,
+                    tasks=self._supervisor.tasks,
                 )
             )
         except Exception:
             self.directory.discard(call)
             raise
         self._sessions.add(session)
-        _scope(call, mixer).run(log.info, "%s calls", sender)
-        self._start(call, mixer)
+        scope(call, mixer).run(log.info, "%s calls", sender)
+        self._supervisor.start(call, mixer)
         if session.ended:
             return  # there is no audio in it
         if mixer:
@@ -459,7 +458,8 @@ class Server(Actor):
         else:
             offering = Offering(call, offer, route, self.registrations)
             self._offerings.add(offering)
-            self._spawn(call, mixer, offering.run).add_done_callback(lambda _: self._offerings.discard(offering))
+            task = self._supervisor.spawn(call, mixer, offering.run)
+            task.add_done_callback(lambda _: self._offerings.discard(offering))
 
     def room_called(self, address: JID) -> str:
         """The room that calls to `address` come to, or an empty string."""
@@ -499,24 +499,6 @@ class Server(Actor):
         self.directory.add(call)
         return call
 
-    def _start(self, actor: Actor, mixer: str) -> None:
-        """Run `actor`, on behalf of the room `mixer`, in a task of ours."""
-        self._spawn(actor, mixer, actor.run)
-
-    def _spawn(self, actor: Actor, mixer: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Do `work` of `actor`: its crash costs the actor, not the service."""
-        assert self._tasks is not None
-        task = self._supervise(actor, work)
-        return self._tasks.create_task(task, name=f"rayo {actor.address}", context=_scope(actor, mixer))
-
-    async def _supervise(self, actor: Actor, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-        except Exception:
-            log.exception("%s crashed", actor.address)
-            if isinstance(actor, Call):
-                actor.end_session(Reason.of("general-error"))
-
     # rooms
 
     def bind_mixer(self, name: str, owner: JID, guard: Guard = lambda client: False) -> None:
@@ -539,11 +521,3 @@ class Server(Actor):
         """Whether anything is joined, or about to be, with the mixer of the room `name`."""
         mixer = self.mixers.room(name)
         return mixer is not None and bool(mixer.joins)
-
-
-def _scope(actor: Actor, mixer: str) -> contextvars.Context:
-    """For what is done for `actor` in the room `mixer`, so that its log lines name both."""
-    scope = contextvars.copy_context()
-    scope.run(context.call.set, actor.address.local if isinstance(actor, Call) else "")
-    scope.run(context.room.set, mixer)
-    return scope

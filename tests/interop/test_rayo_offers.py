@@ -278,6 +278,52 @@ async def test_a_client_is_told_what_it_missed_while_the_server_was_down(
     assert datetime.fromisoformat(stamp.get("stamp", "")) <= gone
 
 
+async def test_who_is_away_for_more_than_is_kept_has_to_begin_anew(prosody: Prosody, client: ClientFactory) -> None:
+    """The queue of a client has a clear end: it is told so, before anything else, and nobody else is."""
+    accounts = (f"juliet@{prosody.domain}", f"romeo@{prosody.domain}")
+    settings = settings_for(prosody).model_copy(
+        update={
+            "rayo": RayoSettings(clients=accounts),
+            "routes": (
+                RouteSettings(match="juliet", clients=accounts[:1], timeout=2),
+                RouteSettings(match="both", clients=accounts, timeout=2),
+                RouteSettings(match="desk", clients=accounts, timeout=60),
+            ),
+            "limits": LimitsSettings(events=3),
+        }
+    )
+    async with serve(prosody, settings) as focus:
+        juliet, romeo, alice = await client("juliet"), await client("romeo"), await client("alice")
+        for each in (juliet, romeo):
+            await registered(focus, each)
+        for number, desk in enumerate(["both", *["juliet"] * 3]):
+            await propose(alice, focus.mixer(desk), f"p{number}")
+        missed = {caller_of(await offer(juliet)) for _ in range(4)}
+        heard = caller_of(await offer(romeo))
+        delivery = focus.service._outbox.delivery
+        assert delivery is not None
+        await eventually(lambda: juliet.jid not in delivery and romeo.jid not in delivery)
+        prosody.kill()
+        await prosody.wait()
+        await eventually(lambda: focus.service.calls() == 0)  # four ends for juliet, and one for romeo
+        await prosody.start()
+        await eventually(focus.service.connected)
+        for each in (juliet, romeo):
+            each.received.clear()
+            await each.connect()
+            await registered(focus, each)
+        assert caller_of(await romeo.expect("the end", ended(heard))) in missed
+        error = await juliet.expect("that it has missed something", lambda stanza: stanza.get("type") == "error")
+        assert error.get("from") == str(service(focus))
+        assert error.find("{*}error/{*}resource-constraint") is not None
+        assert not [stanza for stanza in juliet.received if stanza.find(f"{{{RAYO}}}end") is not None]
+        assert focus.service.events_lost() == 4
+        await registered(focus, juliet)
+        await alice.connect()
+        await propose(alice, focus.mixer("desk"), "again")
+        assert caller_of(await offer(juliet)) == caller_of(await offer(romeo))
+
+
 async def test_what_a_connection_swallows_is_known_to_be_missed(prosody: Prosody, client: ClientFactory) -> None:
     """The other end still takes what focus writes, and nothing of it arrives."""
     link = Link(prosody.component)
