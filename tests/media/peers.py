@@ -150,6 +150,7 @@ class ToneTrack(MediaStreamTrack):
         super().__init__()
         #: Whether it is silence, for now.
         self.quiet = False
+        self.frequency = frequency
         self._tone = Tone(frequency)
         self._sent = 0
         self._start: float | None = None
@@ -167,6 +168,18 @@ class ToneTrack(MediaStreamTrack):
         return frame
 
 
+class _Successor(aioice.Connection):
+    """An ICE agent in the place of another, whose end aiortc waits for."""
+
+    def __init__(self, former: aioice.Connection) -> None:
+        super().__init__(ice_controlling=former.ice_controlling)
+        self._former = former
+
+    async def close(self) -> None:
+        await super().close()
+        await self._former.close()
+
+
 class PeerConnection:
     """A plain aiortc RTCPeerConnection that plays a tone, and hears; speaks only `codec` if that is not Opus."""
 
@@ -182,7 +195,7 @@ class PeerConnection:
         self._connection.on("track", self._listen)
         self._heard: list[np.ndarray] = []
         self._task: asyncio.Task[None] | None = None
-        self._agents: list[aioice.Connection] = []  # all of ICE, if it was restarted
+        self._agent: _Successor | None = None  # of ICE, if it was restarted
         self.ear = Ear(self._take)
         self.contributing: set[int] = set()  # the CSRCs of the last packet
         self.ssrc = 0  # under which it sends, when it has offered or answered
@@ -251,8 +264,7 @@ class PeerConnection:
     async def restart(self, generation: int = 1) -> ice.Transport:
         """Other credentials and other sockets, for `restarted`. aiortc has no ICE restart, so its agent is replaced."""
         former = self._ice._connection
-        agent = aioice.Connection(ice_controlling=former.ice_controlling)
-        self._agents = [*(self._agents or [former]), agent]
+        self._agent = agent = _Successor(former)
         await agent.gather_candidates()
         candidates = tuple(
             ice.Candidate(
@@ -271,7 +283,8 @@ class PeerConnection:
 
     async def restarted(self, remote: ice.Transport) -> None:
         """Go on by the new path to `remote`, and read nothing any more of what comes by the old one."""
-        agent = self._agents[-1]
+        agent = self._agent
+        assert agent is not None
         agent.remote_username, agent.remote_password = remote.ufrag, remote.pwd
         for each in remote.candidates:
             await agent.add_remote_candidate(
@@ -292,10 +305,9 @@ class PeerConnection:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        if self._agents:
-            self._ice._connection = self._agents[0]  # whose end aiortc waits for
         await self._connection.close()
-        await asyncio.gather(*(agent.close() for agent in self._agents))
+        if self._agent is not None:
+            await self._agent.close()
 
 
 def sdp(leg: Leg, payload: rtp.PayloadType, extension: int, setup: str) -> str:
