@@ -75,12 +75,18 @@ async def chromium(*options: str) -> AsyncIterator[Browser]:
             await browser.close()
 
 
-async def open_page(browser: Browser, url: str, frequency: float, *, serve: str | None = None) -> Page:
-    """A page of its own person, with a tone for a voice; `serve` is the page itself, if no server has it."""
+async def open_page(
+    browser: Browser, url: str, frequency: float, *, serve: str | None = None, clock: bool = False
+) -> Page:
+    """A page of its own person, with a tone for a voice; `serve` is the page itself, if no server has it. `clock`: its
+    time can be moved on.
+    """
     context = await browser.new_context(permissions=["microphone"], viewport={"width": 1000, "height": 700})
     page = await context.new_page()
     page.set_default_timeout(PATIENCE * 1000)
     await page.add_init_script(EARS.replace("FREQUENCY", str(frequency)))
+    if clock:
+        await page.clock.install()
     if serve is not None:
         await page.route(url, lambda route: route.fulfill(body=serve, content_type="text/html"))
     await page.goto(url)

@@ -19,8 +19,8 @@ PORT = 3478
 
 
 @asynccontextmanager
-async def relay(network: Network, inside: str, outside: str, state: Path) -> AsyncIterator[None]:
-    """Takes clients at `inside`, and speaks for them from `outside`, both addresses of `network`."""
+async def relay(network: Network, inside: str, outside: str, state: Path, *, only_to: str) -> AsyncIterator[None]:
+    """Takes clients at `inside`, and speaks for them from `outside`, both addresses of `network`; to one address."""
     executable = shutil.which("turnserver")
     assert executable is not None, "the tests need Debian's package coturn; ./dev test installs it"
     said = state / "relay.log"
@@ -30,6 +30,7 @@ async def relay(network: Network, inside: str, outside: str, state: Path) -> Asy
             *("setpriv", "--pdeathsig", "KILL", executable, "-n", "--no-cli", "--no-tls", "--no-dtls"),
             *(f"--listening-ip={inside}", f"--listening-port={PORT}", f"--relay-ip={outside}"),
             *("--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=localhost"),
+            *("--denied-peer-ip=0.0.0.0-255.255.255.255", f"--allowed-peer-ip={only_to}"),
             *(f"--userdb={state / 'relay.sqlite'}", f"--pidfile={state / 'relay.pid'}", "--log-file=stdout"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,

@@ -61,7 +61,13 @@ class StanzaJs:
             await self.page.evaluate(f"client.call({json.dumps(str(address))})")
 
     async def end(self) -> None:
+        """End the call, and forget what has happened so far."""
         await self.page.evaluate("client.end()")
+        await self.page.evaluate("client.events.length = 0")
+
+    async def hears_nothing_of(self, frequency: float) -> None:
+        """Until what was heard of this tone has faded."""
+        await self.page.wait_for_function(f"decibelsAt({frequency}) < -80", timeout=PATIENCE * 1000)
 
     async def mute(self, muted: bool) -> None:
         await self.page.evaluate(f"client.mute({json.dumps(muted)})")
