@@ -575,6 +575,9 @@ async def test_strangers_do_not_command_a_call(focus: Focus, owner: Client, alic
     with pytest.raises(NotTheOwner):
         await stranger.command(call, Answer())
     await owner.command(call, Answer())
+    await owner.command(call, Hangup())
+    await owner.event(End)
+    assert stranger.events() == []  # section 6.6.4 has the end told to whom commands have come from
 
 
 async def test_configured_controllers_command_any_call(

@@ -166,7 +166,7 @@ def _command(name: str | None = None) -> Callable[[Callable[..., int]], Callable
 
 @_command("list")
 def list_(session: Session) -> int:
-    """The calls and mixers that we may know of, who is at the other end, and what is joined with what."""
+    """The calls and mixers that we may know of: who is at the other end, how far it has come, what is joined."""
     return session.run(lambda client: doing.list_all(client, session.report))
 
 
