@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
 
+from focus.conference.call_invites import RoomInvite
 from focus.conference.goodbye import Goodbye, saying
 from focus.conference.notification import DocumentOutbox, Notification, Publication
 from focus.conference.partial import Outcome, Reader
@@ -26,7 +27,8 @@ from focus.conference.summoning import Summoning
 from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire import context
-from focus.wire.base import StrictFlag
+from focus.wire.base import Element, StrictFlag
+from focus.wire.call_invites import CallInvite
 from focus.wire.conditions import ItemNotFound, StanzaError, WrongState
 from focus.wire.conference_info import ConferenceInfo, DisconnectionMethod
 from focus.wire.jid import JID
@@ -108,6 +110,7 @@ class Conference:
         )
         policy = surroundings.policy
         self.callout = Callout(self, self._server, surroundings.ringing, linger=policy.linger, farewell=policy.farewell)
+        self.invite = RoomInvite(self, self._server, surroundings.features, enabled=policy.announce)
         self._callers: dict[JID, JID] = {}  # call -> who called
         self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
         self._calls: set[JID] = set()  # calls that are not over
@@ -231,6 +234,7 @@ class Conference:
 
     def deliver(self, sender: JID, event: Event) -> None:
         self.callout.deliver(sender, event)
+        self.invite.deliver(sender, event)
         match event:
             case Offer():
                 self._callers[sender] = JID.from_uri(event.from_ or "")
@@ -658,6 +662,19 @@ class Conference:
         participant = self.roster.participants[call]
         return participant.peer == peer and sid in (None, participant.session.sid)
 
+    def call_invited(self, occupant: Occupant | None, identifier: str, said: CallInvite) -> None:
+        if occupant is None:
+            self.invite.heard(None, identifier, said)
+        elif occupant.real_jid is not None and occupant.real_jid.resource:
+            self.invite.heard(occupant.real_jid, identifier, said)
+        else:
+            log.info("what %s says of an invite is not followed: the room hides who that is", occupant.nick)
+
+    def say(self, identifier: str, element: Element, body: str | None = None) -> None:
+        """In the room, if we are there (`focus.conference.call_invites.Owner`)."""
+        if self._room is not None:
+            self._room.say(identifier, element, body)
+
     # people who are called (`focus.conference.ringing.Owner`)
 
     def errand(self, work: Work) -> None:
@@ -675,6 +692,7 @@ class Conference:
             self.roster = roster
             self._publication.changed()
             self.callout.look()
+            self.invite.look()
 
     async def _command(self, address: JID, command: Command) -> bool:
         """Whether the call, or the mixer, at `address` did what it was told; it may have ended meanwhile."""

@@ -31,6 +31,7 @@ class Policy:
     `entry_wait`: seconds that a stranger is given to enter the room. `linger`: seconds that the focus stays when the
     last call has ended. `coalesce`: seconds in which changes are gathered into one document. `farewell`: seconds for
     which documents still have who has gone. `reentry`: seconds after which a room that we stay in is entered again.
+    `announce`: is the room told that a conference has begun.
     """
 
     strangers: bool = False
@@ -40,6 +41,7 @@ class Policy:
     coalesce: float = 0.2
     farewell: float = 2.0
     reentry: float = 30.0
+    announce: bool = True
     several_devices: bool = False
 
     def judge(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from focus.wire.base import Element
+from focus.wire.call_invites import CallInvite
 from focus.wire.jid import JID
 
 
@@ -77,6 +79,10 @@ class RoomObserver(Protocol):
     def sight_changed(self, sees_real_jids: bool) -> None:
         """Whether we are told who is who: everybody's real JID is public, or we are a moderator."""
 
+    def call_invited(self, occupant: Occupant | None, identifier: str, said: CallInvite) -> None:
+        """Somebody has said something about an invite to a call (XEP-0482); None is ourselves. `identifier` is what the
+        room calls the message by."""
+
     def room_lost(self, departure: Departure, cause: Cause) -> None:
         """We are no longer in the room for good: destroyed, banned or removed. A lost connection is not this."""
 
@@ -98,6 +104,9 @@ class Room(Protocol):
 
     async def outcasts(self) -> frozenset[JID]:
         """The accounts and domains that are banned; none where we may not know."""
+
+    def say(self, identifier: str, element: Element, body: str | None = None) -> None:
+        """Say `element` to all, in a message with this id, and `body` for those whose clients do not know it."""
 
     async def leave(self) -> None: ...
 

@@ -257,7 +257,7 @@ class Roster:
         yield Uri(uri=self.focus.uri, display_text="call", purpose="participation")
         yield Uri(uri=f"{self.room.uri}?join", display_text="chat room", purpose="participation")
         if self.host.page:
-            yield Uri(uri=self._page, display_text="web page", purpose="participation")
+            yield Uri(uri=self.page, display_text="web page", purpose="participation")
         if self.host.telephone:
             yield Uri(uri=self.host.telephone, display_text="telephone", purpose="participation")
 
@@ -265,10 +265,13 @@ class Roster:
         """What else there is of the conference (section 5.3.2)."""
         if not self.host.page:
             return None
-        return Uris(state="full", entries=(Uri(uri=self._page, purpose="web-page"),))
+        return Uris(state="full", entries=(Uri(uri=self.page, purpose="web-page"),))
 
     @property
-    def _page(self) -> str:
+    def page(self) -> str:
+        """Where the page of this conference is; empty where there is none."""
+        if not self.host.page:
+            return ""
         return f"{self.host.page.rstrip('/')}/{quote(unescape_node(self.room.local), safe='')}"
 
     def _host(self) -> HostInfo | None:

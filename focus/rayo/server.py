@@ -16,7 +16,7 @@ from focus.jingle.invitation import refuse_tie, too_late
 from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
-from focus.rayo.actor import Actor, Outcome, on
+from focus.rayo.actor import Actor, Later, Outcome, on
 from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_call_name
 from focus.rayo.call import Call, from_shim, to_shim
 from focus.rayo.component import Component, Facilities
@@ -47,6 +47,7 @@ from focus.wire.jingle_message import Accept, Dialect, Finish, JingleMessage, Pr
 from focus.wire.message import CallMessage
 from focus.wire.rayo import Command, Dial, Event, Join, Offer, Ref
 from focus.wire.rayo_component import Execution
+from focus.wire.session import Initiate
 from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
@@ -236,6 +237,10 @@ class Server(Actor):
             raise
         return Ref(uri=address.uri)
 
+    @on(Initiate)
+    async def initiate(self, sender: JID, command: Initiate) -> Outcome | Later:
+        return await self.dial(sender, command)
+
     def _join_dialled(self, call: Call, join: Join, sender: JID) -> None:
         self.check_join(sender, join.mixer_name)
         party: Joinable
@@ -254,20 +259,28 @@ class Server(Actor):
         scope(call, room).run(log.info, "a call to %s, for %s", to, sender)
         self._supervisor.start(call, room)
         place = partial(
-            self._place, call, local, to, isfocus=bool(room), within=timeout, headers=to_shim(command.headers)
+            self._place,
+            call,
+            local,
+            to,
+            isfocus=bool(room),
+            within=timeout,
+            headers=to_shim(command.headers),
+            sid=command.sid if isinstance(command, Initiate) else None,
         )
         self._placing[call] = self._supervisor.spawn(call, room, place)
 
     async def _place(
-        self, call: Call, local: JID, to: JID, *, isfocus: bool, within: float, headers: Shim | None
+        self, call: Call, local: JID, to: JID, *, isfocus: bool, within: float, headers: Shim | None, sid: str | None
     ) -> None:
-        """Call `to` from `local`; `isfocus`: into a room, whose conference tells of itself."""
+        """Call `to` from `local`; `isfocus`: into a room, whose conference tells of itself. With a `sid`, a device that
+        waits for that session."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + within
         waiting = asyncio.timeout_at(give_up)
         try:
             async with waiting:
-                dialect = await self._dialect(to)
+                dialect = await self._dialect(to) if sid is None else None
         except TimeoutError:
             if not waiting.expired():
                 raise
@@ -283,6 +296,7 @@ class Server(Actor):
             isfocus=isfocus,
             dialect=dialect,
             headers=headers,
+            sid=sid,
             codecs=self._codecs,
             timeouts=Timeouts(answer=max(give_up - loop.time(), 0)),
             tasks=self._supervisor.tasks,

@@ -262,6 +262,11 @@ class ConferenceSettings(Section):
         "address to join by.",
         examples=["tel:+49-30-123456"],
     )
+    announce: bool = Field(
+        default=True,
+        description="Whether to say in a room that a conference has begun, by an invite (XEP-0482) with the address "
+        "for calls and the page; only where the room gives messages ids, as those with an archive do.",
+    )
     coalesce: float = Field(
         default=0.2,
         ge=0,

@@ -176,7 +176,13 @@ def _settings(server: Prosody, options: DemoOptions) -> Settings:
     return Settings(
         xmpp=XmppSettings(jid=server.focus, secret=SecretStr(server.secret), host=host, port=port, muc=server.rooms),
         media=MediaSettings(addresses=(options.media.host,), port=options.media.port),
-        http=HttpSettings(listen=options.http, domain=options.domain, guests=server.guests, websocket=server.websocket),
+        http=HttpSettings(
+            listen=options.http,
+            domain=options.domain,
+            guests=server.guests,
+            websocket=server.websocket,
+            url=f"http://{_reachable(options.http)}",
+        ),
         metrics=MetricsSettings(listen=Address(LOOPBACK, 0)),
         conference=ConferenceSettings(strangers=True),
         rayo=RayoSettings(controllers=options.admins, clients=tuple({client for _, client in options.routes})),
@@ -208,7 +214,7 @@ def _reachable(address: tuple[str, int]) -> Address:
 
 def _with_ports(options: DemoOptions) -> DemoOptions:
     """Say by its option which port is taken, before anything is started. The options with names resolved, and with a
-    port for media, which must be the same on every address."""
+    port for media, which must be the same on every address, and one for the page, which others are told."""
     media = options.media
     if media.host == EVERY_ADDRESS:
         media = Address(EVERY_ADDRESS, media.port or free_port("0.0.0.0", socket.SOCK_DGRAM))
@@ -218,9 +224,13 @@ def _with_ports(options: DemoOptions) -> DemoOptions:
     return dataclasses.replace(
         options,
         media=media,
-        http=_bindable("--http", options.http, socket.SOCK_STREAM),
+        http=_with_port(_bindable("--http", options.http, socket.SOCK_STREAM)),
         c2s=_bindable("--c2s", options.c2s, socket.SOCK_STREAM),
     )
+
+
+def _with_port(address: Address) -> Address:
+    return Address(address.host, address.port or free_port(address.host))
 
 
 def _bindable(option: str, address: Address, kind: socket.SocketKind) -> Address:

@@ -96,6 +96,7 @@ VirtualHost {guests}
 
 Component {rooms} "muc"
   name = "Meeting rooms"
+  modules_enabled = {{ "muc_mam" }} -- messages have ids, which invites to calls need (XEP-0482)
   storage = "memory" -- else every live room comes back after a restart, with a guest of long ago as its owner
   admins = {{ {admins} }}
   restrict_room_creation = true -- only the focus makes rooms, so that no guest owns one

@@ -34,6 +34,7 @@ from focus.service.values import Address, is_global
 from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.binding import Binding, Outbox
+from focus.xmpp.call_invites import CallInvites
 from focus.xmpp.commands import AdHocCommands
 from focus.xmpp.connection import Connection, ConnectionRefused
 from focus.xmpp.delivery import Delivery
@@ -143,6 +144,7 @@ class Service:
                     maximum=settings.conference.maximum_participants,
                     linger=settings.conference.linger,
                     coalesce=settings.conference.coalesce,
+                    announce=settings.conference.announce,
                     several_devices=settings.conference.several_devices,
                 ),
                 summoning=summoning,
@@ -170,6 +172,7 @@ class Service:
         self._binding.presences = self._presences
         self._binding.desk = self._desk
         self._binding.commands = AdHocCommands(self._application)
+        self._binding.call_invites = CallInvites(self._connection, self._addresses, self._server.room_called)
         self._binding.summons = Summons(self._connection, self._application, self._addresses, summoning)
         self._metrics = Metrics(self)
         self._binding.refused = self._metrics.error

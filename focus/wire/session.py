@@ -12,7 +12,7 @@ from typing import Final
 from pydantic_xml import attr
 
 from focus.wire.base import Address, Name
-from focus.wire.rayo import Command, Event, JoinDirection
+from focus.wire.rayo import Command, Dial, Event, JoinDirection
 from focus.wire.rtp import Ssrc
 
 SESSION: Final = "urn:focus-conference:session:0"
@@ -27,6 +27,13 @@ class Move(Command, tag="move", ns="", nsmap={"": SESSION}):
     joins, the volumes and the mute, and this call ends."""
 
     call_uri: Address = attr(name="call-uri")
+
+
+class Initiate(Dial, tag="initiate", ns="", nsmap={"": SESSION}):
+    """Call a device that has asked for it (XEP-0482 section 2.3): straight by session-initiate, with the `sid` that it
+    was told."""
+
+    sid: Name = attr()
 
 
 class Session(Event, tag="session", ns="", nsmap={"": SESSION}):

@@ -38,6 +38,7 @@ from focus.wire.rayo import Event
 from focus.wire.rayo_commands import COMMANDS
 from focus.wire.rayo_component import Execution
 from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
+from focus.xmpp.call_invites import CallInvites
 from focus.xmpp.commands import AdHocCommands
 from focus.xmpp.connection import Connection
 from focus.xmpp.delivery import Delivery
@@ -202,6 +203,7 @@ class Binding:
         self.desk: RegistrationDesk | None = None
         self.summons: Summons | None = None
         self.commands: AdHocCommands | None = None
+        self.call_invites: CallInvites | None = None
         outbox.kept.lost = server.client_gone
         #: Told the condition of every stanza error that a peer is given.
         self.refused: Callable[[str], None] = lambda condition: None
@@ -240,6 +242,8 @@ class Binding:
             message = parse_message(stanza)
             if message is None:
                 if not is_for_call and self.summons is not None and self.summons.handle_message(stanza):
+                    return
+                if not is_for_call and self.call_invites is not None and self.call_invites.handle_message(stanza):
                     return
                 if is_for_call:
                     self._hand_on(stanza, sender, to)

@@ -53,6 +53,7 @@ FEATURES = (
     "jabber:x:conference",
     "urn:ietf:rfc:5576",
     "urn:ietf:rfc:5888",
+    "urn:xmpp:call-invites:0",
     "urn:xmpp:coin",
     "urn:xmpp:coin:1",
     "urn:xmpp:jingle-message:0",

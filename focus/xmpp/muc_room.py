@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from focus.conference.room import Cause, Departure, Occupant, RoomError, RoomObserver, Rules
+from focus.wire.base import Element
+from focus.wire.call_invites import message_id, parse_call_invite
+from focus.wire.conditions import BadRequest
 from focus.wire.jid import JID
-from focus.wire.stanzas import CLIENT, presence, read_error
+from focus.wire.jingle_message import HINTS
+from focus.wire.stanzas import CLIENT, MESSAGE, presence, read_error, stanza
 from focus.xmpp.connection import Backoff
 from focus.xmpp.muc_queries import MUC, MUC_USER, RoomQueries
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:  # a room is given the others; focus.xmpp.muc makes rooms
     from focus.xmpp.muc import MucRooms
 
 log = logging.getLogger(__name__)
+
+DELAY = "urn:xmpp:delay"
 
 LEAVE_TIMEOUT = 3.0
 NICK_ATTEMPTS = 5
@@ -235,13 +241,16 @@ class MucRoom:
             self._absent(nick, extension, codes)
 
     def message(self, nick: str, stanza: ET.Element) -> None:
-        """A groupchat message: subjects (section 8.1) and changes of configuration (section 10.2.1) matter."""
+        """A groupchat message: subjects (section 8.1), changes of configuration (section 10.2.1) and invites to calls
+        (XEP-0482) matter."""
         subject = stanza.find(f"{{{CLIENT}}}subject")
         if subject is not None and stanza.find(f"{{{CLIENT}}}body") is None:
             text = subject.text or ""
             if text != self.subject:
                 self.subject = text
                 self._tell(self._observer.subject_changed, text)
+        if nick and stanza.find(f"{{{DELAY}}}delay") is None:
+            self._call_invite(nick, stanza)
         if not nick:
             extension = _child(stanza, f"{{{MUC_USER}}}x")
             codes = {status.get("code") for status in extension.findall(f"{{{MUC_USER}}}status")}
@@ -251,6 +260,26 @@ class MucRoom:
                 self._public(False)
             if "104" in codes:
                 self._connection.spawn(self._learn_rules(), f"rules of {self.jid}")
+
+    def _call_invite(self, nick: str, tree: ET.Element) -> None:
+        try:
+            said = parse_call_invite(tree)
+        except BadRequest as error:
+            log.info("%s in the room %s: %s", nick, self.jid, error)
+            return
+        occupant = self.occupants.get(nick)
+        if said is not None and (occupant is not None or nick == self.nick):
+            self._tell(self._observer.call_invited, occupant, message_id(tree, self.jid), said)
+
+    def say(self, identifier: str, element: Element, body: str | None = None) -> None:
+        """See `conference.room.Room`. The hint has the room give the message an id (XEP-0482 section 3.1)."""
+        words = None
+        if body is not None:
+            words = ET.Element(f"{{{CLIENT}}}body")
+            words.text = body
+        hint = ET.Element(f"{{{HINTS}}}store")
+        said = stanza(MESSAGE, self.us, self.jid, "groupchat", words, element.to_element(), hint, id=identifier)
+        self._connection.send(said)
 
     def _refused(self, stanza: ET.Element) -> None:
         error = read_error(stanza)

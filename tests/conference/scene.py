@@ -18,7 +18,8 @@ from focus.conference.ringing import Ringing
 from focus.conference.room import Cause, Departure, Occupant, RoomError, RoomObserver, Rules
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
-from focus.wire.base import Payload, serialize
+from focus.wire.base import Element, Payload, serialize
+from focus.wire.call_invites import CallInvite
 from focus.wire.coin import COIN
 from focus.wire.conference_info import ConferenceInfo, User
 from focus.wire.jid import JID
@@ -66,12 +67,25 @@ class FakeRoom:
         self.tells.set()
         self.observer: RoomObserver | None = None
         self.entered = 0
+        self.said: list[tuple[Element, str | None]] = []
         self.password = ""
         self.left = asyncio.Event()
 
     async def outcasts(self) -> frozenset[JID]:
         await self.tells.wait()
         return self.banned
+
+    def say(self, identifier: str, element: Element, body: str | None = None) -> None:
+        """Everybody hears it, we too, with an id of the room's if it has ids."""
+        assert self.observer is not None, "we are not in this room"
+        self.said.append((element, body))
+        if isinstance(element, CallInvite):
+            self.observer.call_invited(None, f"id{len(self.said)}", element)
+
+    def answer(self, nick: str, element: CallInvite) -> None:
+        """Somebody says something of an invite."""
+        assert self.observer is not None
+        self.observer.call_invited(self.occupants[nick], "theirs", element)
 
     async def leave(self) -> None:
         self.observer = None

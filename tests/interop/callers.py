@@ -127,6 +127,10 @@ class AiortcCallee:
     async def answers(self) -> None:
         """Take the call."""
         self._say("proceed")
+        await self.takes()
+
+    async def takes(self) -> None:
+        """Take the session that comes."""
         stanza = await self.client.expect_child(f"{{{JINGLE}}}jingle", action="session-initiate", sid=self.sid)
         (content,) = Jingle.parse(stanza[0]).contents
         assert content.transport is not None

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.conference.room import Cause, Departure, Occupant, RoomError, Rules
+from focus.wire.call_invites import Accept, CallInvite, External, Invite, JingleMethod, Retract
 from focus.wire.jid import JID
 from focus.wire.stanzas import presence
 from focus.xmpp.connection import Connection
@@ -54,6 +55,9 @@ class Observer:
 
     def room_lost(self, departure: Departure, cause: Cause) -> None:
         self.told.put(("lost", departure, cause))
+
+    def call_invited(self, occupant: Occupant | None, identifier: str, said: CallInvite) -> None:
+        self.told.put(("invite", occupant, identifier, said))
 
     def room_rejoined(self) -> None:
         self.told.put(("rejoined",))
@@ -619,3 +623,27 @@ async def test_a_focus_that_is_kicked_out_of_a_room_elsewhere_stays_out(componen
     await enter(owner, "Owner")
     await set_in_room(owner, "<item nick='focus' role='none'><reason>Go</reason></item>", id="kick")
     assert await observer.hears("lost") == ("lost", Departure.KICKED, Cause("Go", by="Owner"))
+
+
+async def test_what_is_said_of_invites_to_calls_has_the_id_of_the_room(rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    invite = Invite(jingle=(JingleMethod(sid="s1"),), external=(External(uri="https://meet.example.org/tea"),))
+    room.say("ours", invite, "A call has begun")
+    _, occupant, identifier, said = await observer.hears("invite")
+    assert (occupant, said) == (None, invite)
+    heard = await alice.hears("message", f"{ROOM}/focus", id="ours")
+    assert heard.findtext("{jabber:client}body") == "A call has begun"
+    ids = {one.get("id") for one in heard.findall("{urn:xmpp:sid:0}stanza-id") if one.get("by") == str(ROOM)}
+    assert ids == {identifier}
+
+    accept = f"<accept xmlns='urn:xmpp:call-invites:0' id='{identifier}'><jingle sid='s1'/></accept>"
+    for content in ("<accept xmlns='urn:xmpp:call-invites:0'/>", accept):
+        alice.say(f"<message type='groupchat' to='{ROOM}'>{content}</message>")
+    _, occupant, _, said = await observer.hears("invite")
+    assert occupant is not None
+    assert occupant.real_jid == alice.jid
+    assert said == Accept(id=identifier, jingle=JingleMethod(sid="s1"))
+    room.say("later", Retract(id=identifier))
+    assert (await alice.hears("message", id="later"))[0].tag == Retract.qualified_tag()

@@ -1,0 +1,71 @@
+"""Call invites that are sent to a room's address for calls (XEP-0482), not into the room.
+
+Somebody who invites the focus to a call wants to talk with the conference: what is accepted is a session, which then
+begins from there as any other call, and is judged as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from secrets import token_hex
+from xml.etree import ElementTree as ET
+
+from focus.conference.summoning import Pace
+from focus.rayo.addresses import Addresses
+from focus.wire.base import Element
+from focus.wire.call_invites import Accept, Invite, Reject, message_id, parse_call_invite
+from focus.wire.conditions import BadRequest
+from focus.wire.jid import JID
+from focus.wire.jingle_message import HINTS
+from focus.wire.stanzas import MESSAGE, stanza
+from focus.xmpp.connection import Connection
+
+log = logging.getLogger(__name__)
+
+#: How often one account is answered: (times, seconds).
+ANSWERS = (20, 60.0)
+
+
+class CallInvites:
+    """Answers invites; what others say of theirs brings about nothing, as no call has begun by then."""
+
+    def __init__(self, connection: Connection, addresses: Addresses, room_called: Callable[[JID], str]) -> None:
+        """`room_called` gives the room that calls to an address come to, or an empty string."""
+        self._connection = connection
+        self._addresses = addresses
+        self._room_called = room_called
+        self._pace = Pace(*ANSWERS)
+
+    def handle_message(self, tree: ET.Element) -> bool:
+        """Whether the message was about an invite to a call."""
+        if tree.get("type") in ("error", "groupchat", "headline"):
+            return False
+        try:
+            said = parse_call_invite(tree)
+            sender, to = JID.parse(tree.get("from", "")), JID.parse(tree.get("to", ""))
+        except (BadRequest, ValueError) as error:
+            log.info("an invite from %.100r cannot be read: %s", tree.get("from"), error)
+            return True
+        identifier = message_id(tree)
+        if isinstance(said, Invite) and identifier:
+            if self._pace.allows(sender.bare, asyncio.get_running_loop().time()):
+                self._answer(sender, to, identifier, said)
+            else:
+                log.info("an invite from %s is ignored: there are too many", sender)
+        return said is not None
+
+    def _answer(self, sender: JID, to: JID, identifier: str, invite: Invite) -> None:
+        room = self._room_called(to)
+        method = next(iter(invite.jingle), None)
+        answer: Element
+        if room and method is not None and invite.audio is not False:
+            log.info("%s invites the conference %s to a call", sender, room)
+            answer = Accept(id=identifier, jingle=method)
+        else:
+            log.info("an invite from %s to %s is rejected: there is nobody, or no way to join", sender, to)
+            answer = Reject(id=identifier)
+        us = self._addresses.line(room) if room else to
+        hint = ET.Element(f"{{{HINTS}}}store")
+        self._connection.send(stanza(MESSAGE, us, sender, "chat", answer.to_element(), hint, id=token_hex(8)))
