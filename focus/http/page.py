@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from focus.http.recordings import RECORDINGS_PATH, RecordingFiles
 from focus.http.server import Listener
 from focus.http.websocket import WebsocketProxy
 
@@ -88,10 +89,17 @@ class PageServer(Listener):
     """Serves / and /ROOM (the page), its files, /config.json and /xmpp-websocket.
 
     `static` is the folder of the built page, by default the one inside this package; without an index.html in it a
-    page says what to do.
+    page says what to do. `recordings`: the folder of those that /recordings/NAME leads to.
     """
 
-    def __init__(self, config: PageConfig, websocket_upstream: str, static: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: PageConfig,
+        websocket_upstream: str,
+        static: Path | None = None,
+        *,
+        recordings: Path | None = None,
+    ) -> None:
         self._config = config
         self._files = _read_all(BUILT_STATIC if static is None else static)
         self._headers = _security_headers(config)
@@ -101,6 +109,8 @@ class PageServer(Listener):
         application.router.add_get(WEBSOCKET_PATH, self._proxy.handle, allow_head=False)
         application.router.add_get("/", self._index)
         application.router.add_get("/assets/{name:.+}", self._asset)
+        if recordings is not None:
+            application.router.add_get(f"{RECORDINGS_PATH}/{{name}}", RecordingFiles(recordings).answer)
         application.router.add_get("/{room}", self._room)
         application.on_shutdown.append(self._end_websockets)
         super().__init__(application)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -31,7 +31,7 @@ PRE_ROLL = 0.5
 
 def read_audio(
     path: Path | BinaryIO, *, block: int = SAMPLE_RATE // 10, start: int = 0, formats: str | None = None
-) -> Iterator[NDArray[np.int16]]:
+) -> Generator[NDArray[np.int16], None, None]:
     """The audio of the file at `path`, or that is open there, from sample `start` on: in blocks of `block` samples,
     int16 mono at 48 kHz, the last one shorter.
 

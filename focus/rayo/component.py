@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from focus.engines.fetching import Fetch
 from focus.engines.synthesizer import Synthesizer
 from focus.media.plane import MediaPlane
+from focus.media.recordings import Recordings
 from focus.rayo.actor import Actor, Outcome, on
 from focus.wire.conditions import FeatureNotImplemented, InternalServerError, ItemNotFound, NotTheOwner, StanzaError
 from focus.wire.jid import JID
@@ -42,6 +43,10 @@ class Target(Protocol):
     node: int | None
     is_mixer: bool
 
+    @property
+    def is_spoken_in(self) -> bool:
+        """Whether somebody speaks there now."""
+
     def component_ended(self, component: Component[Any]) -> None: ...
 
 
@@ -56,11 +61,12 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facilities:
-    """What components work with: the media plane, engines by their names, of which the first is the default, and where
-    documents are fetched from."""
+    """What components work with: the media plane, engines by their names, of which the first is the default, where
+    documents are fetched from, and where recordings are put."""
 
     plane: MediaPlane
     fetch: Fetch | None = None
+    recordings: Recordings | None = None
     synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
 
 

@@ -182,6 +182,11 @@ class Joinable(Actor):
         if self.node is None:
             raise WrongState(f"{self.address} has no media yet")
 
+    @property
+    def is_spoken_in(self) -> bool:
+        """Whether somebody is heard to speak here, or by those who are here."""
+        return self.speaking
+
     def component_ended(self, component: Component[Any]) -> None:
         self.components.pop(component, None)
         if not self.components:

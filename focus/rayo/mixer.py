@@ -145,6 +145,10 @@ class Mixer(Joinable):
 
     # who speaks
 
+    @property
+    def is_spoken_in(self) -> bool:
+        return bool(self._heard)
+
     def hear(self, party: Joinable) -> None:
         """Tell, once, that the call `party` began or ceased to be heard speaking here."""
         sends = self.joins.get(party) in (Direction.DUPLEX, Direction.RECV)

@@ -6,7 +6,7 @@ A place in it is a number of samples from the beginning, as far as the lengths o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -15,6 +15,7 @@ import numpy as np
 
 from focus.engines.synthesizer import SAMPLE_RATE, Samples, SynthesisError, Synthesizer
 from focus.media.files import FORMATS, AudioFileError, read_audio
+from focus.media.threads import in_thread
 
 #: Samples that are decoded, or silent, at once.
 BLOCK = SAMPLE_RATE // 4
@@ -69,27 +70,18 @@ class SoundFile:
 
     async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
         async with self._reading:  # who has been cancelled may still be reading
-            await asyncio.to_thread(self._file.seek, 0)
+            await in_thread(self._file.seek, 0)
             reading = read_audio(self._file, block=BLOCK, start=start, formats=FORMATS)
             end = start
             try:
-                while (block := await self._next(reading)) is not None:
+                while (block := await in_thread(next, reading, None)) is not None:
                     end += len(block)
                     yield block
                 self.length = end if end > start or not start else await self._measure()
             except AudioFileError as error:
                 raise RenderingError(f"{self._uri[:200]}: {error}") from None
             finally:
-                await asyncio.to_thread(reading.close)  # type: ignore[attr-defined]
-
-    async def _next(self, reading: Iterator[Samples]) -> Samples | None:
-        """Waits for the thread even if cancelled: nobody else may touch the file before it is done."""
-        decoding = asyncio.ensure_future(asyncio.to_thread(next, reading, None))
-        try:
-            return await asyncio.shield(decoding)
-        except asyncio.CancelledError:
-            await asyncio.wait((decoding,))
-            raise
+                await in_thread(reading.close)
 
     async def _measure(self) -> int:
         """How long it is, where it has been begun behind its end."""
@@ -98,7 +90,7 @@ class SoundFile:
             self._file.seek(0)
             return sum(len(block) for block in read_audio(self._file, block=BLOCK, formats=FORMATS))
 
-        return self.length if self.length is not None else await asyncio.to_thread(length)
+        return self.length if self.length is not None else await in_thread(length)
 
     async def close(self) -> None:
         async with self._reading:

@@ -440,6 +440,35 @@ class FetchSettings(Section):
         return folders
 
 
+class RecordingSettings(Section):
+    """Where the recordings of Rayo's `<record/>` go. Without a folder nothing is recorded."""
+
+    folder: Path | None = Field(
+        default=None,
+        description="Where they are written. Those that a crash has cut short are made whole at the next start.",
+        examples=["/var/lib/focus/recordings"],
+    )
+    days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        description="Days after which they are deleted; without it they are kept.",
+        examples=[30],
+    )
+    hook: Path | None = Field(
+        default=None,
+        description="A program that is run for each recording that is whole, with its path and its URI: to upload it.",
+        examples=["/usr/local/bin/upload-recording"],
+    )
+
+    @field_validator("folder", "hook")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_absolute():
+            raise ValueError(f"{path} is not an absolute path")
+        return path
+
+
 class RouteSettings(Section):
     """Where a call goes whose address is like `match`: to a room, or to Rayo clients. The first route that matches is
     taken; a call that none matches goes to the room which has the called address. This table may be given any number
@@ -511,6 +540,7 @@ class Settings(BaseModel):
     rayo: RayoSettings = RayoSettings()
     limits: LimitsSettings = LimitsSettings()
     fetch: FetchSettings = FetchSettings()
+    recordings: RecordingSettings = RecordingSettings()
     routes: tuple[RouteSettings, ...] = ()
     log: LogSettings = LogSettings()
 

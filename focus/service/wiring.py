@@ -17,8 +17,10 @@ from focus.engines.espeak import Espeak
 from focus.http.fetch import Reach, SafeFetch, networks
 from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
+from focus.http.recordings import RECORDINGS_PATH
 from focus.jingle.codecs import preferred
 from focus.media.plane import MediaPlane, UnknownName
+from focus.media.recordings import Recordings
 from focus.rayo.addresses import Addresses
 from focus.rayo.component import Facilities
 from focus.rayo.components import registry
@@ -66,6 +68,7 @@ class Service:
             agc=media.agc,
         )
         self._outbox = Outbox(events=settings.limits.events, call_ids=settings.rayo.call_ids)
+        self._recordings = _recordings(settings)
         self._server = Server(
             self._addresses,
             self._plane,
@@ -104,7 +107,10 @@ class Service:
                 components_of_one=settings.limits.components_of_one,
             ),
             facilities=Facilities(
-                self._plane, fetch=SafeFetch(_reach(settings.fetch)), synthesizers={"espeak": Espeak()}
+                self._plane,
+                fetch=SafeFetch(_reach(settings.fetch)),
+                recordings=self._recordings,
+                synthesizers={"espeak": Espeak()},
             ),
         )
         self._binding = Binding(self._server, self._outbox)
@@ -210,6 +216,7 @@ class Service:
             connection = tasks.create_task(self._connection.run(), name="connection")
             server = tasks.create_task(self._server.run(), name="rayo server")
             application = tasks.create_task(self._application.run(), name="conferences")
+            keeping = tasks.create_task(self._recordings.run(), name="recordings") if self._recordings else None
             connected = tasks.create_task(self._binding.first_connection.wait())
             await asyncio.wait((stopping, connected), return_when=asyncio.FIRST_COMPLETED)
             connected.cancel()
@@ -225,8 +232,9 @@ class Service:
             self._presences.withdraw()
             self._connection.stop()
             await asyncio.wait((connection,), timeout=GOODBYE)
-            for task in (server, application, connection):
-                task.cancel()
+            for task in (server, application, connection, keeping):
+                if task is not None:
+                    task.cancel()
 
     def _page(self) -> PageServer:
         http = self._settings.http
@@ -241,6 +249,7 @@ class Service:
                 frame_ancestors=http.frame_ancestors,
             ),
             http.websocket,
+            recordings=self._settings.recordings.folder,
         )
 
     def _rooms(self) -> Iterable[tuple[JID, str]]:
@@ -324,6 +333,14 @@ def _ringing(settings: Settings) -> Ringing:
 
 def _room(name: str, settings: Settings) -> JID:
     return JID.parse(name) if "@" in name else JID(name, settings.xmpp.muc)
+
+
+def _recordings(settings: Settings) -> Recordings | None:
+    wanted = settings.recordings
+    if wanted.folder is None:
+        return None
+    base = f"{settings.http.url.rstrip('/')}{RECORDINGS_PATH}/" if settings.http.url else None
+    return Recordings(wanted.folder, base=base, keep=wanted.days and wanted.days * 86_400, hook=wanted.hook)
 
 
 def _reach(settings: FetchSettings) -> Reach:

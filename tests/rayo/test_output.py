@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import wave
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
@@ -15,10 +14,8 @@ from focus.engines.fetching import Fetched, FetchError
 from focus.engines.synthesizer import Samples
 from focus.media.plane import MediaPlane
 from focus.rayo.component import Facilities
-from focus.rayo.components.output import FASTER, Renderer
+from focus.rayo.components.output import FASTER
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
-from focus.wire.jid import JID
-from focus.wire.rayo import Command, Event
 from focus.wire.rayo_component import Complete, Failed, Stop, Stopped
 from focus.wire.rayo_output import (
     Document,
@@ -32,8 +29,8 @@ from focus.wire.rayo_output import (
     VolumeDown,
 )
 
-RATE = 48000
-CLIENT = JID.parse("juliet@example.org/balcony")
+from .at_work import RATE, Scene
+
 #: Of the ramp that the marked sound is.
 STEP = 8
 
@@ -70,90 +67,6 @@ class Web:
             raise FetchError(f"{uri}: HTTP 404")
         kind, body = self.pages[uri]
         return Fetched(uri, kind, "", io.BytesIO(body))
-
-
-class Scene:
-    """A mixer that is listened to, and the component at work on it."""
-
-    def __init__(self, plane: MediaPlane, facilities: Facilities) -> None:
-        self.address = JID.parse("tea@focus.example.org")
-        self.is_mixer = True
-        self.node: int | None = plane.create_mixer()
-        self.events: list[Event] = []
-        self._plane = plane
-        self._facilities = facilities
-        self._tap = plane.tap(self.node)
-        self._heard = np.zeros(0, np.int16)
-        self.ended = asyncio.Event()
-
-    async def begin(self, output: Output) -> Renderer:
-        """Raises `StanzaError`."""
-        self.component = Renderer(
-            self.address.with_resource("eh3u28"),
-            output,
-            creator=CLIENT,
-            target=self,
-            stage=self,
-            facilities=self._facilities,
-        )
-        self._task = asyncio.create_task(self.component.run())
-        try:
-            async with asyncio.timeout(10):
-                await self.component.ready
-        except StanzaError:
-            await self._task
-            raise
-        self.component.begin()
-        return self.component
-
-    async def does(self, command: Command) -> None:
-        async with asyncio.timeout(10):
-            assert await self.component.submit(CLIENT, command) is None
-
-    def emit(self, sender: JID, to: JID, event: Event) -> None:
-        assert (sender.bare, to) == (self.address, CLIENT)
-        self.events.append(event)
-
-    def component_ended(self, component: object) -> None:
-        self.ended.set()
-
-    async def complete(self) -> Complete:
-        async with asyncio.timeout(20):
-            await self._task
-        assert len(self.events) == 1
-        assert isinstance(self.events[0], Complete)
-        return self.events[0]
-
-    def heard(self) -> Samples:
-        self._heard = np.concatenate([self._heard, self._tap.read()])
-        return self._heard
-
-    async def until_heard(self, seconds: float) -> None:
-        """Until so much of sound that is not silence has been heard."""
-        await self.until(lambda: np.count_nonzero(self.heard()) >= seconds * RATE)
-
-    async def silence(self, seconds: float) -> None:
-        """Let so much time go by, by the plane's clock."""
-        before = len(self.heard())
-        await self.until(lambda: len(self.heard()) >= before + seconds * RATE)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-
-    def parts(self) -> list[Samples]:
-        """What has been heard between silences of 20 ms and more."""
-        heard = self.heard()
-        sounds = np.flatnonzero(heard)
-        return [heard[part] for part in np.split(sounds, np.flatnonzero(np.diff(sounds) > 960) + 1) if len(part)]
-
-    async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._tap.close()
-        assert self.node is not None
-        self._plane.remove_mixer(self.node)
 
 
 def seconds(samples: Samples, at: int) -> float:
@@ -336,17 +249,10 @@ async def test_several_are_heard_at_once(plane: MediaPlane) -> None:
     one = Scene(plane, facilities)
     await one.begin(Output(documents=url("two")))
     await one.until_heard(0.2)
-    second = one.component
-    other = Renderer(
-        one.address.with_resource("other"), Output(documents=url("two")),
-        creator=CLIENT, target=one, stage=one, facilities=facilities,
-    )  # fmt: skip
-    running = asyncio.create_task(other.run())
-    await other.ready
-    other.begin()
+    first = one.component
+    other = await one.begin(Output(documents=url("two")), "other")
     await one.until(lambda: int(one.heard().max()) > int(marked(2).max()))  # no single one gets so loud
-    for each in (second, other):
+    for each in (first, other):
         each.end(Stopped())
-    one.component = second
-    await asyncio.gather(running, return_exceptions=True)
+    await one.until(lambda: len(one.events) == 2)
     await one.close()

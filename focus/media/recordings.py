@@ -1,0 +1,123 @@
+"""The folder of recordings: names that nobody can guess, parts that a crash has left, and an end to what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from focus.media.writer import FORMATS, PART, recover
+
+log = logging.getLogger(__name__)
+
+#: Names that we give: 128 bits, and the format.
+NAME = re.compile(rf"[0-9a-f]{{32}}(?:-[0-9]{{1,3}})?\.(?:{'|'.join(FORMATS)})")
+#: Bytes that must be free for a recording to begin.
+ROOM = 50_000_000
+#: How often it is looked for what is too old, in seconds.
+LOOK = 600.0
+#: For how long a hook may be at work, in seconds.
+HOOK_TIMEOUT = 3600.0
+
+
+class RecordingsError(Exception):
+    """Nothing can be recorded; the message says why."""
+
+
+class Recordings:
+    """Recordings in `folder`, found at `base` (a URL that ends in a slash), or by `file:` URIs without one.
+
+    `keep`: seconds after which they are deleted, None: never. `hook`: a program that is run for each recording, with
+    its path and its URI.
+    """
+
+    def __init__(
+        self, folder: Path, *, base: str | None = None, keep: float | None = None, hook: Path | None = None
+    ) -> None:
+        self.folder = folder
+        self._base = base
+        self._keep = keep
+        self._hook = hook
+        self._finished: asyncio.Queue[Path] = asyncio.Queue()
+
+    def new(self, format: str) -> Path:
+        """Where a recording in `format` can be. Raises `RecordingsError`; blocks, for the disk."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f".{secrets.token_hex(8)}"
+            probe.touch(mode=0o600)
+            probe.unlink()
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise RecordingsError(f"nothing can be written to the folder of recordings: {error.strerror}") from None
+        if free < ROOM:
+            raise RecordingsError("the disk with the recordings is full")
+        return self.folder / f"{secrets.token_hex(16)}.{format}"
+
+    def uri(self, path: Path) -> str:
+        return f"{self._base}{path.name}" if self._base else path.absolute().as_uri()
+
+    def finished(self, path: Path) -> None:
+        """A recording is whole."""
+        self._finished.put_nowait(path)
+
+    async def run(self) -> None:
+        """Make whole what an earlier run has left, then serve the hook and delete what is too old; until cancelled."""
+        for path in await asyncio.to_thread(self.recover):
+            self.finished(path)
+        while True:
+            await asyncio.to_thread(self.expire)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._hand_over(await self._finished.get())
+
+    def recover(self) -> list[Path]:
+        """Recordings that had not been ended, and are whole now."""
+        found = []
+        for part in sorted(self.folder.glob(f"*{PART}")) if self.folder.is_dir() else ():
+            if not NAME.fullmatch(part.name.removesuffix(PART)):
+                continue
+            whole = recover(part)
+            if whole is not None:
+                log.warning("a recording that was cut short has been recovered: %s", whole.name)
+                found.append(whole)
+            else:
+                log.error("nothing can be recovered of %s", part.name)
+                part.rename(part.with_name(f"{part.name}.lost"))
+        return found
+
+    def expire(self) -> None:
+        """Delete what is too old."""
+        if self._keep is None or not self.folder.is_dir():
+            return
+        oldest = time.time() - self._keep
+        for path in self.folder.iterdir():
+            if NAME.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+                log.info("a recording has been deleted, as it is older than is kept: %s", path.name)
+
+    async def _hand_over(self, path: Path) -> None:
+        if self._hook is None:
+            return
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._hook, path, self.uri(path), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            log.error("%s cannot be run for %s: %s", self._hook, path.name, error.strerror)
+            return
+        try:
+            async with asyncio.timeout(HOOK_TIMEOUT):
+                if code := await process.wait():
+                    log.error("%s ended with %d for %s, which stays where it is", self._hook, code, path.name)
+        except TimeoutError:
+            log.error("%s took more than %g s for %s", self._hook, HOOK_TIMEOUT, path.name)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()

@@ -1,0 +1,161 @@
+"""Writes sound to a file that is worth having whenever the process ends: WAV, MP3, Ogg with Opus, FLAC.
+
+What is written is `NAME.part` until it is whole. A part that a crash has left is made whole by `recover`: all of its
+packets, in a container that knows how long it is.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from focus.media.tones import SAMPLE_RATE
+
+PART = ".part"
+
+
+class WriteError(Exception):
+    """The sound could not be written; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How FFmpeg calls it; `rate` of bits per second for each channel, where that can be chosen."""
+
+    container: str
+    codec: str
+    rate: int | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+
+#: Microseconds; a second would be lost in a crash else.
+PAGES = (("page_duration", "200000"),)
+#: By the names of section 7.19.6.1. Not MP4: of one that was not closed nothing can be read.
+FORMATS = {
+    "wav": Format("wav", "pcm_s16le", options=(("rf64", "auto"),)),
+    "mp3": Format("mp3", "libmp3lame", 64_000),
+    "ogg": Format("ogg", "libopus", 32_000, PAGES),
+    "opus": Format("ogg", "libopus", 32_000, PAGES),
+    "flac": Format("flac", "flac"),
+}
+#: Bits per second for each channel that can be asked for.
+RATES = range(16_000, 192_001)
+
+
+class SoundWriter:
+    """Writes int16 at 48 kHz, one or two channels, to `path`. Blocks while it does, so it belongs into a thread.
+
+    Raises `WriteError` where the file cannot be made. `samples` have been written, of each channel.
+    """
+
+    def __init__(self, path: Path, format: Format, *, channels: int = 1, rate: int | None = None) -> None:
+        self.path = path
+        self.samples = 0
+        self._part = path.with_name(path.name + PART)
+        layout = "mono" if channels == 1 else "stereo"
+        try:
+            self._container = av.open(
+                str(self._part), "w", format=format.container, options={"flush_packets": "1", **dict(format.options)}
+            )
+            stream = self._container.add_stream(format.codec, rate=SAMPLE_RATE, layout=layout)
+            assert isinstance(stream, av.AudioStream)
+            self._stream = stream
+            if format.rate is not None:
+                self._stream.bit_rate = (rate or format.rate) * channels
+            self._container.start_encoding()
+            self._resampler = av.AudioResampler(
+                format=self._stream.codec_context.format, layout=layout, rate=SAMPLE_RATE
+            )
+        except (av.FFmpegError, OSError) as error:
+            raise WriteError(f"{path.name} cannot be written: {_words(error)}") from None
+        self._layout = layout
+        self._channels = channels
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        """Append `samples`, of shape (channels, count). Raises `WriteError`."""
+        if samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[0] != self._channels:
+            raise ValueError(f"int16 samples of {self._channels} channels are wanted")
+        if not samples.shape[1]:
+            return
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples.T).reshape(1, -1), format="s16", layout=self._layout
+        )
+        frame.sample_rate = SAMPLE_RATE
+        frame.pts = self.samples
+        try:
+            for each in self._resampler.resample(frame):
+                self._container.mux(self._stream.encode(each))
+        except (av.FFmpegError, OSError) as error:
+            raise WriteError(f"{self.path.name} cannot be written on: {_words(error)}") from None
+        self.samples += samples.shape[1]
+
+    def close(self) -> int:
+        """Make the file whole and durable; its size in bytes. Raises `WriteError`."""
+        try:
+            try:
+                self._container.mux(self._stream.encode(None))
+            finally:
+                self._container.close()
+            return _finish(self._part, self.path)
+        except (av.FFmpegError, OSError) as error:
+            raise WriteError(f"{self.path.name} cannot be ended: {_words(error)}") from None
+
+    def discard(self) -> None:
+        """Give it up: nothing is kept."""
+        with suppress(av.FFmpegError, OSError):
+            self._container.close()
+        self._part.unlink(missing_ok=True)
+
+
+def recover(part: Path) -> Path | None:
+    """Make whole what a crash has left at `part`; where it is then, or None, and no file, where nothing can be read."""
+    whole = part.with_name(part.name.removesuffix(PART))
+    mended = part.with_name(whole.name + ".mended")
+    try:
+        with (
+            av.open(str(part)) as broken,
+            av.open(str(mended), "w", format=broken.format.name.partition(",")[0]) as out,
+        ):
+            stream = out.add_stream_from_template(broken.streams.audio[0])
+            count = 0
+            try:
+                for packet in broken.demux(broken.streams.audio[0]):
+                    if packet.dts is None:
+                        continue
+                    packet.stream = stream
+                    out.mux(packet)
+                    count += 1
+            except av.FFmpegError:
+                pass  # what comes behind is broken
+        if not count:
+            raise ValueError("no packets")
+        _finish(mended, whole)
+    except (av.FFmpegError, OSError, ValueError, IndexError):
+        mended.unlink(missing_ok=True)
+        return None
+    part.unlink(missing_ok=True)
+    return whole
+
+
+def _finish(part: Path, whole: Path) -> int:
+    """To the disk, then under its name."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+    part.rename(whole)
+    folder = os.open(whole.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return size
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

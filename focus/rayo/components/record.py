@@ -1,0 +1,181 @@
+"""`<record/>`: write what is said on a call, or in a mixer, to a file (XEP-0327 sections 6.5.6 and 7.19.6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focus.media.leg import Tap
+from focus.media.player import Player
+from focus.media.recordings import Recordings, RecordingsError
+from focus.media.threads import in_thread
+from focus.media.tones import SAMPLE_RATE, Tone
+from focus.media.writer import FORMATS, RATES, SoundWriter, WriteError
+from focus.rayo.actor import Outcome, on
+from focus.rayo.component import Component, ComponentError, registry
+from focus.wire.conditions import OptionNotSupported, ResourceConstraint
+from focus.wire.jid import JID
+from focus.wire.rayo_component import Failed, HungUp, Metadata, Reason
+from focus.wire.rayo_record import (
+    RECORD,
+    FinalTimeout,
+    InitialTimeout,
+    MaxDuration,
+    PauseRecording,
+    Record,
+    Recording,
+    ResumeRecording,
+)
+
+#: Seconds between two looks at what has been said.
+STEP = 0.1
+#: Of both beeps.
+BEEP, BEEP_SECONDS = 1000.0, 0.2
+#: The hint that is known: bits per second for each channel.
+BITRATE = "bitrate"
+
+
+@registry.component(Record, RECORD)
+class Recorder(Component[Record]):
+    """Takes what there is ten times a second. `duration` counts samples written, not time."""
+
+    async def prepare(self) -> None:
+        command = self.command
+        self._writer: SoundWriter | None = None
+        self._taps: list[Tap] = []
+        self._waiting: list[NDArray[np.int16]] = []
+        self._is_paused = command.start_paused
+        if command.format not in FORMATS:
+            raise OptionNotSupported(f"{command.format!r} is not written here; {', '.join(FORMATS)} are")
+        if self.target.is_mixer and command.direction == "send":
+            raise OptionNotSupported("a mixer says nothing by itself: direction is recv or duplex")
+        if self._facilities.recordings is None:
+            raise OptionNotSupported("nothing is recorded here: no folder is configured for it")
+        self._recordings: Recordings = self._facilities.recordings
+        self._path: Path
+        try:
+            self._path = await in_thread(self._recordings.new, command.format)
+            self._writer = await in_thread(
+                SoundWriter, self._path, FORMATS[command.format], channels=self._channels, rate=self._rate()
+            )
+        except (RecordingsError, WriteError) as error:
+            raise ResourceConstraint(str(error)) from None
+
+    @property
+    def _sides(self) -> tuple[bool, ...]:
+        """Which sides of a call are heard: True is what it is sent. What all in a mixer say is one."""
+        if self.target.is_mixer or self.command.direction == "send":
+            return (False,)
+        return (True,) if self.command.direction == "recv" else (False, True)
+
+    @property
+    def _channels(self) -> int:
+        return 1 if self.command.mix else len(self._sides)
+
+    def _rate(self) -> int | None:
+        """What a hint asks for; one that is not understood is ignored (section 6.5.6)."""
+        for hint in self.command.hints:
+            if hint.name == BITRATE and hint.value.isdecimal() and int(hint.value[:9]) in RATES:
+                return int(hint.value)
+        return None
+
+    async def work(self) -> Reason:
+        if self.command.start_beep:
+            await self._beep()
+        try:
+            self._taps = [self._plane.tap(self.node, sent=side) for side in self._sides]
+        except ValueError:
+            raise ComponentError("its media has ended") from None
+        self._waiting = [np.zeros(0, np.int16) for _ in self._taps]
+        silent_for, has_spoken = 0.0, False
+        while True:
+            await asyncio.sleep(STEP)
+            count = self._take()
+            if self._is_paused:
+                self._drop()
+                continue
+            if await self._write(self._most()):
+                return MaxDuration()
+            is_spoken = self.target.is_spoken_in
+            has_spoken, silent_for = has_spoken or is_spoken, 0.0 if is_spoken else silent_for + count / SAMPLE_RATE
+            if has_spoken and 0 <= self.command.final_timeout <= silent_for * 1000:
+                return FinalTimeout()
+            if not has_spoken and 0 <= self.command.initial_timeout <= silent_for * 1000:
+                return InitialTimeout()
+
+    def _most(self) -> int | None:
+        """Samples that there may still be."""
+        if self.command.max_duration < 0 or self._writer is None:
+            return None
+        return max(self.command.max_duration * SAMPLE_RATE // 1000 - self._writer.samples, 0)
+
+    def _take(self) -> int:
+        """Read what has been said. How many samples that is."""
+        new = [tap.read() for tap in self._taps]
+        self._waiting = [np.concatenate(pair) for pair in zip(self._waiting, new, strict=True)]
+        return min((len(each) for each in new), default=0)
+
+    def _drop(self) -> None:
+        count = min(len(each) for each in self._waiting)
+        self._waiting = [each[count:] for each in self._waiting]
+
+    async def _write(self, most: int | None) -> bool:
+        """Write what all sides have; no more than `most`. Whether that is the end."""
+        assert self._writer is not None
+        count = min((len(each) for each in self._waiting), default=0)
+        taken = count if most is None else min(count, most)
+        sides = np.stack([each[:taken] for each in self._waiting]) if taken else np.zeros((1, 0), np.int16)
+        self._waiting = [each[count:] for each in self._waiting]
+        if taken:
+            if self._channels < len(sides):
+                total = sides.sum(axis=0, dtype=np.int32, keepdims=True)
+                sides = np.clip(total, -32768, 32767).astype(np.int16)
+            try:
+                await in_thread(self._writer.write, sides)
+            except WriteError as error:
+                raise ComponentError(str(error)) from None
+        return most is not None and taken >= most
+
+    async def _beep(self) -> None:
+        try:
+            player = Player(self._plane, self.node)
+        except ValueError:
+            raise ComponentError("its media has ended") from None
+        try:
+            await player.play(Tone(BEEP).samples(int(BEEP_SECONDS * SAMPLE_RATE)))
+            await player.played()
+        finally:
+            player.close()
+
+    async def wind_up(self, reason: Reason) -> Iterable[Metadata]:
+        writer = self._writer
+        if writer is None:
+            return ()
+        if not self._begun.is_set():
+            await in_thread(writer.discard)
+            return ()
+        if self._taps and not self._is_paused and not isinstance(reason, Failed):
+            self._take()
+            await self._write(self._most())
+        for tap in self._taps:
+            tap.close()
+        size = await in_thread(writer.close)
+        self._recordings.finished(self._path)
+        if self.command.stop_beep and not isinstance(reason, HungUp | Failed):
+            await self._beep()
+        duration = round(writer.samples * 1000 / SAMPLE_RATE)
+        return (Recording(uri=self._recordings.uri(self._path), duration=duration, size=size),)
+
+    @on(PauseRecording)
+    async def pause(self, sender: JID, command: PauseRecording) -> Outcome:
+        self._is_paused = True
+        return None
+
+    @on(ResumeRecording)
+    async def resume(self, sender: JID, command: ResumeRecording) -> Outcome:
+        self._is_paused = False
+        return None

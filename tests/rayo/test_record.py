@@ -1,0 +1,271 @@
+"""What a recording holds, how long it is, how it ends: of a mixer on the real plane, into which tones are played."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pytest
+
+from focus.engines.synthesizer import Samples
+from focus.media.files import read_audio
+from focus.media.plane import MediaPlane
+from focus.media.recordings import NAME, Recordings
+from focus.media.tones import Tone
+from focus.media.writer import FORMATS, PART, SoundWriter
+from focus.rayo.component import Facilities
+from focus.wire.conditions import OptionNotSupported, ResourceConstraint, StanzaError
+from focus.wire.rayo_component import Failed, Reason, Stop, Stopped
+from focus.wire.rayo_record import (
+    FinalTimeout,
+    Hint,
+    InitialTimeout,
+    MaxDuration,
+    PauseRecording,
+    Record,
+    Recording,
+    ResumeRecording,
+)
+
+from .at_work import RATE, Scene
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[MediaPlane]:
+    plane = MediaPlane([("127.0.0.1", 0)])
+    await plane.start()
+    yield plane
+    await plane.stop()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "recordings"
+
+
+@pytest.fixture
+async def scene(plane: MediaPlane, folder: Path) -> AsyncIterator[Scene]:
+    scene = Scene(plane, Facilities(plane, recordings=Recordings(folder)))
+    yield scene
+    await scene.close()
+    assert plane.snapshot()["mixers"] == 0
+
+
+def says(scene: Scene, seconds: float, frequency: float = 440) -> None:
+    assert scene.node is not None
+    scene._plane.play(scene.node, Tone(frequency).samples(int(seconds * RATE)))
+
+
+async def result(scene: Scene, reason: Reason) -> tuple[Recording, Samples]:
+    complete = await scene.complete()
+    assert complete.reason == reason
+    (recording,) = complete.metadata
+    assert isinstance(recording, Recording)
+    path = Path(unquote(urlparse(recording.uri).path))
+    assert NAME.fullmatch(path.name)
+    assert recording.size == path.stat().st_size
+    assert not list(path.parent.glob(f"*{PART}"))
+    return recording, np.concatenate([*read_audio(path), np.zeros(0, np.int16)])
+
+
+def sounding(samples: Samples) -> float:
+    """Seconds in which there is a sound, by parts of 10 ms."""
+    parts = samples[: len(samples) // 480 * 480].reshape(-1, 480).astype(int)
+    return float(np.count_nonzero(np.abs(parts).max(axis=1) > 1000)) / 100
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_what_is_said_is_there(scene: Scene, format: str) -> None:
+    await scene.begin(Record(format=format))
+    says(scene, 1)
+    await scene.silence(1.3)
+    await scene.does(Stop())
+    recording, heard = await result(scene, Stopped())
+    assert recording.uri.endswith(f".{format}")
+    assert recording.duration == pytest.approx(len(heard) / RATE * 1000, abs=70)
+    assert recording.duration % 20 == 0  # whole ticks
+    assert sounding(heard) == pytest.approx(1, abs=0.05)
+
+
+async def test_it_is_as_long_as_it_may_be_to_the_sample(scene: Scene) -> None:
+    await scene.begin(Record(max_duration=777))
+    says(scene, 2)
+    recording, heard = await result(scene, MaxDuration())
+    assert (recording.duration, len(heard)) == (777, 777 * 48)
+
+
+async def test_what_is_said_in_a_pause_is_not_there(scene: Scene) -> None:
+    await scene.begin(Record(start_paused=True))
+    says(scene, 0.4)
+    await scene.silence(0.6)
+    await scene.does(ResumeRecording())
+    await scene.silence(0.2)
+    says(scene, 0.5, 1000)
+    await scene.silence(0.7)
+    await scene.does(PauseRecording())
+    await scene.silence(0.2)
+    says(scene, 0.4)
+    await scene.silence(0.6)
+    await scene.does(ResumeRecording())
+    await scene.silence(0.2)
+    await scene.does(Stop())
+    recording, heard = await result(scene, Stopped())
+    assert sounding(heard) == pytest.approx(0.5, abs=0.15)
+    assert recording.duration < 1700
+    spectrum = np.abs(np.fft.rfft(heard.astype(float)))
+    assert spectrum[round(1000 * len(heard) / RATE)] > 20 * spectrum[round(440 * len(heard) / RATE)]
+
+
+async def test_nobody_speaks_or_nobody_any_more(scene: Scene) -> None:
+    await scene.begin(Record(initial_timeout=400, final_timeout=5000))
+    recording, _ = await result(scene, InitialTimeout())
+    assert 400 <= recording.duration < 2000
+    scene.events.clear()
+    await scene.begin(Record(initial_timeout=400, final_timeout=600))
+    scene.is_spoken_in = True
+    await scene.silence(1)
+    scene.is_spoken_in = False
+    recording, _ = await result(scene, FinalTimeout())
+    assert 1300 <= recording.duration < 4000
+
+
+async def test_beeps_are_heard_and_not_recorded(scene: Scene) -> None:
+    await scene.begin(Record(start_beep=True, stop_beep=True))
+    await scene.until_heard(0.15)
+    await scene.silence(0.5)
+    await scene.does(Stop())
+    _, recorded = await result(scene, Stopped())
+    assert sounding(recorded) == 0
+    assert [len(part) / RATE for part in scene.parts()] == [pytest.approx(0.2, abs=0.01)] * 2
+
+
+async def test_two_sides_are_two_channels_or_mixed(plane: MediaPlane, folder: Path) -> None:
+    """Of a call, for which a leg stands that nobody answers."""
+
+    class Nobody:
+        def leg_speaking(self, speaking: bool) -> None: ...
+
+    leg = plane.create_leg(controlling=False, observer=Nobody())  # type: ignore[arg-type]
+    scene = Scene(plane, Facilities(plane, recordings=Recordings(folder)))
+    mixer, scene.node, scene.is_mixer = scene.node, leg.node, False
+    for command, channels in (
+        (Record(), 2),
+        (Record(mix=True), 1),
+        (Record(direction="send"), 1),
+        (Record(direction="recv"), 1),
+    ):
+        await scene.begin(command)
+        await scene.silence(0.3)
+        await scene.does(Stop())
+        recording, _ = await result(scene, Stopped())
+        path = Path(unquote(urlparse(recording.uri).path))
+        assert path.stat().st_size == pytest.approx(recording.duration * 48 * 2 * channels, abs=200)
+        scene.events.clear()
+    scene.node = mixer
+    await scene.close()
+    await leg.close()
+
+
+@pytest.mark.parametrize(
+    ("hints", "rate"),
+    [
+        ((("bitrate", "96000"),), 96),
+        ((("bitrate", "nonsense"),), 64),
+        ((("bitrate", "9" * 30),), 64),
+        ((("colour", "red"),), 64),
+    ],
+)
+async def test_a_hint_is_heeded_or_ignored(scene: Scene, hints: Sequence[tuple[str, str]], rate: int) -> None:
+    await scene.begin(Record(format="mp3", hints=tuple(Hint(name=name, value=value) for name, value in hints)))
+    says(scene, 1)
+    await scene.silence(1)
+    await scene.does(Stop())
+    recording, _ = await result(scene, Stopped())
+    assert recording.size * 8 / recording.duration == pytest.approx(rate, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("command", "refusal"),
+    [
+        (Record(format="m4a"), OptionNotSupported),
+        (Record(format="h264"), OptionNotSupported),
+        (Record(direction="send"), OptionNotSupported),
+    ],
+)
+async def test_what_cannot_be_recorded_is_refused(
+    scene: Scene, folder: Path, command: Record, refusal: type[StanzaError]
+) -> None:
+    with pytest.raises(refusal):
+        await scene.begin(command)
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+async def test_where_nothing_can_be_written_it_is_refused(plane: MediaPlane, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for recordings, refusal in ((None, OptionNotSupported), (Recordings(tmp_path / "file" / "x"), ResourceConstraint)):
+        scene = Scene(plane, Facilities(plane, recordings=recordings))
+        with pytest.raises(refusal):
+            await scene.begin(Record())
+        await scene.close()
+
+
+async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(scene: Scene, folder: Path) -> None:
+    await scene.begin(Record())
+    says(scene, 1)
+    await scene.silence(0.5)
+    (part,) = folder.glob(f"*{PART}")
+    part.unlink()  # it cannot be brought in under its name any more
+    await scene.does(Stop())
+    complete = await scene.complete()
+    assert isinstance(complete.reason, Failed)
+    assert complete.metadata == ()
+
+
+# --- the folder ---
+
+
+async def test_what_was_cut_short_is_whole_after_the_next_start(folder: Path) -> None:
+    recordings = Recordings(folder)
+    path = recordings.new("wav")
+    writer = SoundWriter(path, FORMATS["wav"])
+    for _ in range(20):
+        writer.write(Tone(440).samples(4800).reshape(1, -1))
+    (folder / f"notes.txt{PART}").write_text("not ours")
+    (folder / f"{'0' * 32}.wav{PART}").write_bytes(b"")
+    assert recordings.recover() == [path]
+    assert sum(len(block) for block in read_audio(path)) >= RATE
+    assert sorted(each.name for each in folder.iterdir()) == sorted(
+        [path.name, f"notes.txt{PART}", f"{'0' * 32}.wav{PART}.lost"]
+    )
+
+
+async def test_what_is_too_old_is_deleted(folder: Path) -> None:
+    recordings = Recordings(folder, keep=1000)
+    old, new, other = recordings.new("ogg"), recordings.new("ogg"), folder / "old.txt"
+    for path in (old, new, other):
+        path.write_bytes(b"x")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    recordings.expire()
+    assert {path.name for path in folder.iterdir()} == {new.name, other.name}
+
+
+async def test_the_hook_is_given_each_recording(folder: Path, tmp_path: Path) -> None:
+    hook, told = tmp_path / "hook", tmp_path / "told"
+    hook.write_text(f'#!/bin/sh\nprintf "%s %s" "$1" "$2" > {told}.new && mv {told}.new {told}\n')
+    hook.chmod(0o755)
+    recordings = Recordings(folder, base="https://meet.example.org/recordings/", hook=hook)
+    path = recordings.new("wav")
+    path.write_bytes(b"x")
+    running = asyncio.create_task(recordings.run())
+    recordings.finished(path)
+    async with asyncio.timeout(20):
+        while not told.exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert told.read_text() == f"{path} https://meet.example.org/recordings/{path.name}"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
