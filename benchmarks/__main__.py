@@ -20,6 +20,7 @@ from benchmarks.rayo import RAYO_BENCHMARK
 from benchmarks.result import Benchmark, Result, Unavailable
 from benchmarks.start import START
 from benchmarks.upkeep import IDLE, LOCK, MEMORY
+from benchmarks.voice import VOICE
 from benchmarks.workbench import HERE, Workbench, machine
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         LOCK,
         RAYO_BENCHMARK,
         COIN,
+        VOICE,
         GRAMMAR,
         START,
     )

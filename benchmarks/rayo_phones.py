@@ -73,6 +73,10 @@ class Phones:
                 await plane.stop()
 
     @property
+    def clients(self) -> tuple[Client, ...]:
+        return tuple(self._clients)
+
+    @property
     def addresses(self) -> list[str]:
         return [client.jid for client in self._clients]
 

@@ -241,6 +241,12 @@ def test_documents_are_counted_and_all_but_the_first_are_partial(bench: Workbenc
     assert all(isinstance(late, float) for late in found["late p50"])
 
 
+def test_changes_of_voice_are_timed(bench: Workbench) -> None:
+    found = figures(BENCHMARKS["voice"].run(bench))
+    for first, then in (("IQ p50", "IQ p95"), ("IQ p95", "IQ max"), ("presence p50", "presence p95")):
+        assert all(0 < one <= two for one, two in zip(found[first], found[then], strict=True))  # type: ignore[operator]
+
+
 @needs_speech
 def test_ticks_are_counted_while_the_interpreter_is_locked(bench: Workbench) -> None:
     with plane(bench, 2, hold_gil=0.2) as server:
