@@ -196,6 +196,8 @@ export interface User {
   readonly entity: string;
   readonly displayText: string;
   readonly roles: readonly string[];
+  /** The conference that this participant mixes itself, if any. */
+  readonly cascadedFocus: string;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -216,6 +218,7 @@ export function users(document: Tree | undefined): User[] {
     entity: user.attributes['entity'] ?? '',
     displayText: textOf(user, 'display-text'),
     roles: all(find(user, 'roles'), 'entry').map((each) => each.text),
+    cascadedFocus: textOf(user, 'cascaded-focus'),
     endpoints: all(user, 'endpoint').map((endpoint) => ({
       entity: endpoint.attributes['entity'] ?? '',
       displayText: textOf(endpoint, 'display-text'),

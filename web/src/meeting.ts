@@ -18,6 +18,8 @@ export interface Participant {
   readonly key: string;
   readonly name: string;
   readonly self: boolean;
+  /** Whether this is a conference of its own, and others are heard through it. */
+  readonly conference: boolean;
   readonly muted: boolean;
   readonly mutedByFocus: boolean;
   readonly speaking: boolean;
@@ -343,6 +345,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       key: 'self',
       name: own ? this.displayName(own) : this.view.name,
       self: true,
+      conference: false,
       muted: this.view.muted || this.mutedByFocus,
       mutedByFocus: this.mutedByFocus,
       speaking: this.ownVoice && !this.view.muted && !this.mutedByFocus,
@@ -359,6 +362,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       key: user.entity,
       name: this.displayName(user),
       self: false,
+      conference: user.cascadedFocus !== '',
       // Seen from the participant: one who only receives is muted.
       muted: mutedByFocus || (audio.length > 0 && audio.every((each) => each.status === 'recvonly' || each.status === 'inactive')),
       mutedByFocus,

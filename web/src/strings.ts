@@ -137,6 +137,7 @@ export const strings = {
   you: 'You',
   muted: 'muted',
   mutedByFocus: 'muted by a moderator',
+  conference: 'another meeting',
   speaking: 'speaking',
   ringing: 'ringing…',
   onHold: 'on hold',

@@ -268,13 +268,14 @@ export interface Person {
   source: number;
   media?: string;
   status?: string;
+  cascaded?: string;
 }
 
 /** A full conference document as an IQ of the focus. */
 export function information(sid: string, version: number, people: readonly Person[]): string {
   const users = people.map(
-    ({ nick, source, media = 'sendrecv', status = 'connected' }) => `<user entity='xmpp:tea@rooms.example/${encodeURIComponent(nick)}' state='full'>
-      <display-text>${nick}</display-text><endpoint entity='xmpp:tea@rooms.example/${encodeURIComponent(nick)}#1' state='full'><status>${status}</status>
+    ({ nick, source, media = 'sendrecv', status = 'connected', cascaded }) => `<user entity='xmpp:tea@rooms.example/${encodeURIComponent(nick)}' state='full'>
+      <display-text>${nick}</display-text>${cascaded ? `<cascaded-focus>${cascaded}</cascaded-focus>` : ''}<endpoint entity='xmpp:tea@rooms.example/${encodeURIComponent(nick)}#1' state='full'><status>${status}</status>
       <media id='1'><type>audio</type><src-id>${source}</src-id><status>${media}</status></media></endpoint></user>`,
   );
   return `<iq type='set' id='coin${version}' from='tea@focus.example/focus'><conference-info xmlns='urn:ietf:params:xml:ns:conference-info'

@@ -230,6 +230,12 @@ describe('in the meeting', () => {
     expect(subject.view.muted).toBe(false);
   });
 
+  it('a participant may be a meeting of its own', async () => {
+    const { subject, sid } = await talking();
+    stream().receive(information(sid, 2, [ANN, { ...BOB, cascaded: 'xmpp:coffee@focus.example' }]));
+    expect(subject.view.participants.map(({ conference }) => conference)).toEqual([false, true]);
+  });
+
   it('who is in the mix speaks', async () => {
     const { subject } = await talking();
     FakePeerConnection.last.sources = [{ source: 2, timestamp: 1 }];

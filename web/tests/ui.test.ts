@@ -20,7 +20,7 @@ class Model extends EventTarget implements MeetingModel {
   }
 }
 
-const ANN: Participant = { key: 'self', name: 'Ann', self: true, muted: false, mutedByFocus: false, speaking: false, status: 'connected' };
+const ANN: Participant = { key: 'self', name: 'Ann', self: true, conference: false, muted: false, mutedByFocus: false, speaking: false, status: 'connected' };
 const BOB: Participant = { ...ANN, key: 'bob', name: 'Bob', self: false, muted: true, speaking: true };
 
 async function shown(view: Partial<View> = {}): Promise<{ element: FocusMeeting; model: Model; root: ShadowRoot }> {
@@ -106,6 +106,13 @@ describe('in the meeting', () => {
     ]);
     expect(items[0]?.textContent).toContain(strings.you);
     expect(items[1]?.textContent).toContain(strings.muted);
+  });
+
+  it('a participant that is a meeting of its own is shown as one', async () => {
+    const { root } = await shown({ phase: 'joined', participants: [ANN, { ...BOB, conference: true, muted: false, speaking: false }] });
+    const list = root.querySelector('focus-participants')?.shadowRoot?.querySelectorAll<HTMLElement>('[role=listitem]');
+    expect([...(list ?? [])].map(({ dataset }) => dataset['conference'])).toEqual(['false', 'true']);
+    expect(list?.[1]?.textContent).toContain(strings.conference);
   });
 
   it('mute is a button that tells its state', async () => {

@@ -212,7 +212,7 @@ export class FocusParticipants extends LitElement {
   }
 
   private participant(participant: Participant): TemplateResult {
-    const { name, muted, speaking, self, status } = participant;
+    const { name, conference, muted, speaking, self, status } = participant;
     return html`
       <li
         role="listitem"
@@ -222,6 +222,7 @@ export class FocusParticipants extends LitElement {
         data-speaking=${String(speaking)}
         data-muted=${String(muted)}
         data-self=${String(self)}
+        data-conference=${String(conference)}
         data-status=${status}
         data-tone=${tone(name)}
       >
@@ -234,12 +235,13 @@ export class FocusParticipants extends LitElement {
   }
 }
 
-function stateOf({ muted, mutedByFocus, speaking, status }: Participant): string {
+function stateOf({ conference, muted, mutedByFocus, speaking, status }: Participant): string {
   if (status === 'ringing') return strings.ringing;
   if (status === 'on-hold') return strings.onHold;
   if (mutedByFocus) return strings.mutedByFocus;
   if (muted) return strings.muted;
-  return speaking ? strings.speaking : '';
+  if (speaking) return strings.speaking;
+  return conference ? strings.conference : '';
 }
 
 customElements.define('focus-participants', FocusParticipants);
