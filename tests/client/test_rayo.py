@@ -198,6 +198,26 @@ async def test_calls_are_joined_and_parted(focus: RunningFocus, rayo: RayoFactor
     assert await refused(alice.unjoin(mixer=mixer)) == ("service-unavailable", "cancel")
 
 
+async def test_a_caller_and_who_is_called_are_connected_directly(
+    focus: RunningFocus, rayo: RayoFactory, listening: PhoneFactory
+) -> None:
+    juliet = await rayo("juliet")
+    phones = [await listening("alice", 300), await listening("bob", 440)]
+    await phones[0].call(focus.mixer("desk-3"))
+    alice = await offered(juliet)
+    bob = await juliet.dial(f"bob@{focus.prosody.domain}", joins=[Join(call_uri=alice.uri, media="direct")])
+    await bob.answered()
+    assert await heard(alice.events, Joined) == Joined(call_uri=bob.uri)
+    await hears(phones[0], 440)
+    await hears(phones[1], 300)
+    assert focus.service.plane()["legs"] == 0
+    await alice.answer()  # which it has been
+    assert await refused(alice.unjoin(call=bob)) == ("feature-not-implemented", "modify")
+    assert await refused(bob.join(mixer="party")) == ("feature-not-implemented", "modify")
+    await alice.hangup()
+    assert [(await call.ended()).reason for call in (alice, bob)] == ["hangup-command"] * 2
+
+
 async def test_the_client_chooses_the_address_and_how_long_it_rings(focus: RunningFocus, rayo: RayoFactory) -> None:
     juliet = await rayo("juliet")
     mine = JID(str(uuid4()), focus.prosody.focus)

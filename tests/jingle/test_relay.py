@@ -1,16 +1,23 @@
 """Two sessions whose peers have their media with each other, as long as both are there; what becomes of them else is in
 `tests/rayo/test_direct.py`."""
 
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
 import pytest
 
-from focus.jingle.relay import MAX_BACKLOG, Relay
+from focus.jingle.relay import MAX_BACKLOG, Relay, check_offer
 from focus.jingle.surroundings import Timeouts
+from focus.wire.base import local_name
 from focus.wire.conditions import FeatureNotImplemented, ResourceConstraint
 from focus.wire.ice import Transport
-from focus.wire.jingle import Action, Content, Jingle, Reason
+from focus.wire.jingle import JINGLE, Action, Content, Jingle, Reason, foreign_parts
 from focus.wire.jingle_message import JMI_0
 
 from .pair import Air, End, Owner, Wire, candidate
+
+CONVERSATIONS = Path(__file__).parents[1] / "golden" / "conversations"
 
 
 @pytest.fixture
@@ -85,3 +92,28 @@ async def test_who_says_more_than_the_other_takes_is_told_so(us: End, alice: End
         await alice.iq_set(alice.jid, us.jid, news)
     session.hangup(Reason.of("success"))
     assert await with_alice.until_ended() == ("success", True)
+
+
+#: Keys of SDES, which are for the one that they were sent to, and hints of what a side can do.
+NOT_PASSED_ON = {"encryption", "crypto", "extmap-allow-mixed", "trickle", "renomination"}
+
+
+def parts(tree: ET.Element) -> Counter[str]:
+    """Elements and attributes, by name; without those that are not passed on."""
+    names: Counter[str] = Counter()
+    for each in tree.iter():
+        if (name := local_name(each.tag)) not in NOT_PASSED_ON:
+            names.update([name, *(f"{name} {attribute}" for attribute in each.attrib)])
+    return names
+
+
+@pytest.mark.parametrize("path", sorted(CONVERSATIONS.glob("*-calls.xml")), ids=lambda path: path.stem)
+def test_what_clients_of_the_field_offer_is_passed_on(path: Path) -> None:
+    tree = next(each for each in ET.parse(path).iter(f"{{{JINGLE}}}jingle") if each.get("action") == "session-initiate")
+    for each in tree.iter():  # what is left open there
+        if local_name(each.tag) == "fingerprint":
+            each.text = ":".join(["AB"] * 32)
+        each.attrib.update({name: "4000" for name in ("port", "ssrc") if name in each.attrib})
+    offer = Jingle.parse(tree)
+    check_offer(offer, foreign_parts(tree))
+    assert parts(ET.fromstring(offer.to_string())) == parts(tree)
