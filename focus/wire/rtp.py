@@ -58,12 +58,20 @@ class PayloadType(Element, tag="payload-type", ns="", nsmap={"": RTP}):
         return next((parameter.value for parameter in self.parameters if parameter.name == name), None)
 
 
+class ExtensionParameter(Element, tag="parameter", ns="", nsmap={"": RTP_HDREXT}):
+    """What else belongs to an extension, as `vad` does to levels (RFC 6464 section 4)."""
+
+    name: Token = attr()
+    value: Token | None = attr(default=None)
+
+
 class HeaderExtension(Element, tag="rtp-hdrext", ns="", nsmap={"": RTP_HDREXT}):
     """An RTP header extension and its number (XEP-0294 section 3)."""
 
     id: Annotated[int, Field(ge=1, le=4351)] = attr()
     uri: Name = attr()
     senders: Senders | None = attr(default=None)
+    parameters: Annotated[tuple[ExtensionParameter, ...], Field(max_length=16)] = element(tag="parameter", default=())
 
 
 class SourceParameter(Element, tag="parameter", ns="", nsmap={"": SSMA}):

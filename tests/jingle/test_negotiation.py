@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import permutations
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focus.jingle.codecs import opus
+from focus.jingle.codecs import opus, preferred
 from focus.jingle.negotiation import (
     Answer,
     Local,
@@ -144,6 +145,31 @@ def test_a_peer_without_opus_is_answered_with_its_g711(payload: PayloadType) -> 
     name = payload.name or "PCMU"
     assert (answered.id, answered.name, answered.clockrate, answered.parameters) == (payload.id, name, 8000, ())
     assert (result.settled.payload.id, result.settled.payload.name) == (payload.id, name)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (("opus", "PCMU", "PCMA"), "opus"),
+        (("PCMA", "opus"), "PCMA"),
+        (("PCMU",), "PCMU"),
+        (("PCMU", "PCMA", "opus"), "PCMU"),
+    ],
+)
+def test_of_what_a_peer_knows_the_first_of_our_preferences_is_taken(names: tuple[str, ...], chosen: str) -> None:
+    ours = replace(LOCAL, codecs=preferred(names))
+    for order in permutations((OPUS, G722, PCMU, PCMA)):
+        result = answer(initiate(audio(payload_types=order)), ours)
+        assert result.settled.payload.name == chosen
+        assert described(result.contents[0]).payload_types[0].name == chosen
+    spoken = [each.name for each in described(offer(ours)[0]).payload_types if each.name != "telephone-event"]
+    assert tuple(spoken) == names
+    assert refusal(initiate(audio(payload_types=(G722,)))) == "failed-application"
+
+
+def test_only_what_there_is_can_be_preferred() -> None:
+    with pytest.raises(KeyError):
+        preferred(["G722"])
 
 
 def test_a_number_that_is_not_static_needs_a_name() -> None:

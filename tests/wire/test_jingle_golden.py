@@ -42,6 +42,7 @@ DROPPED = {
     ("{urn:xmpp:jingle:1}content", "{urn:xmpp:jingle:transports:ice-udp:0}transport"),
     ("{urn:xmpp:jingle:1}jingle", "{urn:xmpp:jingle:apps:rtp:1:info}ringing"),  # an older name, in XEP-0166 only
     (f"{ICE}transport", f"{ICE}remote-candidate"),
+    (f"{RTP}description", "{urn:xmpp:jingle:apps:rtp:ssma:0}ssrc-group"),
 }  # fmt: skip
 
 #: What is written though it was not there, as (attribute, value): the defaults of the specifications.
