@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.interop import networks
 from tests.interop.browser import chromium, hears, join, open_page
 from tests.interop.ejabberd import Ejabberd
 from tests.interop.networks import Network
-from tests.interop.relay import PORT, SECRET, relay
+from tests.interop.relay import SECRET, relay
 from tests.interop.running import PATIENCE, RunningFocus, serve, settings_for
 from tests.interop.servers import Server
 from tests.media.peers import Observer
@@ -101,32 +102,29 @@ async def way_of(page: Page) -> tuple[dict[str, object], dict[str, object]]:
     return local, remote
 
 
-async def relay_of(page: Page) -> dict[str, object]:
-    """The first TURN server that the page's browser has been given, with its credentials."""
+async def relays_of(page: Page) -> list[dict[str, object]]:
+    """The TURN servers that the page's browser has been given, with their credentials."""
     servers: list[dict[str, object]] = await page.evaluate("connections.at(-1).getConfiguration().iceServers")
-    return next(server for server in servers if server.get("username"))
+    return [server for server in servers if server.get("username") and server.get("credential")]
 
 
-def prosody_with_relay(state: Path, transport: str) -> Prosody:
-    options = f'''
-      external_service_host = "198.51.100.2"; external_service_port = {PORT}; external_service_secret = "{SECRET}"
-      external_services = {{
-        {{ type = "stun"; transport = "{transport}" }};
-        {{ type = "turn"; transport = "{transport}"; secret = true; ttl = 86400 }};
-      }}
-    '''
+def documented(line: str, **ours: str) -> str:
+    """The lines of docs/install.md that stand together with this one, with our values for some of theirs."""
+    text = (Path(__file__).parents[2] / "docs" / "install.md").read_text()
+    (block,) = [block for block in text.split("\n\n") if f"\n    {line}\n" in f"\n{block}\n"]
+    for theirs, our in {"turn.example.org": "198.51.100.2", **ours}.items():
+        assert theirs in block
+        block = block.replace(theirs, our)
+    return textwrap.dedent(block)
+
+
+def server_with_relay(name: str, state: Path) -> Server:
+    theirs = {"the one of coturn": SECRET}
+    if name == "ejabberd":
+        return Ejabberd(state, besides=yaml.safe_load(documented("  mod_stun_disco:", **theirs)))
+    modules, options = documented('external_service_host = "turn.example.org"', **theirs).split("\n", 1)
+    assert modules.startswith('modules_enabled = { "external_services" }')
     return Prosody(state, modules=["external_services"], options=options)
-
-
-def ejabberd_with_relay(state: Path) -> Ejabberd:
-    """As docs/install.md has it."""
-    lines = (Path(__file__).parents[2] / "docs" / "install.md").read_text().splitlines()
-    after = lines[lines.index("      mod_stun_disco:") - 1 :]
-    documented = "\n".join(after[: after.index("")])
-    for theirs, ours in (("turn.example.org", "198.51.100.2"), ("the one of coturn", SECRET)):
-        assert theirs in documented
-        documented = documented.replace(theirs, ours)
-    return Ejabberd(state, besides=yaml.safe_load(documented))
 
 
 @pytest.mark.parametrize(("told_by", "transport"), [("prosody", "udp"), ("ejabberd", "tcp")])
@@ -138,25 +136,25 @@ async def test_a_page_behind_a_firewall_talks_through_the_relay_that_its_server_
     between.link(far, "203.0.113.2/24", "203.0.113.1/24")
     near.run("ip route add default via 198.51.100.2")
     between.forward(False)
-    state = state_dir / "server"
-    server = ejabberd_with_relay(state) if told_by == "ejabberd" else prosody_with_relay(state, transport)
-    async with relay(between, "198.51.100.2", "203.0.113.2", state_dir, only_to="203.0.113.1"):
+    settings = documented("use-auth-secret", **{"the one of the XMPP server": SECRET, "203.0.113.7": "203.0.113.1"})
+    async with relay(between, "198.51.100.2", "203.0.113.2", state_dir, settings):
         if transport == "tcp":
             between.filter("chain in { type filter hook input priority 0; ip saddr 198.51.100.1 udp dport 3478 drop; }")
         media = MediaSettings(addresses=("203.0.113.1",), port=0)
-        talking = await meeting(far, near, media, server)
+        talking = await meeting(far, near, media, server_with_relay(told_by, state_dir / "server"))
         anna, bert = await talking.talk()
         for page in (anna, bert):
             local, remote = await way_of(page)
             assert (local["candidateType"], local["relayProtocol"]) == ("relay", transport)
             assert local["address"] == "203.0.113.2"
             assert remote["address"] == "203.0.113.1"
-        first = await relay_of(anna)
+        first = await relays_of(anna)
+        assert len(first) == 3
         await anna.clock.fast_forward("23:00:00")  # of 24 hours
         async with asyncio.timeout(PATIENCE):
-            while (second := await relay_of(anna)) == first:  # noqa: ASYNC110 - the page tells nobody
+            while (second := await relays_of(anna)) == first:  # noqa: ASYNC110 - the page tells nobody
                 await asyncio.sleep(0.1)
-        assert (second["urls"], bool(second["credential"])) == (first["urls"], True)
+        assert [relay["urls"] for relay in second] == [relay["urls"] for relay in first]
         await hears(anna, 440, not_=300)
 
 
