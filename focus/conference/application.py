@@ -13,6 +13,7 @@ from focus.conference.ringing import Callout
 from focus.conference.room import RoomError
 from focus.conference.subscription import Document
 from focus.wire import context
+from focus.wire.call_invites import Answer
 from focus.wire.conditions import Forbidden, ItemNotFound, ResourceConstraint
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
@@ -99,6 +100,12 @@ class ConferenceApplication:
         if seat is None and not self._server.may_command(client):
             raise Forbidden("only moderators of the room can do this")
         return conference.callout, seat.jid.uri if seat is not None else None
+
+    def call_invite_answered(self, address: JID, device: JID, said: Answer) -> None:
+        """What `device` says of an invite (XEP-0482) that came from `address`."""
+        known = self._conferences.get(self._server.room_called(address))
+        if known is not None:
+            known[0].callout.answered(device, said)
 
     def document_for(self, focus: JID, peer: JID, sid: str) -> Document | None:
         """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""

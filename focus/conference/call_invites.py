@@ -16,7 +16,7 @@ from typing import Protocol
 from focus.conference.roster import Roster
 from focus.rayo.server import Server
 from focus.wire.base import Element
-from focus.wire.call_invites import STANZA_ID, Accept, CallInvite, External, Invite, JingleMethod, Left, Retract
+from focus.wire.call_invites import STANZA_ID, Accept, CallInvite, Invite, JingleMethod, Left, Retract
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.rayo import End, Event, Hangup, Join, Ref
@@ -76,11 +76,8 @@ class RoomInvite:
         roster = self._owner.roster
         line = self._server.addresses.line(self._owner.name)
         self._method, self._id = JingleMethod(sid=str(uuid.uuid4()), jid=str(line)), ""
-        others = tuple(External(uri=uri) for uri in (roster.page, roster.host.telephone) if uri)
         where = roster.page or roster.focus.uri
-        self._owner.say(
-            token_hex(8), Invite(jingle=(self._method,), external=others), f"A call has begun in this room: {where}"
-        )
+        self._owner.say(token_hex(8), roster.invite(self._method), f"A call has begun in this room: {where}")
 
     def _withdraw(self) -> None:
         """Where its id is not known yet, as soon as it is."""
@@ -99,14 +96,22 @@ class RoomInvite:
                         self._withdraw()
             case Accept(id=of, jingle=JingleMethod(sid=sid)) if self._is_ours(of) and device is not None:
                 if self._method is not None and sid == self._method.sid:
-                    self._owner.errand(lambda: self._call(device, sid))
+                    self.call(device, sid)
             case Left(id=of) if self._is_ours(of) and device is not None:
-                for call, one in self._owner.roster.participants.items():
-                    if one.peer == device:
-                        self._owner.errand(lambda call=call: self._hang_up(call))  # type: ignore[misc]
+                self.hang_up(device)
 
     def _is_ours(self, identifier: str) -> bool:
         return bool(self._id) and identifier == self._id
+
+    def call(self, device: JID, sid: str) -> None:
+        """`device` has accepted, and waits for the session `sid`."""
+        self._owner.errand(lambda: self._call(device, sid))
+
+    def hang_up(self, device: JID) -> None:
+        """`device` says that it has left."""
+        for call, one in self._owner.roster.participants.items():
+            if one.peer == device:
+                self._owner.errand(lambda call=call: self._hang_up(call))  # type: ignore[misc]
 
     async def _call(self, device: JID, sid: str) -> None:
         """Section 2.3: the session begins from us."""

@@ -78,6 +78,8 @@ class Surroundings:
     ringing: Ringing
     outbox: DocumentOutbox
     features: Callable[[JID], Awaitable[frozenset[str]]]
+    #: Sends a message: from, to, its id, what it says, and that in words.
+    tell: Callable[[JID, JID, str, Element, str | None], None]
     #: Counts the interruptions of the XMPP connection.
     interruptions: Callable[[], int]
     guests: str
@@ -676,6 +678,9 @@ class Conference:
             self._room.say(identifier, element, body)
 
     # people who are called (`focus.conference.ringing.Owner`)
+
+    def tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> None:
+        self._all.tell(self._server.addresses.line(self.name), person, identifier, element, body)
 
     def errand(self, work: Work) -> None:
         self._spawn(None, work)

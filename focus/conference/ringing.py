@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, Protocol
 
+from focus.conference.call_invites import RoomInvite
 from focus.conference.roster import Failure, Invited, Roster
 from focus.conference.summoning import is_among
 from focus.rayo.call import REASON_HEADER
 from focus.rayo.server import Server
+from focus.wire.base import Element
+from focus.wire.call_invites import Accept, Answer, JingleMethod, Left, Reject, Retract
 from focus.wire.conditions import ResourceConstraint, StanzaError
 from focus.wire.conference_info import DisconnectionMethod
 from focus.wire.jid import JID
@@ -37,6 +42,7 @@ class Ringing:
     """How people are called: `patience` seconds each time, with `pauses` (seconds) between the times.
 
     `users`: the accounts, and domains of accounts, that moderators may have called; None is everybody.
+    `call_invites`: are they also sent an invite (XEP-0482), with the page and whatever else leads there.
     `invite` are called into every conference as soon as it has its first participant, `invite_to` into one room's.
     """
 
@@ -45,6 +51,7 @@ class Ringing:
     patience: float = 45.0
     pauses: tuple[float, ...] = (60.0, 180.0, 600.0)
     users: frozenset[JID] | None = None
+    call_invites: bool = False
     sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
 
     def callees(self, room: JID) -> tuple[JID, ...]:
@@ -64,6 +71,13 @@ class Owner(Protocol):
     def people_changed(self, invited: dict[JID, Invited]) -> None:
         """These are being called now, or were in vain a moment ago."""
 
+    def tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> None:
+        """Send `person` a message with this id, with `body` for those whose clients do not know `element`."""
+
+    @property
+    def invite(self) -> RoomInvite:
+        """By which devices are called that have accepted an invite."""
+
 
 class _Callee:
     """One person, and the call to them that there is now."""
@@ -72,6 +86,15 @@ class _Callee:
         self.call: JID | None = None
         self.ended: asyncio.Future[End | None] = asyncio.get_running_loop().create_future()
         self.unwanted = asyncio.Event()
+
+
+@dataclass(slots=True)
+class _Sent:
+    """The invite that one person was sent (XEP-0482): the id of its message, and the session that it offers."""
+
+    id: str
+    sid: str
+    is_accepted: bool = False
 
 
 class Callout:
@@ -85,6 +108,7 @@ class Callout:
         self._ringing = ringing
         self._linger, self._farewell = linger, farewell
         self._callees: dict[JID, _Callee] = {}
+        self._sent: dict[JID, _Sent] = {}
         self._present: frozenset[JID] = frozenset()
         self._empty_since = -float("inf")
 
@@ -146,6 +170,40 @@ class Callout:
             with contextlib.suppress(ResourceConstraint):
                 self.call(self._ringing.callees(self._owner.roster.room))
 
+    # invites by message (XEP-0482)
+
+    def _send_invite(self, person: JID) -> None:
+        roster = self._owner.roster
+        sent = self._sent[person] = _Sent(token_hex(8), str(uuid.uuid4()))
+        line = self._server.addresses.line(self._owner.name)
+        where = roster.page or roster.focus.uri
+        invite = roster.invite(JingleMethod(sid=sent.sid, jid=str(line)))
+        self._owner.tell(person, sent.id, invite, f"You are called to a conference: {where}")
+
+    def _withdraw_invite(self, person: JID) -> None:
+        """Unless it was accepted: then it must be known when that device says that it has left."""
+        sent = self._sent.get(person)
+        if sent is not None and not sent.is_accepted:
+            del self._sent[person]
+            self._owner.tell(person, token_hex(8), Retract(id=sent.id))
+
+    def answered(self, device: JID, said: Answer) -> None:
+        """What `device` says of the invite that its owner was sent."""
+        sent = self._sent.get(device.bare)
+        if sent is None or said.id != sent.id:
+            return
+        match said:
+            case Accept() if not sent.is_accepted:
+                sent.is_accepted = True
+                self.call_off([device.bare])
+                if said.jingle is not None and said.jingle.sid == sent.sid and device.resource:
+                    self._owner.invite.call(device, sent.sid)
+            case Reject():
+                log.info("%s does not want to come", device)
+                self.call_off([device.bare])
+            case Left():
+                self._owner.invite.hang_up(device)
+
     # what happens
 
     def deliver(self, call: JID, event: Event) -> None:
@@ -163,6 +221,8 @@ class Callout:
                 callee.ended.set_result(event)
 
     async def _ring(self, person: JID, callee: _Callee) -> None:
+        if self._ringing.call_invites:
+            self._send_invite(person)
         try:
             for pause in (*self._ringing.pauses, None):
                 failure = await self._attempt(person, callee)
@@ -180,6 +240,7 @@ class Callout:
             await _unless(callee.unwanted, self._ringing.sleep(self._farewell))
         finally:
             del self._callees[person]
+            self._withdraw_invite(person)
             self._show(person, None)
 
     async def _attempt(self, person: JID, callee: _Callee) -> Failure | None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from focus.conference.policy import Occupants
 from focus.conference.room import Occupant
+from focus.wire.call_invites import External, Invite, JingleMethod
 from focus.wire.conference_info import (
     AvailableMedia,
     CallInfo,
@@ -260,6 +261,11 @@ class Roster:
             yield Uri(uri=self.page, display_text="web page", purpose="participation")
         if self.host.telephone:
             yield Uri(uri=self.host.telephone, display_text="telephone", purpose="participation")
+
+    def invite(self, method: JingleMethod) -> Invite:
+        """To this conference (XEP-0482): by `method`, and by whatever else leads to it."""
+        others = tuple(External(uri=uri) for uri in (self.page, self.host.telephone) if uri)
+        return Invite(jingle=(method,), external=others)
 
     def _services(self) -> Uris | None:
         """What else there is of the conference (section 5.3.2)."""

@@ -304,6 +304,11 @@ class RingingSettings(Section):
         description="Seconds until it rings again, and then again, where somebody has not answered or was busy; who "
         "declines is left alone.",
     )
+    call_invites: bool = Field(
+        default=False,
+        description="Whether who is called is also sent a message: an invite (XEP-0482), and words that say where the "
+        "page is. Clients that know such invites may show both as calls.",
+    )
     users: Annotated[tuple[Annotated[str, AfterValidator(account_or_all)], ...], BeforeValidator(listed)] | None = (
         Field(
             default=None,

@@ -157,6 +157,7 @@ class Service:
                 ringing=_ringing(settings),
                 outbox=self._outbox,
                 features=self._discovery.features,
+                tell=self._outbox.tell,
                 interruptions=lambda: self._binding.interruptions,
                 guests=settings.guests,
                 host=Host(
@@ -178,7 +179,9 @@ class Service:
         self._binding.presences = self._presences
         self._binding.desk = self._desk
         self._binding.commands = AdHocCommands(self._application)
-        self._binding.call_invites = CallInvites(self._connection, self._addresses, self._server.room_called)
+        self._binding.call_invites = CallInvites(
+            self._connection, self._addresses, self._server.room_called, self._application.call_invite_answered
+        )
         self._binding.summons = Summons(self._connection, self._application, self._addresses, summoning)
         self._metrics = Metrics(self)
         self._binding.refused = self._metrics.error
@@ -328,6 +331,7 @@ def _ringing(settings: Settings) -> Ringing:
         patience=settings.ringing.patience,
         pauses=settings.ringing.pauses,
         users=_accounts(settings.ringing.users, settings.domain),
+        call_invites=settings.ringing.call_invites,
     )
 
 

@@ -37,7 +37,7 @@ from focus.wire.message import CallMessage
 from focus.wire.rayo import Event
 from focus.wire.rayo_commands import COMMANDS
 from focus.wire.rayo_component import Execution
-from focus.wire.stanzas import MESSAGE, PRESENCE, Disconnected, error_of, stanza
+from focus.wire.stanzas import CLIENT, MESSAGE, PRESENCE, Disconnected, error_of, stanza
 from focus.xmpp.call_invites import CallInvites
 from focus.xmpp.commands import AdHocCommands
 from focus.xmpp.connection import Connection
@@ -117,6 +117,15 @@ class Outbox:
         """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
         hint = ET.Element(f"{{{HINTS}}}store")
         self.send(stanza(MESSAGE, sender, to, "chat", *message_payload(element), hint, id=token_hex(8)))
+
+    def tell(self, sender: JID, to: JID, identifier: str, element: Element, body: str | None) -> None:
+        """`element`, and `body` for those whose clients do not know it, in a message like that of an invitation."""
+        words = None
+        if body is not None:
+            words = ET.Element(f"{{{CLIENT}}}body")
+            words.text = body
+        hint = ET.Element(f"{{{HINTS}}}store")
+        self.send(stanza(MESSAGE, sender, to, "chat", words, element.to_element(), hint, id=identifier))
 
     async def iq_set(self, sender: JID, to: JID, element: Payload) -> None:
         """Raises `StanzaError` of the peer, or TimeoutError, of which `NotSent` and `Interrupted` are two."""

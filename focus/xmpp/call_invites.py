@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from focus.conference.summoning import Pace
 from focus.rayo.addresses import Addresses
 from focus.wire.base import Element
-from focus.wire.call_invites import Accept, Invite, Reject, message_id, parse_call_invite
+from focus.wire.call_invites import Accept, Answer, Invite, Reject, message_id, parse_call_invite
 from focus.wire.conditions import BadRequest
 from focus.wire.jid import JID
 from focus.wire.jingle_message import HINTS
@@ -29,13 +29,21 @@ ANSWERS = (20, 60.0)
 
 
 class CallInvites:
-    """Answers invites; what others say of theirs brings about nothing, as no call has begun by then."""
+    """Answers invites; of those that others withdraw there is nothing to undo, as no call has begun by then."""
 
-    def __init__(self, connection: Connection, addresses: Addresses, room_called: Callable[[JID], str]) -> None:
-        """`room_called` gives the room that calls to an address come to, or an empty string."""
+    def __init__(
+        self,
+        connection: Connection,
+        addresses: Addresses,
+        room_called: Callable[[JID], str],
+        answered: Callable[[JID, JID, Answer], None],
+    ) -> None:
+        """`room_called` gives the room that calls to an address come to, or an empty string. `answered` is told what is
+        said of an invite of ours: to which address, by which device, and what."""
         self._connection = connection
         self._addresses = addresses
         self._room_called = room_called
+        self._answered = answered
         self._pace = Pace(*ANSWERS)
 
     def handle_message(self, tree: ET.Element) -> bool:
@@ -54,6 +62,8 @@ class CallInvites:
                 self._answer(sender, to, identifier, said)
             else:
                 log.info("an invite from %s is ignored: there are too many", sender)
+        elif isinstance(said, Answer):
+            self._answered(to, sender, said)
         return said is not None
 
     def _answer(self, sender: JID, to: JID, identifier: str, invite: Invite) -> None:

@@ -252,6 +252,7 @@ class Meeting:
         self.readers = Readers()
         self.features: dict[JID, frozenset[str]] = {}
         self.interruptions = 0
+        self.told: list[tuple[JID, str, Element, str | None]] = []  # by message
         self.application = ConferenceApplication(
             Surroundings(
                 server=self.focus.server,
@@ -261,6 +262,7 @@ class Meeting:
                 ringing=ringing,
                 outbox=self.readers,
                 features=self._features,
+                tell=self._tell,
                 interruptions=lambda: self.interruptions,
                 guests="guests.example.org",
                 host=Host("Meeting", DOMAIN, "https://meet.example.org"),
@@ -269,6 +271,10 @@ class Meeting:
         )
         self.focus.server.application = self.application
         self._task: asyncio.Task[None] | None = None
+
+    def _tell(self, sender: JID, to: JID, identifier: str, element: Element, body: str | None) -> None:
+        assert sender.domain == DOMAIN
+        self.told.append((to, identifier, element, body))
 
     async def _features(self, peer: JID) -> frozenset[str]:
         return self.features.get(peer, frozenset({COIN}))

@@ -8,10 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from focus.conference.ringing import MAX_PEOPLE, Ringing
+from focus.wire.call_invites import Accept, Answer, External, Invite, JingleMethod, Left, Reject
+from focus.wire.call_invites import Retract as InviteRetract
 from focus.wire.conditions import ResourceConstraint
 from focus.wire.conference_info import ConferenceInfo, Endpoint
 from focus.wire.jid import JID
-from focus.wire.jingle import Reason
+from focus.wire.jingle import Jingle, Reason
 from focus.wire.jingle_message import JMI_0, Propose, Retract
 from tests.jingle.pair import End as Phone
 from tests.jingle.pair import PeerSession
@@ -22,6 +24,7 @@ from .scene import Meeting, names, users
 ALICE, BOB, CAROL = "alice@example.org/desk", "bob@example.org/phone", "carol@example.org/phone"
 bob = JID.parse(BOB).bare
 tea = JID("tea", ROOMS)
+TEA = JID("tea", DOMAIN)
 
 
 class Clock:
@@ -269,3 +272,84 @@ def test_a_room_has_people_of_its_own_besides_those_of_all_rooms() -> None:
     ringing = Ringing(invite=(bob,), invite_to={tea: (carol, bob)})
     assert ringing.callees(tea) == (bob, carol)
     assert ringing.callees(JID("milk", ROOMS)) == (bob,)
+
+
+# --- by message, too ---
+
+
+@pytest.fixture
+def inviting(clock: Clock, meeting: Meeting) -> Meeting:
+    object.__setattr__(meeting.application._surroundings.ringing, "call_invites", True)
+    return meeting
+
+
+async def sent_to_bob(meeting: Meeting) -> tuple[str, Invite]:
+    await eventually(lambda: bool(meeting.told))
+    to, identifier, invite, body = meeting.told[0]
+    assert to == bob
+    assert isinstance(invite, Invite)
+    assert body == "You are called to a conference: https://meet.example.org/tea"
+    return identifier, invite
+
+
+async def rung(meeting: Meeting) -> tuple[Phone, str, JingleMethod]:
+    """Bob's phone rings, and he has the invite."""
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await heard(phone, 1)
+    identifier, invite = await sent_to_bob(meeting)
+    return phone, identifier, invite.jingle[0]
+
+
+async def test_who_is_called_is_sent_an_invite_once(inviting: Meeting, clock: Clock) -> None:
+    phone = inviting.caller(BOB)
+    phone.answering = refuses("busy")
+    await inviting.join(ALICE)
+    await clock.passes(1)
+    await heard(phone, 2)
+    _, invite = await sent_to_bob(inviting)
+    assert invite.jingle[0].jid == f"tea@{DOMAIN}/focus"
+    assert [each.uri for each in invite.external] == ["https://meet.example.org/tea"]
+    assert len(inviting.told) == 1
+
+
+async def test_who_accepts_the_invite_is_called_in_its_session_and_rung_no_more(inviting: Meeting) -> None:
+    phone, identifier, method = await rung(inviting)
+    phone.answering = lambda session: session.accept()
+    inviting.application.call_invite_answered(TEA, phone.jid, Accept(id=identifier, jingle=method))
+    await phone.heard.until(lambda each: isinstance(each, Retract))
+    await phone.heard.until(lambda each: isinstance(each, Jingle) and each.sid == method.sid)
+    await phone.owners[-1].until("connected")
+    await eventually(lambda: len(inviting.conference().roster.participants) == 2)
+    await eventually(lambda: not inviting.conference().callout.is_active)
+    assert len(inviting.told) == 1, "what was accepted is not withdrawn"
+    inviting.application.call_invite_answered(TEA, phone.jid, Left(id=identifier))
+    await phone.owners[-1].until_ended()
+
+
+@pytest.mark.parametrize(
+    "answer", [Reject(id="?"), Accept(id="?", external=External(uri="https://meet.example.org/tea"))]
+)
+async def test_who_rejects_the_invite_or_goes_to_the_page_is_rung_no_more(inviting: Meeting, answer: Answer) -> None:
+    phone, identifier, _ = await rung(inviting)
+    said = answer.model_copy(update={"id": identifier})
+    inviting.application.call_invite_answered(TEA, phone.jid, said)
+    await phone.heard.until(lambda each: isinstance(each, Retract))
+    await eventually(lambda: not inviting.conference().callout.is_active)
+
+
+async def test_an_invite_is_withdrawn_when_nobody_is_called_any_more(inviting: Meeting) -> None:
+    _, identifier, _ = await rung(inviting)
+    inviting.conference().callout.call_off()
+    await eventually(lambda: len(inviting.told) == 2)
+    assert inviting.told[1][2] == InviteRetract(id=identifier)
+
+
+async def test_what_others_say_of_an_invite_is_nothing(inviting: Meeting) -> None:
+    _, identifier, _ = await rung(inviting)
+    inviting.application.call_invite_answered(TEA, JID.parse(CAROL), Reject(id=identifier))
+    inviting.application.call_invite_answered(TEA, JID.parse(BOB), Reject(id="other"))
+    inviting.application.call_invite_answered(JID("milk", DOMAIN), JID.parse(BOB), Reject(id=identifier))
+    await settled()
+    assert inviting.conference().callout.is_active

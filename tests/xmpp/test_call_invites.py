@@ -8,7 +8,7 @@ import pytest
 
 from focus.rayo.addresses import Addresses
 from focus.wire.base import serialize
-from focus.wire.call_invites import CALL_INVITES, STANZA_ID
+from focus.wire.call_invites import CALL_INVITES, STANZA_ID, Answer
 from focus.xmpp.call_invites import ANSWERS, CallInvites
 from tests.rayo.scene import DOMAIN, ROOMS
 from tests.xmpp.test_binding import FakeConnection
@@ -21,7 +21,13 @@ class Scene:
     def __init__(self) -> None:
         self.connection = FakeConnection()
         addresses = Addresses(DOMAIN, ROOMS)
-        self.invites = CallInvites(self.connection, addresses, lambda to: to.local)  # type: ignore[arg-type]
+        self.answered: list[tuple[str, str, Answer]] = []
+        self.invites = CallInvites(
+            self.connection,  # type: ignore[arg-type]
+            addresses,
+            lambda to: to.local,
+            lambda to, device, said: self.answered.append((str(to), str(device), said)),
+        )
 
     def message(
         self, child: str, *, to: str = f"tea@{DOMAIN}", sender: str = ALICE, kind: str = "chat", id: str = "m1"
@@ -78,6 +84,8 @@ async def test_what_cannot_be_joined_is_rejected(scene: Scene, methods: str, mor
 async def test_what_is_said_of_an_invite_has_no_answer(scene: Scene, kind: str) -> None:
     assert scene.message(f"<{kind} xmlns='{CALL_INVITES}' id='m1'/>")
     assert scene.connection.sent == []
+    ((to, device, said),) = scene.answered
+    assert (to, device, said.id, type(said).__name__.lower()) == (f"tea@{DOMAIN}", ALICE, "m1", kind)
 
 
 async def test_what_cannot_be_read_or_named_has_no_answer(scene: Scene) -> None:
