@@ -539,9 +539,8 @@ class Conference:
         self._update(replace(self.roster, description=rules.description))
         self._room_changed()
         self._do(self._judge_again)
-        if (
-            rules.members_only
-        ):  # the room throws out who is no member (section 9.4); we do so with who is not even in it
+        if rules.members_only:
+            # The room throws out who is no member (section 9.4), and we who is not even in it.
             goodbye = Goodbye("the room is for members only now")
             for call, is_in in list(self._strangers.items()):
                 peer = self._peer(call)

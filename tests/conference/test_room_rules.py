@@ -343,15 +343,17 @@ async def test_who_is_back_at_once_stays(
         assert text(alice) == "you have left the room"
 
 
+@with_policy(("nick", "who"), [("Alice", "mallory@example.org/desk"), ("Alicia", ALICE)])
 async def test_another_who_takes_the_nick_does_not_take_the_call(
-    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch, nick: str, who: str
 ) -> None:
+    """Nor has who is back by another nick the one that the call is with."""
     monkeypatch.setattr(conference_module, "GRACE", 0.02)
     room = meeting.rooms.room("tea")
     room.come("Alice", ALICE)
     alice = await meeting.join(f"tea@{ROOMS}/Alice")
     room.go("Alice")
-    room.come("Alice", "mallory@example.org/desk")
+    room.come(nick, who)
     assert (await alice.owners[0].until_ended()) == ("gone", True)
 
 
