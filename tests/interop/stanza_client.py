@@ -18,6 +18,18 @@ BUNDLE = WEB / "node_modules" / ".stanza" / "client.js"
 #: Where its page seems to come from: browsers give microphones to such.
 ORIGIN = "http://stanza.localhost/"
 
+#: Those by which a pair of candidates has been found that is in use.
+USER_FRAGMENTS = """(async () => {
+  const { pc } = client.session;
+  const stats = [...(await pc.getStats()).values()];
+  const transport = stats.find((each) => each.type === 'transport');
+  const pair = stats.find((each) => each.id === transport?.selectedCandidatePairId);
+  const local = stats.find((each) => each.id === pair?.localCandidateId);
+  const remote = /a=ice-ufrag:(\\S+)/.exec(pc.remoteDescription?.sdp ?? '');
+  const found = ['connected', 'completed'].includes(transport?.iceState) && pc.signalingState === 'stable';
+  return found && remote && local?.usernameFragment ? [local.usernameFragment, remote[1]] : [];
+})()"""
+
 
 async def bundle() -> Path:
     """The script with the client in it, made if there is none that is new enough."""
@@ -71,6 +83,18 @@ class StanzaJs:
 
     async def mute(self, muted: bool) -> None:
         await self.page.evaluate(f"client.mute({json.dumps(muted)})")
+
+    async def restart_ice(self) -> None:
+        """Until the browser has new credentials of both sides, and has found a path by them."""
+        former = await self._credentials()
+        await self.page.evaluate("client.session.restartIce()")
+        async with asyncio.timeout(PATIENCE):
+            while not (now := await self._credentials()) or set(now) & set(former):  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.05)
+
+    async def _credentials(self) -> list[str]:
+        """The user fragments of both sides, once they have been checked; none where they have not."""
+        return await self.page.evaluate(USER_FRAGMENTS)  # type: ignore[no-any-return]
 
     async def told(self, event: str) -> None:
         """Until its signalling has come to this."""

@@ -82,3 +82,22 @@ async def test_it_calls_a_room_and_is_called_into_it(
     await alice.document_of("alice")
     await alice.hang_up()
     await eventually(lambda: focus.service.calls() == 0)
+
+
+async def test_it_restarts_ice_in_mid_call(focus: RunningFocus, caller: CallerFactory, browser: Browser) -> None:
+    """XEP-0176 section 5.9, as a client does it that has come to another network."""
+    room = focus.mixer("tea")
+    alice = await caller("alice", 300)
+    await alice.call(room)
+    bob = await bob_of(focus, browser, invitations=False)
+    await bob.call(room.with_resource("focus"))
+    await bob.told("accepted")
+    await hears(bob.page, 300, not_=440)
+    for _ in range(2):
+        await bob.restart_ice()
+        await hears(bob.page, 300, not_=440)
+        await assert_hears(alice, [440], 300)
+    await bob.end()
+    await alice.document_of("alice")
+    await alice.hang_up()
+    await eventually(lambda: focus.service.calls() == 0)
