@@ -177,7 +177,9 @@ modules:
     access: all
     access_create: focus
     access_admin: focus
+    max_users: 1000
     default_room_options:
+      max_users: 1000
       public: false
       persistent: false
       # As elsewhere: else only moderators can call in somebody, or focus.

@@ -143,22 +143,22 @@ class Ejabberd:
         """Make an account of the domain, or give it this password."""
         self._accounts[jid] = password
         user, _, host = jid.partition("@")
-        if not await self._api("register", user=user, host=host, password=password):
+        if await self._api("register", but=409, user=user, host=host, password=password) is None:
             await self._api("change_password", user=user, host=host, newpass=password)
 
     async def clear(self) -> None:
         """Remove all rooms, and all accounts with what they leave behind: rosters, messages that nobody has read."""
         self._accounts.clear()
         for room in await self._api("muc_online_rooms", service=self.rooms):
-            await self._api("destroy_room", name=room.partition("@")[0], service=self.rooms)
+            await self._api("destroy_room", but=400, name=room.partition("@")[0], service=self.rooms)
         for user in await self._api("registered_users", host=self.domain):
             await self._api("unregister", user=user, host=self.domain)
 
-    async def _api(self, command: str, **arguments: str) -> Any:
-        """Its administration by HTTP; None for what is there already."""
+    async def _api(self, command: str, but: int = 200, **arguments: str) -> Any:
+        """Its administration by HTTP; None if its answer is `but`: that it is so already."""
         url = f"http://{LOOPBACK}:{self._ports['api']}/api/{command}"
         async with aiohttp.ClientSession() as session, session.post(url, json=arguments) as response:
-            if response.status == 409:
+            if response.status == but != 200:
                 return None
             assert response.status == 200, (command, arguments, response.status, await response.text())
             return await response.json()
@@ -243,6 +243,7 @@ class Ejabberd:
         base["shaper"]["normal"] = {"rate": 100_000, "burst_size": 400_000}
         for name in ("mod_fail2ban", "mod_pres_counter"):  # that hold back who logs in, or adds contacts, in such haste
             del base["modules"][name]
+        base["modules"]["mod_mam"] = {"default": "always", "assume_mam_usage": True}  # as most have it
         return merged(merged(base, yaml.safe_load(config_text.ejabberd(self._settings()))), self.besides)
 
     def _settings(self) -> Settings:

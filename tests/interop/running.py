@@ -32,6 +32,8 @@ from tests.interop.servers import Server
 PASSWORD = "secret"
 #: Seconds for anything to happen; only a failing test waits so long.
 PATIENCE = 20.0
+#: What a server that keeps messages (XEP-0313) puts into them, ejabberd before everything else.
+OF_THE_ARCHIVE = ("{urn:xmpp:mam:tmp}archived", "{urn:xmpp:sid:0}stanza-id")
 
 
 @dataclass
@@ -134,6 +136,8 @@ class StanzaClient:
         await self.connection.close()
 
     def message(self, stanza: ET.Element) -> None:
+        for child in [child for child in stanza if child.tag in OF_THE_ARCHIVE]:
+            stanza.remove(child)
         self._take(stanza)
 
     def presence(self, stanza: ET.Element) -> None:

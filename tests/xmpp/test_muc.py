@@ -646,4 +646,4 @@ async def test_what_is_said_of_invites_to_calls_has_the_id_of_the_room(rooms, ob
     assert occupant.real_jid == alice.jid
     assert said == Accept(id=identifier, jingle=JingleMethod(sid="s1"))
     room.say("later", Retract(id=identifier))
-    assert (await alice.hears("message", id="later"))[0].tag == Retract.qualified_tag()
+    assert (await alice.hears("message", id="later")).find(Retract.qualified_tag()) is not None
