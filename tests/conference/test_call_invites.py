@@ -87,7 +87,8 @@ async def test_who_accepts_twice_is_called_once(meeting: Meeting, room: FakeRoom
     await phone.owners[0].until("connected")
     room.answer("Bob", answer)
     await settled()
-    assert len(phone.sessions) == 1
+    assert initiations(phone) == 1
+    assert len(list(meeting.focus.server.directory.calls())) == 2
 
 
 async def test_who_has_left_by_hanging_up_may_accept_again(meeting: Meeting, room: FakeRoom) -> None:
@@ -128,6 +129,18 @@ async def test_what_accepts_nothing_of_ours_calls_nobody(
     await settled()
     assert phone.heard.entries == []
     assert meeting.focus.plane.snapshot()["legs"] == 2
+
+
+async def test_what_is_said_of_another_invite_is_nothing(meeting: Meeting, room: FakeRoom) -> None:
+    await meeting.join(ALICE)
+    phone = meeting.caller(BOB)
+    room.answer("Bob", Accept(id="other", jingle=method(await invited(room))))
+    await settled()
+    assert initiations(phone) == 0
+    await meeting.join(BOB)
+    room.answer("Bob", Left(id="other"))
+    await settled()
+    assert len(meeting.conference().roster.participants) == 2
 
 
 async def test_who_is_not_known_cannot_be_called(meeting: Meeting, room: FakeRoom) -> None:
