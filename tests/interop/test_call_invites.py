@@ -6,7 +6,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from focus.service.prosody import Prosody
 from focus.wire.call_invites import CALL_INVITES, STANZA_ID
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE
@@ -16,12 +15,6 @@ from tests.interop.running import ClientFactory, RunningFocus, StanzaClient, eve
 pytestmark = pytest.mark.interop
 
 MUC = "http://jabber.org/protocol/muc"
-
-
-@pytest.fixture
-async def server(prosody: Prosody) -> Prosody:
-    """Whose rooms give messages ids; those of Debian's ejabberd do not, as it comes without an archive."""
-    return prosody
 
 
 async def enter(client: StanzaClient, room: JID) -> None:
