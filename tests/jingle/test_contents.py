@@ -76,6 +76,17 @@ def test_an_added_content_is_rejected_by_its_name_alone(media: str | None, condi
     assert answered.reason.condition == condition
 
 
+@pytest.mark.parametrize(
+    ("media", "condition"), [("audio", "unsupported-transports"), ("video", "unsupported-applications")]
+)
+def test_what_is_rejected_for_its_transport_says_so(media: str, condition: str) -> None:
+    added = Content(creator="responder", name="x", description=Description(media=media))
+    question = Jingle(action=Action.CONTENT_ADD, sid="s", contents=(added,))
+    answered = rejection(question, frozenset({"transport"}))
+    assert answered.reason is not None
+    assert answered.reason.condition == condition
+
+
 def test_another_transport_is_rejected_without_its_candidates() -> None:
     replacing = Content(name="a", description=Description(media="audio"), transport=REMOTE)
     answered = rejection(Jingle(action=Action.TRANSPORT_REPLACE, sid="s", contents=(replacing,)))
