@@ -43,15 +43,21 @@ class SessionTable:
         else:
             self._sessions.pop(key, None)
         if session.proposed:
-            ours = session.role is Party.INITIATOR
-            self._spent[key if ours else (session.local.bare, session.peer, session.sid)] = session.role
-            while len(self._spent) > MAX_SPENT:
-                del self._spent[next(iter(self._spent))]
+            self._spend(session.local, session.peer, session.sid, session.role)
+
+    def refuse(self, local: JID, peer: JID, id: str) -> None:
+        """What `peer` has proposed is over, and has never been a session."""
+        self._spend(local, peer, id, Party.RESPONDER)
+
+    def _spend(self, local: JID, peer: JID, id: str, role: Party) -> None:
+        self._spent[local.bare, peer if role is Party.RESPONDER else peer.bare, id] = role
+        while len(self._spent) > MAX_SPENT:
+            del self._spent[next(iter(self._spent))]
 
     def is_spent(self, local: JID, peer: JID, id: str) -> bool:
-        """Whether `peer` has proposed this before, and it is over: what comes again, from an archive or after a broken
-        stream, is no new call (XEP-0353 section 5)."""
-        return self._spent.get((local.bare, peer, id)) is Party.RESPONDER
+        """Whether `peer` has proposed this before, or we have, and it is over: what comes again, from an archive or
+        after a broken stream, is no new call (XEP-0353 section 5)."""
+        return (local.bare, peer, id) in self._spent or self.is_withdrawn(local, peer, id)
 
     def is_withdrawn(self, local: JID, peer: JID, id: str) -> bool:
         """Whether we have proposed this to `peer` before, and it is over."""

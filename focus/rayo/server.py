@@ -412,7 +412,7 @@ class Server(Actor):
         session = self._sessions.for_jingle(to, sender, jingle.sid)
         if session is not None:
             session.receive(sender, jingle, tree)
-        elif jingle.action is Action.SESSION_INITIATE:
+        elif jingle.action is Action.SESSION_INITIATE and not self._sessions.is_spent(to, sender, jingle.sid):
             self._take_in(sender, to, jingle, tree)
         else:
             raise UnknownSession(f"no session {jingle.sid} with you")
@@ -432,6 +432,7 @@ class Server(Actor):
         if not self._sessions.contest(local, sender, sid):
             if isinstance(first, Jingle):
                 raise TieBreak("we are calling you at this moment")
+            self._sessions.refuse(local, sender, sid)
             refusal = refuse_tie(sender, first)
             self._outbox.message(local, refusal.to, refusal.message)
             return

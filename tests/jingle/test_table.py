@@ -124,7 +124,8 @@ async def test_an_invitation_that_is_over_is_known_for_a_while(focus: End, monke
     assert table.is_spent(ROOM.with_resource("focus"), DESK, "s")
     assert table.is_withdrawn(ROOM, DESK, "t")
     assert table.is_withdrawn(ROOM, PHONE, "t")
-    for peer, sid in ((PHONE, "s"), (DESK, "t"), (DESK, "u")):
+    assert table.is_spent(ROOM, DESK, "t"), "nobody else may use what was ours"
+    for peer, sid in ((PHONE, "s"), (DESK, "u")):
         assert not table.is_spent(ROOM, peer, sid)
     assert not table.is_withdrawn(ROOM, DESK, "s")
     table.discard(called(focus, PHONE, "u"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from focus.wire.conditions import UnknownSession
 from focus.wire.jid import JID
-from focus.wire.jingle import Reason
+from focus.wire.jingle import Jingle, Reason
 from focus.wire.jingle_message import (
     JMI_0,
     JMI_1,
@@ -52,6 +53,9 @@ async def test_a_proposal_that_comes_again_is_no_new_call(
     session.hangup(Reason.of("success"))
     await eventually(lambda: not list(focus.server.directory.calls()))
     alice.message(alice.jid, TEA, propose)
+    begin = next(each for each in alice.said if isinstance(each, Jingle))
+    with pytest.raises(UnknownSession):
+        await alice.iq_set(alice.jid, TEA.with_resource("focus"), begin)
     await settled()
     assert len([event for event in owner.events() if isinstance(event, Offer)]) == 1
     assert len(heard(alice, Proceed) + heard(alice, Accept)) == 1

@@ -253,6 +253,7 @@ class Phone:
             elif self._sessions.contest(self.jid, sender, message.id):
                 self._incoming(sender, message, None)
             else:
+                self._sessions.refuse(self.jid, sender, message.id)
                 refusal = invitation.refuse_tie(sender, message)
                 self._outbox.message(self.jid, refusal.to, refusal.message)
 
