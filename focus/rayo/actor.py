@@ -25,11 +25,11 @@ Method = Callable[[A, JID, C], Awaitable[Outcome | Later]]
 _Letter = tuple[JID, Command, asyncio.Future[Outcome]]
 
 
-def on(kind: type[C]) -> Callable[[Method[A, C]], Method[A, C]]:
-    """Mark the method of an actor that carries out commands of `kind`."""
+def on(*kinds: type[C]) -> Callable[[Method[A, C]], Method[A, C]]:
+    """Mark the method of an actor that carries out commands of these `kinds`."""
 
     def mark(method: Method[A, C]) -> Method[A, C]:
-        method.__dict__["command"] = kind
+        method.__dict__["commands"] = kinds
         return method
 
     return mark
@@ -47,9 +47,10 @@ class Actor:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         marked = {
-            method.__dict__["command"]: method
+            kind: method
             for method in vars(cls).values()
-            if callable(method) and "command" in getattr(method, "__dict__", {})
+            if callable(method)
+            for kind in getattr(method, "__dict__", {}).get("commands", ())
         }
         cls._methods = cls._methods | marked
 

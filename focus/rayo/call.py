@@ -434,7 +434,10 @@ class Call(Connectable):
                 party.hear(self)
 
     def peer_pressed(self, key: str, duration: float) -> None:
-        """Keys concern nobody who has not asked for input."""
+        """Told to all components here, and of the mixers that this is in: who is muted there commands all the same."""
+        mixers = [party for party in self.joins if party.is_mixer]
+        for component in [each for place in (self, *mixers) for each in place.components]:
+            component.key_pressed(key)
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         if self._now is Stage.ENDED or self._is_left:

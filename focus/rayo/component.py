@@ -18,6 +18,7 @@ from focus.engines.synthesizer import Synthesizer
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
 from focus.rayo.actor import Actor, Outcome, on
+from focus.rayo.surroundings import Client
 from focus.wire.conditions import FeatureNotImplemented, InternalServerError, ItemNotFound, NotTheOwner, StanzaError
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Event, Ref
@@ -47,6 +48,9 @@ class Target(Protocol):
     def is_spoken_in(self) -> bool:
         """Whether somebody speaks there now."""
 
+    def execute(self, sender: JID, command: Execution) -> Component[Any]:
+        """Start a component for `sender`. Raises `StanzaError`."""
+
     def component_ended(self, component: Component[Any]) -> None: ...
 
 
@@ -57,6 +61,11 @@ class Stage(Protocol):
 
     def component_ended(self, component: Component[Any]) -> None:
         """Nothing lives at its address any more."""
+
+    def register(self, address: JID, client: Client) -> None:
+        """Events for `address`, one of ours, go to `client`."""
+
+    def unregister(self, address: JID) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,8 @@ class Component(Actor, Generic[E]):
         self.ready: asyncio.Future[Outcome] = loop.create_future()
         self.ready.add_done_callback(self._answered)
         self._begun = asyncio.Event()
+        #: Set when it is no more.
+        self.over = asyncio.Event()
         self._told: asyncio.Future[Reason] = loop.create_future()
 
     # what a kind of component does
@@ -109,6 +120,9 @@ class Component(Actor, Generic[E]):
         """After `work`, whether it has ended by itself, was cancelled, or has failed; also where it never began, when
         only `prepare` has. What is to be told beside the reason."""
         return ()
+
+    def key_pressed(self, key: str) -> None:
+        """A caller has pressed a key here: 0 to 9, *, #, A to D, or "!", a flash of the hook."""
 
     def emit(self, event: Event) -> None:
         """Tell the client."""
@@ -167,6 +181,7 @@ class Component(Actor, Generic[E]):
             if self._begun.is_set():
                 self.emit(Complete(reason=reason, metadata=metadata))
             self.target.component_ended(self)
+            self.over.set()
             mailbox.cancel()
 
     async def _is_ready(self) -> bool:

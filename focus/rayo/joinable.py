@@ -172,10 +172,14 @@ class Joinable(Actor):
         if not isinstance(command, Execution):
             return await super().carry_out(sender, command)
         self.authorize(sender, command)
+        return self.execute(sender, command).ready
+
+    def execute(self, sender: JID, command: Execution) -> Component[Any]:
+        """Start a component here, for `sender`, that says by its `ready` whether it can. Raises `StanzaError`."""
         self.check_executing()
         component = self._parties.execute(self, sender, command)
         self.components[component] = None
-        return component.ready
+        return component
 
     def check_executing(self) -> None:
         """Raises `WrongState` where no component can work now (section 6.5.1)."""

@@ -12,6 +12,7 @@ from focus.engines.synthesizer import Samples
 from focus.media.plane import MediaPlane
 from focus.rayo.component import Component, Facilities
 from focus.rayo.components import registry
+from focus.rayo.surroundings import Client
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Event
@@ -36,35 +37,54 @@ class Scene:
         self._heard = np.zeros(0, np.int16)
         self.ended = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._clients: dict[JID, Client] = {}
+        self.components: list[Component[Any]] = []
 
     async def begin(self, command: Execution, name: str = "eh3u28") -> Component[Any]:
         """Raises `StanzaError`."""
-        self.component = registry.of(command)(
+        component = self.component = self._new(name, CLIENT, command)
+        self._task = self._tasks[-1]
+        try:
+            async with asyncio.timeout(10):
+                await component.ready
+        except StanzaError:
+            await self._task
+            raise
+        component.begin()
+        return component
+
+    def execute(self, sender: JID, command: Execution) -> Component[Any]:
+        return self._new(f"part{len(self._tasks)}", sender, command)
+
+    def _new(self, name: str, creator: JID, command: Execution) -> Component[Any]:
+        component = registry.of(command)(
             self.address.with_resource(name),
             command,
-            creator=CLIENT,
+            creator=creator,
             target=self,
             stage=self,
             facilities=self._facilities,
         )
-        self._task = asyncio.create_task(self.component.run())
-        self._tasks.append(self._task)
-        try:
-            async with asyncio.timeout(10):
-                await self.component.ready
-        except StanzaError:
-            await self._task
-            raise
-        self.component.begin()
-        return self.component
+        self.components.append(component)
+        self._tasks.append(asyncio.create_task(component.run()))
+        return component
+
+    def register(self, address: JID, client: Client) -> None:
+        self._clients[address] = client
+
+    def unregister(self, address: JID) -> None:
+        del self._clients[address]
 
     async def does(self, command: Command) -> None:
         async with asyncio.timeout(10):
             assert await self.component.submit(CLIENT, command) is None
 
     def emit(self, sender: JID, to: JID, event: Event) -> None:
-        assert (sender.bare, to) == (self.address, CLIENT)
-        self.events.append(event)
+        assert sender.bare == self.address
+        if to in self._clients:
+            self._clients[to].deliver(sender, event)
+        elif to == CLIENT:
+            self.events.append(event)
 
     def component_ended(self, component: object) -> None:
         self.ended.set()
@@ -72,9 +92,10 @@ class Scene:
     async def complete(self) -> Complete:
         async with asyncio.timeout(20):
             await self._task
-        assert len(self.events) == 1
-        assert isinstance(self.events[0], Complete)
-        return self.events[0]
+        *_, last = self.events
+        assert isinstance(last, Complete)
+        assert len([event for event in self.events if isinstance(event, Complete)]) == 1
+        return last
 
     def heard(self) -> Samples:
         self._heard = np.concatenate([self._heard, self._tap.read()])

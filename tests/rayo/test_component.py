@@ -25,7 +25,9 @@ from focus.wire.jid import JID
 from focus.wire.jingle import Reason as JingleReason
 from focus.wire.rayo import Answer, Command, End, Hangup, Join, Joined, Ref, Unjoined
 from focus.wire.rayo_component import Complete, Execution, Failed, HungUp, Metadata, Reason, Stop, Stopped
-from focus.wire.rayo_output import Finish, Pause
+from focus.wire.rayo_input import Grammar, Input, Match
+from focus.wire.rayo_output import Document, Finish, Output, Pause
+from focus.wire.rayo_prompt import Prompt
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
@@ -95,8 +97,8 @@ def _known() -> Iterator[None]:
     Actress.all.clear()
 
 
-async def started(client: Client, target: JID, how: str = "until stopped") -> JID:
-    reference = await client.command(target, Act(how=how))
+async def started(client: Client, target: JID, what: str | Execution = "until stopped") -> JID:
+    reference = await client.command(target, Act(how=what) if isinstance(what, str) else what)
     assert isinstance(reference, Ref)
     return JID.from_uri(reference.uri)
 
@@ -259,3 +261,46 @@ async def test_only_who_controls_a_call_starts_components(focus: Focus, owner: C
         await focus.client("mallory@example.org/x").command(call, Act())
     assert (refused.value.condition, refused.value.type) == ("conflict", "cancel")
     await started(focus.client(f"{ADMIN}/other"), call)
+
+
+# --- keys ---
+
+
+MENU = """<grammar mode="dtmf" version="1.0" root="r" xmlns="http://www.w3.org/2001/06/grammar">
+  <rule id="r"><item repeat="2">1</item></rule></grammar>"""
+
+
+async def test_keys_are_input_of_the_call_and_of_the_mixers_it_is_in(
+    focus: Focus, owner: Client, alice: Caller, bob: Caller
+) -> None:
+    one, two = await answered(focus, alice, owner), await answered(focus, bob, owner, 2)
+    for call, direction in ((one, "duplex"), (two, "recv")):
+        await owner.command(call, Join(mixer_name="tea", direction=direction))  # type: ignore[arg-type]
+    command = Input(mode="dtmf", grammars=(Grammar(content_type="application/srgs+xml", body=MENU),))
+    whole, single, other = [await started(owner, place, command) for place in (focus.addresses.mixer("tea"), one, two)]
+    await settled()
+    focus.call(one).peer_pressed("1", 0.1)
+    focus.call(two).peer_pressed("1", 0.1)  # muted, as he may only listen; he is in the room all the same
+    _, complete = await owner.event(Complete, whole)
+    assert isinstance(complete, Complete)
+    assert isinstance(complete.reason, Match)
+    await settled()
+    assert not ends(owner, single)
+    focus.call(one).peer_pressed("1", 0.1)
+    await owner.event(Complete, single)
+    await owner.command(two, Hangup())
+    _, complete = await owner.event(Complete, other)
+    assert isinstance(complete, Complete)
+    assert complete.reason == HungUp()
+
+
+async def test_a_prompt_and_its_parts_live_and_die_with_the_call(focus: Focus, owner: Client, alice: Caller) -> None:
+    call = await answered(focus, alice, owner)
+    document = Document(content_type="text/plain", body="x")
+    grammar = Grammar(content_type="application/srgs+xml", body=MENU)
+    prompt = Prompt(output=Output(documents=(document,)), input=Input(grammars=(grammar,)))
+    with pytest.raises(OptionNotSupported):  # nothing speaks here
+        await owner.command(call, prompt)
+    await eventually(lambda: not focus.call(call).components)
+    assert not focus.server._clients
+    assert not [event for event in owner.events() if isinstance(event, Complete)]

@@ -1,6 +1,6 @@
 """The components of Rayo, one in each file; whoever imports this has them all in the `registry`."""
 
 from focus.rayo.component import registry
-from focus.rayo.components import output, record
+from focus.rayo.components import input, output, prompt, record
 
-__all__ = ["output", "record", "registry"]
+__all__ = ["input", "output", "prompt", "record", "registry"]

@@ -1,0 +1,127 @@
+"""`<input/>`: keys that callers press, until they match a grammar (XEP-0327 sections 6.5.4 and 7.19.4).
+
+Keys count from when the component begins; those of before are nobody's. On a mixer the keys of all who are in it are
+one input, in the order in which they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+
+from focus.engines import nlsml
+from focus.engines.fetching import FetchError
+from focus.engines.grammar import DocumentError, Matched, Matcher, Mode, load, load_from
+from focus.engines.grammar import Grammar as Loaded
+from focus.engines.grammar import Match as Matching
+from focus.rayo.actor import Outcome, on
+from focus.rayo.component import Component, registry
+from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint
+from focus.wire.jid import JID
+from focus.wire.rayo_component import Reason
+from focus.wire.rayo_input import INPUT, Grammar, Input, Match, NoInput, NoMatch
+from focus.wire.rayo_prompt import InputStarted, PromptedInput, StartTimers
+
+SRGS = "application/srgs+xml"
+#: The text and its schema do not agree how it is spelt.
+RESULTS = (nlsml.CONTENT_TYPE, "application/nlsm+xml")
+#: What can be pressed.
+KEYS = frozenset("0123456789*#ABCD")
+
+
+@registry.component(PromptedInput)
+@registry.component(Input, INPUT)
+class Gatherer(Component[Input]):
+    """Takes one key after another. Completes as soon as nothing more could match, or nothing longer could."""
+
+    async def prepare(self) -> None:
+        command = self.command
+        if command.mode == "cpa":
+            raise OptionNotSupported("signals are not detected here")
+        if command.mode == "voice" or command.recognizer is not None:
+            raise OptionNotSupported("there is no speech recognition here; mode='dtmf' gathers keys")
+        if command.match_content_type not in RESULTS:
+            raise OptionNotSupported(f"results are {nlsml.CONTENT_TYPE} here, not {command.match_content_type[:100]!r}")
+        terminator = command.terminator
+        if terminator is not None and terminator.upper() not in KEYS:
+            raise OptionNotSupported(f"{terminator[:20]!r} is not a key that could be the terminator")
+        self._terminator = terminator.upper() if terminator else None
+        self._matcher = Matcher([await self._load(grammar) for grammar in command.grammars])
+        self._keys: asyncio.Queue[str] = asyncio.Queue()
+        self._timers = asyncio.Event()
+        if not isinstance(command, PromptedInput):
+            self._timers.set()
+
+    async def _load(self, grammar: Grammar) -> Loaded:
+        """Raises `StanzaError`."""
+        try:
+            if grammar.url is not None:
+                return await load_from(grammar.url.strip(), mode=Mode.DTMF, fetch=self._fetch)
+            kind = (grammar.content_type or "").partition(";")[0].strip().lower()
+            if kind != SRGS:
+                raise OptionNotSupported(f"grammars are {SRGS} here, not {kind[:100]!r}")
+            return await load(grammar.body or "", source="grammar", mode=Mode.DTMF, fetch=self._fetch)
+        except DocumentError as error:
+            raise BadRequest(str(error)) from None
+
+    async def _fetch(self, uri: str) -> bytes:
+        if self._facilities.fetch is None:
+            raise FetchError("nothing is fetched here")
+        try:
+            fetched = await self._facilities.fetch(uri)
+        except FetchError as error:
+            if error.temporary:
+                raise ResourceConstraint(str(error)) from None
+            raise
+        with closing(fetched.file):
+            return fetched.file.read()
+
+    def key_pressed(self, key: str) -> None:
+        if self._begun.is_set() and key in KEYS:
+            self._keys.put_nowait(key)
+
+    @on(StartTimers)
+    async def start_timers(self, sender: JID, command: StartTimers) -> Outcome:
+        self._timers.set()
+        return None
+
+    async def work(self) -> Reason:
+        key = await self._first()
+        if key is None:
+            return NoInput()
+        if isinstance(self.command, PromptedInput):
+            self.emit(InputStarted())
+        while key is not None and key != self._terminator:
+            match = self._matcher.feed(key)
+            if match is Matching.MATCH_END:
+                return self._result()
+            if match is Matching.NOMATCH:
+                return NoMatch()
+            key = await self._next(self.command.inter_digit_timeout)
+        return self._result() if self._matcher.match is Matching.MATCH else NoMatch()
+
+    async def _first(self) -> str | None:
+        """The first key; None where it does not come in time, which runs when the timers do."""
+        coming = asyncio.create_task(self._keys.get())
+        starting = asyncio.create_task(self._timers.wait())
+        try:
+            await asyncio.wait((coming, starting), return_when=asyncio.FIRST_COMPLETED)
+            limit = self.command.initial_timeout
+            await asyncio.wait((coming,), timeout=limit / 1000 if limit >= 0 else None)
+            return coming.result() if coming.done() else None
+        finally:
+            coming.cancel()
+            starting.cancel()
+
+    async def _next(self, limit: int) -> str | None:
+        """The next key; None where it does not come in `limit` ms."""
+        try:
+            async with asyncio.timeout(limit / 1000 if limit >= 0 else None):
+                return await self._keys.get()
+        except TimeoutError:
+            return None
+
+    def _result(self) -> Reason:
+        matched = self._matcher.matched()
+        assert isinstance(matched, Matched)
+        return Match(result=nlsml.result(matched))

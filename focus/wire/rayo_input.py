@@ -1,0 +1,96 @@
+"""`<input/>`: what is gathered from a call or a mixer, and what it must match (XEP-0327 sections 6.5.4 and 7.19.4)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, Self
+from xml.etree import ElementTree as ET
+
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_xml import attr, element
+
+from focus.wire.base import Name, StrictElement, serialize
+from focus.wire.rayo import Command
+from focus.wire.rayo_component import Execution, Reason, Timeout
+
+INPUT: Final = "urn:xmpp:rayo:input:1"
+INPUT_COMPLETE: Final = "urn:xmpp:rayo:input:complete:1"
+
+InputMode = Literal["any", "dtmf", "voice", "cpa"]
+
+#: A grammar as it is written in the stanza.
+_Body = Annotated[str, StringConstraints(max_length=200_000)]
+_Url = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
+_Part = Annotated[float, Field(ge=0, le=1)]
+
+
+class Grammar(StrictElement, tag="grammar", ns="", nsmap={"": INPUT}):
+    """What may be put in: here, with its type, or at a URL."""
+
+    url: _Url | None = attr(default=None)
+    content_type: Name | None = attr(name="content-type", default=None)
+    body: _Body | None = None
+
+    @model_validator(mode="after")
+    def _here_or_there(self) -> Self:
+        is_here = self.content_type is not None and bool((self.body or "").strip())
+        if self.url is None and not is_here:
+            raise ValueError("a url is needed, or a content-type and a body")
+        if self.url is not None and (self.content_type is not None or (self.body or "").strip()):
+            raise ValueError("url excludes content-type and body")
+        return self
+
+
+class Input(Execution, tag="input", ns="", nsmap={"": INPUT}):
+    """Gather input until it matches a grammar, or cannot any more; times are in milliseconds."""
+
+    mode: InputMode = attr(default="any")
+    terminator: Name | None = attr(default=None)
+    recognizer: Name | None = attr(default=None)
+    language: Name | None = attr(default=None)
+    initial_timeout: Timeout = attr(name="initial-timeout", default=-1)
+    inter_digit_timeout: Timeout = attr(name="inter-digit-timeout", default=-1)
+    recognition_timeout: Timeout = attr(name="recognition-timeout", default=-1)
+    sensitivity: _Part = attr(default=0.5)
+    min_confidence: _Part = attr(name="min-confidence", default=0)
+    max_silence: Timeout = attr(name="max-silence", default=-1)
+    match_content_type: Name = attr(name="match-content-type", default="application/nlsml+xml")
+    grammars: Annotated[tuple[Grammar, ...], Field(min_length=1, max_length=64)] = element(tag="grammar")
+
+    @classmethod
+    def parse(cls, tree: ET.Element) -> Self:
+        """A grammar may be written as XML, too, and not as text; it is text afterwards.
+
+        Raises `BadRequest` and `OptionNotSupported`.
+        """
+        return super().parse(cls.as_text(tree))
+
+    @staticmethod
+    def as_text(tree: ET.Element) -> ET.Element:
+        """`tree` with the grammars in it as text."""
+        copy = ET.Element(tree.tag, tree.attrib)
+        copy.text = tree.text
+        for child in tree:
+            if child.tag == Grammar.qualified_tag() and len(child) == 1:
+                written = ET.SubElement(copy, child.tag, child.attrib)
+                written.text = (child.text or "") + serialize(child[0]) + (child[0].tail or "")
+            else:
+                copy.append(child)
+        return copy
+
+
+class Match(Reason, tag="match", ns="", nsmap={"": INPUT_COMPLETE}):
+    """A grammar has matched; `result` is a document of type `content_type`."""
+
+    content_type: Name = attr(name="content-type", default="application/nlsml+xml")
+    result: _Body = ""
+
+
+class NoInput(Reason, tag="noinput", ns="", nsmap={"": INPUT_COMPLETE}):
+    """Nothing has come in time."""
+
+
+class NoMatch(Reason, tag="nomatch", ns="", nsmap={"": INPUT_COMPLETE}):
+    """What has come matches no grammar."""
+
+
+INPUT_COMMANDS: tuple[type[Command], ...] = (Input,)
