@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree as ET
+
 import numpy as np
 import pytest
 
@@ -9,13 +11,14 @@ from focus.media.tones import SAMPLE_RATE
 from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo, Endpoint
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE
-from tests.interop.callers import AiortcCaller, CallerFactory, assert_hears, listed, until_gone
+from tests.interop.callers import AiortcCallee, AiortcCaller, CallerFactory, assert_hears, listed, until_gone
 from tests.interop.running import ClientFactory, RunningFocus, eventually
 from tests.media.peers import Ear, level
 
 pytestmark = pytest.mark.interop
 
 RAYO = "urn:xmpp:rayo:1"
+CARBONS = "urn:xmpp:carbons:2"
 INVITATIONS = "urn:xmpp:jingle-message:{dialect}"
 #: Samples that are listened to at a time.
 WINDOW = SAMPLE_RATE // 20
@@ -170,3 +173,37 @@ async def test_who_lost_the_call_and_calls_anew_is_there_once(
         )
     finally:
         await anew.close()
+
+
+async def test_all_devices_ring_and_hear_from_their_server_who_has_taken_the_call(
+    focus: RunningFocus, caller: CallerFactory, client: ClientFactory
+) -> None:
+    """Section 3.4: carbons (XEP-0280) tell them; what is withdrawn is withdrawn from all."""
+    bob, controller = await caller("bob", 440), await client("controller")
+    desk, kitchen = AiortcCallee(await client("alice/desk"), 660), await client("alice/kitchen")
+    await kitchen.ask(kitchen.jid.bare, "set", f"<enable xmlns='{CARBONS}'/>")
+    room = focus.mixer("tea")
+    dial = f"<dial xmlns='{RAYO}' to='xmpp:alice@localhost' from='{room.uri}'><join mixer-name='{room.local}'/></dial>"
+    names = INVITATIONS.format(dialect=0)
+    await bob.call(room)
+    try:
+        result = await controller.ask(JID("", focus.prosody.focus), "set", dial)
+        await desk.rings()
+        await kitchen.expect_child(f"{{{names}}}propose", id=desk.sid)
+        await controller.ask(JID.from_uri(result[0].get("uri", "")), "set", f"<hangup xmlns='{RAYO}'/>")
+        for device in (desk.client, kitchen):
+            await device.expect_child(f"{{{names}}}retract", id=desk.sid)
+
+        await controller.ask(JID("", focus.prosody.focus), "set", dial)
+        await desk.rings()
+        await kitchen.expect_child(f"{{{names}}}propose", id=desk.sid)
+        await desk.answers()
+
+        def is_taken(stanza: ET.Element) -> bool:
+            carbon = stanza.find(f"{{{CARBONS}}}sent")
+            return carbon is not None and carbon.find(f".//{{{names}}}proceed[@id='{desk.sid}']") is not None
+
+        await kitchen.expect("carbon of the proceed", is_taken)
+        await assert_hears(bob, [660], 440)
+    finally:
+        await desk.close()
