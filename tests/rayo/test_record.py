@@ -120,6 +120,23 @@ async def test_what_is_said_in_a_pause_is_not_there(scene: Scene) -> None:
     assert spectrum[round(1000 * len(heard) / RATE)] > 20 * spectrum[round(440 * len(heard) / RATE)]
 
 
+async def test_a_pause_begins_and_ends_with_its_command(scene: Scene) -> None:
+    await scene.begin(Record())
+    for _ in range(8):  # each is shorter than the time between two looks
+        says(scene, 0.1, 500)
+        await scene.silence(0.08)
+        await scene.does(PauseRecording())
+        says(scene, 0.06, 1500)
+        await scene.silence(0.08)
+        await scene.does(ResumeRecording())
+    await scene.does(Stop())
+    _, heard = await result(scene, Stopped())
+    spectra = np.abs(np.fft.rfft(heard[: len(heard) // 480 * 480].reshape(-1, 480)))  # of 10 ms: 100 Hz each
+    kept, dropped = (np.count_nonzero(spectra[:, pitch] > 100_000) for pitch in (5, 15))
+    assert kept > 40
+    assert dropped < 8
+
+
 async def test_nobody_speaks_or_nobody_any_more(scene: Scene) -> None:
     await scene.begin(Record(initial_timeout=400, final_timeout=5000))
     recording, _ = await result(scene, InitialTimeout())

@@ -47,7 +47,8 @@ class Recorder(Component[Record]):
         command = self.command
         self._writer: SoundWriter | None = None
         self._taps: list[Tap] = []
-        self._waiting: list[NDArray[np.int16]] = []
+        self._waiting: list[NDArray[np.int16]] = []  # of each side, what the others do not have yet
+        self._kept: list[NDArray[np.int16]] = []  # of all sides, what is to be written
         self._is_paused = command.start_paused
         if command.format not in FORMATS:
             raise OptionNotSupported(f"{command.format!r} is not written here; {', '.join(FORMATS)} are")
@@ -95,11 +96,10 @@ class Recorder(Component[Record]):
         while True:
             await asyncio.sleep(STEP)
             count = self._take()
-            if self._is_paused:
-                self._drop()
-                continue
             if await self._write(self._most()):
                 return MaxDuration()
+            if self._is_paused:
+                continue
             is_spoken = self.target.is_spoken_in
             has_spoken, silent_for = has_spoken or is_spoken, 0.0 if is_spoken else silent_for + count / SAMPLE_RATE
             if has_spoken and 0 <= self.command.final_timeout <= silent_for * 1000:
@@ -114,22 +114,21 @@ class Recorder(Component[Record]):
         return max(self.command.max_duration * SAMPLE_RATE // 1000 - self._writer.samples, 0)
 
     def _take(self) -> int:
-        """Read what has been said. How many samples that is."""
+        """Read what has been said, and keep it unless this is a pause. How many samples of each side."""
         new = [tap.read() for tap in self._taps]
         self._waiting = [np.concatenate(pair) for pair in zip(self._waiting, new, strict=True)]
-        return min((len(each) for each in new), default=0)
-
-    def _drop(self) -> None:
-        count = min(len(each) for each in self._waiting)
+        count = min((len(each) for each in self._waiting), default=0)
+        if not self._is_paused and count:
+            self._kept.append(np.stack([each[:count] for each in self._waiting]))
         self._waiting = [each[count:] for each in self._waiting]
+        return count
 
     async def _write(self, most: int | None) -> bool:
-        """Write what all sides have; no more than `most`. Whether that is the end."""
+        """Write what has been kept; no more than `most`. Whether that is the end."""
         assert self._writer is not None
-        count = min((len(each) for each in self._waiting), default=0)
-        taken = count if most is None else min(count, most)
-        sides = np.stack([each[:taken] for each in self._waiting]) if taken else np.zeros((1, 0), np.int16)
-        self._waiting = [each[count:] for each in self._waiting]
+        sides = np.concatenate([np.zeros((len(self._sides), 0), np.int16), *self._kept], axis=1)[:, :most]
+        self._kept.clear()
+        taken = sides.shape[1]
         if taken:
             if self._channels < len(sides):
                 total = sides.sum(axis=0, dtype=np.int32, keepdims=True)
@@ -158,7 +157,7 @@ class Recorder(Component[Record]):
         if not self._begun.is_set():
             await in_thread(writer.discard)
             return ()
-        if self._taps and not self._is_paused and not isinstance(reason, Failed):
+        if self._taps and not isinstance(reason, Failed):
             self._take()
             await self._write(self._most())
         for tap in self._taps:
@@ -172,10 +171,12 @@ class Recorder(Component[Record]):
 
     @on(PauseRecording)
     async def pause(self, sender: JID, command: PauseRecording) -> Outcome:
+        self._take()
         self._is_paused = True
         return None
 
     @on(ResumeRecording)
     async def resume(self, sender: JID, command: ResumeRecording) -> Outcome:
+        self._take()
         self._is_paused = False
         return None
