@@ -205,6 +205,9 @@ class Joinable(Actor):
             following()
             return
         self._after_components.append(following)
+        self.hang_up_components()
+
+    def hang_up_components(self) -> None:
         for component in list(self.components):
             component.hang_up()
 

@@ -182,8 +182,7 @@ class Mixer(Joinable):
         """Give the node back to the plane, and tell everybody that this is gone. Idempotent."""
         self._is_over = True
         self.close()
-        for component in list(self.components):
-            component.hang_up()
+        self.hang_up_components()
         if self.node is not None:
             self._plane.remove_mixer(self.node)
             self.node = None

@@ -121,6 +121,7 @@ class Server(Actor):
                 await call.ended.wait()
             for mixer in self.directory.mixers():
                 mixer.close()
+                mixer.hang_up_components()
 
     def register(self, address: JID, client: Client) -> None:
         """Events for `address` go to `client` from now on."""

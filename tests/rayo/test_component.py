@@ -238,6 +238,20 @@ async def test_a_mixers_components_end_with_it(focus: Focus, owner: Client, alic
     await eventually(focus.is_empty)
 
 
+async def test_when_the_service_ends_components_of_calls_and_of_rooms_end_before_it(
+    focus: Focus, owner: Client, admin: Client, alice: Caller
+) -> None:
+    call = await answered(focus, alice, owner)
+    focus.server.bind_mixer("tea", JID("focus", "focus.example.org", "tea"))
+    on_call, in_room = await started(owner, call), await started(admin, focus.addresses.mixer("tea"))
+    await focus.stop()  # by itself, although the room is held still
+    focus.server.release_mixer("tea", JID("focus", "focus.example.org", "tea"))
+    for client, component in ((owner, on_call), (admin, in_room)):
+        assert [complete.reason for complete in ends(client, component)] == [HungUp()]
+    kinds = [type(event) for _, event in owner.stream if isinstance(event, Complete | End)]
+    assert kinds == [Complete, End]
+
+
 async def test_there_are_not_more_than_the_limits_allow(focus: Focus, owner: Client, alice: Caller) -> None:
     focus.server._quotas._limits = Limits(components=3, components_of_one=2)
     call = await answered(focus, alice, owner)
