@@ -152,7 +152,7 @@ class SafeFetch:
                         continue
                     if response.status != 200:
                         raise FetchError(f"{uri[:200]}: HTTP {response.status}", temporary=response.status >= 500)
-                    return await self._body(uri, response)
+                    return await self._body(str(url), response)
         raise FetchError(f"{uri[:200]} redirects more than {MAX_REDIRECTS} times")
 
     async def _body(self, uri: str, response: aiohttp.ClientResponse) -> Fetched:

@@ -101,7 +101,7 @@ class Documents:
             return
         with closing(fetched.file):
             body = fetched.text()
-        await self._read(kind, body, base=uri)
+        await self._read(kind, body, base=fetched.uri)
 
     def _add(self, sound: Source) -> None:
         self._into.append(sound)

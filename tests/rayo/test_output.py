@@ -57,6 +57,8 @@ class Web:
             "http://x/short": ("audio/wav", wav(marked(0.2))),
             "http://x/list": ("text/uri-list", b"# these\nshort\r\nhttp://x/short\n"),
             "http://x/text": ("text/plain", b"Hello"),
+            "http://x/moved": ("text/uri-list", b"sound\n"),
+            "http://x/there/sound": ("audio/wav", wav(marked(0.2))),
             "http://x/nested": ("text/uri-list", b"http://x/list\n"),
         }
 
@@ -66,6 +68,7 @@ class Web:
         if uri not in self.pages:
             raise FetchError(f"{uri}: HTTP 404")
         kind, body = self.pages[uri]
+        uri = uri.replace("/moved", "/there/")
         return Fetched(uri, kind, "", io.BytesIO(body))
 
 
@@ -112,6 +115,12 @@ async def test_sounds_are_heard_one_after_another_and_each_sample_of_them(scene:
     for part in rounds:
         middle = three[480:-480]  # the first samples of the ramp up are zero
         assert any((part[480 - lost : 480 - lost + len(middle)] == middle).all() for lost in range(20))
+
+
+async def test_a_list_is_relative_to_where_it_was_found(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("moved")))
+    assert (await scene.complete()).reason == Finish()
+    assert len(scene.parts()) == 1
 
 
 async def test_the_beginning_can_be_skipped(scene: Scene) -> None:
