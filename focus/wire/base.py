@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 # Stanzas come from slixmpp as standard-library trees; pydantic-xml would take lxml where it happens to be installed.
 os.environ.setdefault("FORCE_STD_XML", "true")
 
-from pydantic import ConfigDict, StringConstraints, ValidationError
+from pydantic import BeforeValidator, ConfigDict, StringConstraints, ValidationError
 from pydantic_xml import BaseXmlModel
 from pydantic_xml.errors import ParsingError
 
@@ -26,6 +26,24 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=1023)]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=3200)]
 #: Text for people.
 Text = Annotated[str, StringConstraints(max_length=8192)]
+
+
+def _lexical(pattern: str, what: str) -> BeforeValidator:
+    """XML Schema's way of writing a value: pydantic reads more than that, such as `yes`, `1_000` and `1.0`."""
+    written = re.compile(pattern)
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not written.fullmatch(value.strip(" \t\r\n")):
+            raise ValueError(f"{what} is needed")
+        return value.strip(" \t\r\n")
+
+    return BeforeValidator(check)
+
+
+Boolean = Annotated[bool, _lexical("true|false|1|0", "true, false, 1 or 0")]
+Integer = Annotated[int, _lexical("[+-]?[0-9]+", "a whole number")]
 
 #: What an attribute or a text cannot have as it is; looked for first, as nearly none has any of it.
 _MARKUP = re.compile("[&<>\"'\t\r\n]")

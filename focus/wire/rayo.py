@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_xml import attr, element
 
-from focus.wire.base import Address, Name, StrictElement, StrictFlag, Token
+from focus.wire.base import Address, Integer, Name, StrictElement, StrictFlag, Token
 from focus.wire.shim import MAX_HEADERS
 
 RAYO: Final = "urn:xmpp:rayo:1"
@@ -121,7 +121,7 @@ class Dial(Command, tag="dial", ns="", nsmap={"": RAYO}):
     to: Address = attr()
     from_: Address | None = attr(name="from", default=None)
     uri: Address | None = attr(default=None)
-    timeout: Annotated[int, Field(ge=-1, le=2**31 - 1)] = attr(default=-1)
+    timeout: Annotated[Integer, Field(ge=-1, le=2**31 - 1)] = attr(default=-1)
     headers: Headers = element(tag="header", default=())
     joins: Annotated[tuple[Join, ...], Field(max_length=16)] = element(tag="join", default=())
 

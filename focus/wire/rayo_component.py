@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from pydantic import Field, SerializeAsAny
 
-from focus.wire.base import StrictElement, Text, local_name
+from focus.wire.base import Integer, StrictElement, Text, local_name
 from focus.wire.conditions import BadRequest
 from focus.wire.rayo import Command, Event
 
@@ -18,8 +18,8 @@ EXT: Final = "urn:xmpp:rayo:ext:1"
 EXT_COMPLETE: Final = "urn:xmpp:rayo:ext:complete:1"
 
 #: As the wire has them; `Timeout` -1 means none.
-Milliseconds = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Timeout = Annotated[int, Field(ge=-1, le=2**31 - 1)]
+Milliseconds = Annotated[Integer, Field(ge=0, le=2**31 - 1)]
+Timeout = Annotated[Integer, Field(ge=-1, le=2**31 - 1)]
 
 
 class Execution(Command):

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_xml import attr, element
 
-from focus.wire.base import Name, StrictElement
+from focus.wire.base import Boolean, Integer, Name, StrictElement
 from focus.wire.rayo import Command
 from focus.wire.rayo_component import Execution, Milliseconds, Reason, Timeout
 
@@ -40,9 +40,9 @@ class Output(Execution, tag="output", ns="", nsmap={"": OUTPUT}):
     """Render documents, one after another; times are in milliseconds. `repeat_times` 0: for ever."""
 
     start_offset: Milliseconds = attr(name="start-offset", default=0)
-    start_paused: bool = attr(name="start-paused", default=False)
+    start_paused: Boolean = attr(name="start-paused", default=False)
     repeat_interval: Milliseconds = attr(name="repeat-interval", default=0)
-    repeat_times: Annotated[int, Field(ge=0, le=2**31 - 1)] = attr(name="repeat-times", default=1)
+    repeat_times: Annotated[Integer, Field(ge=0, le=2**31 - 1)] = attr(name="repeat-times", default=1)
     max_time: Timeout = attr(name="max-time", default=-1)
     renderer: Name | None = attr(default=None)
     voice: Name | None = attr(default=None)

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from pydantic_xml import attr, element
 
-from focus.wire.base import Name, StrictElement, Token
+from focus.wire.base import Boolean, Integer, Name, StrictElement, Token
 from focus.wire.rayo import Command
 from focus.wire.rayo_component import Execution, Metadata, Reason, Timeout
 
@@ -28,14 +28,14 @@ class Record(Execution, tag="record", ns="", nsmap={"": RECORD}):
     """Write sound to a file; times are in milliseconds. `mix`: both directions of a call in one channel."""
 
     format: Name = attr(default="wav")
-    start_beep: bool = attr(name="start-beep", default=False)
-    stop_beep: bool = attr(name="stop-beep", default=False)
-    start_paused: bool = attr(name="start-paused", default=False)
+    start_beep: Boolean = attr(name="start-beep", default=False)
+    stop_beep: Boolean = attr(name="stop-beep", default=False)
+    start_paused: Boolean = attr(name="start-paused", default=False)
     max_duration: Timeout = attr(name="max-duration", default=-1)
     initial_timeout: Timeout = attr(name="initial-timeout", default=-1)
     final_timeout: Timeout = attr(name="final-timeout", default=-1)
     direction: RecordDirection = attr(default="duplex")
-    mix: bool = attr(default=False)
+    mix: Boolean = attr(default=False)
     hints: Annotated[tuple[Hint, ...], Field(max_length=64)] = element(tag="hint", default=())
 
 
@@ -51,8 +51,8 @@ class Recording(Metadata, tag="recording", ns="", nsmap={"": RECORD_COMPLETE}):
     """Where the recording is; `duration` is in milliseconds, `size` in bytes."""
 
     uri: Name = attr()
-    duration: Annotated[int, Field(ge=0)] = attr()
-    size: Annotated[int, Field(ge=0)] = attr()
+    duration: Annotated[Integer, Field(ge=0)] = attr()
+    size: Annotated[Integer, Field(ge=0)] = attr()
 
 
 class MaxDuration(Reason, tag="max-duration", ns="", nsmap={"": RECORD_COMPLETE}):

@@ -109,6 +109,10 @@ class Ear:
         await until(lambda: heard.append(self._read()) or sum(map(len, heard)) >= seconds * SAMPLE_RATE)  # type: ignore[func-returns-value]
         return np.concatenate(heard)[: int(seconds * SAMPLE_RATE)]
 
+    def since(self) -> np.ndarray:
+        """What has come since it was listened for the last time."""
+        return self._read()
+
     async def within(self, seconds: float) -> np.ndarray:
         """What comes of it in `seconds`: less, or nothing at all, where it is silent, as long silence is not sent."""
         self._read()

@@ -13,7 +13,9 @@ import pytest
 import pytest_asyncio
 
 from focus.client.connection import Account
-from focus.service.config import LimitsSettings, RayoSettings, RouteSettings
+from focus.service.config import FetchSettings, LimitsSettings, RayoSettings, RecordingSettings, RouteSettings
+from focus.service.prosody import LOOPBACK, free_port
+from focus.service.values import Address
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
 from tests.interop.callers import AiortcCallee, AiortcCaller
@@ -24,13 +26,17 @@ from tests.interop.servers import Server, running_server
 
 #: Of calls and of joins that one account can have (listings 18 and 31).
 CALLS, JOINS = 4, 4
+#: Of components, overall and on one call or mixer (listings 50 and 51).
+COMPONENTS, COMPONENTS_OF_ONE = 5, 3
 
 
 class Stage:
     """Where a conversation is held: who takes part is gone after it."""
 
-    def __init__(self, focus: RunningFocus, known: set[str], closing: AsyncExitStack) -> None:
+    def __init__(self, focus: RunningFocus, known: set[str], folder: Path, closing: AsyncExitStack) -> None:
         self.focus = focus
+        #: From which file: URIs are fetched.
+        self.folder = folder
         self.service = JID("", focus.prosody.focus)
         self._known = known
         self._closing = closing
@@ -99,6 +105,12 @@ class Stage:
             await calling
         return call
 
+    async def starts(self, client: Client, target: JID, command: str) -> JID:
+        """The component that `command` starts."""
+        reference = (await client.ask(target, "set", command)).find("{urn:xmpp:rayo:1}ref")
+        assert reference is not None
+        return JID.from_uri(reference.get("uri", ""))
+
     async def _account(self, name: str) -> Account:
         prosody = self.focus.prosody
         local, _, resource = name.partition("/")
@@ -125,25 +137,35 @@ async def server(server_name: str, ejabberd: Ejabberd) -> AsyncIterator[tuple[Se
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def stage(server: tuple[Server, set[str]]) -> AsyncIterator[Stage]:
+async def stage(server: tuple[Server, set[str]], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     prosody, known = server
     juliet, romeo = (f"{name}@{prosody.domain}" for name in ("juliet", "romeo"))
-    settings = settings_for(prosody).model_copy(
+    folder, usual = tmp_path_factory.mktemp("sounds"), settings_for(prosody)
+    page = Address(LOOPBACK, free_port())
+    settings = usual.model_copy(
         update={
+            "http": usual.http.model_copy(update={"listen": page, "url": f"http://{page.host}:{page.port}"}),
+            "fetch": FetchSettings(folders=(folder,)),
+            "recordings": RecordingSettings(folder=folder / "recordings"),
             "rayo": RayoSettings(clients=(juliet, romeo)),
             "routes": (
                 RouteSettings(match="juliet-*", clients=(juliet,), timeout=60),
                 RouteSettings(match="romeo-*", clients=(romeo,), timeout=60),
                 RouteSettings(match="*", clients=(juliet, romeo), timeout=60),
             ),
-            "limits": LimitsSettings(calls_of_client=CALLS, joins_of_client=JOINS),
+            "limits": LimitsSettings(
+                calls_of_client=CALLS,
+                joins_of_client=JOINS,
+                components=COMPONENTS,
+                components_of_one=COMPONENTS_OF_ONE,
+            ),
         }
     )
     with pytest.MonkeyPatch.context() as patch:
         # aiortc offers no loopback addresses by itself
         patch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
         async with serve(prosody, settings) as focus, AsyncExitStack() as closing:
-            yield Stage(focus, known, closing)
+            yield Stage(focus, known, folder, closing)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")

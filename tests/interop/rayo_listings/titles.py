@@ -99,5 +99,5 @@ TITLES = {
     94: "Service Discovery Information Response - Server to Client",
 }
 
-#: Of what media components do (section 6.5): shown elsewhere, as there come to be such components.
-OF_COMPONENTS = range(45, 79)
+#: Of input and prompt (sections 6.5.4 and 6.5.5), which are still to come.
+OPEN = (57, 71, 72, 73, 74)
