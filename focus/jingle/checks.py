@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from xml.etree import ElementTree as ET
 
+from focus.jingle.negotiation import Settled
 from focus.wire.base import local_name
-from focus.wire.conditions import BadRequest, UnsupportedInfo
+from focus.wire.conditions import BadRequest, FeatureNotImplemented, OtherWayAgreed, UnsupportedInfo
+from focus.wire.dtmf import KEYS
 from focus.wire.jingle import JINGLE, Action, Jingle, foreign_parts, unknown_info
 
 #: Actions that define contents: each with a description and a transport.
@@ -51,3 +53,13 @@ def check(jingle: Jingle, tree: ET.Element, names: Collection[str]) -> None:
         raise UnsupportedInfo(f"unknown payload of a {action}")
     elif action is Action.SECURITY_INFO:
         raise UnsupportedInfo("there are no security preconditions here")
+
+
+def check_key(jingle: Jingle, settled: Settled | None) -> None:
+    """Raise what a key is answered with that cannot be taken, or that was to come as `settled` (XEP-0181 section 2)."""
+    if jingle.action is not Action.SESSION_INFO or jingle.dtmf is None:
+        return
+    if jingle.dtmf.code not in KEYS:
+        raise FeatureNotImplemented(f"{jingle.dtmf.code[:20]!r} is no key of a telephone")
+    if settled is not None and settled.telephone_events:
+        raise OtherWayAgreed("telephone-event is what keys were agreed to come by")

@@ -288,6 +288,7 @@ class PeerSession(Dialogue):
         if self._session.state is State.NEW and (action is not Action.SESSION_INITIATE or self.role is Party.INITIATOR):
             raise UnknownSession(f"the session {jingle.sid} has not begun")
         checks.check(jingle, tree, self._contents.names)
+        checks.check_key(jingle, self.settled)
         if action in QUESTIONS and self._questions >= MAX_QUESTIONS:
             raise ResourceConstraint(f"{action} has been answered often enough")
         if self.relay is not None and action is not Action.SESSION_TERMINATE:
@@ -452,6 +453,8 @@ class PeerSession(Dialogue):
     async def _info(self, jingle: Jingle, _: Foreign) -> None:
         if jingle.focus is not None:
             self._observer.peer_focus(jingle.focus.isfocus)
+        if jingle.dtmf is not None and jingle.dtmf.is_pressed:
+            self._observer.peer_pressed(jingle.dtmf.code, jingle.dtmf.duration / 1000)
         match jingle.info:
             case None:
                 return

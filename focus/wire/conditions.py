@@ -67,6 +67,12 @@ class NotAcceptable(StanzaError):
     condition, type = "not-acceptable", "modify"
 
 
+class OtherWayAgreed(StanzaError):
+    """A key is told by Jingle where keys go with the sound (XEP-0181 section 2)."""
+
+    condition, type = "not-acceptable", "cancel"
+
+
 class Forbidden(StanzaError):
     condition, type = "forbidden", "auth"
 

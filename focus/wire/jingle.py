@@ -12,6 +12,7 @@ from pydantic_xml import attr, element
 from focus.wire.base import Address, Element, Flag, Name, Text, Token, local_name, namespace_of
 from focus.wire.coin import FocusMark
 from focus.wire.conditions import STANZAS
+from focus.wire.dtmf import Dtmf
 from focus.wire.ice import ICE_UDP, Transport
 from focus.wire.rtp import RTP, Active, CryptoRequired, Description, Hold, Info, Mute, Ringing, Senders, Unhold, Unmute
 from focus.wire.shim import Shim
@@ -133,6 +134,7 @@ class Jingle(Element, tag="jingle", ns="", nsmap={"": JINGLE}):
     unhold: Unhold | None = None
     mute: Mute | None = None
     unmute: Unmute | None = None
+    dtmf: Dtmf | None = None
     headers: Shim | None = None
 
     @property
@@ -157,7 +159,7 @@ def foreign_parts(tree: ET.Element) -> frozenset[str]:
 
 
 _SESSION_INFO = frozenset(
-    kind.qualified_tag() for kind in (FocusMark, Ringing, Active, Hold, Unhold, Mute, Unmute, Shim)
+    kind.qualified_tag() for kind in (FocusMark, Ringing, Active, Hold, Unhold, Mute, Unmute, Dtmf, Shim)
 )
 
 

@@ -20,6 +20,7 @@ from xml.etree import ElementTree as ET
 
 from focus.wire.base import XML_LANG, local_name
 from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, StanzaError
+from focus.wire.dtmf import DTMF
 from focus.wire.jid import JID
 from focus.xmpp.connection import Connection
 from focus.xmpp.paging import RSM, SET, add_page
@@ -67,6 +68,7 @@ FEATURES = (
     "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0",
     "urn:xmpp:jingle:apps:rtp:ssma:0",
     "urn:xmpp:jingle:coin:1",
+    DTMF,
     "urn:xmpp:jingle:transports:ice-udp:1",
     "urn:xmpp:rayo:1",
     "urn:xmpp:receipts",
@@ -97,7 +99,7 @@ _ALWAYS = (CAPS, DISCO_INFO, DISCO_ITEMS, PING, RSM, "urn:xmpp:rayo:1")
 KINDS = {
     CALL: Kind(
         "client", "phone", "Call",
-        (*_ALWAYS, CALL, *_RTP, "urn:xmpp:jingle:apps:dtls:0", "urn:xmpp:jingle:transports:ice-udp:1"),
+        (*_ALWAYS, CALL, *_RTP, "urn:xmpp:jingle:apps:dtls:0", DTMF, "urn:xmpp:jingle:transports:ice-udp:1"),
     ),
     MIXER: Kind("conference", "audio", "Mixer", (*_ALWAYS, MIXER, *_RTP)),
 }  # fmt: skip

@@ -13,7 +13,7 @@ from focus.wire.jingle_message import BY_TAG
 from focus.wire.rtp import Description, PayloadType, Source
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-XEPS = ("0166", "0167", "0176", "0293", "0294", "0320", "0338", "0339", "0353", "0353-v0.4.0")
+XEPS = ("0166", "0167", "0176", "0181", "0293", "0294", "0320", "0338", "0339", "0353", "0353-v0.4.0")
 LISTINGS = sorted(path for xep in XEPS for path in (GOLDEN / f"xep-{xep}").glob("*.xml"))
 
 MODELS: dict[str, type[Element]] = BY_TAG | {

@@ -10,7 +10,7 @@ from focus.wire.jingle import Jingle
 from focus.wire.jingle_message import BY_TAG
 
 REFUSED = Path(__file__).parents[1] / "refused"
-XEPS = ("0166", "0167", "0176", "0293", "0294", "0320", "0338", "0339", "0353")
+XEPS = ("0166", "0167", "0176", "0181", "0293", "0294", "0320", "0338", "0339", "0353")
 FILES = sorted(path for xep in XEPS for path in (REFUSED / f"xep-{xep}").glob("*.xml"))
 
 

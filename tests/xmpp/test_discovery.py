@@ -84,6 +84,11 @@ def test_no_video_is_offered():
     assert "urn:xmpp:jingle:apps:rtp:video" not in FEATURES
 
 
+def test_keys_may_be_told():
+    """XEP-0181 section 3."""
+    assert all("urn:xmpp:jingle:dtmf:0" in features for features in (FEATURES, KINDS[CALL].features))
+
+
 @pytest.mark.parametrize("node", [CALL, MIXER])
 async def test_calls_and_mixers_have_nodes_of_their_own(discovery, login, node):
     alice = await login("alice")

@@ -17,6 +17,7 @@ from focus.engines.grammar import Match as Matching
 from focus.rayo.actor import Outcome, on
 from focus.rayo.component import Component, registry
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint
+from focus.wire.dtmf import KEYS
 from focus.wire.jid import JID
 from focus.wire.rayo_component import Reason
 from focus.wire.rayo_input import INPUT, Grammar, Input, Match, NoInput, NoMatch
@@ -25,8 +26,6 @@ from focus.wire.rayo_prompt import InputStarted, PromptedInput, StartTimers
 SRGS = "application/srgs+xml"
 #: The text and its schema do not agree how it is spelt.
 RESULTS = (nlsml.CONTENT_TYPE, "application/nlsm+xml")
-#: What can be pressed.
-KEYS = frozenset("0123456789*#ABCD")
 
 
 @registry.component(PromptedInput)

@@ -36,6 +36,7 @@ from focus.wire.conditions import (
     UnknownSession,
 )
 from focus.wire.conference_info import ConferenceInfo
+from focus.wire.dtmf import DTMF
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, Dialect, Propose, parse_message
@@ -61,6 +62,7 @@ FEATURES = (
     "urn:xmpp:jingle:apps:rtp:audio",
     "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0",
     "urn:xmpp:jingle:apps:rtp:ssma:0",
+    DTMF,
     "urn:xmpp:jingle:transports:ice-udp:1",
     "urn:xmpp:jingle-message:0",
     "urn:xmpp:jingle-message:1",
