@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 from pydantic_xml import attr, element
 
+from focus.wire.base import Boolean
 from focus.wire.rayo import Command, Event
 from focus.wire.rayo_component import Execution
 from focus.wire.rayo_input import INPUT, Input
@@ -22,7 +23,7 @@ WITHIN: Final = "urn:focus-conference:prompt:0"
 class Prompt(Execution, tag="prompt", ns="", nsmap={"": PROMPT}):
     """Render `output` and gather `input`, which may interrupt it if `barge_in`."""
 
-    barge_in: bool = attr(name="barge-in", default=True)
+    barge_in: Boolean = attr(name="barge-in", default=True)
     output: Output = element(tag="output")
     input: Input = element(tag="input")
 
