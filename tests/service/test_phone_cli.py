@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,26 @@ async def test_two_processes_talk(server: Prosody, tmp_path: Path) -> None:
 
 
 @pytest.mark.interop
+async def test_keys_are_pressed(server: Prosody) -> None:
+    async with (
+        bob_listening(server, "--once") as bob,
+        phone(server, "call", "bob@localhost", *ALICE, "--keys", "1,d##") as alice,
+    ):
+        pressed = [(await bob.event("dtmf"))["key"] for _ in range(4)]
+        assert pressed == ["1", "D", "#", "#"]
+        alice.process.send_signal(signal.SIGINT)
+        assert await alice.exit_code() == 0
+        assert [event["key"] for event in alice.events if event["event"] == "pressed"] == pressed
+        assert await bob.exit_code() == 0
+        told = [event for event in bob.events if event["event"] == "dtmf"]
+        assert [event["key"] for event in told] == pressed
+        first, second, *_ = [
+            datetime.fromisoformat(event["time"]) for event in alice.events if event["event"] == "pressed"
+        ]
+        assert (second - first).total_seconds() > 1
+
+
+@pytest.mark.interop
 @pytest.mark.parametrize(("option", "reason"), [("--reject", "decline"), ("--busy", "busy")])
 async def test_a_call_that_is_not_taken_has_its_exit_code(server: Prosody, option: str, reason: str) -> None:
     async with bob_listening(server, option) as bob, phone(server, "call", "bob@localhost", *ALICE) as alice:
@@ -189,6 +210,7 @@ def test_a_server_that_is_not_there_is_one_line(
         (["call", "bob@localhost", "--account", "guest.localhost", "--record", "/no/where.wav"], "--record"),
         (["call", "bob@localhost", "--account", "guest.localhost", "--media", "here"], "--media"),
         (["call", "bob@localhost", "--account", "guest.localhost", "--join", "tea@rooms.localhost"], "--join"),
+        (["call", "bob@localhost", "--account", "guest.localhost", "--keys", "1w2"], "'W' is no key"),
         (["call", "bob@localhost", "--account", "guest.localhost", "--log-level", "loud"], "--log-level"),
         (["call", "bob@localhost", "--account", "a@b", "--password-file", "/nowhere"], "--password-file"),
         (["listen", "--account", "guest.localhost", "--reject", "--busy"], "--busy"),

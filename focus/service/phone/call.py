@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 Described = TypeVar("Described", Codec, PayloadType)
 
+#: Seconds that a key is pressed, that are left before the next one, and that a "," waits.
+KEY, GAP, PAUSE = 0.1, 0.06, 1.0
+
 
 @dataclass(frozen=True)
 class Sound:
@@ -39,7 +42,7 @@ class Sound:
 class Call:
     """The observer of one session; `session` is set by whoever makes it. Its leg says and hears what `sound` asks for.
 
-    `invited`: we ask them by message first.
+    `invited`: we ask them by message first. `keys` are pressed as soon as it is connected.
     """
 
     session: PeerSession
@@ -54,6 +57,7 @@ class Call:
         muted: bool,
         dtx: bool,
         accepted: Callable[[], None],
+        keys: str = "",
     ) -> None:
         self.invited = invited
         self.connected = False
@@ -63,6 +67,7 @@ class Call:
         self._events = events
         self._plane = plane
         self._dtx = dtx
+        self._keys = keys
         self._on_accepted = accepted
         self._player = Player(sound.play) if sound.play is not None else None
         self._participants = Participants()
@@ -83,6 +88,10 @@ class Call:
         if self._player is not None:
             self._player.mute(muted)
         self.session.send_info(Mute() if muted else Unmute())
+
+    def press(self, keys: str) -> None:
+        """Press keys of a telephone (0 to 9, *, #, A to D), one after another; a "," is a second without."""
+        self.start(self._press(keys), "pressing keys")
 
     def fail(self, why: str) -> None:
         """End because something on our side, or on the way, went wrong."""
@@ -173,6 +182,8 @@ class Call:
             self.start(self._player.run(self._leg), "speaking")
         if self.muted:
             self.mute(True)
+        if self._keys:
+            self.press(self._keys)
 
     def peer_info(self, info: Info) -> None:
         self._events.add("info", info=type(info).__name__.lower())
@@ -207,6 +218,19 @@ class Call:
         while True:
             self.stats()
             await asyncio.sleep(1)
+
+    async def _press(self, keys: str) -> None:
+        settled, leg = self.session.settled, self._leg
+        if leg is None or settled is None or not settled.telephone_events:
+            self.fail("the other side takes no keys (telephone-event)")
+            return
+        for key in keys:
+            if key == ",":
+                await asyncio.sleep(PAUSE)
+                continue
+            leg.press(key, duration=KEY, gap=GAP)
+            self._events.add("pressed", key=key)
+            await asyncio.sleep(KEY + GAP)
 
     async def _supervised(self, work: Coroutine[Any, Any, None]) -> None:
         try:

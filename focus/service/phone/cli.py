@@ -24,6 +24,7 @@ from focus.service.phone.phone import Answering, Phone, Settings
 from focus.service.phone.sound import Source, file, speech, tone
 from focus.service.ready import ExitCode
 from focus.service.values import Address
+from focus.wire.dtmf import KEYS
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 
@@ -76,6 +77,10 @@ MediaOption = Annotated[
     list[str] | None, typer.Option(metavar="IP", help="Have audio come to this address; by default to all.")
 ]
 MuteOption = Annotated[bool, typer.Option("--mute", help="Be muted, and say so.")]
+KeysOption = Annotated[
+    str | None,
+    typer.Option(metavar="KEYS", help="Press these keys (0-9 * # A-D) when connected; a comma waits for a second."),
+]
 LogOption = Annotated[str, typer.Option(help="Log to standard error: debug, info, warning, error or critical.")]
 
 
@@ -105,6 +110,7 @@ def call(
     dtx: DtxOption = False,
     media: MediaOption = None,
     mute: MuteOption = False,
+    keys: KeysOption = None,
     answer_timeout: Annotated[float, typer.Option(min=1, help="Seconds to let it ring.")] = 60.0,
     log_level: LogOption = "critical",
 ) -> int:
@@ -119,6 +125,7 @@ def call(
         dtx=dtx,
         join=_occupant(join),
         muted=mute,
+        keys=_keys(keys),
         timeouts=Timeouts(answer=answer_timeout),
     )
     target = _jid("JID", jid)
@@ -251,6 +258,13 @@ def _recording(path: Path | None) -> Path | None:
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise typer.BadParameter(f"--record {path} is not a file that can be written")
     return path
+
+
+def _keys(keys: str | None) -> str:
+    pressed = (keys or "").upper()
+    if strange := next((key for key in pressed if key not in KEYS | {","}), None):
+        raise typer.BadParameter(f"--keys: {strange!r} is no key of a telephone")
+    return pressed
 
 
 def _addresses(media: list[str] | None) -> list[str]:

@@ -82,8 +82,8 @@ class Settings:
 
     `media`: addresses to bind for audio. `coin`: say that we read conference documents. `trickle`: send candidates
     one by one. `dtx`: send nothing while nothing is said, and ask for the same. `join`: the occupant JID to be in a
-    room with, as soon as that room lets us. `muted`: begin muted. `reconnect`: keep calls, and come back, when the
-    server goes away.
+    room with, as soon as that room lets us. `muted`: begin muted. `keys`: press these in each
+    call, see `Call.press`. `reconnect`: keep calls, and come back, when the server goes away.
     """
 
     account: Account
@@ -94,6 +94,7 @@ class Settings:
     dtx: bool = False
     join: JID | None = None
     muted: bool = False
+    keys: str = ""
     reconnect: bool = True
     timeouts: Timeouts = field(default_factory=Timeouts)
 
@@ -207,6 +208,11 @@ class Phone:
         if self._call is not None:
             self._call.mute(muted)
 
+    def press(self, keys: str) -> None:
+        """Press keys of a telephone in the call, see `Call.press`."""
+        if self._call is not None:
+            self._call.press(keys)
+
     async def wait_for(
         self,
         name: str,
@@ -315,6 +321,7 @@ class Phone:
             muted=self.settings.muted,
             dtx=self.settings.dtx,
             accepted=self._accepted,
+            keys=self.settings.keys,
         )
 
     def _accepted(self) -> None:
