@@ -1,4 +1,4 @@
-"""A conference without media: its roster changes, and each participant is told, as in `focus.conference.conference`."""
+"""A conference without media: its roster changes, and each participant is told, as in `focus.conference.documents`."""
 
 import argparse
 import asyncio

@@ -7,11 +7,12 @@ import contextvars
 import logging
 from collections.abc import Iterable
 
-from focus.conference.conference import Conference, Surroundings
+from focus.conference.conference import Conference
 from focus.conference.policy import has_say
 from focus.conference.ringing import Callout
 from focus.conference.room import RoomError
 from focus.conference.subscription import Document
+from focus.conference.surroundings import Surroundings
 from focus.wire import context
 from focus.wire.call_invites import Answer
 from focus.wire.conditions import Forbidden, ItemNotFound, ResourceConstraint
@@ -110,14 +111,14 @@ class ConferenceApplication:
     def document_for(self, focus: JID, peer: JID, sid: str) -> Document | None:
         """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""
         known = self._conferences.get(self._server.room_called(focus))
-        return known[0].document_for(peer, sid) if known else None
+        return known[0].documents.full_for(peer, sid) if known else None
 
     def document_from(self, focus: JID, peer: JID, document: ConferenceInfo) -> None:
         """What a participant that mixes a conference itself tells of that one. Raises `StanzaError`."""
         known = self._conferences.get(self._server.room_called(focus))
         if known is None:
             raise ItemNotFound("there is no conference here")
-        known[0].document_from(peer, document)
+        known[0].documents.read(peer, document)
 
     def _open(self, name: str) -> Conference:
         if (known := self._conferences.get(name)) is not None:

@@ -6,48 +6,43 @@ import asyncio
 import contextvars
 import logging
 import math
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from itertools import takewhile
 
+from focus.conference.admission import Admission
 from focus.conference.call_invites import RoomInvite
+from focus.conference.documents import Documents
 from focus.conference.goodbye import Goodbye, saying
-from focus.conference.notification import DocumentOutbox, Notification, Publication
-from focus.conference.partial import Outcome, Reader
-from focus.conference.policy import Occupants, Policy, Verdict, may_control, may_speak, occupant_of
-from focus.conference.ringing import Callout, Ringing
-from focus.conference.room import Cause, Departure, Occupant, Room, RoomError, Rooms, Rules
-from focus.conference.roster import Host, Invited, Leaving, Roster
-from focus.conference.subscription import Document
-from focus.conference.summoning import Summoning
+from focus.conference.policy import Occupants, may_control, occupant_of
+from focus.conference.ringing import Callout
+from focus.conference.room import Cause, Departure, Occupant, Room, RoomError, Rules
+from focus.conference.roster import Invited, Leaving, Roster
+from focus.conference.surroundings import Surroundings
+from focus.conference.voices import Voices
 from focus.rayo.call import REASON_HEADER
-from focus.rayo.server import Server
 from focus.wire import context
 from focus.wire.base import Element, StrictFlag
 from focus.wire.call_invites import CallInvite
-from focus.wire.conditions import ItemNotFound, StanzaError, WrongState
-from focus.wire.conference_info import ConferenceInfo, DisconnectionMethod
+from focus.wire.conditions import StanzaError
+from focus.wire.conference_info import DisconnectionMethod
 from focus.wire.jid import JID
 from focus.wire.rayo import (
     Accept,
-    Answer,
     Command,
     End,
     Event,
     Hangup,
     Header,
-    Join,
     Joined,
     Offer,
     Reject,
     Unjoin,
     Unjoined,
 )
-from focus.wire.session import Move, Session, Watch
+from focus.wire.session import Session, Watch
 
 log = logging.getLogger(__name__)
 
@@ -61,29 +56,7 @@ SUMMONING = 30.0
 #: How somebody has gone (RFC 4575 section 5.7.6), by the reason of a call's end (XEP-0327 section 7.5).
 _DEPARTURES: dict[str, DisconnectionMethod] = {"hungup": "departed", "hangup-command": "booted", "busy": "busy"}
 
-#: An address that a document can name (RFC 3986).
-_URI = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20"<>\\^`{|}\x7f]+""")
-
 Work = Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all conferences share."""
-
-    server: Server
-    rooms: Rooms
-    policy: Policy
-    summoning: Summoning
-    ringing: Ringing
-    outbox: DocumentOutbox
-    features: Callable[[JID], Awaitable[frozenset[str]]]
-    #: Sends a message: from, to, its id, what it says, and that in words.
-    tell: Callable[[JID, JID, str, Element, str | None], None]
-    #: Counts the interruptions of the XMPP connection.
-    interruptions: Callable[[], int]
-    guests: str
-    host: Host
 
 
 class Conference:
@@ -100,7 +73,7 @@ class Conference:
         addresses = self._server.addresses
         #: Our address as a Rayo client, and the real JID of our occupant.
         self.client = addresses.occupant(name)
-        self._room: Room | None = None
+        self.room: Room | None = None
         self._is_summoned = self._stays = False
         self.roster = Roster(
             focus=addresses.mixer(name),
@@ -113,18 +86,11 @@ class Conference:
         policy = surroundings.policy
         self.callout = Callout(self, self._server, surroundings.ringing, linger=policy.linger, farewell=policy.farewell)
         self.invite = RoomInvite(self, self._server, surroundings.features, enabled=policy.announce)
-        self._callers: dict[JID, JID] = {}  # call -> who called
-        self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
-        self._calls: set[JID] = set()  # calls that are not over
-        self._inside: set[JID] = set()  # those of them that are joined with the mixer
-        self._arriving: dict[JID, bool] = {}  # callers' that have no media yet, and whether they have proposed
-        self._following: set[JID] = set()  # those of them that will take another's place, and are not joined before
-        self._strangers: dict[JID, bool] = {}  # calls of those who need not be in the room: may they come in?
-        self._voices: dict[JID, bool] = {}  # calls, and whether the room lets them be heard
-        self._voices_are_due = False
-        self._publication = Publication(lambda: self.roster.document(), surroundings.policy.coalesce)
-        self._readers: dict[JID, Reader] = {}  # of the documents of those who are a focus themselves
-        self._notifications: dict[JID, tuple[Notification, asyncio.Task[None]]] = {}
+        self.voices = Voices(self)
+        self.admission = Admission(self, self.voices, policy)
+        self.documents = Documents(self, surroundings.outbox, surroundings.features, coalesce=policy.coalesce)
+        self.calls: set[JID] = set()  # that are not over
+        self.inside: set[JID] = set()  # those of them that are joined with the mixer
         self._work: asyncio.Queue[Work] = asyncio.Queue()
         self._tasks: asyncio.TaskGroup | None = None
         self._errands: set[asyncio.Task[None]] = set()
@@ -138,7 +104,7 @@ class Conference:
         The caller has registered us as a client; `retire` undoes that, in the moment in which no more work is taken.
         """
         async with asyncio.TaskGroup() as self._tasks:
-            publishing = self._tasks.create_task(self._publication.run(), name=f"documents of {self.name}")
+            publishing = self._tasks.create_task(self.documents.run(), name=f"documents of {self.name}")
             try:
                 self._server.bind_mixer(self.name, self.client, self._may_control)
                 while await self._next():
@@ -169,12 +135,12 @@ class Conference:
     @property
     def _is_wanted(self) -> bool:
         has_people = self._is_summoned and self.roster.occupants
-        return bool(self._calls or self._stays or self.callout.is_active or has_people)
+        return bool(self.calls or self._stays or self.callout.is_active or has_people)
 
     @property
     def is_idle(self) -> bool:
         """Whether it only waits for calls."""
-        return not (self._calls or self._stays)
+        return not (self.calls or self._stays)
 
     async def summon(self, password: str = "") -> None:
         """Enter the room, and stay while somebody is in it. Raises `RoomError`."""
@@ -184,7 +150,7 @@ class Conference:
             try:
                 await self._enter_room(password)
             except RoomError as error:
-                if not self._calls:
+                if not self.calls:
                     self._idle_since = -math.inf  # there is nothing to wait for
                 if not entered.done():
                     entered.set_exception(error)
@@ -194,7 +160,7 @@ class Conference:
             if not entered.done():
                 entered.set_result(None)
 
-        self._do(enter)
+        self.do(enter)
         try:
             await asyncio.wait_for(entered, SUMMONING)
         except TimeoutError:
@@ -204,16 +170,16 @@ class Conference:
         """Be in the room from now on, however long it takes to come in, and whoever calls."""
 
         async def begin() -> None:
-            self._spawn(None, self._keep_room)
+            self.spawn(None, self._keep_room)
 
         if not self._stays:
             self._stays = True
-            self._do(begin)
+            self.do(begin)
 
     async def _keep_room(self) -> None:
         while True:
-            if self._room is None:
-                self._do(self._enter_again)
+            if self.room is None:
+                self.do(self._enter_again)
             await asyncio.sleep(self._all.policy.reentry)
 
     async def _enter_again(self) -> None:
@@ -228,8 +194,8 @@ class Conference:
 
     async def give_up(self) -> None:
         """After a crash: nobody else would end these calls and leave the room."""
-        for call in self._calls | self._callers.keys() | self.callout.calls:
-            await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
+        for call in self.calls | self.admission.callers.keys() | self.callout.calls:
+            await self.command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
         await self._leave_room()
 
     # events of calls and of the mixer (`focus.rayo.surroundings.Client`)
@@ -239,180 +205,47 @@ class Conference:
         self.invite.deliver(sender, event)
         match event:
             case Offer():
-                self._callers[sender] = JID.from_uri(event.from_ or "")
-                self._do_for(sender, self._offered)
+                self.admission.called(sender, JID.from_uri(event.from_ or ""))
+                self.do_for(sender, self._offered)
             case Joined(call_uri=str(uri)) if sender == self.roster.focus:
-                self._do_for(JID.from_uri(uri), self._watch)
+                self.do_for(JID.from_uri(uri), self._watch)
             case Unjoined(call_uri=str(uri)) if sender == self.roster.focus:
-                self._do_for(JID.from_uri(uri), self._gone)
+                self.do_for(JID.from_uri(uri), self._gone)
             case Session():
-                self._do_for(sender, lambda call: self._described(call, event))
+                self.do_for(sender, lambda call: self._described(call, event))
             case End():
-                self._do_for(sender, lambda call: self._ended(call, event))
+                self.do_for(sender, lambda call: self._ended(call, event))
 
     async def _offered(self, call: JID) -> None:
-        self._calls.add(call)
+        self.calls.add(call)
         try:
             await self._enter_room()
         except RoomError as error:
             log.error("a call is refused, because the room cannot be entered: %s", error)
             text = f"the room {self.roster.room} cannot be entered by the focus ({error.condition})"
-            await self._command(call, Reject(error=StrictFlag(), headers=saying(text)))
+            await self.command(call, Reject(error=StrictFlag(), headers=saying(text)))
             return
-        await self._command(call, Accept())
-        session = await self._session_of(call)
+        await self.command(call, Accept())
+        session = await self.session_of(call)
         if session is None:
             return
-        self._arriving[call] = session.proposed
-        self._offers[call] = self._callers[call]
-        await self._judge(call)
-        if call in self._offers:
-            self._update(self.roster.with_waiting(call, self._offers[call], datetime.now(UTC)))
-            self._spawn(call, partial(self._give_up, call))
-
-    async def _judge(self, call: JID) -> None:
-        taking_part = len(self._calls) - len(self._offers)
-        if call not in self._offers or (room := self._room) is None:
-            return
-        caller, follows = self._offers[call], not self._inside.isdisjoint(self._earlier(call))
-        verdict = self._all.policy.judge(
-            caller, self.roster.occupants, taking_part, room.rules, sees_real_jids=room.sees_real_jids
-        )
-        if follows:
-            verdict = Verdict.ADMIT
-        if verdict is Verdict.WAIT:
-            return
-        if verdict is Verdict.STRANGER and not self._strangers.get(call):
-            if call not in self._strangers:
-                self._strangers[call] = False
-                self._spawn(call, partial(self._vet, call, caller, room))
-            return
-        del self._offers[call]
-        if verdict is Verdict.FULL:
-            log.info("a call is refused: all %d places are taken", self._all.policy.maximum)
-            await self._command(call, Reject(busy=StrictFlag()))
-        elif verdict is Verdict.UNSEEN:
-            log.warning("a call of %s is refused: in this room the focus is not shown who is who", caller)
-            await self._refuse(call, f"in the room {self.roster.room} the focus is not shown who is who")
-        elif await self._command(call, Answer()):
-            if follows:
-                self._following.add(call)
-            else:
-                await self._join(call, self._joining(call))
-
-    async def _join(self, call: JID, join: Join) -> None:
-        if not await self._command(call, join):
-            await self._command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
-
-    def _earlier(self, call: JID) -> list[JID]:
-        """The calls of whoever makes `call` whose place it takes."""
-        if call not in self._arriving:
-            return []
-        dialled = {each: one.peer for each, one in self.roster.participants.items() if each not in self._callers}
-        came = dict(takewhile(lambda item: item[0] != call, self._callers.items()))
-        caller, proposed, room = self._callers[call], self._arriving[call], self.roster.room
-        is_theirs = partial(self._all.policy.continues, caller, proposed=proposed, room=room)
-        return [each for each, peer in (dialled | came).items() if is_theirs(peer)]
-
-    async def _arrived(self, call: JID, session: Session) -> Session:
-        """`call` can be heard: whoever makes it moves there, and is missed by nobody meanwhile. Returns its session."""
-        earlier = self._earlier(call)
-        del self._arriving[call]
-        for each in earlier:
-            was_inside = each in self._inside
-            if await self._command(each, Move(call_uri=call.uri)) and was_inside:
-                log.info("%s has moved here", each.local)
-                self._following.discard(call)
-                self._inside.add(call)
-                self._inherit_voice(call, each)
-                session = await self._session_of(call) or session
-                self._update(self.roster.without(each).with_session(call, session, datetime.now(UTC)))
-        if call in self._following:  # whoever was here before has gone by now
-            self._following.discard(call)
-            await self._join(call, self._joining(call))
-        return session
-
-    async def _vet(self, call: JID, caller: JID, room: Room) -> None:
-        """Ask whether somebody is banned whom we do not know from the room; nothing else waits for the answer."""
-        outcasts = await room.outcasts()
-        is_banned = not outcasts.isdisjoint((caller, caller.bare, JID("", caller.domain)))
-
-        async def decide(call: JID) -> None:
-            if call not in self._offers:
-                return
-            if is_banned:
-                del self._offers[call]
-                log.info("a call is refused: the caller is banned from the room")
-                await self._refuse(call, f"you are banned from the room {self.roster.room}")
-            else:
-                self._strangers[call] = True
-                await self._judge(call)
-
-        self._do_for(call, decide)
-
-    async def _give_up(self, call: JID) -> None:
-        await asyncio.sleep(self._all.policy.entry_wait)
-        if self._offers.pop(call, None):
-            log.info("a call is refused: the caller has not entered the room")
-            await self._refuse(call, f"enter the room {self.roster.room} first")
-
-    async def _refuse(self, call: JID, text: str) -> None:
-        await self._command(call, Reject(decline=StrictFlag(), headers=saying(text)))
-
-    # who may be heard
-
-    def _may_speak(self, call: JID, occupants: Occupants) -> bool:
-        """Whether the room lets `call` be heard. Who is not in a moderated room has no voice there; who was, and is not
-        any more for a reason that ends no call, keeps what they had."""
-        peer = self._peer(call)
-        occupant = occupants.find(peer) if peer is not None else None
-        if occupant is not None:
-            return may_speak(occupant)
-        if self._strangers.get(call) and self._room is not None:
-            return not self._room.rules.moderated
-        return self._voices.get(call, True)
-
-    def _peer(self, call: JID) -> JID | None:
-        participant = self.roster.participants.get(call)
-        return participant.peer if participant is not None else self._callers.get(call)
-
-    def _joining(self, call: JID) -> Join:
-        """How `call` takes part: visitors listen only, which is shown as muted-via-focus."""
-        self._voices[call] = self._may_speak(call, Occupants(self.roster.occupants))
-        return Join(mixer_name=self.name, direction="duplex" if self._voices[call] else "recv")
-
-    def _inherit_voice(self, call: JID, earlier: JID) -> None:
-        """`call` has taken the place of `earlier`, with its mute, but the device may be another occupant."""
-        self._strangers[call], self._voices[call] = self._strangers.get(earlier, False), self._voices.get(earlier, True)
-        self._room_changed()
-
-    async def _give_voice(self) -> None:
-        """As soon as the room does. What a Rayo client has commanded meanwhile holds until then."""
-        self._voices_are_due = False
-        occupants = Occupants(self.roster.occupants)
-        for call, had_voice in list(self._voices.items()):
-            if self._may_speak(call, occupants) is not had_voice:
-                with context.about(call.local):
-                    joining = self._joining(call)
-                    log.info("has %s voice in the room", "got" if self._voices[call] else "no")
-                    await self._command(call, joining)
+        await self.admission.consider(call, proposed=session.proposed)
 
     async def _watch(self, call: JID) -> None:
-        session = await self._session_of(call)
+        session = await self.session_of(call)
         if session is None:
             return
-        self._calls.add(call)
-        self._inside.add(call)
+        self.calls.add(call)
+        self.inside.add(call)
         try:
             await self._enter_room()
         except RoomError as error:
             log.error("somebody was called into a room that cannot be entered: %s", error)
         await self._described(call, session)
-        if call in self._inside and call not in self._voices:  # brought in by somebody else
-            self._voices[call] = True
-            await self._give_voice()
+        if call in self.inside:
+            await self.voices.brought_in(call)
 
-    async def _session_of(self, call: JID) -> Session | None:
+    async def session_of(self, call: JID) -> Session | None:
         """None where it has ended meanwhile."""
         try:
             session = await self._server.command(self.client, call, Watch())
@@ -421,76 +254,57 @@ class Conference:
         return session if isinstance(session, Session) else None
 
     async def _described(self, call: JID, session: Session) -> None:
-        if session.connected and call in self._arriving:
-            session = await self._arrived(call, session)
-        if call not in self._inside:
+        if session.connected:
+            session = await self.admission.connected(call, session)
+        if call not in self.inside:
             return
-        self._update(self.roster.with_session(call, session, datetime.now(UTC)))
-        if session.accepted and call not in self._notifications:
-            notification = Notification(
-                sid=session.sid,
-                local=JID.parse(session.local),
-                peer=JID.parse(session.peer),
-                outbox=self._all.outbox,
-                features=self._all.features,
-                publication=self._publication,
-            )
-            self._notifications[call] = (notification, self._spawn(call, notification.run))
+        self.update(self.roster.with_session(call, session, datetime.now(UTC)))
+        if session.accepted:
+            self.documents.begin(call, session)
 
     async def _gone(self, call: JID) -> None:
-        followers = [each for each in self._following if call in self._earlier(each)]
-        self._calls.discard(call)
-        self._inside.discard(call)
-        for each in followers:
-            if self._inside.isdisjoint(self._earlier(each)) and call in self.roster.participants:
-                self._following.discard(each)
-                direction = self.roster.participants[call].session.direction
-                self._inherit_voice(each, call)
-                await self._join(each, Join(mixer_name=self.name, direction=direction))
+        self.calls.discard(call)
+        self.inside.discard(call)
+        await self.admission.gone(call)
         if call in self.roster.participants:
             self._depart(call)
-        if (known := self._notifications.pop(call, None)) is not None:
-            known[1].cancel()
-        self._readers.pop(call, None)
-        self._voices.pop(call, None)
+        self.documents.end(call)
+        self.voices.end(call)
         self._idle_since = asyncio.get_running_loop().time()
 
     async def _ended(self, call: JID, end: End) -> None:
-        self._offers.pop(call, None)
-        self._arriving.pop(call, None)
-        self._following.discard(call)
+        self.admission.ended(call)
         await self._gone(call)
-        self._callers.pop(call, None)
-        self._strangers.pop(call, None)
+        self.admission.forget(call)
         if call in self.roster.departed:
             method = _DEPARTURES.get(end.reason, "failed")
             code = end.error.platform_code if end.error is not None else None
-            self._update(self.roster.with_departure(call, datetime.now(UTC), method, code))
+            self.update(self.roster.with_departure(call, datetime.now(UTC), method, code))
         elif call in self.roster.waiting:
-            self._update(self.roster.without(call))
+            self.update(self.roster.without(call))
 
     def _depart(self, call: JID) -> None:
         """Documents have it for a while, as disconnected."""
         if self._all.policy.farewell > 0:
-            self._update(self.roster.with_departure(call, datetime.now(UTC)))
-            self._spawn(call, partial(self._forget, call))
+            self.update(self.roster.with_departure(call, datetime.now(UTC)))
+            self.spawn(call, partial(self._forget, call))
         else:
-            self._update(self.roster.without(call))
+            self.update(self.roster.without(call))
 
     async def _forget(self, call: JID) -> None:
         await asyncio.sleep(self._all.policy.farewell)
         if call in self.roster.departed:
-            self._update(self.roster.without(call))
+            self.update(self.roster.without(call))
 
     # what happens in the room (`focus.conference.room.RoomObserver`)
 
     def occupant_joined(self, occupant: Occupant) -> None:
         self._occupants([*self._others(occupant.nick), occupant])
-        self._do(self._judge_again)
+        self.do(self.admission.reconsider)
 
     def occupant_changed(self, occupant: Occupant) -> None:
         self._occupants([*self._others(occupant.nick), occupant])
-        self._do(self._judge_again)
+        self.do(self.admission.reconsider)
 
     def occupant_renamed(self, old_nick: str, occupant: Occupant) -> None:
         others = [one for one in self._others(old_nick) if one.nick != occupant.nick]
@@ -498,7 +312,7 @@ class Conference:
         old = self.roster.room.with_resource(old_nick)
         goodbye = Goodbye("your nick in the room is another one now; call again from there", method="departed")
         for call in self._calls_of(lambda peer: peer == old):  # the next with that nick may be somebody else
-            self._spawn(call, partial(self._hang_up, call, goodbye))
+            self.spawn(call, partial(self._hang_up, call, goodbye))
 
     def occupant_left(self, occupant: Occupant, departure: Departure, cause: Cause) -> None:
         self._occupants(self._others(occupant.nick))
@@ -512,14 +326,14 @@ class Conference:
         for call in self._calls_of(lambda peer: self._goes_with(peer, occupant, departure, others)):
             if departure is Departure.LEFT:
                 before = self._all.interruptions()
-                self._spawn(call, partial(self._hang_up_unless_back, call, occupant, goodbye, before))
+                self.spawn(call, partial(self._hang_up_unless_back, call, occupant, goodbye, before))
             else:
-                self._spawn(call, partial(self._hang_up, call, goodbye))
+                self.spawn(call, partial(self._hang_up, call, goodbye))
 
     def _calls_of(self, are_meant: Callable[[JID], bool]) -> list[JID]:
         """Those with a peer that is meant, in whatever state."""
         participants = {call: participant.peer for call, participant in self.roster.participants.items()}
-        return [call for call, peer in (self._callers | participants).items() if are_meant(peer)]
+        return [call for call, peer in {**self.admission.callers, **participants}.items() if are_meant(peer)]
 
     def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure, others: Occupants) -> bool:
         """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out
@@ -530,33 +344,33 @@ class Conference:
         return departure is not Departure.LEFT and is_theirs and others.find(peer) is None
 
     def subject_changed(self, subject: str) -> None:
-        self._update(replace(self.roster, subject=subject))
+        self.update(replace(self.roster, subject=subject))
 
     def anonymity_changed(self, real_jids_are_public: bool) -> None:
-        self._update(replace(self.roster, real_jids_are_public=real_jids_are_public))
+        self.update(replace(self.roster, real_jids_are_public=real_jids_are_public))
 
     def rules_changed(self, rules: Rules) -> None:
-        self._update(replace(self.roster, description=rules.description))
-        self._room_changed()
-        self._do(self._judge_again)
+        self.update(replace(self.roster, description=rules.description))
+        self.voices.look()
+        self.do(self.admission.reconsider)
         if rules.members_only:
             # The room throws out who is no member (section 9.4), and we who is not even in it.
             goodbye = Goodbye("the room is for members only now")
-            for call, is_in in list(self._strangers.items()):
-                peer = self._peer(call)
-                if is_in and peer is not None and occupant_of(peer, self.roster.occupants) is None:
-                    self._spawn(call, partial(self._hang_up, call, goodbye))
+            for call in self.admission.strangers:
+                peer = self.peer_of(call)
+                if peer is not None and occupant_of(peer, self.roster.occupants) is None:
+                    self.spawn(call, partial(self._hang_up, call, goodbye))
 
     def sight_changed(self, sees_real_jids: bool) -> None:
-        self._do(self._judge_again)
+        self.do(self.admission.reconsider)
 
     def room_lost(self, departure: Departure, cause: Cause) -> None:
         goodbye = Goodbye.of_room(departure, cause, self._call_instead(cause))
         log.warning("the room is lost, and the conference ends: %s", goodbye.text)
-        self._room = None
+        self.room = None
         self._occupants([])
-        for call in list(self._calls):
-            self._spawn(call, partial(self._hang_up, call, goodbye))
+        for call in list(self.calls):
+            self.spawn(call, partial(self._hang_up, call, goodbye))
 
     def _call_instead(self, cause: Cause) -> JID | None:
         """What to call for the conference in the room that takes the place of ours."""
@@ -565,32 +379,21 @@ class Conference:
         return addresses.mixer(name) if name is not None else None
 
     def room_rejoined(self) -> None:
-        for notification, _ in self._notifications.values():
-            notification.repeat()
+        self.documents.repeat()
 
     def _others(self, nick: str) -> list[Occupant]:
         return [occupant for occupant in self.roster.occupants if occupant.nick != nick]
 
     def _occupants(self, occupants: Iterable[Occupant]) -> None:
         before = self.roster.occupants
-        self._update(replace(self.roster, occupants=tuple(occupants)))
+        self.update(replace(self.roster, occupants=tuple(occupants)))
         self._server.guard_changed(self.name)
         if self._is_summoned and before and not self.roster.occupants:
             self._idle_since = asyncio.get_running_loop().time()
-        self._room_changed()  # which makes it look at the time, too
-
-    def _room_changed(self) -> None:
-        if not self._voices_are_due:
-            self._voices_are_due = True
-            self._do(self._give_voice)
+        self.voices.look()  # which makes it look at the time, too
 
     def _may_control(self, client: JID) -> bool:
         return may_control(client, self.roster.occupants)
-
-    async def _judge_again(self) -> None:
-        for call in list(self._offers):
-            with context.about(call.local):
-                await self._judge(call)
 
     async def _hang_up_unless_back(self, call: JID, occupant: Occupant, goodbye: Goodbye, before: int) -> None:
         """Somebody may come again at once, under another nick perhaps; and a server takes everybody along.
@@ -603,65 +406,40 @@ class Conference:
 
     def _is_back(self, call: JID, left: Occupant) -> bool:
         """Whether the device that `left` is in the room again; who has called by their nick must have that again."""
-        by_nick = self._peer(call) == left.jid
+        by_nick = self.peer_of(call) == left.jid
         return left.real_jid is not None and any(
             one.real_jid == left.real_jid and not (by_nick and one.jid != left.jid) for one in self.roster.occupants
         )
 
     async def _hang_up(self, call: JID, goodbye: Goodbye) -> None:
         leaving = Leaving(goodbye.method, goodbye.cause.reason or None, goodbye.cause.by)
-        self._update(self.roster.with_leaving(call, leaving))
-        if not await self._command(call, Hangup(headers=goodbye.headers())):
+        self.update(self.roster.with_leaving(call, leaving))
+        if not await self.command(call, Hangup(headers=goodbye.headers())):
             # Of a Rayo client that has brought it in: what becomes of it elsewhere is not our affair.
-            await self._command(self.roster.focus, Unjoin(call_uri=call.uri))
+            await self.command(self.roster.focus, Unjoin(call_uri=call.uri))
 
     async def _enter_room(self, password: str = "") -> None:
         """Raises `RoomError`."""
-        if self._room is None:
+        if self.room is None:
             if not self._all.summoning.serves(self.roster.room):
                 raise RoomError(self.roster.room, "not-allowed", "this room is not served here")
-            self._room = await self._all.rooms.join(self.roster.room, self, password)
-            self._update(
+            self.room = await self._all.rooms.join(self.roster.room, self, password)
+            self.update(
                 replace(
                     self.roster,
-                    subject=self._room.subject,
-                    description=self._room.rules.description,
-                    real_jids_are_public=self._room.real_jids_are_public,
+                    subject=self.room.subject,
+                    description=self.room.rules.description,
+                    real_jids_are_public=self.room.real_jids_are_public,
                 )
             )
 
     async def _leave_room(self) -> None:
-        if self._room is not None:
-            room, self._room = self._room, None
+        if self.room is not None:
+            room, self.room = self.room, None
             await room.leave()
             self._occupants([])
 
-    # documents
-
-    def document_for(self, peer: JID, sid: str) -> Document | None:
-        """The full document for the participant whose session this is, or None."""
-        for call, participant in self.roster.participants.items():
-            if participant.session.sid == sid and participant.peer == peer and call in self._notifications:
-                return self._notifications[call][0].full()
-        return None
-
-    def document_from(self, peer: JID, document: ConferenceInfo) -> None:
-        """What a participant that is a focus tells of its own conference: of that one, others are told the address.
-
-        Raises `ItemNotFound` where the peer is no participant, and `WrongState` where a document before is missing.
-        """
-        call = next((each for each in self.roster.participants if self._is_session(each, peer, document.sid)), None)
-        if call is None:
-            raise ItemNotFound("no session with you is in this conference")
-        outcome = self._readers.setdefault(call, Reader()).read(document)
-        if outcome is Outcome.GAP:
-            raise WrongState("a document before this one is missing")
-        if outcome is Outcome.APPLIED and _URI.fullmatch(document.entity):
-            self._update(self.roster.with_cascaded(call, document.entity))
-
-    def _is_session(self, call: JID, peer: JID, sid: str | None) -> bool:
-        participant = self.roster.participants[call]
-        return participant.peer == peer and sid in (None, participant.session.sid)
+    # invites to calls
 
     def call_invited(self, occupant: Occupant | None, identifier: str, said: CallInvite) -> None:
         if occupant is None:
@@ -673,8 +451,17 @@ class Conference:
 
     def say(self, identifier: str, element: Element, body: str | None = None) -> None:
         """In the room, if we are there (`focus.conference.call_invites.Owner`)."""
-        if self._room is not None:
-            self._room.say(identifier, element, body)
+        if self.room is not None:
+            self.room.say(identifier, element, body)
+
+    # who is there (`focus.conference.voices.Owner`)
+
+    def peer_of(self, call: JID) -> JID | None:
+        participant = self.roster.participants.get(call)
+        return participant.peer if participant is not None else self.admission.callers.get(call)
+
+    def is_stranger(self, call: JID) -> bool:
+        return self.admission.is_stranger(call)
 
     # people who are called (`focus.conference.ringing.Owner`)
 
@@ -682,23 +469,23 @@ class Conference:
         self._all.tell(self._server.addresses.line(self.name), person, identifier, element, body)
 
     def errand(self, work: Work) -> None:
-        self._spawn(None, work)
+        self.spawn(None, work)
 
     def people_changed(self, invited: dict[JID, Invited]) -> None:
-        self._update(replace(self.roster, invited=invited))
+        self.update(replace(self.roster, invited=invited))
         self._idle_since = asyncio.get_running_loop().time()
-        self._room_changed()  # which makes it look at the time, too
+        self.voices.look()  # which makes it look at the time, too
 
     # plumbing
 
-    def _update(self, roster: Roster) -> None:
+    def update(self, roster: Roster) -> None:
         if roster != self.roster:
             self.roster = roster
-            self._publication.changed()
+            self.documents.changed()
             self.callout.look()
             self.invite.look()
 
-    async def _command(self, address: JID, command: Command) -> bool:
+    async def command(self, address: JID, command: Command) -> bool:
         """Whether the call, or the mixer, at `address` did what it was told; it may have ended meanwhile."""
         try:
             await self._server.command(self.client, address, command)
@@ -707,19 +494,19 @@ class Conference:
             return False
         return True
 
-    def _do(self, work: Work) -> None:
+    def do(self, work: Work) -> None:
         self._work.put_nowait(work)
 
-    def _do_for(self, call: JID, work: Callable[[JID], Awaitable[None]]) -> None:
+    def do_for(self, call: JID, work: Callable[[JID], Awaitable[None]]) -> None:
         """Do `work` with `call`, which its log lines name."""
 
         async def do() -> None:
             with context.about(call.local):
                 await work(call)
 
-        self._do(do)
+        self.do(do)
 
-    def _spawn(self, call: JID | None, work: Work) -> asyncio.Task[None]:
+    def spawn(self, call: JID | None, work: Work) -> asyncio.Task[None]:
         """Do `work` on behalf of `call`, or of the room itself, beside the queue; it ends with the conference."""
         assert self._tasks is not None
         scope = contextvars.copy_context()

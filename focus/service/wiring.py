@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from focus.conference.application import ConferenceApplication
-from focus.conference.conference import Surroundings
 from focus.conference.policy import Policy
 from focus.conference.ringing import Ringing
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
+from focus.conference.surroundings import Surroundings
 from focus.engines.espeak import Espeak
 from focus.http.fetch import Reach, SafeFetch, networks
 from focus.http.health import HealthServer

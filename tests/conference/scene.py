@@ -12,12 +12,13 @@ from xml.etree import ElementTree as ET
 import xmlschema
 
 from focus.conference.application import ConferenceApplication
-from focus.conference.conference import Conference, Surroundings
+from focus.conference.conference import Conference
 from focus.conference.policy import Policy
 from focus.conference.ringing import Ringing
 from focus.conference.room import Cause, Departure, Occupant, RoomError, RoomObserver, Rules
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
+from focus.conference.surroundings import Surroundings
 from focus.wire.base import Element, Payload, serialize
 from focus.wire.call_invites import CallInvite
 from focus.wire.coin import COIN

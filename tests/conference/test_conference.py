@@ -179,8 +179,8 @@ async def test_a_caller_who_leaves_while_the_room_is_being_entered(meeting: Meet
     meeting.rooms.open.set()
     await bob.owners[0].until("connected")
     await meeting.readers.document(bob.jid, names("bob"))
-    assert len(meeting.conference()._calls) == 1
-    assert not meeting.conference()._offers
+    assert len(meeting.conference().calls) == 1
+    assert not meeting.conference().admission._offers
 
 
 @with_policy("policy", [CAREFUL])
@@ -190,8 +190,8 @@ async def test_callers_who_stop_waiting_are_forgotten(meeting: Meeting) -> None:
     await alice.owners[0].until("ringing")
     alice.sessions[0].hangup(Reason.of("cancel"))
     conference = meeting.conference()
-    await eventually(lambda: not conference._calls)
-    assert not conference._offers
+    await eventually(lambda: not conference.calls)
+    assert not conference.admission._offers
     meeting.rooms.room("tea").come("Alice", ALICE)
     await settled()
     assert not conference.roster.participants
@@ -529,7 +529,7 @@ async def test_who_hangs_up_is_gone(meeting: Meeting) -> None:
     alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
     bob.sessions[0].hangup(Reason.of("success"))
     await meeting.readers.document(alice.jid, names("alice"))
-    assert len(meeting.conference()._notifications) == 1
+    assert len(meeting.conference().documents._notifications) == 1
 
 
 @with_policy("policy", [replace(EAGER, linger=0.01)])
@@ -613,7 +613,9 @@ async def test_a_server_that_takes_everybody_with_it_ends_no_call(meeting: Meeti
     room.go("Alice", departure)
     meeting.interruptions += 1
     conference = meeting.conference()
-    await eventually(lambda: len(conference._errands) == len(conference._notifications))  # nobody is about to hang up
+    await eventually(
+        lambda: len(conference._errands) == len(conference.documents._notifications)
+    )  # nobody is about to hang up
     assert not alice.sessions[0].ended
 
 
@@ -623,7 +625,7 @@ async def test_the_conference_ends_with_its_room(meeting: Meeting, departure: De
     meeting.rooms.room("tea").lose(departure)
     for caller in (alice, bob):
         assert (await caller.owners[0].until_ended()) == ("gone", True)
-    await eventually(lambda: not meeting.conference()._calls)
+    await eventually(lambda: not meeting.conference().calls)
 
 
 async def test_a_crash_of_one_thing_does_not_end_the_conference(
@@ -635,8 +637,8 @@ async def test_a_crash_of_one_thing_does_not_end_the_conference(
     async def break_down() -> None:
         raise ZeroDivisionError
 
-    conference._do(break_down)
-    conference._spawn(meeting.call_of(alice), break_down)
+    conference.do(break_down)
+    conference.spawn(meeting.call_of(alice), break_down)
     bob = await meeting.join(BOB)
     await meeting.readers.document(alice.jid, names("alice", "bob"))
     assert not bob.sessions[0].ended

@@ -336,7 +336,7 @@ async def test_who_is_back_at_once_stays(
     if nick is not None:
         room.come(nick, ALICE)
         conference = meeting.conference()
-        await eventually(lambda: len(conference._errands) == len(conference._notifications))
+        await eventually(lambda: len(conference._errands) == len(conference.documents._notifications))
         assert not alice.sessions[0].ended
     else:
         assert (await alice.owners[0].until_ended()) == ("gone", True)
