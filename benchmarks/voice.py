@@ -14,16 +14,10 @@ from benchmarks.result import Benchmark, Cell, Column, Result, Unavailable
 from benchmarks.workbench import Workbench, percentile
 from benchmarks.xmpp_client import Client
 from focus.media.plane import Direction
-from focus.service.config import (
-    ConferenceSettings,
-    HttpSettings,
-    MediaSettings,
-    MetricsSettings,
-    Settings,
-    XmppSettings,
-)
+from focus.service.config import Settings
 from focus.service.prosody import Prosody
 from focus.service.ready import ServiceError
+from focus.service.sections import ConferenceSettings, HttpSettings, MediaSettings, MetricsSettings, XmppSettings
 from focus.service.wiring import Service
 from focus.wire.jid import JID
 from focus.wire.rayo import Dial, Join

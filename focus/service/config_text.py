@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from focus.service.config import PREFIX, Settings, XmppSettings, section_model
+from focus.service.config import PREFIX, Settings, section_model
 from focus.service.lua import quoted
+from focus.service.sections import XmppSettings
 from focus.service.values import Address, is_ip
 
 WIDTH = 100

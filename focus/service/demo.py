@@ -20,7 +20,10 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
-from focus.service.config import (
+from focus.service.config import Settings
+from focus.service.prosody import LOOPBACK, Prosody, free_port, keep_running
+from focus.service.ready import Runnable, ServiceError, ServiceReady
+from focus.service.sections import (
     ConferenceSettings,
     HttpSettings,
     LogSettings,
@@ -28,11 +31,8 @@ from focus.service.config import (
     MetricsSettings,
     RayoSettings,
     RouteSettings,
-    Settings,
     XmppSettings,
 )
-from focus.service.prosody import LOOPBACK, Prosody, free_port, keep_running
-from focus.service.ready import Runnable, ServiceError, ServiceReady
 from focus.service.values import Address
 
 log = logging.getLogger(__name__)

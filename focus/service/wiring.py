@@ -29,9 +29,10 @@ from focus.rayo.listing import Listing
 from focus.rayo.registration import Security
 from focus.rayo.routing import Route
 from focus.rayo.server import Server
-from focus.service.config import FetchSettings, Settings
+from focus.service.config import Settings
 from focus.service.metrics import Metrics
 from focus.service.ready import ExitCode, ServiceError, ServiceReady
+from focus.service.sections import FetchSettings
 from focus.service.values import Address, is_global
 from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect

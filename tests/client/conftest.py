@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from focus.client import RayoClient
-from focus.service.config import RayoSettings, RouteSettings
+from focus.service.sections import RayoSettings, RouteSettings
 from tests.interop.conftest import caller, client, listening
 from tests.interop.running import PASSWORD, RunningFocus, serve, settings_for
 from tests.interop.servers import Server

@@ -25,8 +25,9 @@ from pydantic import SecretStr
 
 from focus.service import config_text
 from focus.service.certificates import self_signed
-from focus.service.config import HttpSettings, Settings, XmppSettings
+from focus.service.config import Settings
 from focus.service.prosody import LOOPBACK, free_port
+from focus.service.sections import HttpSettings, XmppSettings
 
 START_TIMEOUT = 60.0
 PORT_ATTEMPTS = 5

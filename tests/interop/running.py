@@ -12,17 +12,17 @@ from xml.etree import ElementTree as ET
 from pydantic import SecretStr
 
 from focus.client.connection import Account, Connection
-from focus.service.config import (
+from focus.service.config import Settings
+from focus.service.phone import Phone
+from focus.service.ready import ServiceReady
+from focus.service.sections import (
     ConferenceSettings,
     HttpSettings,
     MediaSettings,
     MetricsSettings,
     RayoSettings,
-    Settings,
     XmppSettings,
 )
-from focus.service.phone import Phone
-from focus.service.ready import ServiceReady
 from focus.service.values import Address
 from focus.service.wiring import Service
 from focus.wire.base import serialize

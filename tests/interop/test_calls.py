@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from focus.service.config import RayoSettings, RouteSettings
 from focus.service.prosody import Prosody
+from focus.service.sections import RayoSettings, RouteSettings
 from focus.wire.base import local_name
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID

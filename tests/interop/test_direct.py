@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from focus.service.config import RouteSettings
 from focus.service.prosody import Prosody
+from focus.service.sections import RouteSettings
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE

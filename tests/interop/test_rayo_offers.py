@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from focus.service.config import LimitsSettings, RayoSettings, RouteSettings
 from focus.service.prosody import Prosody
+from focus.service.sections import LimitsSettings, RayoSettings, RouteSettings
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0

@@ -8,9 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from focus.service.config import RingingSettings, RoomSettings
 from focus.service.phone import Answering
 from focus.service.prosody import Prosody
+from focus.service.sections import RingingSettings, RoomSettings
 from focus.wire.commands import COMMANDS
 from focus.wire.conditions import Forbidden
 from focus.wire.jid import JID

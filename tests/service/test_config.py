@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from focus.service import config_text
-from focus.service.config import ConfigurationError, RouteSettings, Settings, load, section_model
+from focus.service.config import ConfigurationError, Settings, load, section_model
+from focus.service.sections import RouteSettings
 from focus.service.values import Address
 
 GOOD = """\

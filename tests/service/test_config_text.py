@@ -12,8 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from focus.service import config_text
-from focus.service.config import HttpSettings, Settings, XmppSettings
+from focus.service.config import Settings
 from focus.service.prosody import Prosody
+from focus.service.sections import HttpSettings, XmppSettings
 
 pytestmark = pytest.mark.interop
 

@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from focus.client.connection import Account
-from focus.service.config import FetchSettings, LimitsSettings, RayoSettings, RecordingSettings, RouteSettings
 from focus.service.prosody import LOOPBACK, free_port
+from focus.service.sections import FetchSettings, LimitsSettings, RayoSettings, RecordingSettings, RouteSettings
 from focus.service.values import Address
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
