@@ -12,20 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from focus.media.dtls import IDENTITY, DtlsRole, KeyedDtls, fingerprint_of, verifiable
+from focus.media.libraries import cancel
 from focus.media.totals import Totals
-from focus.media.transport import (
-    IDENTITY,
-    Address,
-    DtlsRole,
-    KeyedDtls,
-    PlaneConnection,
-    TransportError,
-    cancel,
-    fingerprint_of,
-    local_candidates,
-    new_ufrag,
-    verifiable,
-)
+from focus.media.transport import Address, PlaneConnection, TransportError, local_candidates, new_ufrag
 from focus.wire import dtls, ice, rtp
 
 if TYPE_CHECKING:  # a leg is given its plane; focus.media.plane is the one place that makes one

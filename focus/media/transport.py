@@ -1,138 +1,37 @@
-"""ICE (RFC 8445) and the keys of DTLS-SRTP (RFC 5764) over sockets that the media plane owns.
+"""ICE (RFC 8445) over sockets that the media plane owns.
 
-The one adapter to private parts of aioice and aiortc. aioice is the full ICE agent of a leg, aiortc does the DTLS
-handshake, and neither ever has a socket: STUN and DTLS datagrams come up from the plane and go down through it.
-SRTP and RTCP never get here. What is taken for granted about the two libraries is checked at import, see
-`check_libraries`.
+aioice is the full ICE agent of a leg and never has a socket: STUN and DTLS datagrams come up from the plane and go down
+through it. SRTP and RTCP never get here. What is taken for granted about aioice's private parts is checked in
+libraries.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
-import inspect
 import ipaddress
 import random
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from types import ModuleType
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, Protocol, cast
 
 import aioice.ice
 import aioice.stun
-import aiortc.rtcdtlstransport
 from aioice.candidate import candidate_priority
 from aioice.utils import random_string
-from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 
-from focus.wire import dtls, ice
+from focus.wire import ice
 
 Address = tuple[str, int]
-DtlsRole = Literal["active", "passive"]
-
-#: The minor versions whose private parts were read and are tested.
-VERSIONS = {"aioice": "0.13", "aiortc": "1.16"}
 
 #: Addresses of one peer, signalled or learned, that are looked at. More is a flood.
 MAX_REMOTE_CANDIDATES = 100
-#: Seconds until a task that goes on although it was cancelled is cancelled again.
-CANCEL_AGAIN = 0.1
 #: DTLS datagrams kept until the handshake takes them: several times the longest flight.
 MAX_PENDING_DATAGRAMS = 64
 
 
-async def cancel(task: asyncio.Future[None]) -> None:
-    """Cancel `task`, and return when it has ended.
-
-    COMPAT Python 3.11: `asyncio.wait_for`, by which aioice and aiortc wait for datagrams, forgets a cancellation that
-    comes together with what it waits for.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=CANCEL_AGAIN)
-
-
 class TransportError(Exception):
     """ICE or DTLS did not come up, or broke. The text says why, for people."""
-
-
-def check_libraries(ice_module: ModuleType, dtls_module: ModuleType, versions: Mapping[str, str]) -> None:
-    """Raise ImportError, naming the versions found, unless aioice and aiortc are built as this module believes."""
-    wrong = [
-        f"{name} is not {minor}.x" for name, minor in VERSIONS.items() if not versions[name].startswith(f"{minor}.")
-    ]
-    methods: list[tuple[ModuleType, str, dict[str, str]]] = [
-        (
-            ice_module,
-            "Connection",
-            {
-                "connect": "",
-                "close": "",
-                "recv": "",
-                "recvfrom": "",
-                "send": "data",
-                "sendto": "data component",
-                "data_received": "data component",
-                "request_received": "message addr protocol",
-                "build_request": "pair nominate",
-                "query_consent": "",
-                "check_complete": "pair",
-            },
-        ),
-        (
-            ice_module,
-            "StunProtocol",
-            {
-                "__init__": "receiver",
-                "connection_made": "transport",
-                "connection_lost": "exc",
-                "datagram_received": "data addr",
-                "send_stun": "message addr",
-            },
-        ),
-        (
-            dtls_module,
-            "RTCDtlsTransport",
-            {
-                "start": "remoteParameters",
-                "stop": "",
-                "_setup_srtp": "",
-                "_set_role": "role",
-                "_set_state": "state",
-                "_validate_peer_identity": "remoteParameters",
-            },
-        ),
-    ]
-    for module, owner, signatures in methods:
-        for name, expected in signatures.items():
-            method = getattr(getattr(module, owner, None), name, None)
-            if method is None or list(inspect.signature(method).parameters) != ["self", *expected.split()]:
-                wrong.append(f"{owner}.{name} is not ({expected.replace(' ', ', ')})")
-    attributes = {
-        "Connection": "_check_list _check_list_done _check_list_state _closing _early_checks _local_candidates "
-        "_local_candidates_start _local_candidates_end _local_password _local_username _nominated _nominating "
-        "_protocols _query_consent_task _queue _remote_candidates",
-        "RTCDtlsTransport": "_role _srtp_profiles _ssl _state _task _transport",
-    }
-    if not wrong:
-        instances = {
-            "Connection": ice_module.Connection(ice_controlling=True),
-            "RTCDtlsTransport": dtls_module.RTCDtlsTransport(cast(RTCIceTransport, None), [None]),
-        }
-        for owner, names in attributes.items():
-            wrong += [f"{owner}.{name} is gone" for name in names.split() if not hasattr(instances[owner], name)]
-    if wrong:
-        wanted = ", ".join(f"{name} {minor}.x" for name, minor in VERSIONS.items())
-        found = ", ".join(f"{name} {version}" for name, version in versions.items())
-        raise ImportError(f"focus.media is made for {wanted} and found {found}: {'; '.join(wrong)}")
-
-
-check_libraries(aioice.ice, aiortc.rtcdtlstransport, {name: importlib.metadata.version(name) for name in VERSIONS})
-
-
-# --- ICE ---
 
 
 class Path(Protocol):
@@ -484,122 +383,3 @@ def usable(candidate: ice.Candidate) -> aioice.Candidate | None:
         port=candidate.port,
         type=candidate.type,
     )
-
-
-# --- DTLS-SRTP ---
-
-
-class SrtpKeys(NamedTuple):
-    """What DTLS agreed on: the profile by its name in RFC 5764 and RFC 7714, and key + salt of both directions."""
-
-    profile: str
-    receive: bytes
-    send: bytes
-
-
-#: Profiles in the order in which we like them. The DTLS server chooses, by its own order.
-PROFILES = {
-    aiortc.rtcdtlstransport.SRTP_AEAD_AES_128_GCM: "AEAD_AES_128_GCM",
-    aiortc.rtcdtlstransport.SRTP_AEAD_AES_256_GCM: "AEAD_AES_256_GCM",
-    aiortc.rtcdtlstransport.SRTP_AES128_CM_SHA1_80: "AES_CM_128_HMAC_SHA1_80",
-}
-
-_State = aiortc.rtcdtlstransport.State
-
-
-class _Datagrams:
-    """The part of an ICE transport that DTLS reads from and writes to."""
-
-    def __init__(self, connection: PlaneConnection) -> None:
-        self._recv = connection.recv
-        self._send = connection.send
-
-
-class KeyedDtls(RTCDtlsTransport):
-    """A DTLS-SRTP association that hands out its keys and never reads SRTP itself."""
-
-    def __init__(self, connection: PlaneConnection, certificate: RTCCertificate) -> None:
-        super().__init__(cast(RTCIceTransport, _Datagrams(connection)), [certificate])
-        self._srtp_profiles = list(PROFILES)
-        self._keys: SrtpKeys | None = None
-        self._reason = "the DTLS handshake failed"
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def handshake(self, role: DtlsRole, fingerprints: Sequence[dtls.Fingerprint]) -> SrtpKeys:
-        """Key the association with the peer whose certificate has `fingerprints`. Raises `TransportError`."""
-        self._set_role("client" if role == "active" else "server")
-        await self.start(RTCDtlsParameters([RTCDtlsFingerprint(f.hash.lower(), f.value.upper()) for f in fingerprints]))
-        if self._keys is None:
-            raise TransportError(self._reason)
-        return self._keys
-
-    async def over(self) -> None:
-        """Return when the association has ended: the peer sent close_notify, or ICE is gone."""
-        await asyncio.shield(self._over)
-
-    async def stop(self) -> None:
-        """Send close_notify where there is somebody to send it to, and end."""
-        pump = self._task
-        await super().stop()
-        if pump is not None:
-            await cancel(pump)
-            if not pump.cancelled():
-                pump.exception()  # aiortc has logged it
-
-    def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:
-        super()._validate_peer_identity(remoteParameters)
-        if self._state is _State.FAILED:
-            self._reason = "the certificate of the peer is not the one it announced"
-
-    def _setup_srtp(self) -> None:
-        assert self._ssl is not None
-        chosen = self._ssl.get_selected_srtp_profile()
-        profile = next((known for known in PROFILES if known.openssl_profile == chosen), None)
-        if profile is None:
-            self._reason = "the peer knows no SRTP protection profile that we know"
-            self._set_state(_State.FAILED)
-            return
-        material = self._ssl.export_keying_material(
-            b"EXTRACTOR-dtls_srtp", 2 * (profile.key_length + profile.salt_length)
-        )
-        # RFC 5764 section 4.2: what the client writes with comes first.
-        client, server = (profile.get_key_and_salt(material, index) for index in (0, 1))
-        receive, send = (client, server) if self._role == "server" else (server, client)
-        self._keys = SrtpKeys(PROFILES[profile], receive, send)
-
-    def _set_state(self, state: aiortc.rtcdtlstransport.State) -> None:
-        super()._set_state(state)
-        if state is _State.CLOSED and not self._over.done():
-            self._over.set_result(None)
-
-
-#: Fingerprint hashes that can be verified.
-HASHES = frozenset(aiortc.rtcdtlstransport.X509_DIGEST_ALGORITHMS)
-
-
-def verifiable(fingerprints: Iterable[dtls.Fingerprint]) -> list[dtls.Fingerprint]:
-    """Those whose hash we know. Every one of them must be right."""
-    return [fingerprint for fingerprint in fingerprints if fingerprint.hash.lower() in HASHES]
-
-
-class Identity:
-    """The certificate (ECDSA, P-256) that all legs of a process show, renewed long before it expires."""
-
-    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._now = now
-        self._certificate: RTCCertificate | None = None
-
-    def certificate(self) -> RTCCertificate:
-        if self._certificate is None or self._certificate.expires - self._now() < timedelta(days=7):
-            self._certificate = RTCCertificate.generateCertificate()
-        return self._certificate
-
-
-def fingerprint_of(certificate: RTCCertificate) -> dtls.Fingerprint:
-    """The SHA-256 fingerprint of `certificate`, with no say in who opens the handshake."""
-    value = next(f.value for f in certificate.getFingerprints() if f.algorithm == "sha-256")
-    return dtls.Fingerprint(hash="sha-256", value=value)
-
-
-#: One certificate for the whole process: making one for each leg would cost time and bring nothing.
-IDENTITY = Identity()

@@ -1,36 +1,21 @@
-"""The adapter's own rules; that it carries real ICE and DTLS is shown by test_leg.py."""
+"""The agent's own rules; that it carries real ICE is shown by test_leg.py."""
 
 import asyncio
 import selectors
-import subprocess
-import sys
-import types
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import aioice.ice
 import aioice.stun
-import aiortc.rtcdtlstransport
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from focus.media import transport
-from focus.media.transport import (
-    Identity,
-    PlaneConnection,
-    check_libraries,
-    fingerprint_of,
-    local_candidates,
-    usable,
-    verifiable,
-)
-from focus.wire import dtls, ice
+from focus.media.transport import PlaneConnection, local_candidates, usable
+from focus.wire import ice
 
 from .peers import until
-
-GOOD = {"aioice": "0.13.0", "aiortc": "1.16.0"}
 
 
 def candidate(**changes: object) -> ice.Candidate:
@@ -75,56 +60,6 @@ def request(
     message.attributes = {"USERNAME": f"{ufrag or agent.local_username}:them", "PRIORITY": 1} | attributes
     message.add_message_integrity((password or agent.local_password).encode())
     return bytes(message)
-
-
-# --- what is taken for granted ---
-
-
-def test_the_installed_libraries_are_accepted() -> None:
-    check_libraries(aioice.ice, aiortc.rtcdtlstransport, GOOD)
-
-
-@pytest.mark.parametrize(
-    "versions", [{"aioice": "0.14.0", "aiortc": "1.16.0"}, {"aioice": "0.13.0", "aiortc": "1.160.0"}]
-)
-def test_another_version_is_refused_by_name(versions: dict[str, str]) -> None:
-    with pytest.raises(ImportError, match=r"found aioice 0\.1\d\.0, aiortc 1\.16") as refusal:
-        check_libraries(aioice.ice, aiortc.rtcdtlstransport, versions)
-    assert "is not" in str(refusal.value)
-
-
-def test_a_method_with_other_parameters_is_refused() -> None:
-    class Connection(aioice.ice.Connection):
-        def check_complete(self, pair: object, when: float) -> None: ...  # type: ignore[override]
-
-    changed = types.SimpleNamespace(Connection=Connection, StunProtocol=aioice.ice.StunProtocol)
-    with pytest.raises(ImportError, match=r"Connection\.check_complete is not \(pair\)"):
-        check_libraries(changed, aiortc.rtcdtlstransport, GOOD)  # type: ignore[arg-type]
-
-
-def test_a_missing_class_is_refused() -> None:
-    changed = types.SimpleNamespace(Connection=aioice.ice.Connection)
-    with pytest.raises(ImportError, match=r"StunProtocol\.send_stun"):
-        check_libraries(changed, aiortc.rtcdtlstransport, GOOD)  # type: ignore[arg-type]
-
-
-def test_importing_with_a_changed_library_says_what_changed() -> None:
-    script = "import aioice.ice; del aioice.ice.Connection.check_complete; import focus.media.transport"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert "ImportError: focus.media is made for aioice 0.13.x, aiortc 1.16.x and found aioice 0.13" in run.stderr
-    assert "Connection.check_complete" in run.stderr
-
-
-def test_a_missing_attribute_is_refused() -> None:
-    class Connection(aioice.ice.Connection):
-        def __init__(self, **arguments: bool) -> None:
-            super().__init__(**arguments)
-            del self._nominated
-
-    changed = types.SimpleNamespace(Connection=Connection, StunProtocol=aioice.ice.StunProtocol)
-    with pytest.raises(ImportError, match=r"Connection\._nominated is gone"):
-        check_libraries(changed, aiortc.rtcdtlstransport, GOOD)  # type: ignore[arg-type]
 
 
 # --- candidates ---
@@ -461,7 +396,7 @@ def test_no_stun_datagram_breaks_the_agent(data: st.DataObject) -> None:
     asyncio.run(receive())
 
 
-# --- DTLS ---
+# --- datagrams of DTLS ---
 
 
 async def test_what_is_no_dtls_is_dropped_and_so_is_a_flood() -> None:
@@ -473,24 +408,3 @@ async def test_what_is_no_dtls_is_dropped_and_so_is_a_flood() -> None:
         agent.data_received(b"\x16dtls")
     assert agent._queue.qsize() == transport.MAX_PENDING_DATAGRAMS
     await agent.close()
-
-
-def test_fingerprints_of_unknown_kind_cannot_be_verified() -> None:
-    known = dtls.Fingerprint(hash="SHA-256", value=":".join(["AB"] * 32))
-    unknown = dtls.Fingerprint(hash="md5", value=":".join(["AB"] * 16))
-    assert verifiable([unknown, known]) == [known]
-
-
-def test_one_certificate_serves_until_it_is_about_to_expire() -> None:
-    now = datetime.now(UTC)
-    clock = iter([now + timedelta(days=20), now + timedelta(days=25)])
-    identity = Identity(now=lambda: next(clock))
-    first = identity.certificate()
-    assert identity.certificate() is first
-    assert identity.certificate() is not first
-
-
-def test_the_fingerprint_is_sha_256_and_leaves_the_role_open() -> None:
-    certificate = Identity().certificate()
-    fingerprint = fingerprint_of(certificate)
-    assert (fingerprint.hash, fingerprint.setup, len(fingerprint.value)) == ("sha-256", None, 95)
