@@ -303,6 +303,10 @@ class Call(Connectable):
         self._calls.hand_on(self._session.local, self._session.peer, command)
         return None
 
+    def check_executing(self) -> None:
+        if self._now is not Stage.ANSWERED or self.relay is not None:  # else its media is on its way
+            super().check_executing()
+
     def check_joining(self) -> None:
         self._act(Step.JOIN)
 

@@ -48,6 +48,9 @@ class Target(Protocol):
     def is_spoken_in(self) -> bool:
         """Whether somebody speaks there now."""
 
+    async def has_media(self) -> None:
+        """Return when it is in the media plane, or has been."""
+
     def execute(self, sender: JID, command: Execution) -> Component[Any]:
         """Start a component for `sender`. Raises `StanzaError`."""
 
@@ -207,10 +210,12 @@ class Component(Actor, Generic[E]):
         try:
             return await self._until_told(self._begin_and_work())
         except Exception as error:
-            return self._failed(error)
+            failed = self._failed(error)
+            return self._told.result() if self._told.done() else failed  # it fails since its call ends, not so the call
 
     async def _begin_and_work(self) -> Reason:
         await self._begun.wait()
+        await self.target.has_media()
         return await self.work()
 
     async def _until_told(self, doing: Coroutine[Any, Any, T]) -> T | Reason:

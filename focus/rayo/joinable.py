@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from abc import abstractmethod
@@ -71,6 +72,7 @@ class Joinable(Actor):
         self._plane = plane
         self._parties = parties
         self.node: int | None = None
+        self._connected_here = asyncio.Event()
         self.joins: dict[Joinable, Direction] = {}
         #: Who has commanded each of them last.
         self.makers: dict[Joinable, JID] = {}
@@ -186,6 +188,10 @@ class Joinable(Actor):
         if self.node is None:
             raise WrongState(f"{self.address} has no media yet")
 
+    async def has_media(self) -> None:
+        """Return when it is in the media plane, or has been."""
+        await self._connected_here.wait()
+
     @property
     def is_spoken_in(self) -> bool:
         """Whether somebody is heard to speak here, or by those who are here."""
@@ -250,6 +256,7 @@ class Joinable(Actor):
         acknowledged long ago.
         """
         self.node = node
+        self._connected_here.set()
         for other, direction in list(self.joins.items()):
             if other.node is None:
                 continue

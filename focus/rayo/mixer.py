@@ -50,7 +50,7 @@ class Mixer(Joinable):
         super().__init__(address, plane, server)
         self.name = name
         self.zone = zone
-        self.node = plane.create_mixer(room=str(address))
+        self.connect(plane.create_mixer(room=str(address)))
         self._server = server
         self._owners: dict[JID, Guard] = {}
         self._shown: dict[JID, None] = {}

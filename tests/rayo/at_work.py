@@ -75,6 +75,9 @@ class Scene:
     def unregister(self, address: JID) -> None:
         del self._clients[address]
 
+    async def has_media(self) -> None:
+        pass
+
     async def does(self, command: Command) -> None:
         async with asyncio.timeout(10):
             assert await self.component.submit(CLIENT, command) is None

@@ -66,6 +66,7 @@ class Actress(Component[Act]):
                 await asyncio.Event().wait()
 
     async def work(self) -> Reason:
+        assert self.node
         self.log.append("work")
         match self.command.how:
             case "finish":
@@ -178,9 +179,23 @@ async def test_before_the_answer_there_is_nothing_to_work_on(focus: Focus, owner
         await owner.command(call, Act())
     assert not Actress.all
     await owner.command(call, Answer())
-    await alice.owners[-1].until("connected")
-    await eventually(lambda: focus.call(call).node is not None)
+    assert focus.call(call).node is None  # the answer is on its way, and so is the media
     await started(owner, call)
+    (actress,) = Actress.all
+    await alice.owners[-1].until("connected")
+    await eventually(lambda: actress.log == ["work"])
+
+
+async def test_a_call_that_ends_before_its_media_is_there_ends_what_waits_for_it(
+    focus: Focus, owner: Client, alice: Caller
+) -> None:
+    call = await call_in(focus, alice, owner)
+    await owner.command(call, Answer())
+    component = await started(owner, call)
+    await owner.command(call, Hangup())
+    _, complete = await owner.event(Complete, component)
+    assert isinstance(complete, Complete)
+    assert complete.reason == HungUp()
 
 
 async def test_what_takes_time_to_prepare_keeps_nobody_waiting(focus: Focus, owner: Client, alice: Caller) -> None:
