@@ -82,7 +82,7 @@ class RoomInvite:
     def _withdraw(self) -> None:
         """Where its id is not known yet, as soon as it is."""
         if self._id:
-            self._owner.say(token_hex(8), Retract(id=self._id))
+            self._owner.say(token_hex(8), Retract(id=self._id), "The call in this room is over.")
             self._method, self._id = None, ""
 
     def heard(self, device: JID | None, identifier: str, said: CallInvite) -> None:

@@ -80,12 +80,24 @@ class Owner(Protocol):
 
 
 class _Callee:
-    """One person, and the call to them that there is now."""
+    """One person, and the call to them that there is now. `by` is the address of whoever wants that."""
 
-    def __init__(self) -> None:
+    def __init__(self, by: str | None) -> None:
+        self.by = by
         self.call: JID | None = None
         self.ended: asyncio.Future[End | None] = asyncio.get_running_loop().create_future()
         self.unwanted = asyncio.Event()
+        self.rests = False  # there will be no attempt for a while, or none at all
+        self.successor: _Callee | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self.unwanted.is_set() or self.successor is not None
+
+    @property
+    def is_being_called(self) -> bool:
+        """Now, or as soon as what there was is over."""
+        return self.is_wanted and (not self.rests or self.successor is not None)
 
 
 @dataclass(slots=True)
@@ -120,7 +132,7 @@ class Callout:
     @property
     def people(self) -> tuple[JID, ...]:
         """Those who are being called."""
-        return tuple(self._callees)
+        return tuple(person for person, callee in self._callees.items() if callee.is_wanted)
 
     @property
     def is_active(self) -> bool:
@@ -134,22 +146,46 @@ class Callout:
         return is_elsewhere and (self._ringing.users is None or is_among(person, self._ringing.users))
 
     def call(self, people: Iterable[JID], by: str | None = None) -> list[JID]:
-        """Call those of `people` (bare JIDs) who are not in the conference, and not being called; returns them. `by` is
-        the address of whoever wants that. Raises `ResourceConstraint`."""
-        new = [one for one in dict.fromkeys(people) if one not in self._present and one not in self._callees]
-        if len(self._callees) + len(new) > MAX_PEOPLE:
+        """Call those of `people` (bare JIDs) who are not in the conference, and not being called; returns them. Whose
+        next attempt is due after a pause is called now. `by` is the address of whoever wants that. Raises
+        `ResourceConstraint`."""
+        wanted = self._absent(people)
+        new = [person for person in wanted if person not in self._callees]
+        if len(new) > self._places:
             raise ResourceConstraint(f"no more than {MAX_PEOPLE} people can be called into a conference at once")
-        for person in new:
-            callee = self._callees[person] = _Callee()
-            self._show(person, Invited(person, datetime.now(UTC), by=by))
-            self._owner.errand(lambda person=person, callee=callee: self._ring(person, callee))  # type: ignore[misc]
-        return new
+        for person in wanted:
+            if (known := self._callees.get(person)) is None:
+                self._begin(person, _Callee(by))
+            else:
+                known.successor = _Callee(by)
+                known.unwanted.set()
+        return wanted
+
+    def _absent(self, people: Iterable[JID]) -> list[JID]:
+        """Those who are neither here nor being called."""
+        known = self._callees
+        return [
+            person
+            for person in dict.fromkeys(people)
+            if person not in self._present and not (person in known and known[person].is_being_called)
+        ]
+
+    @property
+    def _places(self) -> int:
+        return MAX_PEOPLE - len(self._callees)
+
+    def _begin(self, person: JID, callee: _Callee) -> None:
+        self._callees[person] = callee
+        self._show(person, Invited(person, datetime.now(UTC), by=callee.by))
+        self._owner.errand(lambda: self._ring(person, callee))
 
     def call_off(self, people: Iterable[JID] | None = None) -> list[JID]:
         """Call `people`, or all, no longer; returns those who were being called."""
-        unwanted = [person for person in (list(self._callees) if people is None else people) if person in self._callees]
+        called = self.people
+        unwanted = [person for person in (called if people is None else people) if person in called]
         for person in unwanted:
             self._callees[person].unwanted.set()
+            self._callees[person].successor = None
         return unwanted
 
     def look(self) -> None:
@@ -167,8 +203,19 @@ class Callout:
             self._empty_since = now
             self.call_off()
         elif not before and now - self._empty_since >= self._linger:
-            with contextlib.suppress(ResourceConstraint):
-                self.call(self._ringing.callees(self._owner.roster.room))
+            self._call_configured()
+
+    def _call_configured(self) -> None:
+        wanted = self._absent(self._ringing.callees(self._owner.roster.room))
+        if len(wanted) > self._places:
+            left_out = wanted[self._places :]
+            wanted = wanted[: self._places]
+            log.warning(
+                "%d of those who are to be called into each conference are not called, because no more than %d can be "
+                "at once: %s",
+                len(left_out), MAX_PEOPLE, ", ".join(map(str, left_out)),
+            )  # fmt: skip
+        self.call(wanted)
 
     # invites by message (XEP-0482)
 
@@ -221,27 +268,34 @@ class Callout:
                 callee.ended.set_result(event)
 
     async def _ring(self, person: JID, callee: _Callee) -> None:
-        if self._ringing.call_invites:
-            self._send_invite(person)
         try:
-            for pause in (*self._ringing.pauses, None):
-                failure = await self._attempt(person, callee)
-                if failure is None or callee.unwanted.is_set():
-                    return
-                shown = self._owner.roster.invited[person]
-                self._show(person, replace(shown, rings=False, failure=failure))
-                again = "" if pause is None or failure.is_final else f"; again in {pause:g} s"
-                log.info("%s does not come: %s%s", person, failure.reason, again)
-                if pause is None or failure.is_final:
-                    break
-                if not await _unless(callee.unwanted, self._ringing.sleep(pause)):
-                    return
-                self._show(person, replace(shown, rings=False, failure=None))
-            await _unless(callee.unwanted, self._ringing.sleep(self._farewell))
+            await self._call_again_and_again(person, callee)
         finally:
             del self._callees[person]
             self._withdraw_invite(person)
             self._show(person, None)
+        if callee.successor is not None:
+            self._begin(person, callee.successor)
+
+    async def _call_again_and_again(self, person: JID, callee: _Callee) -> None:
+        if self._ringing.call_invites:
+            self._send_invite(person)
+        for pause in (*self._ringing.pauses, None):
+            failure = await self._attempt(person, callee)
+            if failure is None or callee.unwanted.is_set():
+                return
+            shown = self._owner.roster.invited[person]
+            self._show(person, replace(shown, rings=False, failure=failure))
+            again = "" if pause is None or failure.is_final else f"; again in {pause:g} s"
+            log.info("%s does not come: %s%s", person, failure.reason, again)
+            callee.rests = True
+            if pause is None or failure.is_final:
+                break
+            if not await _unless(callee.unwanted, self._ringing.sleep(pause)):
+                return
+            callee.rests = False
+            self._show(person, replace(shown, rings=False, failure=None))
+        await _unless(callee.unwanted, self._ringing.sleep(self._farewell))
 
     async def _attempt(self, person: JID, callee: _Callee) -> Failure | None:
         """Call once. None where they have come, or are wanted no more."""

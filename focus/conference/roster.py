@@ -257,7 +257,7 @@ class Roster:
         """Where one can join (section 5.3.1)."""
         yield Uri(uri=self.focus.uri, display_text="call", purpose="participation")
         yield Uri(uri=f"{self.room.uri}?join", display_text="chat room", purpose="participation")
-        if self.host.page:
+        if self.page:
             yield Uri(uri=self.page, display_text="web page", purpose="participation")
         if self.host.telephone:
             yield Uri(uri=self.host.telephone, display_text="telephone", purpose="participation")
@@ -269,14 +269,15 @@ class Roster:
 
     def _services(self) -> Uris | None:
         """What else there is of the conference (section 5.3.2)."""
-        if not self.host.page:
+        if not self.page:
             return None
         return Uris(state="full", entries=(Uri(uri=self.page, purpose="web-page"),))
 
     @property
     def page(self) -> str:
-        """Where the page of this conference is; empty where there is none."""
-        if not self.host.page:
+        """Where the page of this conference is; empty where there is none: it opens rooms of our own service only,
+        whose name is that of their mixer."""
+        if not self.host.page or self.room.local != self.focus.local:
             return ""
         return f"{self.host.page.rstrip('/')}/{quote(unescape_node(self.room.local), safe='')}"
 

@@ -76,6 +76,8 @@ class CallInvites:
         else:
             log.info("an invite from %s to %s is rejected: there is nobody, or no way to join", sender, to)
             answer = Reject(id=identifier)
-        us = self._addresses.line(room) if room else to
+        # What came to our occupant came through the room, which takes an answer from there only.
+        is_private = to.bare == self._addresses.occupant("").bare
+        us = self._addresses.line(room) if room and not is_private else to
         hint = ET.Element(f"{{{HINTS}}}store")
         self._connection.send(stanza(MESSAGE, us, sender, "chat", answer.to_element(), hint, id=token_hex(8)))

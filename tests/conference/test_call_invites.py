@@ -156,7 +156,7 @@ async def test_the_invite_is_withdrawn_when_the_last_has_left(meeting: Meeting, 
     await invited(room)
     alice.sessions[0].hangup(Reason.of("success"))
     await eventually(lambda: len(room.said) == 2)
-    assert room.said[1] == (Retract(id="id1"), None)
+    assert room.said[1] == (Retract(id="id1"), "The call in this room is over.")
     await meeting.join(ALICE)  # which is another conference, with an invite of its own
     await eventually(lambda: len(room.said) == 3)
     assert method(await invited(room)).sid != method(room.said[0][0]).sid  # type: ignore[arg-type]

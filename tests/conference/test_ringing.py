@@ -25,6 +25,7 @@ ALICE, BOB, CAROL = "alice@example.org/desk", "bob@example.org/phone", "carol@ex
 bob = JID.parse(BOB).bare
 tea = JID("tea", ROOMS)
 TEA = JID("tea", DOMAIN)
+with_ringing = pytest.mark.parametrize
 
 
 class Clock:
@@ -54,8 +55,18 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ringing(clock: Clock) -> Ringing:
-    return Ringing(invite=(bob,), pauses=(10.0, 60.0), sleep=clock.sleep)
+def patience() -> float:
+    return 45.0
+
+
+@pytest.fixture
+def call_invites() -> bool:
+    return False
+
+
+@pytest.fixture
+def ringing(clock: Clock, patience: float, call_invites: bool) -> Ringing:
+    return Ringing(invite=(bob,), patience=patience, pauses=(10.0, 60.0), call_invites=call_invites, sleep=clock.sleep)
 
 
 def refuses(reason: str) -> Callable[[PeerSession], None]:
@@ -169,9 +180,10 @@ async def test_who_does_not_want_to_come_is_left_alone(meeting: Meeting, clock: 
     assert proposals(phone) == 1
 
 
-async def test_who_does_not_answer_is_not_rung_for_longer_than_the_patience(meeting: Meeting, clock: Clock) -> None:
-    meeting.conference  # noqa: B018
-    object.__setattr__(meeting.application._surroundings.ringing, "patience", 0.05)
+@with_ringing("patience", [0.05])
+async def test_who_does_not_answer_is_not_rung_for_longer_than_the_patience(
+    meeting: Meeting, clock: Clock, patience: float
+) -> None:
     phone = meeting.caller(BOB)
     phone.answering = ring
     await meeting.join(ALICE)
@@ -242,6 +254,46 @@ async def test_what_is_called_off_rings_no_more(meeting: Meeting) -> None:
     await meeting.readers.document(JID.parse(ALICE), names("alice"))
 
 
+async def test_who_was_called_off_can_be_called_at_once(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await heard(phone, 1)
+    callout = meeting.conference().callout
+    callout.call_off()
+    assert callout.people == ()
+    assert callout.call([bob]) == [bob]
+    assert callout.call([bob]) == [], "that is to come already"
+    await heard(phone, 2)
+    await phone.heard.until(lambda each: isinstance(each, Retract))
+    await meeting.readers.document(JID.parse(ALICE), names("alice", "bob"))
+
+
+async def test_who_is_called_and_called_off_again_while_that_goes_on_is_not_called(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await heard(phone, 1)
+    callout = meeting.conference().callout
+    callout.call_off()
+    callout.call([bob])
+    assert callout.call_off() == [bob]
+    await eventually(lambda: not callout.is_active)
+    assert proposals(phone) == 1
+
+
+async def test_a_pause_ends_when_somebody_calls_anew(meeting: Meeting, clock: Clock) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = refuses("busy")
+    await meeting.join(ALICE)
+    await eventually(lambda: clock.pauses == [10.0])
+    callout = meeting.conference().callout
+    assert callout.call([bob], "xmpp:tea@rooms.example.org/Alice") == [bob]
+    await heard(phone, 2)
+    await eventually(lambda: clock.pauses == [10.0, 10.0])
+    assert meeting.conference().roster.invited[bob].by == "xmpp:tea@rooms.example.org/Alice"
+
+
 async def test_who_is_being_called_or_is_there_is_not_called_besides(meeting: Meeting) -> None:
     phone = meeting.caller(BOB)
     phone.answering = ring
@@ -255,6 +307,17 @@ async def test_no_more_than_so_many_are_called_at_once(meeting: Meeting) -> None
     crowd = [JID(f"user{number}", "example.org") for number in range(MAX_PEOPLE)]
     with pytest.raises(ResourceConstraint):
         meeting.conference().callout.call(crowd)
+
+
+@with_ringing(
+    "ringing", [Ringing(invite=tuple(JID(f"user{number}", "example.org") for number in range(MAX_PEOPLE + 2)))]
+)
+async def test_of_too_many_who_are_configured_some_are_called(
+    meeting: Meeting, caplog: pytest.LogCaptureFixture
+) -> None:
+    await meeting.join(ALICE)
+    await eventually(lambda: len(meeting.conference().callout.people) == MAX_PEOPLE)
+    assert f"user{MAX_PEOPLE}@example.org, user{MAX_PEOPLE + 1}@example.org" in caplog.text
 
 
 async def test_the_end_of_the_service_ends_the_ringing(meeting: Meeting) -> None:
@@ -277,10 +340,7 @@ def test_a_room_has_people_of_its_own_besides_those_of_all_rooms() -> None:
 # --- by message, too ---
 
 
-@pytest.fixture
-def inviting(clock: Clock, meeting: Meeting) -> Meeting:
-    object.__setattr__(meeting.application._surroundings.ringing, "call_invites", True)
-    return meeting
+with_invites = pytest.mark.parametrize("call_invites", [True])
 
 
 async def sent_to_bob(meeting: Meeting) -> tuple[str, Invite]:
@@ -302,54 +362,59 @@ async def rung(meeting: Meeting) -> tuple[Phone, str, JingleMethod]:
     return phone, identifier, invite.jingle[0]
 
 
-async def test_who_is_called_is_sent_an_invite_once(inviting: Meeting, clock: Clock) -> None:
-    phone = inviting.caller(BOB)
+@with_invites
+async def test_who_is_called_is_sent_an_invite_once(meeting: Meeting, clock: Clock) -> None:
+    phone = meeting.caller(BOB)
     phone.answering = refuses("busy")
-    await inviting.join(ALICE)
+    await meeting.join(ALICE)
     await clock.passes(1)
     await heard(phone, 2)
-    _, invite = await sent_to_bob(inviting)
+    _, invite = await sent_to_bob(meeting)
     assert invite.jingle[0].jid == f"tea@{DOMAIN}/focus"
     assert [each.uri for each in invite.external] == ["https://meet.example.org/tea"]
-    assert len(inviting.told) == 1
+    assert len(meeting.told) == 1
 
 
-async def test_who_accepts_the_invite_is_called_in_its_session_and_rung_no_more(inviting: Meeting) -> None:
-    phone, identifier, method = await rung(inviting)
+@with_invites
+async def test_who_accepts_the_invite_is_called_in_its_session_and_rung_no_more(meeting: Meeting) -> None:
+    phone, identifier, method = await rung(meeting)
     phone.answering = lambda session: session.accept()
-    inviting.application.call_invite_answered(TEA, phone.jid, Accept(id=identifier, jingle=method))
+    meeting.application.call_invite_answered(TEA, phone.jid, Accept(id=identifier, jingle=method))
     await phone.heard.until(lambda each: isinstance(each, Retract))
     await phone.heard.until(lambda each: isinstance(each, Jingle) and each.sid == method.sid)
     await phone.owners[-1].until("connected")
-    await eventually(lambda: len(inviting.conference().roster.participants) == 2)
-    await eventually(lambda: not inviting.conference().callout.is_active)
-    assert len(inviting.told) == 1, "what was accepted is not withdrawn"
-    inviting.application.call_invite_answered(TEA, phone.jid, Left(id=identifier))
+    await eventually(lambda: len(meeting.conference().roster.participants) == 2)
+    await eventually(lambda: not meeting.conference().callout.is_active)
+    assert len(meeting.told) == 1, "what was accepted is not withdrawn"
+    meeting.application.call_invite_answered(TEA, phone.jid, Left(id=identifier))
     await phone.owners[-1].until_ended()
 
 
 @pytest.mark.parametrize(
     "answer", [Reject(id="?"), Accept(id="?", external=External(uri="https://meet.example.org/tea"))]
 )
-async def test_who_rejects_the_invite_or_goes_to_the_page_is_rung_no_more(inviting: Meeting, answer: Answer) -> None:
-    phone, identifier, _ = await rung(inviting)
+@with_invites
+async def test_who_rejects_the_invite_or_goes_to_the_page_is_rung_no_more(meeting: Meeting, answer: Answer) -> None:
+    phone, identifier, _ = await rung(meeting)
     said = answer.model_copy(update={"id": identifier})
-    inviting.application.call_invite_answered(TEA, phone.jid, said)
+    meeting.application.call_invite_answered(TEA, phone.jid, said)
     await phone.heard.until(lambda each: isinstance(each, Retract))
-    await eventually(lambda: not inviting.conference().callout.is_active)
+    await eventually(lambda: not meeting.conference().callout.is_active)
 
 
-async def test_an_invite_is_withdrawn_when_nobody_is_called_any_more(inviting: Meeting) -> None:
-    _, identifier, _ = await rung(inviting)
-    inviting.conference().callout.call_off()
-    await eventually(lambda: len(inviting.told) == 2)
-    assert inviting.told[1][2] == InviteRetract(id=identifier)
+@with_invites
+async def test_an_invite_is_withdrawn_when_nobody_is_called_any_more(meeting: Meeting) -> None:
+    _, identifier, _ = await rung(meeting)
+    meeting.conference().callout.call_off()
+    await eventually(lambda: len(meeting.told) == 2)
+    assert meeting.told[1][2] == InviteRetract(id=identifier)
 
 
-async def test_what_others_say_of_an_invite_is_nothing(inviting: Meeting) -> None:
-    _, identifier, _ = await rung(inviting)
-    inviting.application.call_invite_answered(TEA, JID.parse(CAROL), Reject(id=identifier))
-    inviting.application.call_invite_answered(TEA, JID.parse(BOB), Reject(id="other"))
-    inviting.application.call_invite_answered(JID("milk", DOMAIN), JID.parse(BOB), Reject(id=identifier))
+@with_invites
+async def test_what_others_say_of_an_invite_is_nothing(meeting: Meeting) -> None:
+    _, identifier, _ = await rung(meeting)
+    meeting.application.call_invite_answered(TEA, JID.parse(CAROL), Reject(id=identifier))
+    meeting.application.call_invite_answered(TEA, JID.parse(BOB), Reject(id="other"))
+    meeting.application.call_invite_answered(JID("milk", DOMAIN), JID.parse(BOB), Reject(id=identifier))
     await settled()
-    assert inviting.conference().callout.is_active
+    assert meeting.conference().callout.is_active

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from focus.conference.room import Occupant
 from focus.conference.roster import Failure, Host, Invited, Leaving, Roster
+from focus.rayo.addresses import Addresses
+from focus.wire.call_invites import JingleMethod
 from focus.wire.conference_info import ConferenceInfo, Roles, User, Users
 from focus.wire.jid import JID, escape_node
 from focus.wire.session import Session
@@ -310,3 +312,20 @@ def test_a_name_of_the_longest_kind_is_shown() -> None:
     roster = Roster(focus=FOCUS, room=room, occupants=(occupant,), subject="s" * 100_000)
     session = Session(sid="s" * 1023, peer="romeo@example.org/x", local=f"{FOCUS}/focus")
     validate(roster.with_session(JID("c", FOCUS.domain), session, NOW).document())
+
+
+def test_the_page_opens_rooms_of_our_own_service_only() -> None:
+    """Another room may have the same name elsewhere."""
+    host = Host("Meeting", "focus.example.org", "https://meet.example.org")
+    addresses = Addresses("focus.example.org", "rooms.example.org")
+    pages = {}
+    for name in ("tea", "bob\\27s", "tea\\40muc.elsewhere.net"):
+        roster = Roster(focus=addresses.mixer(name), room=addresses.room(name), host=host)
+        pages[name] = roster.page
+        said = roster.document().to_string() + roster.invite(JingleMethod(sid="s")).to_string()
+        assert ("https://meet.example.org/" in said) is bool(roster.page)
+    assert pages == {
+        "tea": "https://meet.example.org/tea",
+        "bob\\27s": "https://meet.example.org/bob%27s",
+        "tea\\40muc.elsewhere.net": "",
+    }

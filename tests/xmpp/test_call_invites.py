@@ -61,6 +61,14 @@ async def test_an_invite_is_accepted_with_the_method_in_all_its_parts(scene: Sce
     assert serialize(accept) == f'<accept xmlns="{CALL_INVITES}" id="m1">{method}</accept>'
 
 
+async def test_what_was_sent_through_a_room_is_answered_through_it(scene: Scene) -> None:
+    """It takes stanzas of its occupants only."""
+    scene.invite(to=f"focus@{DOMAIN}/tea", sender=f"tea@{ROOMS}/Alice")
+    (stanza,) = scene.connection.sent
+    assert (stanza.get("from"), stanza.get("to")) == (f"focus@{DOMAIN}/tea", f"tea@{ROOMS}/Alice")
+    assert stanza[0].tag == f"{{{CALL_INVITES}}}accept"
+
+
 async def test_the_id_of_the_origin_counts_before_that_of_the_stanza(scene: Scene) -> None:
     scene.invite(extra=f"<origin-id xmlns='{STANZA_ID}' id='o1'/>")
     assert scene.answer[1].get("id") == "o1"
