@@ -15,7 +15,7 @@ from focus.conference.policy import Policy, Verdict
 from focus.conference.room import Room
 from focus.conference.roster import Roster
 from focus.conference.voices import Voices
-from focus.rayo.call import REASON_HEADER
+from focus.rayo.headers import REASON_HEADER
 from focus.wire import context
 from focus.wire.base import StrictFlag
 from focus.wire.jid import JID

@@ -16,13 +16,13 @@ from focus.conference.admission import Admission
 from focus.conference.call_invites import RoomInvite
 from focus.conference.documents import Documents
 from focus.conference.goodbye import Goodbye, saying
-from focus.conference.policy import Occupants, may_control, occupant_of
+from focus.conference.policy import Occupants, goes_with, is_back, may_control, occupant_of
 from focus.conference.ringing import Callout
 from focus.conference.room import Cause, Departure, Occupant, Room, RoomError, Rules
 from focus.conference.roster import Invited, Leaving, Roster
 from focus.conference.surroundings import Surroundings
 from focus.conference.voices import Voices
-from focus.rayo.call import REASON_HEADER
+from focus.rayo.headers import REASON_HEADER
 from focus.wire import context
 from focus.wire.base import Element, StrictFlag
 from focus.wire.call_invites import CallInvite
@@ -323,7 +323,7 @@ class Conference:
         others = Occupants(self.roster.occupants)
         if departure is not Departure.LEFT and occupant.real_jid is not None and others.find(occupant.real_jid) is None:
             self.callout.call_off([occupant.real_jid.bare])
-        for call in self._calls_of(lambda peer: self._goes_with(peer, occupant, departure, others)):
+        for call in self._calls_of(lambda peer: goes_with(peer, occupant, departure, others)):
             if departure is Departure.LEFT:
                 before = self._all.interruptions()
                 self.spawn(call, partial(self._hang_up_unless_back, call, occupant, goodbye, before))
@@ -334,14 +334,6 @@ class Conference:
         """Those with a peer that is meant, in whatever state."""
         participants = {call: participant.peer for call, participant in self.roster.participants.items()}
         return [call for call, peer in {**self.admission.callers, **participants}.items() if are_meant(peer)]
-
-    def _goes_with(self, peer: JID, occupant: Occupant, departure: Departure, others: Occupants) -> bool:
-        """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out
-        who is in the room under no other name. `others` are those who stay."""
-        if peer in (occupant.real_jid, occupant.jid):
-            return True
-        is_theirs = occupant.real_jid is not None and peer.bare == occupant.real_jid.bare
-        return departure is not Departure.LEFT and is_theirs and others.find(peer) is None
 
     def subject_changed(self, subject: str) -> None:
         self.update(replace(self.roster, subject=subject))
@@ -401,15 +393,8 @@ class Conference:
         `before`: how often the connection had been lost when they went.
         """
         await asyncio.sleep(GRACE)
-        if self._all.interruptions() == before and not self._is_back(call, occupant):
+        if self._all.interruptions() == before and not is_back(self.peer_of(call), occupant, self.roster.occupants):
             await self._hang_up(call, goodbye)
-
-    def _is_back(self, call: JID, left: Occupant) -> bool:
-        """Whether the device that `left` is in the room again; who has called by their nick must have that again."""
-        by_nick = self.peer_of(call) == left.jid
-        return left.real_jid is not None and any(
-            one.real_jid == left.real_jid and not (by_nick and one.jid != left.jid) for one in self.roster.occupants
-        )
 
     async def _hang_up(self, call: JID, goodbye: Goodbye) -> None:
         leaving = Leaving(goodbye.method, goodbye.cause.reason or None, goodbye.cause.by)

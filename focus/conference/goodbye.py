@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from focus.conference.room import Cause, Departure
-from focus.rayo.call import REASON_HEADER, REDIRECT_HEADER, TEXT_HEADER
+from focus.rayo.headers import REASON_HEADER, REDIRECT_HEADER, TEXT_HEADER
 from focus.wire.conference_info import DisconnectionMethod
 from focus.wire.jid import JID
 from focus.wire.rayo import Header

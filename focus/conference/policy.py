@@ -1,4 +1,4 @@
-"""Who may take part: pure decisions."""
+"""Who may take part, and until when: pure decisions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from focus.conference.room import Occupant, Rules
+from focus.conference.room import Departure, Occupant, Rules
 from focus.wire.jid import JID
 
 
@@ -123,4 +123,21 @@ def may_control(client: JID, occupants: Iterable[Occupant]) -> bool:
     return any(
         occupant.real_jid is not None and occupant.real_jid.bare == client.bare and has_say(occupant)
         for occupant in occupants
+    )
+
+
+def goes_with(peer: JID, occupant: Occupant, departure: Departure, others: Occupants) -> bool:
+    """Whether the call of `peer` ends with the occupant: that very device; all devices, when somebody is thrown out who
+    is in the room under no other name. `others` are those who stay."""
+    if peer in (occupant.real_jid, occupant.jid):
+        return True
+    is_theirs = occupant.real_jid is not None and peer.bare == occupant.real_jid.bare
+    return departure is not Departure.LEFT and is_theirs and others.find(peer) is None
+
+
+def is_back(peer: JID | None, left: Occupant, occupants: Iterable[Occupant]) -> bool:
+    """Whether the device that `left` is in the room again; `peer`, if it has called by its nick, under that nick."""
+    by_nick = peer == left.jid
+    return left.real_jid is not None and any(
+        one.real_jid == left.real_jid and not (by_nick and one.jid != left.jid) for one in occupants
     )

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from focus.conference.call_invites import RoomInvite
 from focus.conference.roster import Failure, Invited, Roster
 from focus.conference.summoning import is_among
-from focus.rayo.call import REASON_HEADER
+from focus.rayo.headers import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire.base import Element
 from focus.wire.call_invites import Accept, Answer, JingleMethod, Left, Reject, Retract

@@ -15,6 +15,7 @@ from focus.media.leg import Leg
 from focus.media.plane import MediaPlane
 from focus.rayo.actor import Later, Outcome, on
 from focus.rayo.connectable import Connectable
+from focus.rayo.headers import REASON_HEADER, for_peer, from_shim, to_shim, wanted_reason
 from focus.rayo.joinable import Parties, PartyName
 from focus.rayo.mixer import HOUSE, Mixer
 from focus.rayo.stages import Stage, Step, following
@@ -43,15 +44,8 @@ from focus.wire.rayo import (
     Ringing,
 )
 from focus.wire.session import Move, Session, Watch
-from focus.wire.shim import Shim
 
 log = logging.getLogger(__name__)
-
-#: The header of a `<hangup/>` that chooses the Jingle reason which the peer is given.
-REASON_HEADER = "jingle-reason"
-#: Headers of a `<hangup/>` or `<reject/>` for what goes with that reason: a text for people, and where to call instead.
-TEXT_HEADER, REDIRECT_HEADER = "jingle-text", "jingle-redirect"
-
 
 #: RFC 3986 section 3.1: whatever a caller may be told to call.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+\Z")
@@ -278,7 +272,7 @@ class Call(Connectable):
     async def reject(self, sender: JID, command: Reject) -> Outcome:
         self._act(Step.REJECT)
         self._commanded_end = True
-        self.end_session(_wanted_reason(_REJECT[command.reason], command.headers), _for_peer(command.headers))
+        self.end_session(wanted_reason(_REJECT[command.reason], command.headers), for_peer(command.headers))
         return None
 
     @on(Hangup)
@@ -288,7 +282,7 @@ class Call(Connectable):
         if not was_over:
             self._commanded_end = True
             wanted = next((header.value for header in command.headers if header.name == REASON_HEADER), "success")
-            self.end_session(_wanted_reason(wanted, command.headers), _for_peer(command.headers, REASON_HEADER))
+            self.end_session(wanted_reason(wanted, command.headers), for_peer(command.headers, REASON_HEADER))
         return None
 
     @on(CallMessage)
@@ -516,28 +510,3 @@ class Call(Connectable):
             description = self.describe()
             for watcher in sorted(self._watchers, key=str):
                 self._calls.emit(self.address, watcher, description)
-
-
-def to_shim(headers: Iterable[Header]) -> Shim | None:
-    """Rayo's headers as Jingle carries them (section 6.7): in order, none left out."""
-    return Shim.of((header.name, header.value) for header in headers)
-
-
-def from_shim(shim: Shim | None) -> tuple[Header, ...]:
-    return tuple(Header(name=name, value=value) for name, value in shim.pairs) if shim else ()
-
-
-def _wanted_reason(condition: str, headers: Iterable[Header]) -> Reason:
-    """The reason with `condition`, or `success` where Jingle has none such, and with what the headers say besides."""
-    said = {header.name: header.value for header in headers}
-    text, redirect = said.get(TEXT_HEADER) or None, said.get(REDIRECT_HEADER) or None
-    try:
-        return Reason.of(condition, text, redirect=redirect)
-    except KeyError:
-        return Reason.of("success", text, redirect=redirect)
-
-
-def _for_peer(headers: Iterable[Header], *others: str) -> list[Header]:
-    """Those that are not for us."""
-    ours = (TEXT_HEADER, REDIRECT_HEADER, *others)
-    return [header for header in headers if header.name not in ours]

@@ -18,11 +18,12 @@ from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Actor, Later, Outcome, on
 from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_call_name
-from focus.rayo.call import Call, from_shim, to_shim
+from focus.rayo.call import Call
 from focus.rayo.component import Component, Facilities
 from focus.rayo.components import registry
 from focus.rayo.dialling import dialled
 from focus.rayo.directory import Directory
+from focus.rayo.headers import from_shim, to_shim
 from focus.rayo.joinable import Joinable
 from focus.rayo.limits import Limits, Quotas
 from focus.rayo.mixer import HOUSE, Guard, Mixer
