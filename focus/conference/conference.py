@@ -106,11 +106,11 @@ class Conference:
         async with asyncio.TaskGroup() as self._tasks:
             publishing = self._tasks.create_task(self.documents.run(), name=f"documents of {self.name}")
             try:
-                self._server.bind_mixer(self.name, self.client, self._may_control)
+                self._server.mixers.bind(self.name, self.client, self._may_control)
                 while await self._next():
                     pass
             finally:
-                self._server.release_mixer(self.name, self.client)
+                self._server.mixers.release(self.name, self.client)
                 retire()
                 for task in (publishing, *self._errands):
                     task.cancel()
@@ -122,7 +122,7 @@ class Conference:
             async with asyncio.timeout_at(end):
                 work = await self._work.get()
         except TimeoutError:
-            if self._server.mixer_in_use(self.name):  # somebody is being called into the conference
+            if self._server.mixers.is_in_use(self.name):  # somebody is being called into the conference
                 self._idle_since = asyncio.get_running_loop().time()
                 return True
             is_over, work = True, self._leave_room
@@ -379,7 +379,7 @@ class Conference:
     def _occupants(self, occupants: Iterable[Occupant]) -> None:
         before = self.roster.occupants
         self.update(replace(self.roster, occupants=tuple(occupants)))
-        self._server.guard_changed(self.name)
+        self._server.mixers.guard_changed(self.name)
         if self._is_summoned and before and not self.roster.occupants:
             self._idle_since = asyncio.get_running_loop().time()
         self.voices.look()  # which makes it look at the time, too

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from focus.rayo.addresses import Addresses, mixer_name
 from focus.rayo.directory import Directory
-from focus.rayo.mixer import HOUSE, Mixer
+from focus.rayo.mixer import HOUSE, Guard, Mixer
 from focus.wire.conditions import BadRequest, Conflict
 from focus.wire.jid import JID
 
@@ -91,6 +91,29 @@ class Mixers:
         self._directory.add(mixer)
         self._opened(mixer)
         return mixer
+
+    # by room
+
+    def bind(self, name: str, owner: JID, guard: Guard = lambda client: False) -> None:
+        """Bind the mixer of the room `name` to it: `owner` hears of all that happens in it and keeps it alive, and whom
+        `guard` lets pass may command it. Raises `BadRequest` and `Conflict`."""
+        self.open_room(name).bind(owner, guard)
+
+    def release(self, name: str, owner: JID) -> None:
+        mixer = self.room(name)
+        if mixer is not None:
+            mixer.release(owner)
+
+    def guard_changed(self, name: str) -> None:
+        """Somebody else may command the mixer of the room `name` now."""
+        mixer = self.room(name)
+        if mixer is not None:
+            mixer.guard_changed()
+
+    def is_in_use(self, name: str) -> bool:
+        """Whether anything is joined, or about to be, with the mixer of the room `name`."""
+        mixer = self.room(name)
+        return mixer is not None and bool(mixer.joins)
 
     # by right
 

@@ -26,7 +26,7 @@ from focus.rayo.directory import Directory
 from focus.rayo.headers import from_shim, to_shim
 from focus.rayo.joinable import Joinable
 from focus.rayo.limits import Limits, Quotas
-from focus.rayo.mixer import HOUSE, Guard, Mixer
+from focus.rayo.mixer import HOUSE, Mixer
 from focus.rayo.mixers import Mixers
 from focus.rayo.offering import NOBODY_THERE, Offering
 from focus.rayo.registration import Registrations, Security
@@ -515,26 +515,3 @@ class Server(Actor):
         call = Call(address, self, self._plane, method=method, room=room)
         self.directory.add(call)
         return call
-
-    # rooms
-
-    def bind_mixer(self, name: str, owner: JID, guard: Guard = lambda client: False) -> None:
-        """Bind the mixer of the room `name` to it: `owner` hears of all that happens in it and keeps it alive, and whom
-        `guard` lets pass may command it."""
-        self.mixers.open_room(name).bind(owner, guard)
-
-    def release_mixer(self, name: str, owner: JID) -> None:
-        mixer = self.mixers.room(name)
-        if mixer is not None:
-            mixer.release(owner)
-
-    def guard_changed(self, name: str) -> None:
-        """Somebody else may command the mixer of the room `name` now."""
-        mixer = self.mixers.room(name)
-        if mixer is not None:
-            mixer.guard_changed()
-
-    def mixer_in_use(self, name: str) -> bool:
-        """Whether anything is joined, or about to be, with the mixer of the room `name`."""
-        mixer = self.mixers.room(name)
-        return mixer is not None and bool(mixer.joins)

@@ -257,10 +257,10 @@ async def test_when_the_service_ends_components_of_calls_and_of_rooms_end_before
     focus: Focus, owner: Client, admin: Client, alice: Caller
 ) -> None:
     call = await answered(focus, alice, owner)
-    focus.server.bind_mixer("tea", JID("focus", "focus.example.org", "tea"))
+    focus.server.mixers.bind("tea", JID("focus", "focus.example.org", "tea"))
     on_call, in_room = await started(owner, call), await started(admin, focus.addresses.mixer("tea"))
     await focus.stop()  # by itself, although the room is held still
-    focus.server.release_mixer("tea", JID("focus", "focus.example.org", "tea"))
+    focus.server.mixers.release("tea", JID("focus", "focus.example.org", "tea"))
     for client, component in ((owner, on_call), (admin, in_room)):
         assert [complete.reason for complete in ends(client, component)] == [HungUp()]
     kinds = [type(event) for _, event in owner.stream if isinstance(event, Complete | End)]

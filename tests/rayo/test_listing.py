@@ -88,7 +88,7 @@ async def test_the_calls_of_a_room_are_seen_by_its_moderators(
     focus: Focus, listing: Listing, owner: Client, alice: Caller
 ) -> None:
     moderator, visitor = JID.parse("romeo@example.org/x"), JID.parse("mercutio@example.org/x")
-    focus.server.bind_mixer("tea", owner.jid, lambda client: client == moderator)
+    focus.server.mixers.bind("tea", owner.jid, lambda client: client == moderator)
     call = await answered(focus, alice, owner)
     await owner.command(call, Join(mixer_name="tea"))
     tea = focus.addresses.mixer("tea")
@@ -96,7 +96,7 @@ async def test_the_calls_of_a_room_are_seen_by_its_moderators(
     assert list(listing.mixers(moderator)) == [(tea, "tea")]
     assert [address for address, _ in listing.joined(moderator, tea)] == [call]
     assert list(listing.calls(visitor)) == list(listing.joined(visitor, tea)) == []
-    focus.server.release_mixer("tea", owner.jid)
+    focus.server.mixers.release("tea", owner.jid)
     assert list(listing.calls(moderator)) == []
 
 

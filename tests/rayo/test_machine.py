@@ -269,9 +269,9 @@ class Play:
                     call.session.leg_speaking(speaking)
             case "bind", (name, is_romeos):
                 romeo = self.clients[3].jid.bare
-                server.bind_mixer(name, self._room(name), lambda client: is_romeos and client.bare == romeo)
+                server.mixers.bind(name, self._room(name), lambda client: is_romeos and client.bare == romeo)
             case "release", (name,):
-                server.release_mixer(name.lower(), self._room(name))
+                server.mixers.release(name.lower(), self._room(name))
             case "subscribe", (who, name):
                 server.mixers.subscribe(self.clients[who].jid.bare, mixer(name))
             case "unsubscribe", (who, name):

@@ -125,7 +125,7 @@ async def test_a_controller_that_brings_a_call_to_a_room_shows_nobody_the_room(
     focus: Focus, owner: Client, admin: Client, alice: Caller
 ) -> None:
     call, mixer = await taken_by(owner, focus, alice), focus.addresses.mixer("tea")
-    focus.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
+    focus.server.mixers.bind("tea", JID("focus", DOMAIN, "tea"))
     await admin.command(call, Join(mixer_name="tea"))
     assert owner.events(call)[1:] == [Joined(mixer_name="tea")]
     assert not owner.events(mixer)
@@ -133,21 +133,21 @@ async def test_a_controller_that_brings_a_call_to_a_room_shows_nobody_the_room(
     with pytest.raises(ItemNotFound):
         await owner.command(mixer, Unjoin())
     await owner.command(call, Unjoin(mixer_name="tea"))  # it is its call
-    focus.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
+    focus.server.mixers.release("tea", JID("focus", DOMAIN, "tea"))
 
 
 async def test_whose_call_listens_to_a_room_cannot_make_it_heard_there(
     focus: Focus, owner: Client, admin: Client, alice: Caller
 ) -> None:
     call, room = await taken_by(owner, focus, alice), JID("focus", DOMAIN, "tea")
-    focus.server.bind_mixer("tea", room)
+    focus.server.mixers.bind("tea", room)
     await admin.command(call, Join(mixer_name="tea", direction="recv"))
     with pytest.raises(NotAllowed):
         await owner.command(call, Join(mixer_name="tea", direction="duplex"))
     assert [direction.value for direction in focus.call(call).joins.values()] == ["recv"]
     await admin.command(call, Join(mixer_name="tea", direction="duplex"))
     await owner.command(call, Unjoin(mixer_name="tea"))
-    focus.server.release_mixer("tea", room)
+    focus.server.mixers.release("tea", room)
 
 
 async def test_whose_call_is_joined_with_anothers_cannot_change_that(
@@ -165,7 +165,7 @@ async def test_what_a_moderator_has_led_out_of_a_room_ends_with_the_office(
 ) -> None:
     conference = focus.client(f"focus@{DOMAIN}/tea", local=True)
     moderators = {other.jid.bare}
-    focus.server.bind_mixer("tea", conference.jid, lambda client: client.bare in moderators)
+    focus.server.mixers.bind("tea", conference.jid, lambda client: client.bare in moderators)
     participant, listening = await taken_by(conference, focus, alice), await taken_by(other, focus, bob)
     await conference.command(participant, Join(mixer_name="tea"))
     await other.command(participant, Join(mixer_name="tea", direction="recv"))  # is muted, and stays so
@@ -177,10 +177,10 @@ async def test_what_a_moderator_has_led_out_of_a_room_ends_with_the_office(
     assert own in tea.joins
 
     moderators.clear()
-    focus.server.guard_changed("tea")
+    focus.server.mixers.guard_changed("tea")
     assert {party: direction.value for party, direction in tea.joins.items()} == {focus.call(participant): "send"}
     assert list(own.joins) == [focus.call(listening)]
-    focus.server.release_mixer("tea", conference.jid)
+    focus.server.mixers.release("tea", conference.jid)
 
 
 # --- mixers among themselves ---
@@ -290,9 +290,9 @@ async def test_who_subscribes_early_is_shown_the_mixer_when_it_comes(
     call = await taken_by(owner, focus, alice)
     await owner.command(call, Join(mixer_name="tea"))
     assert not watcher.presences  # the owner's tea is not the house's
-    focus.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
+    focus.server.mixers.bind("tea", JID("focus", DOMAIN, "tea"))
     assert watcher.presences == [(mixer, True, 0)]
-    focus.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
+    focus.server.mixers.release("tea", JID("focus", DOMAIN, "tea"))
     assert watcher.presences == [(mixer, True, 0), (mixer, False, 0)]
 
 
@@ -303,7 +303,7 @@ async def test_of_who_has_most_subscriptions_the_oldest_are_forgotten(net: Net, 
     await focus.start()
     mixers = focus.server.mixers
     watcher, greedy = focus.client(str(account)), JID.parse("mallory@example.org")
-    focus.server.bind_mixer("tea", room)
+    focus.server.mixers.bind("tea", room)
     mixers.subscribe(account, focus.addresses.mixer("tea"))
     for name in ("tea", "milk", "sugar", "milk", "lemon"):
         mixers.subscribe(greedy, focus.addresses.mixer(name))
@@ -313,7 +313,7 @@ async def test_of_who_has_most_subscriptions_the_oldest_are_forgotten(net: Net, 
         mixers.unsubscribe(account, focus.addresses.mixer(name))
         mixers.unsubscribe(greedy, focus.addresses.mixer(name))
     assert not any((mixers._number, mixers._accounts, mixers._watched))
-    focus.server.release_mixer("tea", room)
+    focus.server.mixers.release("tea", room)
     await focus.stop()
 
 
@@ -326,7 +326,7 @@ async def test_a_mixer_that_is_gone_is_not_shown_again(
     mixers, mixer, room = focus.server.mixers, focus.addresses.mixer("tea"), JID("focus", DOMAIN, "tea")
     mixers.clients_of = lambda account: list(there)
     mixers.subscribe(admin.jid.bare, mixer)
-    focus.server.bind_mixer("tea", room)
+    focus.server.mixers.bind("tea", room)
     show = focus.mixer_presence
 
     def lose(sender: JID, to: JID, *, available: bool) -> None:
@@ -336,18 +336,18 @@ async def test_a_mixer_that_is_gone_is_not_shown_again(
             mixers.clients_changed(to.bare)
 
     monkeypatch.setattr(focus, "mixer_presence", lose)
-    focus.server.release_mixer("tea", room)
+    focus.server.mixers.release("tea", room)
     for client in clients:
         assert [available for _, available, _ in client.presences] == [True, False]
 
-    focus.server.bind_mixer("tea", room)
+    focus.server.mixers.bind("tea", room)
     there.append(clients[1].jid)
     mixers.clients_changed(admin.jid.bare)
     there.clear()
     mixers.clients_changed(admin.jid.bare)
     for client in clients:
         assert [available for _, available, _ in client.presences][-1] is False
-    focus.server.release_mixer("tea", room)
+    focus.server.mixers.release("tea", room)
 
 
 async def test_a_client_that_is_a_controller_sees_the_rooms_and_others_of_its_account_do_not(
@@ -360,8 +360,8 @@ async def test_a_client_that_is_a_controller_sees_the_rooms_and_others_of_its_ac
     for client in clients:
         focus.server.registrations.update(client.jid, Availability.READY)
     focus.server.mixers.subscribe(account, mixer)
-    focus.server.bind_mixer("tea", room)
-    focus.server.release_mixer("tea", room)
+    focus.server.mixers.bind("tea", room)
+    focus.server.mixers.release("tea", room)
     assert [available for _, available, _ in clients[0].presences] == [True, False]
     assert not clients[1].presences
     await focus.stop()
@@ -370,14 +370,14 @@ async def test_a_client_that_is_a_controller_sees_the_rooms_and_others_of_its_ac
 async def test_a_probe_shows_a_mixer_to_who_sees_it_already(focus: Focus, admin: Client) -> None:
     mixers, mixer, room = focus.server.mixers, focus.addresses.mixer("tea"), JID("focus", DOMAIN, "tea")
     mixers.clients_of = lambda account: [admin.jid]
-    focus.server.bind_mixer("tea", room)
+    focus.server.mixers.bind("tea", room)
     mixers.probe(admin.jid, mixer)
     assert not admin.presences
     mixers.subscribe(admin.jid.bare, mixer)
     for prober in (admin.jid, admin.jid.bare, JID.parse("mallory@example.org"), replace(admin.jid, resource="other")):
         mixers.probe(prober, mixer)
     assert [available for _, available, _ in admin.presences] == [True, True, True]
-    focus.server.release_mixer("tea", room)
+    focus.server.mixers.release("tea", room)
 
 
 # --- who speaks ---

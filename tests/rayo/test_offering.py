@@ -421,13 +421,13 @@ async def test_no_client_takes_the_name_of_a_room(serving: Serving, alice: Calle
     made = await juliet.dial(dial)
     await call(alice, name)
     address = await room.offered()
-    focus.server.bind_mixer(name, room.jid)
+    focus.server.mixers.bind(name, room.jid)
     assert await room.command(address, Join(mixer_name=name)) == Ref(uri=made.uri)
     await juliet.command(made, Hangup())  # it is the client's call all the same
     await eventually(lambda: focus.server.directory.call(made) is None)
     with pytest.raises(AddressTaken):
         await juliet.dial(dial)
-    focus.server.release_mixer(name, room.jid)
+    focus.server.mixers.release(name, room.jid)
 
 
 async def test_a_thousand_offers_are_one_for_each_client(serving: Serving, alice: Caller) -> None:

@@ -854,16 +854,16 @@ async def test_a_bound_mixer_stays_until_it_is_released(
 ) -> None:
     room = JID("focus", DOMAIN, "tea")
     watcher = focus.client(str(room), local=True)
-    focus.server.bind_mixer("tea", room)
+    focus.server.mixers.bind("tea", room)
     call = await answered(focus, alice, owner)
     await admin.command(call, Join(mixer_name="tea"))
     await admin.command(call, Unjoin())
     assert watcher.events() == [Joined(call_uri=call.uri), Unjoined(call_uri=call.uri)]
     assert focus.mixer("tea") is not None
-    assert not focus.server.mixer_in_use("tea")
-    focus.server.release_mixer("tea", room)
+    assert not focus.server.mixers.is_in_use("tea")
+    focus.server.mixers.release("tea", room)
     assert focus.mixer("tea") is None
-    focus.server.release_mixer("tea", room)
+    focus.server.mixers.release("tea", room)
 
 
 async def test_who_binds_a_mixer_hears_of_those_in_it(
@@ -874,10 +874,10 @@ async def test_who_binds_a_mixer_hears_of_those_in_it(
     await admin.command(call, Join(mixer_name="tea"))
     room = JID("focus", DOMAIN, "tea")
     watcher = focus.client(str(room), local=True)
-    focus.server.bind_mixer("tea", room)
-    focus.server.bind_mixer("tea", room)
+    focus.server.mixers.bind("tea", room)
+    focus.server.mixers.bind("tea", room)
     assert watcher.events() == [Joined(call_uri=call.uri)]
-    focus.server.release_mixer("tea", room)
+    focus.server.mixers.release("tea", room)
 
 
 # --- the peer's news ---
@@ -956,7 +956,7 @@ async def test_the_end_of_the_service_ends_every_call_and_mixer(
     focus.takers.parties = [owner.jid]
     call = await answered(focus, alice, owner)
     await owner.command(call, Join(mixer_name="tea"))
-    focus.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
+    focus.server.mixers.bind("tea", JID("focus", DOMAIN, "tea"))
     bob.answering = lambda session: session.ring()
     await admin.dial(Dial(to="xmpp:bob@example.org"))
     await admin.event(Ringing)

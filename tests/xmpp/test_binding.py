@@ -558,24 +558,24 @@ async def test_a_mixer_is_present_with_its_capabilities_before_its_events(scene:
     scene.outbox.caps = lambda node: ET.Element("{http://jabber.org/protocol/caps}c", {"node": node})
     account = JID.parse(ADMIN).bare
     scene.presence("subscribe", to=f"tea@{DOMAIN}", sender=str(account))
-    scene.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
+    scene.server.mixers.bind("tea", JID("focus", DOMAIN, "tea"))
     scene.presence("unsubscribe", to=f"tea@{DOMAIN}", sender=str(account))
     there, gone = scene.connection.sent
     assert (there.get("from"), there.get("to"), there.get("type")) == (f"tea@{DOMAIN}", str(account), None)
     assert there[0].get("node") == "urn:xmpp:rayo:mixer:1"
     assert (gone.get("from"), gone.get("to"), gone.get("type")) == (f"tea@{DOMAIN}", str(account), "unavailable")
     assert len(gone) == 0
-    scene.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
+    scene.server.mixers.release("tea", JID("focus", DOMAIN, "tea"))
 
 
 async def test_a_probe_of_a_mixer_is_answered_each_time(scene: Scene) -> None:
-    scene.server.bind_mixer("tea", JID("focus", DOMAIN, "tea"))
+    scene.server.mixers.bind("tea", JID("focus", DOMAIN, "tea"))
     scene.server.registrations.update(JID.parse(ADMIN), Availability.READY)
     for _ in range(2):
         scene.presence("probe", to=f"tea@{DOMAIN}", sender=ADMIN)
     answers = [(tree.get("from"), tree.get("to"), tree.get("type")) for tree in scene.connection.sent]
     assert answers == [(f"tea@{DOMAIN}", ADMIN, None)] * 2
-    scene.server.release_mixer("tea", JID("focus", DOMAIN, "tea"))
+    scene.server.mixers.release("tea", JID("focus", DOMAIN, "tea"))
 
 
 async def test_subscriptions_to_others_concern_no_mixer(scene: Scene) -> None:
