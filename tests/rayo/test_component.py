@@ -333,3 +333,19 @@ async def test_a_prompt_and_its_parts_live_and_die_with_the_call(focus: Focus, o
     await eventually(lambda: not focus.call(call).components)
     assert not focus.server._clients
     assert not [event for event in owner.events() if isinstance(event, Complete)]
+
+
+async def test_a_prompt_of_which_a_part_is_one_too_many_is_refused_and_leaves_nothing(
+    focus: Focus, owner: Client, alice: Caller
+) -> None:
+    call = await answered(focus, alice, owner)
+    grammar = Grammar(content_type="application/srgs+xml", body=MENU)
+    listed = Document(content_type="text/uri-list", body="# nothing\n")
+    for allowed in (1, 2):
+        focus.server._quotas._limits = Limits(components_of_one=allowed)
+        with pytest.raises(ResourceConstraint):
+            await owner.command(call, Prompt(output=Output(documents=(listed,)), input=Input(grammars=(grammar,))))
+        await eventually(lambda: not focus.call(call).components)
+        assert not focus.server._clients
+    assert not [event for event in owner.events() if isinstance(event, Complete)]
+    await started(owner, call)

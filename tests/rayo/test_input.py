@@ -12,8 +12,8 @@ import pytest
 from focus.engines.fetching import Fetched, FetchError
 from focus.media.plane import MediaPlane
 from focus.rayo.component import Facilities
-from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
-from focus.wire.rayo_component import Stop, Stopped
+from focus.wire.conditions import BadRequest, ItemNotFound, OptionNotSupported, ResourceConstraint, StanzaError
+from focus.wire.rayo_component import Failed, Stop, Stopped
 from focus.wire.rayo_input import Grammar, Input, Match, NoInput, NoMatch
 
 from .at_work import Scene
@@ -165,6 +165,74 @@ async def test_what_cannot_be_gathered_is_refused(scene: Scene, command: Input, 
         await scene.begin(command)
     assert refused.value.text
     assert not scene.events
+
+
+def grammar(rules: str, **attributes: str) -> str:
+    written = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in attributes.items())
+    head = 'xmlns="http://www.w3.org/2001/06/grammar" version="1.0" mode="dtmf" root="r"'
+    return f"<grammar {head}{written}>{rules}</grammar>"
+
+
+#: Each key leads to nearly all of its nodes, which are nearly as many as there may be.
+LARGE = grammar(
+    '<rule id="r"><item repeat="0-400"><one-of>'
+    + "".join(f'<item repeat="0-1">1<item repeat="0-1">{number % 10}</item></item>' for number in range(15))
+    + "</one-of></item></rule>"
+)
+
+
+async def test_a_large_grammar_keeps_nobody_waiting(scene: Scene) -> None:
+    turns = 0
+
+    async def live() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.001)
+            turns += 1
+
+    others = asyncio.create_task(live())
+    component = await scene.begin(Input(grammars=here(LARGE), terminator="#"))
+    while_loading = turns
+    for key in "1" * 20 + "#":
+        component.key_pressed(key)
+    assert read((await scene.complete()).reason)[0] == " ".join("1" * 20)
+    others.cancel()
+    assert while_loading > 10
+    assert turns - while_loading > 10
+
+
+async def test_who_hangs_up_while_it_is_read_leaves_nothing(scene: Scene) -> None:
+    starting = asyncio.create_task(scene.begin(Input(grammars=here(LARGE))))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    scene.component.hang_up()
+    with pytest.raises(ItemNotFound):
+        await starting
+    assert scene.component.over.is_set()
+    assert not scene.events
+
+
+async def test_a_room_full_of_people_may_press_keys_at_once(scene: Scene) -> None:
+    component = await scene.begin(Input(grammars=there("builtin:dtmf/digits?length=200")))
+    for _ in range(200):
+        component.key_pressed("7")
+    assert read((await scene.complete()).reason)[0] == " ".join("7" * 200)
+
+
+async def test_a_time_of_nothing_is_over_at_once(scene: Scene) -> None:
+    assert await outcome(scene, Input(grammars=here(PIN), initial_timeout=0), "") == NoInput()
+    scene.events.clear()
+    assert await outcome(scene, Input(grammars=here(PIN), inter_digit_timeout=0), "0") == NoMatch()
+    scene.events.clear()
+    command = Input(grammars=here(PIN), initial_timeout=0, inter_digit_timeout=0)
+    assert read(await outcome(scene, command, "0123#"))[0] == "0 1 2 3 #"  # nothing passes between these
+
+
+async def test_what_is_too_long_to_be_told_is_an_error(scene: Scene) -> None:
+    long = grammar(f'<rule id="r">1<tag><![CDATA[{"&" * 30_000}]]></tag></rule>', tag_format="semantics/1.0-literals")
+    reason = await outcome(scene, Input(grammars=here(long)), "1")
+    assert isinstance(reason, Failed)
+    assert "too long" in reason.text
 
 
 def test_a_grammar_may_be_text_or_xml() -> None:

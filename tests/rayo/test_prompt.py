@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
+from focus.engines.synthesizer import Samples, SynthesisError
 from focus.media.plane import MediaPlane
 from focus.rayo.component import Facilities
-from focus.wire.conditions import BadRequest, NotTheOwner, OptionNotSupported, StanzaError, WrongState
+from focus.wire.conditions import BadRequest, ItemNotFound, NotTheOwner, OptionNotSupported, StanzaError, WrongState
 from focus.wire.jid import JID
-from focus.wire.rayo_component import HungUp, Stop, Stopped
+from focus.wire.rayo_component import Complete, Failed, HungUp, Stop, Stopped
 from focus.wire.rayo_input import Input, NoInput, NoMatch
-from focus.wire.rayo_output import Document, Output, Pause, Resume, Seek
+from focus.wire.rayo_output import Document, Finish, Output, Pause, Resume, Seek
 from focus.wire.rayo_prompt import InputTimersStarted, Prompt
 
 from .at_work import CLIENT, RATE, Scene
@@ -159,3 +162,74 @@ async def test_what_either_part_cannot_do_is_refused_before_anything_is_heard(
         await scene.begin(command)
     assert not scene.events
     assert seconds_heard(scene) == 0
+
+
+async def test_what_is_stopped_twice_ends_once(scene: Scene) -> None:
+    await scene.begin(prompt())
+    await scene.until_heard(0.1)
+    stopping = [scene.component.submit(CLIENT, Stop()) for _ in range(2)]
+    assert await asyncio.gather(*stopping) == [None, None]
+    assert (await scene.complete()).reason == Stopped()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_hangs_up_before_it_begins_leaves_nothing(scene: Scene, turns: int) -> None:
+    starting = asyncio.create_task(scene.begin(prompt()))
+    for _ in range(turns + 1):
+        await asyncio.sleep(0)
+    for component in scene.components:
+        component.hang_up()
+    with suppress(ItemNotFound):
+        await starting
+    await scene.component.over.wait()
+    assert [event for event in scene.events if event != Complete(reason=HungUp())] == []
+
+
+@pytest.mark.parametrize("turns", range(-12, 13))
+async def test_who_answers_as_the_last_word_is_said_is_understood(scene: Scene, turns: int) -> None:
+    """Whichever of the two comes first; the timers are told of once at most, and not after the end."""
+    await scene.begin(prompt(initial_timeout=5000))
+    await scene.until_heard(0.1)
+    _, output, _ = scene.components
+    for each in sorted((0, turns)):
+        if each == turns:
+            press(scene, "12")
+        if each == 0:
+            output.end(Finish())
+        for _ in range(abs(turns)):
+            await asyncio.sleep(0)
+    assert read((await scene.complete()).reason)[1] == "support"
+    assert scene.events[:-1] in ([], [InputTimersStarted()])
+
+
+class Hoarse:
+    """A voice that fails in the middle of a word."""
+
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
+    ) -> AsyncGenerator[Samples, None]:
+        yield np.full(RATE // 4, 2000, np.int16)
+        raise SynthesisError("it has lost its voice")
+
+    async def choose(self, voice: str | None, language: str | None) -> str:
+        return "hoarse"
+
+
+async def test_who_cannot_say_it_all_says_so_and_gathers_nothing_more(plane: MediaPlane) -> None:
+    scene = Scene(plane, Facilities(plane, synthesizers={"hoarse": Hoarse()}))
+    spoken = Document(content_type="text/plain", body="Press a key")
+    await scene.begin(Prompt(output=Output(documents=(spoken,)), input=Input(grammars=here(MENU))))
+    reason = (await scene.complete()).reason
+    assert isinstance(reason, Failed)
+    assert "voice" in reason.text
+    assert scene.events[:-1] == []
+    assert not scene._clients
+    assert all(component.over.is_set() for component in scene.components)
+    await scene.close()
+
+
+async def test_no_time_at_all_is_over_when_all_has_been_said(scene: Scene) -> None:
+    await scene.begin(prompt("short", initial_timeout=0))
+    assert (await scene.complete()).reason == NoInput()
+    assert seconds_heard(scene) == pytest.approx(0.2, abs=0.02)
+    assert scene.events[:-1] == [InputTimersStarted()]

@@ -6,9 +6,9 @@ Other documents come from a `Fetch` that the caller gives, who decides what may 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 from urllib.parse import unquote
 
 from focus.engines.fetching import FetchError
@@ -22,11 +22,26 @@ if TYPE_CHECKING:
     from focus.engines.grammar.matching import Runner
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
 class Fetch(Protocol):
     """Fetches documents."""
 
     def __call__(self, uri: str) -> Awaitable[str | bytes]:
         """The document at an absolute URI without a fragment. Raises `FetchError`."""
+
+
+class Run(Protocol):
+    """Does what may take long, where nobody else waits for it."""
+
+    def __call__(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """What `work` returns."""
+
+
+async def _here(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return work(*args, **kwargs)
 
 
 @dataclass(slots=True)
@@ -49,27 +64,29 @@ async def load(
     source: str | None = None,
     mode: Mode | None = None,
     fetch: Fetch | None = None,
+    run: Run = _here,
 ) -> Grammar:
     """The grammar in a document, which was at `uri`, and is called `source` in faults.
 
     `mode` counts where the grammar does not say one, and is what it must be where it does. What it refers to is
     fetched. Raises `DocumentError`, of which the text is one line with the place.
 
-    The largest document that is read at all takes up to a second; who cannot wait for that has a thread do it.
+    The largest document that is read at all takes up to a second; who cannot wait for that gives a `run`.
     """
-    return await _link(reader.read(document, uri, source, mode), RuleRef("", Place("", 1, 1)), fetch)
+    main = await run(reader.read, document, uri, source, mode)
+    return await _link(main, RuleRef("", Place("", 1, 1)), fetch, run)
 
 
-async def load_from(uri: str, *, mode: Mode | None = None, fetch: Fetch | None = None) -> Grammar:
+async def load_from(uri: str, *, mode: Mode | None = None, fetch: Fetch | None = None, run: Run = _here) -> Grammar:
     """The grammar at a URI, which may have a rule's name as its fragment, or begin with `builtin:`.
 
     Raises `DocumentError`.
     """
     reference = RuleRef(uri, Place(uri, 1, 1))
-    return await _link(await _other(reference, mode, fetch), reference, fetch)
+    return await _link(await _other(reference, mode, fetch, run), reference, fetch, run)
 
 
-async def _link(main: Document, reference: RuleRef, fetch: Fetch | None) -> Grammar:
+async def _link(main: Document, reference: RuleRef, fetch: Fetch | None, run: Run) -> Grammar:
     documents = {main.uri: main}
     waiting = [main]
     while waiting:
@@ -78,7 +95,7 @@ async def _link(main: Document, reference: RuleRef, fetch: Fetch | None) -> Gram
                 continue
             if len(documents) >= MAX_DOCUMENTS:
                 raise DocumentError(f"<ruleref>: more than {MAX_DOCUMENTS} documents", needed.place)
-            other = await _other(needed, main.mode, fetch)
+            other = await _other(needed, main.mode, fetch, run)
             documents[other.uri] = other
             waiting.append(other)
     has_values = any(document.has_values for document in documents.values())
@@ -99,12 +116,12 @@ async def _link(main: Document, reference: RuleRef, fetch: Fetch | None) -> Gram
             return other, _rule(other, name or other.root or "", needed.place)
         return other, _public(other, name, needed.place)
 
-    automaton = build(expansion, main, find, has_values)
+    automaton = await run(build, expansion, main, find, has_values)
     remarks = tuple(dict.fromkeys(remark for document in documents.values() for remark in document.remarks))
     return Grammar(main.uri, main.mode, main.language, automaton, has_values, remarks)
 
 
-async def _other(reference: RuleRef, mode: Mode | None, fetch: Fetch | None) -> Document:
+async def _other(reference: RuleRef, mode: Mode | None, fetch: Fetch | None, run: Run) -> Document:
     uri = _document_of(reference.uri)
     if uri.startswith("builtin:"):
         document = builtin.document(uri, reference.place)
@@ -117,7 +134,7 @@ async def _other(reference: RuleRef, mode: Mode | None, fetch: Fetch | None) -> 
         body = await fetch(uri)
     except FetchError as error:
         raise DocumentError(f"{uri[:200]} cannot be fetched: {error}", reference.place) from None
-    return reader.read(body, uri, mode=mode)
+    return await run(reader.read, body, uri, mode=mode)
 
 
 def _document_of(uri: str) -> str:

@@ -7,15 +7,20 @@ one input, in the order in which they come.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import closing
+from typing import ParamSpec, TypeVar
+from xml.sax.saxutils import escape
 
 from focus.engines import nlsml
 from focus.engines.fetching import FetchError
 from focus.engines.grammar import DocumentError, Matched, Matcher, Mode, load, load_from
 from focus.engines.grammar import Grammar as Loaded
 from focus.engines.grammar import Match as Matching
+from focus.engines.markup import MAX_BYTES
+from focus.media.threads import in_thread
 from focus.rayo.actor import Outcome, on
-from focus.rayo.component import Component, registry
+from focus.rayo.component import Component, ComponentError, registry
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint
 from focus.wire.dtmf import KEYS
 from focus.wire.jid import JID
@@ -26,6 +31,13 @@ from focus.wire.rayo_prompt import InputStarted, PromptedInput, StartTimers
 SRGS = "application/srgs+xml"
 #: The text and its schema do not agree how it is spelt.
 RESULTS = (nlsml.CONTENT_TYPE, "application/nlsm+xml")
+#: Nodes of grammars: what more than these do with a key is a thread's work.
+LARGE = 2_000
+#: Characters of a result as it is written: servers end the stream that brings a stanza longer than they like.
+MAX_RESULT = 100_000
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @registry.component(PromptedInput)
@@ -45,7 +57,9 @@ class Gatherer(Component[Input]):
         if terminator is not None and terminator.upper() not in KEYS:
             raise OptionNotSupported(f"{terminator[:20]!r} is not a key that could be the terminator")
         self._terminator = terminator.upper() if terminator else None
-        self._matcher = Matcher([await self._load(grammar) for grammar in command.grammars])
+        grammars = [await self._load(grammar) for grammar in command.grammars]
+        self._is_large = sum(len(grammar.automaton.reads) for grammar in grammars) > LARGE
+        self._matcher = await self._done(Matcher, grammars)
         self._keys: asyncio.Queue[str] = asyncio.Queue()
         self._timers = asyncio.Event()
         if not isinstance(command, PromptedInput):
@@ -55,11 +69,11 @@ class Gatherer(Component[Input]):
         """Raises `StanzaError`."""
         try:
             if grammar.url is not None:
-                return await load_from(grammar.url.strip(), mode=Mode.DTMF, fetch=self._fetch)
+                return await load_from(grammar.url.strip(), mode=Mode.DTMF, fetch=self._fetch, run=in_thread)
             kind = (grammar.content_type or "").partition(";")[0].strip().lower()
             if kind != SRGS:
                 raise OptionNotSupported(f"grammars are {SRGS} here, not {kind[:100]!r}")
-            return await load(grammar.body or "", source="grammar", mode=Mode.DTMF, fetch=self._fetch)
+            return await load(grammar.body or "", source="grammar", mode=Mode.DTMF, fetch=self._fetch, run=in_thread)
         except DocumentError as error:
             raise BadRequest(str(error)) from None
 
@@ -73,7 +87,11 @@ class Gatherer(Component[Input]):
                 raise ResourceConstraint(str(error)) from None
             raise
         with closing(fetched.file):
-            return fetched.file.read()
+            return fetched.file.read(MAX_BYTES + 1)
+
+    async def _done(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` with the grammars returns: done by a thread where it could take long."""
+        return await in_thread(work, *args, **kwargs) if self._is_large else work(*args, **kwargs)
 
     def key_pressed(self, key: str) -> None:
         if self._begun.is_set() and key in KEYS:
@@ -91,13 +109,13 @@ class Gatherer(Component[Input]):
         if isinstance(self.command, PromptedInput):
             self.emit(InputStarted())
         while key is not None and key != self._terminator:
-            match = self._matcher.feed(key)
+            match = await self._done(self._matcher.feed, key)
             if match is Matching.MATCH_END:
-                return self._result()
+                return await self._result()
             if match is Matching.NOMATCH:
                 return NoMatch()
             key = await self._next(self.command.inter_digit_timeout)
-        return self._result() if self._matcher.match is Matching.MATCH else NoMatch()
+        return await self._result() if self._matcher.match is Matching.MATCH else NoMatch()
 
     async def _first(self) -> str | None:
         """The first key; None where it does not come in time, which runs when the timers do."""
@@ -120,7 +138,10 @@ class Gatherer(Component[Input]):
         except TimeoutError:
             return None
 
-    def _result(self) -> Reason:
-        matched = self._matcher.matched()
+    async def _result(self) -> Reason:
+        matched = await self._done(self._matcher.matched)
         assert isinstance(matched, Matched)
-        return Match(result=nlsml.result(matched))
+        result = nlsml.result(matched)
+        if len(escape(result)) > MAX_RESULT:
+            raise ComponentError("the grammar has matched; what that means is too long to be told")
+        return Match(result=result)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from focus.rayo.actor import Outcome, on
 from focus.rayo.component import Component, ComponentError, registry
-from focus.wire.conditions import StanzaError, WrongState
+from focus.wire.conditions import ItemNotFound, StanzaError, WrongState
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Event
 from focus.wire.rayo_component import Complete, Execution, Failed, Metadata, Reason, Stopped
@@ -63,11 +64,11 @@ class Prompter(Component[Prompt]):
             put_in.cancel()
         self._output.end(Stopped())  # where it has been interrupted
         rendered = (await output).reason
-        if isinstance(rendered, Failed):
+        if isinstance(rendered, Failed) and not answer.done():
             raise ComponentError(rendered.text)
         if not self.command.barge_in:
             self._input.begin()
-        if not answer.done():
+        with suppress(ItemNotFound):  # the answer has come meanwhile
             await self._input.submit(self.address, StartTimers())
             self.emit(InputTimersStarted())
         reason = (await answer).reason
