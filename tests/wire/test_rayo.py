@@ -23,7 +23,8 @@ REFUSED = sorted((TESTS / "refused" / "xep-0327").glob("*.xml"))
 COMPONENTS: tuple[type[Element], ...] = (Stop, Complete, *OUTPUT_COMMANDS, *RECORD_COMMANDS)
 MODELS = COMMANDS | EVENTS | {kind.qualified_tag(): kind for kind in (Ref, *COMPONENTS)}
 #: What is in a `<complete/>` of these.
-OUTCOMES = {tag for tag in Outcome.kinds if namespace_of(tag).split(":")[3] in ("ext", "output", "record")}
+PARTS = tuple(f"urn:xmpp:rayo:{part}:" for part in ("ext", "output", "record"))
+OUTCOMES = {tag for tag in Outcome.kinds if namespace_of(tag).startswith(PARTS)}
 
 #: What is written though it was not there: the defaults of section 7.
 DEFAULTS = {("direction", "duplex"), ("media", "bridge"), ("timeout", "-1")}
