@@ -13,6 +13,9 @@ import pytest
 import pytest_asyncio
 
 from focus.client.connection import Account
+from focus.service.phone import Phone, Settings
+from focus.service.phone.call import Sound
+from focus.service.phone.sound import tone
 from focus.service.prosody import LOOPBACK, free_port
 from focus.service.sections import FetchSettings, LimitsSettings, RayoSettings, RecordingSettings, RouteSettings
 from focus.service.values import Address
@@ -69,6 +72,14 @@ class Stage:
         self._closing.push_async_callback(caller.close)
         return caller
 
+    async def phone(self, name: str) -> Phone:
+        """Which has keys (RFC 4733)."""
+        place = ["127.0.0.1"]
+        phone = Phone(Settings(account=await self._account(name), sound=Sound(tone(TONES[name])), media=place))
+        await phone.connect()
+        self._closing.push_async_callback(phone.close)
+        return phone
+
     async def callee(self, name: str) -> AiortcCallee:
         callee = AiortcCallee(await self.program(name), TONES[name])
         self._closing.push_async_callback(callee.close)
@@ -94,7 +105,7 @@ class Stage:
             f"<headers xmlns='{SHIM}'>{described}</headers></message>"
         )
 
-    async def takes(self, client: Client, caller: AiortcCaller, to: JID) -> JID:
+    async def takes(self, client: Client, caller: AiortcCaller | Phone, to: JID) -> JID:
         """What listings 1 to 5 show, in short: the call of `caller`, answered by `client`."""
         calling = self.begins(caller.call(to))
         offer = await client.expect_child("{urn:xmpp:rayo:1}offer")

@@ -98,6 +98,3 @@ TITLES = {
     93: "Service Discovery Information Request - Server to Client",
     94: "Service Discovery Information Response - Server to Client",
 }
-
-#: Of input and prompt (sections 6.5.4 and 6.5.5), which are still to come.
-OPEN = (57, 71, 72, 73, 74)
