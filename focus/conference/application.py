@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 class ConferenceApplication:
     """Opens a conference for the first call to a room (`focus.rayo.surroundings.Application`)."""
 
-    def __init__(self, surroundings: Surroundings, *, summoned: int = 100) -> None:
-        """`summoned`: rooms at once that we are called to and nobody calls."""
+    def __init__(self, surroundings: Surroundings, *, summoned: int = 100, summoned_of_account: int = 10) -> None:
+        """`summoned`: rooms at once that we are called to and nobody calls, overall and by one account."""
         self._surroundings = surroundings
         self._summoned = summoned
+        self._summoned_of_account = summoned_of_account
         self._server = surroundings.server
         self._conferences: dict[str, tuple[Conference, asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -56,8 +57,8 @@ class ConferenceApplication:
     def mixer_opened(self, name: str) -> None:
         self._open(name)
 
-    async def summon(self, room: JID, password: str = "") -> None:
-        """Enter `room` and stay while somebody is in it.
+    async def summon(self, room: JID, password: str = "", by: JID | None = None) -> None:
+        """Enter `room` and stay while somebody is in it; `by` is whoever wants that, as far as it is known.
 
         Raises `RoomError`, and `ResourceConstraint` where that would be one room too many.
         """
@@ -66,10 +67,26 @@ class ConferenceApplication:
             raise RoomError(room, "not-acceptable", "nobody could call this room")
         if self._tasks is None or self._stop.is_set():
             raise RoomError(room, "remote-server-timeout", "the service is not running")
-        idle = [conference for conference in self.conferences if conference.is_idle]
-        if name not in self._conferences and len(idle) >= self._summoned:
-            raise ResourceConstraint(f"I wait in {self._summoned} rooms already")
-        await self._open(name).summon(password)
+        account = self._account(by)
+        if name not in self._conferences:
+            self._check_summons(account, self._server.addresses.mixer(name))
+        await self._open(name).summon(password, account)
+
+    def _account(self, who: JID | None) -> JID | None:
+        """All guests are one: they may have as many addresses as they like."""
+        if who is not None and who.domain == self._surroundings.guests:
+            return JID("", who.domain)
+        return who.bare if who is not None else None
+
+    def _check_summons(self, account: JID | None, instead: JID) -> None:
+        """Raises `ResourceConstraint`."""
+        waiting = [conference for conference in self.conferences if conference.only_waits]
+        what_to_do = f"call {instead} instead, or try again later"
+        if len(waiting) >= self._summoned:
+            raise ResourceConstraint(f"I wait in {self._summoned} rooms already; {what_to_do}")
+        theirs = [conference for conference in waiting if conference.summoner == account]
+        if account is not None and len(theirs) >= self._summoned_of_account:
+            raise ResourceConstraint(f"I wait in {self._summoned_of_account} rooms for you already; {what_to_do}")
 
     def stay(self, rooms: Iterable[JID]) -> None:
         """Be in `rooms` from now on."""

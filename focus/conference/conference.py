@@ -50,8 +50,9 @@ log = logging.getLogger(__name__)
 #: presence with it first, and that must not end the calls.
 GRACE = 0.7
 
-#: Seconds in which a room that we are summoned to must be entered, other business of its conference done.
-SUMMONING = 30.0
+#: Seconds in which a room that we are summoned to must be entered, other business of its conference done: each of the
+#: five questions that this may take is given ten.
+SUMMONING = 60.0
 
 #: How somebody has gone (RFC 4575 section 5.7.6), by the reason of a call's end (XEP-0327 section 7.5).
 _DEPARTURES: dict[str, DisconnectionMethod] = {"hungup": "departed", "hangup-command": "booted", "busy": "busy"}
@@ -75,6 +76,8 @@ class Conference:
         self.client = addresses.occupant(name)
         self.room: Room | None = None
         self._is_summoned = self._stays = False
+        self._summons = 0  # that are being followed
+        self.summoner: JID | None = None  # whose account has first summoned us
         self.roster = Roster(
             focus=addresses.mixer(name),
             room=addresses.room(name),
@@ -138,12 +141,12 @@ class Conference:
         return bool(self.calls or self._stays or self.callout.is_active or has_people)
 
     @property
-    def is_idle(self) -> bool:
-        """Whether it only waits for calls."""
-        return not (self.calls or self._stays)
+    def only_waits(self) -> bool:
+        """Whether it is there for having been summoned, and for nothing else."""
+        return (self._is_summoned or self._summons > 0) and not (self.calls or self._stays)
 
-    async def summon(self, password: str = "") -> None:
-        """Enter the room, and stay while somebody is in it. Raises `RoomError`."""
+    async def summon(self, password: str = "", by: JID | None = None) -> None:
+        """Enter the room, and stay while somebody is in it; `by` is the account that wants that. Raises `RoomError`."""
         entered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def enter() -> None:
@@ -160,11 +163,16 @@ class Conference:
             if not entered.done():
                 entered.set_result(None)
 
+        if not self.only_waits:
+            self.summoner = by
+        self._summons += 1
         self.do(enter)
         try:
             await asyncio.wait_for(entered, SUMMONING)
         except TimeoutError:
             raise RoomError(self.roster.room, "timeout") from None
+        finally:
+            self._summons -= 1
 
     def stay(self) -> None:
         """Be in the room from now on, however long it takes to come in, and whoever calls."""

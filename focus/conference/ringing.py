@@ -13,8 +13,9 @@ from secrets import token_hex
 from typing import Any, Protocol
 
 from focus.conference.call_invites import RoomInvite
+from focus.conference.doorbells import Doorbells
 from focus.conference.roster import Failure, Invited, Roster
-from focus.conference.summoning import is_among
+from focus.conference.summoning import Pace, is_among
 from focus.rayo.headers import REASON_HEADER
 from focus.rayo.server import Server
 from focus.wire.base import Element
@@ -53,6 +54,7 @@ class Ringing:
     users: frozenset[JID] | None = None
     call_invites: bool = False
     sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
+    doorbells: Doorbells = field(default_factory=Doorbells)
 
     def callees(self, room: JID) -> tuple[JID, ...]:
         return tuple(dict.fromkeys((*self.invite, *self.invite_to.get(room, ()))))
@@ -80,10 +82,11 @@ class Owner(Protocol):
 
 
 class _Callee:
-    """One person, and the call to them that there is now. `by` is the address of whoever wants that."""
+    """One person, and the call to them that there is now. `by` is the address of whoever wants that, and `pace` that at
+    which they may be rung."""
 
-    def __init__(self, by: str | None) -> None:
-        self.by = by
+    def __init__(self, by: str | None, pace: Pace) -> None:
+        self.by, self.pace = by, pace
         self.call: JID | None = None
         self.ended: asyncio.Future[End | None] = asyncio.get_running_loop().create_future()
         self.unwanted = asyncio.Event()
@@ -154,12 +157,21 @@ class Callout:
         if len(new) > self._places:
             raise ResourceConstraint(f"no more than {MAX_PEOPLE} people can be called into a conference at once")
         for person in wanted:
-            if (known := self._callees.get(person)) is None:
-                self._begin(person, _Callee(by))
-            else:
-                known.successor = _Callee(by)
-                known.unwanted.set()
+            self._call(person, _Callee(by, self._ringing.doorbells.wanted))
         return wanted
+
+    def refusal(self, person: JID) -> Failure | None:
+        """Why moderators cannot have `person` called now, who may be called as such."""
+        bells = self._ringing.doorbells
+        failure = bells.refusal(person, bells.wanted, asyncio.get_running_loop().time())
+        return failure if failure is not None and failure.is_final else None
+
+    def _call(self, person: JID, callee: _Callee) -> None:
+        if (known := self._callees.get(person)) is None:
+            self._begin(person, callee)
+        else:
+            known.successor = callee
+            known.unwanted.set()
 
     def _absent(self, people: Iterable[JID]) -> list[JID]:
         """Those who are neither here nor being called."""
@@ -215,7 +227,8 @@ class Callout:
                 "at once: %s",
                 len(left_out), MAX_PEOPLE, ", ".join(map(str, left_out)),
             )  # fmt: skip
-        self.call(wanted)
+        for person in wanted:
+            self._call(person, _Callee(None, self._ringing.doorbells.configured))
 
     # invites by message (XEP-0482)
 
@@ -247,6 +260,7 @@ class Callout:
                     self._owner.invite.call(device, sent.sid)
             case Reject():
                 log.info("%s does not want to come", device)
+                self._ringing.doorbells.declined(device.bare, asyncio.get_running_loop().time())
                 self.call_off([device.bare])
             case Left():
                 self._owner.invite.hang_up(device)
@@ -298,7 +312,14 @@ class Callout:
         await _unless(callee.unwanted, self._ringing.sleep(self._farewell))
 
     async def _attempt(self, person: JID, callee: _Callee) -> Failure | None:
-        """Call once. None where they have come, or are wanted no more."""
+        """Call once, if that is not too often. None where they have come, or are wanted no more."""
+        bells, now = self._ringing.doorbells, asyncio.get_running_loop().time()
+        if (failure := bells.refusal(person, callee.pace, now)) is not None:
+            return failure
+        with bells.ring(person, callee.pace, now):
+            return await self._dial(person, callee)
+
+    async def _dial(self, person: JID, callee: _Callee) -> Failure | None:
         callee.ended = asyncio.get_running_loop().create_future()
         dial = Dial(
             to=person.uri,
@@ -321,6 +342,8 @@ class Callout:
         finally:
             callee.call = None
         end = callee.ended.result()
+        if end is not None and end.reason == "rejected":
+            self._ringing.doorbells.declined(person, asyncio.get_running_loop().time())
         return None if end is None else _failure(end)
 
     def _show(self, person: JID, invited: Invited | None) -> None:

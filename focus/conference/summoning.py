@@ -43,13 +43,18 @@ class Pace:
 
     def allows(self, who: JID, now: float) -> bool:
         """Whether `who` may once more; if so, it counts."""
+        is_allowed = self.would_allow(who, now)
         times = self._times.setdefault(who, deque())
         self._times.move_to_end(who)
         if len(self._times) > MAX_REMEMBERED:
             self._times.popitem(last=False)
+        if is_allowed:
+            times.append(now)
+        return is_allowed
+
+    def would_allow(self, who: JID, now: float) -> bool:
+        """Whether `who` may once more."""
+        times = self._times.get(who, deque())
         while times and times[0] <= now - self._seconds:
             times.popleft()
-        if len(times) >= self._number:
-            return False
-        times.append(now)
-        return True
+        return len(times) < self._number

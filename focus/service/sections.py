@@ -389,6 +389,13 @@ class LimitsSettings(Section):
     summoned: int = Field(
         default=100, ge=0, le=100_000, description="Rooms that focus has been invited to, and in which nobody calls."
     )
+    summoned_of_account: int = Field(
+        default=10,
+        ge=0,
+        le=100_000,
+        description="The same, by one account, or by all guests together. Calling a room brings focus there all the "
+        "same.",
+    )
     dial_timeout: float = Field(
         default=60.0,
         ge=1,

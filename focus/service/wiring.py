@@ -169,6 +169,7 @@ class Service:
                 ),
             ),
             summoned=settings.limits.summoned,
+            summoned_of_account=settings.limits.summoned_of_account,
         )
         self._server.application = self._application
         self._outbox.connection = self._connection

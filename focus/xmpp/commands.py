@@ -28,8 +28,9 @@ from focus.wire.commands import (
     Note,
     Option,
 )
-from focus.wire.conditions import ItemNotFound, NotAllowed, StanzaError
+from focus.wire.conditions import ItemNotFound, NotAllowed, ResourceConstraint, StanzaError
 from focus.wire.jid import JID
+from focus.wire.nodeprep import prepared
 from focus.xmpp.discovery import DISCO_INFO, DISCO_ITEMS, INFO_QUERY, ITEMS_QUERY
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,11 @@ def _call_in(callout: Callout, people: Sequence[JID], by: str | None) -> str:
         raise BadPayload("say whom to call")
     for person in people:
         if not callout.may_call(person):
-            raise NotAllowed(f"{person} cannot be called from here")
+            raise NotAllowed(
+                f"{person} cannot be called from here; whoever runs the service can allow it ([ringing] users)"
+            )
+        if (failure := callout.refusal(person)) is not None:
+            raise ResourceConstraint(f"{person} cannot be called now, wait some minutes: {failure.reason}")
     called = callout.call(people, by)
     return f"Calling {_listed(called)}." if called else "They are here, or are being called already."
 
@@ -176,9 +181,9 @@ def _people(form: Form) -> list[JID]:
     for text in texts:
         try:
             person = JID.from_uri(text).bare
+            people.append(JID(prepared(person.local) if person.local else "", person.domain.lower()))
         except ValueError:
             raise BadPayload(f"not an address: {text[:100]!r}") from None
-        people.append(JID(person.local.lower(), person.domain.lower()))
     return people
 
 

@@ -57,9 +57,9 @@ _PROPERTIES = tuple(
 class Summoner(Protocol):
     """Who goes where we are summoned."""
 
-    async def summon(self, room: JID, password: str = "") -> None:
-        """Enter `room`, and stay as long as somebody is in it. Raises `RoomError`, and `StanzaError` where there are
-        too many such rooms."""
+    async def summon(self, room: JID, password: str = "", by: JID | None = None) -> None:
+        """Enter `room`, and stay as long as somebody is in it, which `by` wants. Raises `RoomError`, and `StanzaError`
+        where there are too many such rooms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Summons:
     async def _follow(self, invitation: _Invitation) -> None:
         room, inviter = invitation.room, invitation.inviter
         try:
-            await self._summoned(room, room if invitation.is_mediated else inviter, invitation.password)
+            await self._summoned(room, room if invitation.is_mediated else inviter, invitation.password, inviter)
         except RoomError as error:
             log.warning("not in the room that %s has called us to: %s", inviter, error)
             self._decline(invitation, _why(error))
@@ -110,15 +110,19 @@ class Summons:
             log.info("the invitation of %s to %s is refused: %s", inviter, room, error)
             self._decline(invitation, error.text)
 
-    async def _summoned(self, room: JID, who: JID, password: str = "") -> None:
-        """Raises `RoomError` and `StanzaError`."""
+    async def _summoned(self, room: JID, who: JID, password: str, inviter: JID) -> None:
+        """`who` answers for it: the room does for an `inviter` in it. Raises `RoomError` and `StanzaError`."""
         if not self._policy.serves(room):
             raise NotAllowed(f"I do not come to {room}; whoever runs {self._addresses.domain} can allow it")
         if not self._policy.may_summon(who, room):
-            raise NotAuthorized("I do not come when you ask me to")
+            raise NotAuthorized(
+                "I do not come when you ask me to; somebody who is in the room can invite me through it, "
+                f"and whoever runs {self._addresses.domain} can allow you to"
+            )
         if not self._pace.allows(who.bare, asyncio.get_running_loop().time()):
             raise ResourceConstraint("you ask too often; wait a minute")
-        await self._summoner.summon(room, password)
+        # An occupant's address says nothing of whose it is: then the limit of an account does not hold.
+        await self._summoner.summon(room, password, inviter if inviter.bare != room else None)
 
     def _decline(self, invitation: _Invitation, why: str) -> None:
         """Through the room, as XEP-0045 has it; XEP-0249 has no word for it, so that the inviter is simply told."""
@@ -155,7 +159,7 @@ class Summons:
             raise BadRequest(str(error)) from None
         ready = True
         try:
-            await self._summoned(room, sender)
+            await self._summoned(room, sender, "", sender)
         except RoomError as error:
             log.warning("not in the room that %s has asked for: %s", sender, error)
             if error.condition not in _FOR_NOW:

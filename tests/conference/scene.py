@@ -268,7 +268,8 @@ class Meeting:
                 guests="guests.example.org",
                 host=Host("Meeting", DOMAIN, "https://meet.example.org"),
             ),
-            summoned=2,
+            summoned=3,
+            summoned_of_account=2,
         )
         self.focus.server.application = self.application
         self._task: asyncio.Task[None] | None = None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from focus.conference.doorbells import CONFIGURED, REST, WANTED, Doorbells
 from focus.conference.ringing import MAX_PEOPLE, Ringing
+from focus.conference.summoning import MAX_REMEMBERED
 from focus.wire.call_invites import Accept, Answer, External, Invite, JingleMethod, Left, Reject
 from focus.wire.call_invites import Retract as InviteRetract
 from focus.wire.conditions import ResourceConstraint
@@ -19,13 +22,14 @@ from tests.jingle.pair import End as Phone
 from tests.jingle.pair import PeerSession
 from tests.rayo.scene import DOMAIN, ROOMS, eventually, settled
 
+from .conftest import EAGER
 from .scene import Meeting, names, users
 
 ALICE, BOB, CAROL = "alice@example.org/desk", "bob@example.org/phone", "carol@example.org/phone"
 bob = JID.parse(BOB).bare
 tea = JID("tea", ROOMS)
 TEA = JID("tea", DOMAIN)
-with_ringing = pytest.mark.parametrize
+with_ringing = with_policy = pytest.mark.parametrize
 
 
 class Clock:
@@ -325,6 +329,80 @@ async def test_the_end_of_the_service_ends_the_ringing(meeting: Meeting) -> None
     phone.answering = ring
     await meeting.join(ALICE)
     await heard(phone, 1)  # the rest is for the fixture to find: nothing may be left
+
+
+# --- how often ---
+
+
+@with_policy("policy", [replace(EAGER, linger=0.0)])
+async def test_who_declines_is_left_alone_by_conferences_that_begin_soon_after(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = refuses("decline")
+    for room in ("tea", "tea", "milk"):
+        alice = await meeting.join(ALICE, room)
+        await eventually(lambda room=room: proposals(phone) == 1 and not meeting.conference(room).callout.is_active)  # type: ignore[misc]
+        alice.sessions[-1].hangup(Reason.of("success"))
+        await eventually(lambda: not meeting.application.conferences)
+    assert proposals(phone) == 1
+
+
+async def test_one_conference_at_a_time_rings(meeting: Meeting, clock: Clock) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    await heard(phone, 1)
+    await meeting.join(CAROL, "milk")
+    document = await meeting.readers.document(JID.parse(CAROL), lambda one: endpoint(one).status == "disconnected")
+    assert endpoint(document).disconnection_method == "busy"
+    assert proposals(phone) == 1
+    meeting.conference().callout.call_off()
+    await phone.heard.until(lambda each: isinstance(each, Retract))
+    await clock.passes(1)
+    await heard(phone, 2)
+
+
+async def test_nobody_is_rung_by_the_configuration_more_often_than_so(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    for number in range(CONFIGURED[0] + 2):
+        alice = await meeting.join(ALICE, f"tea{number}")
+        rung = min(number + 1, CONFIGURED[0])
+        await eventually(lambda rung=rung: proposals(phone) == rung)  # type: ignore[misc]
+        alice.sessions[-1].hangup(Reason.of("success"))
+        await eventually(meeting.has_no_calls)
+    assert proposals(phone) == CONFIGURED[0]
+
+
+async def test_moderators_are_told_that_somebody_rests(meeting: Meeting) -> None:
+    phone = meeting.caller(BOB)
+    phone.answering = ring
+    await meeting.join(ALICE)
+    callout = meeting.conference().callout
+    callout.call_off()
+    await eventually(lambda: not callout.is_active)
+    before = proposals(phone)
+    for number in range(WANTED[0]):
+        assert callout.refusal(bob) is None
+        callout.call([bob])
+        await heard(phone, before + number + 1)
+        callout.call_off()
+        await eventually(lambda: not callout.is_active)
+    refusal = callout.refusal(bob)
+    assert refusal is not None
+    assert refusal.reason == "they have been called too often"
+    callout.call([bob])
+    await eventually(lambda: not callout.is_active)
+    assert proposals(phone) == before + WANTED[0]
+
+
+def test_who_declined_long_ago_is_called_again() -> None:
+    bells = Doorbells()
+    bells.declined(bob, 1000.0)
+    assert bells.refusal(bob, bells.wanted, 1000.0 + REST - 1) is not None
+    assert bells.refusal(bob, bells.wanted, 1000.0 + REST) is None
+    for number in range(MAX_REMEMBERED):
+        bells.declined(JID(f"user{number}", "example.org"), 1000.0)
+    assert bells.refusal(bob, bells.wanted, 1000.0) is None, "the oldest are forgotten first"
 
 
 # --- whom ---

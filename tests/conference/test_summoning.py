@@ -145,14 +145,46 @@ async def test_summoned_twice_it_is_there_once(meeting: Meeting) -> None:
 
 
 async def test_it_waits_in_so_many_rooms_only(meeting: Meeting) -> None:
-    for name in ("tea", "milk"):
+    for name in ("tea", "milk", "rum"):
         meeting.rooms.room(name).come("Bob")
         await meeting.application.summon(JID(name, ROOMS))
-    with pytest.raises(ResourceConstraint):
+    with pytest.raises(ResourceConstraint, match=r"call honey@focus\.example\.org instead"):
         await meeting.application.summon(JID("honey", ROOMS))
     await meeting.application.summon(tea)
     await meeting.join(ALICE)  # a room in which somebody calls does not count
     await meeting.application.summon(JID("honey", ROOMS))
+
+
+async def test_one_account_has_it_wait_in_so_many_rooms_only(meeting: Meeting) -> None:
+    """All guests are one, as each can have as many addresses as they like."""
+    guest = JID("x1", "guests.example.org")
+    for number in (1, 2):
+        meeting.rooms.room(f"tea{number}").come("Guest")
+        await meeting.application.summon(JID(f"tea{number}", ROOMS), by=JID(f"x{number}", "guests.example.org", "r"))
+    await meeting.application.summon(JID("tea1", ROOMS), by=guest)
+    with pytest.raises(ResourceConstraint, match="for you already"):
+        await meeting.application.summon(tea, by=guest)
+    await meeting.application.summon(tea, by=JID.parse(ALICE))
+
+
+async def test_rooms_that_are_being_entered_count(meeting: Meeting) -> None:
+    meeting.rooms.open.clear()
+    alice = JID.parse(ALICE)
+    asked = [asyncio.create_task(meeting.application.summon(JID(f"tea{number}", ROOMS), by=alice)) for number in (1, 2)]
+    await settled()
+    with pytest.raises(ResourceConstraint):
+        await meeting.application.summon(tea, by=alice)
+    meeting.rooms.open.set()
+    await asyncio.gather(*asked)
+
+
+@with_policy("policy", [replace(EAGER, linger=60.0)])
+async def test_a_room_in_which_a_call_was_a_moment_ago_does_not_count(meeting: Meeting) -> None:
+    for number in (1, 2, 3):
+        alice = await meeting.join(ALICE, f"tea{number}")
+        alice.sessions[-1].hangup(Reason.of("success"))
+        await eventually(meeting.has_no_calls)
+    await meeting.application.summon(tea)
 
 
 @pytest.mark.parametrize("room", ["focus@rooms.example.org", "..@rooms.example.org"])

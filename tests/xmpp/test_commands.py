@@ -10,8 +10,9 @@ import pytest
 from focus.conference.ringing import Ringing
 from focus.wire.base import serialize
 from focus.wire.commands import COMMANDS, DATA_FORM, AdHoc
-from focus.wire.conditions import BadRequest, Forbidden, ItemNotFound, NotAllowed, StanzaError
+from focus.wire.conditions import BadRequest, Forbidden, ItemNotFound, NotAllowed, ResourceConstraint, StanzaError
 from focus.wire.jid import JID
+from focus.wire.jingle import Reason
 from focus.wire.jingle_message import Propose, Retract
 from focus.xmpp.commands import CALL_IN, CALL_OFF, MAX_PEOPLE, AdHocCommands
 from tests.conference.conftest import EAGER
@@ -199,3 +200,12 @@ async def test_other_questions_are_left_to_others(scene: Scene) -> None:
     query = ET.fromstring("<query xmlns='http://jabber.org/protocol/disco#items' node='urn:xmpp:rayo:call:1'/>")
     assert not scene.commands.answers("get", query)
     assert not scene.commands.answers("get", ET.fromstring(f"<command xmlns='{COMMANDS}' node='{CALL_IN}'/>"))
+
+
+async def test_who_has_declined_cannot_be_called_again_at_once(scene: Scene) -> None:
+    bob = scene.meeting.caller(BOB)
+    bob.answering = lambda session: session.reject(Reason.of("decline"))
+    scene.submit(CALL_IN, "bob@example.org")
+    await eventually(lambda: not scene.meeting.conference().callout.is_active)
+    with pytest.raises(ResourceConstraint, match="they have declined a moment ago"):
+        scene.submit(CALL_IN, "bob@example.org")

@@ -22,7 +22,7 @@ from focus.wire.conditions import (
 from focus.wire.jid import JID
 from focus.wire.summons import CONFERENCE_REQUEST, DIRECT, MUC_USER
 from focus.xmpp.summons import REFUSALS, SUMMONS, Summons
-from tests.rayo.scene import DOMAIN, ROOMS
+from tests.rayo.scene import DOMAIN, ROOMS, eventually
 from tests.xmpp.test_binding import FakeConnection
 
 TEA = f"tea@{ROOMS}"
@@ -34,9 +34,11 @@ class Application:
 
     def __init__(self) -> None:
         self.summoned: list[tuple[str, str]] = []
+        self.inviters: list[str | None] = []
         self.error: Exception | None = None
 
-    async def summon(self, room: JID, password: str = "") -> None:
+    async def summon(self, room: JID, password: str = "", by: JID | None = None) -> None:
+        self.inviters.append(str(by) if by is not None else None)
         self.summoned.append((str(room), password))
         if self.error is not None:
             raise self.error
@@ -240,3 +242,12 @@ async def test_an_invitation_that_comes_back_is_none(scene: Scene, kind: str) ->
 
 async def test_other_messages_are_left_to_others(scene: Scene) -> None:
     assert not await scene.message(f"<body>Hello</body><x xmlns='{MUC_USER}'/>", ALICE)
+
+
+@pytest.mark.parametrize(("inviter", "account"), [(ALICE, ALICE), (f"{TEA}/Alice", None)])
+async def test_who_has_the_room_invite_is_known_where_the_room_tells(
+    scene: Scene, inviter: str, account: str | None
+) -> None:
+    await scene.message(f"<x xmlns='{MUC_USER}'><invite from='{inviter}'/></x>", TEA)
+    await eventually(lambda: bool(scene.application.summoned))
+    assert scene.application.inviters == [account]
