@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import mimetypes
 import os
 import socket
@@ -26,6 +27,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from focus.engines.fetching import Fetched, FetchError
+
+log = logging.getLogger(__name__)
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -90,6 +93,7 @@ class _Resolver(AbstractResolver):
                 continue
             address = ipaddress.ip_address(str(where[0]).partition("%")[0])
             if not self._may_reach(host, address):
+                log.info("%s is not fetched from: %s is not public, and not in [fetch] allow", host[:100], address)
                 raise FetchError(f"{host[:100]} is not on the public internet")
             result = ResolveResult(
                 hostname=host, host=str(address), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
@@ -188,9 +192,11 @@ class SafeFetch:
         try:
             found = Path(unquote(rest.partition("?")[0].partition("#")[0])).resolve(strict=True)
             if not any(found.is_relative_to(folder.resolve()) for folder in self._reach.folders):
+                log.info("%s is not below any of [fetch] folders", uri[:200])
                 raise refused
             descriptor = os.open(found, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except (OSError, ValueError, RuntimeError):  # whether it is there is told to nobody
+        except (OSError, ValueError, RuntimeError) as error:  # whether it is there is told to nobody
+            log.info("%s cannot be read: %s", uri[:200], getattr(error, "strerror", None) or error)
             raise refused from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -229,5 +235,5 @@ def networks(names: Sequence[str]) -> tuple[frozenset[str], tuple[Network, ...]]
         try:
             found.append(ipaddress.ip_network(name, strict=False))
         except ValueError:
-            hosts.add(name.lower().rstrip("."))
+            hosts.add((URL.build(scheme="http", host=name).raw_host or name).lower().rstrip("."))
     return frozenset(hosts), tuple(found)

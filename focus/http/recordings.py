@@ -7,6 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from focus.media.recordings import NAME
+from focus.media.writer import FORMATS
 
 RECORDINGS_PATH = "/recordings"
 
@@ -22,4 +23,9 @@ class RecordingFiles:
         path = self._folder / name
         if not NAME.fullmatch(name) or not path.is_file():
             raise web.HTTPNotFound
-        return web.FileResponse(path, headers={"Cache-Control": "private, no-cache", "Content-Disposition": "inline"})
+        headers = {
+            "Cache-Control": "private, no-cache",
+            "Content-Disposition": "inline",
+            "Content-Type": FORMATS[path.suffix.removeprefix(".")].media_type,
+        }
+        return web.FileResponse(path, headers=headers)

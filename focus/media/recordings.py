@@ -30,7 +30,8 @@ class RecordingsError(Exception):
 
 
 class Recordings:
-    """Recordings in `folder`, found at `base` (a URL that ends in a slash), or by `file:` URIs without one.
+    """Recordings in `folder`, found at `base` (a URL that ends in a slash), or by `file:` URIs without one. They are
+    for our own user only; so is the folder, unless it was there before.
 
     `keep`: seconds after which they are deleted, None: never. `hook`: a program that is run for each recording, with
     its path and its URI.
@@ -45,16 +46,24 @@ class Recordings:
         self._hook = hook
         self._finished: asyncio.Queue[Path] = asyncio.Queue()
 
-    def new(self, format: str) -> Path:
-        """Where a recording in `format` can be. Raises `RecordingsError`; blocks, for the disk."""
+    def make_folder(self) -> None:
+        """Make the folder where there is none. Raises `RecordingsError` where nothing can be written to it; blocks,
+        for the disk."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             probe = self.folder / f".{secrets.token_hex(8)}"
             probe.touch(mode=0o600)
             probe.unlink()
-            free = shutil.disk_usage(self.folder).free
         except OSError as error:
             raise RecordingsError(f"nothing can be written to the folder of recordings: {error.strerror}") from None
+
+    def new(self, format: str) -> Path:
+        """Where a recording in `format` can be. Raises `RecordingsError`; blocks, for the disk."""
+        self.make_folder()
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise RecordingsError(f"the folder of recordings cannot be asked for space: {error.strerror}") from None
         if free < ROOM:
             raise RecordingsError("the disk with the recordings is full")
         return self.folder / f"{secrets.token_hex(16)}.{format}"

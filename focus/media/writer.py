@@ -26,10 +26,11 @@ class WriteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How FFmpeg calls it; `rate` of bits per second for each channel, where that can be chosen."""
+    """How FFmpeg calls it, and the web; `rate` of bits per second for each channel, where that can be chosen."""
 
     container: str
     codec: str
+    media_type: str
     rate: int | None = None
     options: tuple[tuple[str, str], ...] = ()
 
@@ -38,11 +39,11 @@ class Format:
 PAGES = (("page_duration", "200000"),)
 #: By the names of section 7.19.6.1. Not MP4: of one that was not closed nothing can be read.
 FORMATS = {
-    "wav": Format("wav", "pcm_s16le", options=(("rf64", "auto"),)),
-    "mp3": Format("mp3", "libmp3lame", 64_000),
-    "ogg": Format("ogg", "libopus", 32_000, PAGES),
-    "opus": Format("ogg", "libopus", 32_000, PAGES),
-    "flac": Format("flac", "flac"),
+    "wav": Format("wav", "pcm_s16le", "audio/wav", options=(("rf64", "auto"),)),
+    "mp3": Format("mp3", "libmp3lame", "audio/mpeg", 64_000),
+    "ogg": Format("ogg", "libopus", "audio/ogg", 32_000, PAGES),
+    "opus": Format("ogg", "libopus", "audio/ogg", 32_000, PAGES),
+    "flac": Format("flac", "flac", "audio/flac"),
 }
 #: Bits per second for each channel that can be asked for.
 RATES = range(16_000, 192_001)
@@ -60,6 +61,7 @@ class SoundWriter:
         self._part = path.with_name(path.name + PART)
         layout = "mono" if channels == 1 else "stereo"
         try:
+            _make_private(self._part)
             self._container = av.open(
                 str(self._part), "w", format=format.container, options={"flush_packets": "1", **dict(format.options)}
             )
@@ -118,6 +120,7 @@ def recover(part: Path) -> Path | None:
     whole = part.with_name(part.name.removesuffix(PART))
     mended = part.with_name(whole.name + ".mended")
     try:
+        _make_private(mended)
         with (
             av.open(str(part)) as broken,
             av.open(str(mended), "w", format=broken.format.name.partition(",")[0]) as out,
@@ -141,6 +144,12 @@ def recover(part: Path) -> Path | None:
         return None
     part.unlink(missing_ok=True)
     return whole
+
+
+def _make_private(file: Path) -> None:
+    """FFmpeg writes into what is there, and leaves it to whom it is."""
+    file.touch(mode=0o600)
+    file.chmod(0o600)
 
 
 def _finish(part: Path, whole: Path) -> int:

@@ -16,6 +16,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -70,6 +72,16 @@ class Settings(BaseModel):
     recordings: RecordingSettings = RecordingSettings()
     routes: tuple[RouteSettings, ...] = ()
     log: LogSettings = LogSettings()
+
+    @field_validator("rooms")
+    @classmethod
+    def _once(cls, rooms: tuple[RoomSettings, ...], info: ValidationInfo) -> tuple[RoomSettings, ...]:
+        if "xmpp" in info.data:
+            named = [room.name.removesuffix(f"@{info.data['xmpp'].muc}") for room in rooms]
+            for name in named:
+                if named.count(name) > 1:
+                    raise ValueError(f"{name} is given more than once")
+        return rooms
 
     @property
     def domain(self) -> str:
@@ -169,8 +181,9 @@ _WORDS = {
     "string_type": "must be a text in quotes",
     "path_type": "must be a file name in quotes",
     "tuple_type": "must be a list",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:g}",
+    "greater_than": "must be more than {gt:.15g}",
+    "greater_than_equal": "must be at least {ge:.15g}",
+    "less_than_equal": "must be at most {le:.15g}",
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
     "too_short": "must not be empty",
@@ -187,9 +200,15 @@ def _fault(file: Path, details: ErrorDetails) -> str:
     keys = location[2:] if number else location[1:]
     key = str(keys[0]) if keys else ""
     variable = f"{PREFIX}{section}__{key}".upper()
-    where = f"{file}: {f'[[{section}]]' if number else f'[{section}]'}{number}{f' {key}' if key else ''}"
+    is_repeated = section in Settings.model_fields and section_model(section)[1]
+    where = f"{file}: {f'[[{section}]]' if is_repeated else f'[{section}]'}{number}{f' {key}' if key else ''}"
     if key and any(name.upper() == variable for name in os.environ):
         where = f"environment: {variable}"
+    elif is_repeated and not key and details["type"] == "tuple_type":
+        given = [name for name in os.environ if name.upper().startswith(f"{PREFIX}{section}".upper())]
+        if given:
+            return f"environment: {', '.join(sorted(given))}: [[{section}]] can only be given in the file"
+        return f"{file}: [{section}]: must be written [[{section}]], as there may be several"
     return f"{where}: {_words(details, section, key)}"
 
 
@@ -204,7 +223,7 @@ def _words(details: ErrorDetails, section: str, key: str) -> str:
     if kind == "missing":
         return "must be given" if key else "this section must be given"
     words = str(context["error"]) if kind == "value_error" else _WORDS.get(kind, details["msg"]).format(**context)
-    if (section, key) in _SECRET:
+    if (section, key) in _SECRET or not key:
         return words
     return f"{words} (got {_shown(details['input'])})"
 

@@ -51,8 +51,15 @@ def _comment(text: str) -> Iterator[str]:
 
 def _range(option: FieldInfo) -> str:
     """The bounds of a number, for the comment."""
-    bounds = {name: getattr(item, name) for item in option.metadata for name in ("ge", "le") if hasattr(item, name)}
-    return f" From {bounds['ge']:g} to {bounds['le']:g}." if len(bounds) == 2 else ""
+    bounds = {
+        name: f"{getattr(item, name):.15g}"
+        for item in option.metadata
+        for name in ("gt", "ge", "le")
+        if hasattr(item, name)
+    }
+    if bounds.keys() == {"gt", "le"}:
+        return f" More than {bounds['gt']}, and at most {bounds['le']}."
+    return f" From {bounds['ge']} to {bounds['le']}." if bounds.keys() == {"ge", "le"} else ""
 
 
 def _assignment(key: str, option: FieldInfo) -> str:

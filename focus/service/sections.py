@@ -18,6 +18,7 @@ from pydantic import (
 
 from focus.rayo.addresses import mixer_name
 from focus.service.values import (
+    Account,
     Address,
     BareJID,
     Domain,
@@ -26,12 +27,18 @@ from focus.service.values import (
     account_or_all,
     any_jid,
     bare_jid,
+    existing_folder,
+    host_or_network,
     ip_or_auto,
     is_ip,
     listed,
     page_url,
+    possible_folder,
+    program,
     public_address,
+    room_or_service,
     tel_uri,
+    typed,
     websocket_url,
 )
 
@@ -40,6 +47,11 @@ class Section(BaseModel):
     """A table of the file; its docstring is the comment above it in the example."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _typed(cls, value: object, info: ValidationInfo) -> object:
+        return typed(value, cls.model_fields[info.field_name or ""].annotation)
 
 
 class XmppSettings(Section):
@@ -226,7 +238,7 @@ class ConferenceSettings(Section):
     maximum_participants: int = Field(
         default=100, ge=1, le=10000, description="How many calls a room takes; further ones are refused as busy."
     )
-    invite: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
+    invite: Annotated[tuple[Account, ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Accounts that are called into every conference as soon as it has its first participant.",
     )
@@ -254,7 +266,7 @@ class SummoningSettings(Section):
     """By whom focus can be called into rooms: by an invitation (XEP-0045, XEP-0249), a conference request of Jitsi's
     clients, or a call."""
 
-    rooms: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
+    rooms: Annotated[tuple[Annotated[str, AfterValidator(room_or_service)], ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Rooms elsewhere that focus serves, too, or chat services all of whose rooms it serves. The rooms "
         "of `[xmpp] muc` always are.",
@@ -304,7 +316,7 @@ class RoomSettings(Section):
         examples=["tea"],
     )
     stay: bool = Field(default=False, description="Whether focus is in the room all the time, not only for calls.")
-    invite: Annotated[tuple[BareJID, ...], BeforeValidator(listed)] = Field(
+    invite: Annotated[tuple[Account, ...], BeforeValidator(listed)] = Field(
         default=(), description="Further accounts that are called into each conference in this room."
     )
 
@@ -407,30 +419,25 @@ class LimitsSettings(Section):
 class FetchSettings(Section):
     """What components may fetch for their clients: by HTTP from the public internet, and from here."""
 
-    allow: tuple[str, ...] = Field(
+    allow: Annotated[tuple[Annotated[str, AfterValidator(host_or_network)], ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Names, addresses and networks that documents may come from although they are not public, as "
         '"files.example.org" or "10.0.5.0/24".',
     )
-    folders: tuple[Path, ...] = Field(default=(), description="Folders that file: URIs may lead into.")
+    folders: Annotated[tuple[Annotated[Path, AfterValidator(existing_folder)], ...], BeforeValidator(listed)] = Field(
+        default=(), description="Folders that file: URIs may lead into."
+    )
     max_size: int = Field(
         default=50_000_000, ge=1_000, le=10_000_000_000, description="Bytes of a document that comes by HTTP."
     )
     timeout: float = Field(default=10.0, gt=0, le=600, description="Seconds in which it must be there.")
 
-    @field_validator("folders")
-    @classmethod
-    def _absolute(cls, folders: tuple[Path, ...]) -> tuple[Path, ...]:
-        for folder in folders:
-            if not folder.is_absolute():
-                raise ValueError(f"{folder} is not an absolute path")
-        return folders
-
 
 class RecordingSettings(Section):
-    """Where the recordings of Rayo's `<record/>` go. Without a folder nothing is recorded."""
+    """Where the recordings of Rayo's `<record/>` go. Without a folder nothing is recorded. Whoever knows the URI of a
+    recording can hear it, at `[http] url` below /recordings/; without a `url` it is a file: URI."""
 
-    folder: Path | None = Field(
+    folder: Annotated[Path, AfterValidator(possible_folder)] | None = Field(
         default=None,
         description="Where they are written. Those that a crash has cut short are made whole at the next start.",
         examples=["/var/lib/focus/recordings"],
@@ -442,18 +449,18 @@ class RecordingSettings(Section):
         description="Days after which they are deleted; without it they are kept.",
         examples=[30],
     )
-    hook: Path | None = Field(
+    hook: Annotated[Path, AfterValidator(program)] | None = Field(
         default=None,
         description="A program that is run for each recording that is whole, with its path and its URI: to upload it.",
         examples=["/usr/local/bin/upload-recording"],
     )
 
-    @field_validator("folder", "hook")
+    @field_validator("days", "hook")
     @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_absolute():
-            raise ValueError(f"{path} is not an absolute path")
-        return path
+    def _have_a_folder(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.data.get("folder", value) is None:
+            raise ValueError("needs folder")
+        return value
 
 
 class RouteSettings(Section):

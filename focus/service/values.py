@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
-from typing import Annotated, NamedTuple
+from pathlib import Path
+from typing import Annotated, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from focus.wire.jid import JID
 
@@ -65,7 +68,23 @@ def bare_jid(value: str) -> str:
         raise ValueError("must be a JID, such as romeo@example.org") from None
     if jid.resource or re.search(r"\s", value):
         raise ValueError("must be a JID without a resource, such as romeo@example.org")
+    if re.search(r"[\"&'/:<>@]", jid.local) or re.search(r"[\"'<>&]", jid.domain):
+        raise ValueError("must be a JID, such as romeo@example.org")
     return value.lower()
+
+
+def account(value: str) -> str:
+    """The same of somebody, not of a whole domain. Raises ValueError."""
+    if "@" not in value:
+        raise ValueError("must be an account, such as romeo@example.org")
+    return bare_jid(value)
+
+
+def room_or_service(value: str) -> str:
+    """The JID of a room, or of a chat service. Raises ValueError."""
+    if "@" not in value and ("." not in value or "*" in value):
+        raise ValueError("must be a room, such as tea@rooms.example.net, or a chat service, such as rooms.example.net")
+    return bare_jid(value)
 
 
 def any_jid(value: str) -> str:
@@ -79,6 +98,17 @@ def account_or_all(value: str) -> str:
     return value if value == "*" else bare_jid(value)
 
 
+def typed(value: object, kind: object) -> object:
+    """A number is no truth value, and no truth value a number; from the environment they are texts. Raises
+    PydanticCustomError."""
+    if kind is bool and not isinstance(value, bool) and str(value).lower() not in ("true", "false"):
+        raise PydanticCustomError("bool_type", "must be true or false")
+    number = {int, float} & {kind, *get_args(kind)}
+    if number and isinstance(value, bool):
+        raise PydanticCustomError("int_type" if int in number else "float_type", "must be a number")
+    return value
+
+
 def listed(value: object) -> object:
     """Lists may be written with commas, which is how they come from the environment."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -89,15 +119,65 @@ def public_address(value: str) -> str:
     try:
         address = ipaddress.ip_address(value)
     except ValueError:
-        labels = value.removesuffix(".").split(".")
-        if len(labels) < 2 or not all(re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label) for label in labels):
+        if not _is_name(value) or "." not in value:
             raise ValueError("must be an IP address, or a name such as meet.example.org") from None
-        if labels[-1].isdigit():
+        if _ends_in_digits(value):
             raise ValueError("is no IP address, and no name either") from None
         return value
     if address.is_unspecified or address.is_multicast or address.is_link_local or "%" in value:
         raise ValueError("must be an address by which callers reach this machine")
     return str(address)
+
+
+def host_or_network(value: str) -> str:
+    """The name of a host, an IP address, or a network of them. Raises ValueError."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        if not _is_name(value) or _ends_in_digits(value):
+            words = "must be a name, an address or a network, such as 10.0.5.0/24, without scheme and port"
+            raise ValueError(words) from None
+    return value
+
+
+def _is_name(value: str) -> bool:
+    """Whether this can be the name of a host."""
+    return all(re.fullmatch(r"(?!-)[\w-]{1,63}(?<!-)", label) for label in value.removesuffix(".").split("."))
+
+
+def _ends_in_digits(value: str) -> bool:
+    """Whether it looks like an IPv4 address."""
+    return value.removesuffix(".").rpartition(".")[2].isdigit()
+
+
+def absolute(value: Path) -> Path:
+    """A path that means the same wherever focus is started. Raises ValueError."""
+    if not value.is_absolute():
+        raise ValueError("must be an absolute path")
+    return value
+
+
+def possible_folder(value: Path) -> Path:
+    """The absolute path of a folder. Raises ValueError where something else is there."""
+    if absolute(value).exists() and not value.is_dir():
+        raise ValueError("is not a folder")
+    return value
+
+
+def existing_folder(value: Path) -> Path:
+    """The same, of one that is there. Raises ValueError."""
+    if not absolute(value).is_dir():
+        raise ValueError("is not a folder" if value.exists() else "is not there")
+    return value
+
+
+def program(value: Path) -> Path:
+    """The absolute path of a program. Raises ValueError where there is none that can be executed."""
+    if not absolute(value).is_file():
+        raise ValueError("is not a program" if value.exists() else "is not there")
+    if not os.access(value, os.X_OK):
+        raise ValueError("cannot be executed")
+    return value
 
 
 def ip_or_auto(value: str) -> str:
@@ -140,5 +220,6 @@ def origin(value: str) -> str:
 
 Domain = Annotated[str, AfterValidator(domain_name)]
 BareJID = Annotated[str, AfterValidator(bare_jid)]
+Account = Annotated[str, AfterValidator(account)]
 Listen = Annotated[Address, BeforeValidator(address)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(origin)], ...], BeforeValidator(listed)]

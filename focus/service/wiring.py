@@ -20,7 +20,7 @@ from focus.http.page import PageConfig, PageServer
 from focus.http.recordings import RECORDINGS_PATH
 from focus.jingle.codecs import preferred
 from focus.media.plane import MediaPlane, UnknownName
-from focus.media.recordings import Recordings
+from focus.media.recordings import Recordings, RecordingsError
 from focus.rayo.addresses import Addresses
 from focus.rayo.component import Facilities
 from focus.rayo.components import registry
@@ -192,6 +192,12 @@ class Service:
         """Serve until `stop` is set; `ready` is called when calls can come. Raises `ServiceError`."""
         async with AsyncExitStack() as cleanup:
             cleanup.enter_context(self._metrics.counting_faults())
+            if self._recordings is not None:
+                try:
+                    await asyncio.to_thread(self._recordings.make_folder)
+                except RecordingsError as error:
+                    words = f"[recordings] folder {self._recordings.folder}: {error}"
+                    raise ServiceError(words, ExitCode.UNAVAILABLE) from error
             try:
                 await self._plane.start()
             except UnknownName as error:

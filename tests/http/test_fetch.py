@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import os
 import socket
 import ssl
@@ -166,6 +167,31 @@ async def test_an_allowed_host_is_allowed_by_that_name_only(serve: Serve) -> Non
     fetch = SafeFetch(Reach(hosts=networks(["LocalHost."])[0]))
     (await fetch(base.replace("127.0.0.1", "localhost") + "/")).file.close()
     assert "public" in str(await refusal(fetch, base + "/"))
+
+
+async def test_what_is_not_allowed_is_logged_with_the_option(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "focus.http.fetch")
+    await refusal(SafeFetch(), await serve({"/": says()}))
+    assert caplog.messages[-1] == "127.0.0.1 is not fetched from: 127.0.0.1 is not public, and not in [fetch] allow"
+    fetch = SafeFetch(Reach(folders=(tmp_path / "in",)))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").write_text("secret")
+    within, outside = [(tmp_path / name).as_uri() for name in ("in/none.wav", "out")]
+    texts = {str(await refusal(fetch, uri)).removeprefix(uri) for uri in (within, outside)}
+    assert len(texts) == 1
+    assert caplog.messages[-2:] == [
+        f"{within} cannot be read: No such file or directory",
+        f"{outside} is not below any of [fetch] folders",
+    ]
+
+
+def test_a_name_beyond_ascii_is_allowed_as_it_is_asked_for() -> None:
+    assert networks(["Bücher.example", "10.0.5.7/24"]) == (
+        frozenset(["xn--bcher-kva.example"]),
+        (ipaddress.ip_network("10.0.5.0/24"),),
+    )
 
 
 async def test_a_redirect_is_followed_three_times_and_looked_at_each_time(serve: Serve) -> None:

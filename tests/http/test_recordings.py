@@ -10,8 +10,10 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from focus.http.page import PageConfig, PageServer
+from focus.media.writer import FORMATS
 
-NAME = f"{'0123456789abcdef' * 2}.wav"
+STEM = "0123456789abcdef" * 2
+NAME = f"{STEM}.wav"
 
 
 @pytest.fixture
@@ -19,6 +21,8 @@ async def base(tmp_path: Path) -> AsyncIterator[str]:
     folder = tmp_path / "recordings"
     folder.mkdir()
     (folder / NAME).write_bytes(bytes(range(100)))
+    for format in FORMATS:
+        (folder / f"{STEM}-1.{format}").write_bytes(b"sound")
     (folder / f"{NAME}.part").write_bytes(b"part")
     (folder / "notes.txt").write_text("notes")
     (tmp_path / "secret.wav").write_text("secret")
@@ -33,7 +37,7 @@ async def test_a_recording_is_fetched_whole_and_in_parts(base: str) -> None:
     async with ClientSession() as session:
         async with session.get(f"{base}/recordings/{NAME}") as response:
             assert (response.status, await response.read()) == (200, bytes(range(100)))
-            assert response.content_type in ("audio/x-wav", "audio/wav")
+            assert response.content_type == "audio/wav"
         async with session.get(f"{base}/recordings/{NAME}", headers={"Range": "bytes=10-19"}) as response:
             assert (response.status, await response.read()) == (206, bytes(range(10, 20)))
             assert response.headers["Content-Range"] == "bytes 10-19/100"
@@ -41,6 +45,21 @@ async def test_a_recording_is_fetched_whole_and_in_parts(base: str) -> None:
             assert response.status == 416
         async with session.head(f"{base}/recordings/{NAME}") as response:
             assert (response.status, response.content_length) == (200, 100)
+
+
+async def test_a_browser_is_told_what_it_is_so_that_it_plays_it(base: str) -> None:
+    types = {}
+    async with ClientSession() as session:
+        for format in FORMATS:
+            async with session.get(f"{base}/recordings/{STEM}-1.{format}") as response:
+                types[format] = response.headers["Content-Type"]
+    assert types == {
+        "wav": "audio/wav",
+        "mp3": "audio/mpeg",
+        "ogg": "audio/ogg",
+        "opus": "audio/ogg",
+        "flac": "audio/flac",
+    }
 
 
 @pytest.mark.parametrize(

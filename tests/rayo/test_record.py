@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -258,6 +259,23 @@ async def test_what_was_cut_short_is_whole_after_the_next_start(folder: Path) ->
     assert sorted(each.name for each in folder.iterdir()) == sorted(
         [path.name, f"notes.txt{PART}", f"{'0' * 32}.wav{PART}.lost"]
     )
+
+
+async def test_recordings_are_for_our_own_user_only(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path / "made" / "recordings")
+    whole, cut = recordings.new("ogg"), recordings.new("flac")
+    assert stat.S_IMODE(recordings.folder.stat().st_mode) == 0o700
+    writers = [SoundWriter(path, FORMATS[path.suffix[1:]]) for path in (whole, cut)]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in recordings.folder.iterdir()} == {0o600}
+    for writer in writers:
+        writer.write(Tone(440).samples(RATE).reshape(1, -1))
+    writers[0].close()
+    cut.with_name(f"{cut.name}{PART}").chmod(0o644)  # as an earlier version has left it
+    recordings.recover()
+    assert {each.name: stat.S_IMODE(each.stat().st_mode) for each in recordings.folder.iterdir()} == {
+        whole.name: 0o600,
+        cut.name: 0o600,
+    }
 
 
 async def test_what_is_too_old_is_deleted(folder: Path) -> None:

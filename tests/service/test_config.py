@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ jid = "focus.example.org"
 muc = "rooms.example.org"
 secret = "s3cret"
 """
+
+
+NETWORK = "must be a name, an address or a network, such as 10.0.5.0/24, without scheme and port"
+ROOM = "must be a room, such as tea@rooms.example.net, or a chat service, such as rooms.example.net"
 
 
 @pytest.fixture
@@ -166,6 +171,44 @@ def test_a_secret_is_never_shown(file: Path) -> None:
             'level = "loud"',
             "[log] level: must be one of 'debug', 'info', 'warning' or 'error' (got 'loud')",
         ),
+        *(
+            ("fetch", f"allow = ['{name}']", f"[fetch] allow: {NETWORK} (got '{name}')")
+            for name in ("http://127.0.0.1", "a b", "", "*", "files.example.org:8080", "10.0.0.300", "10.0.5.0/33")
+        ),
+        ("fetch", "folders = ['relative']", "[fetch] folders: must be an absolute path (got 'relative')"),
+        ("fetch", "folders = ['/', '/nonexistent']", "[fetch] folders: is not there (got '/nonexistent')"),
+        ("fetch", "folders = ['/etc/passwd']", "[fetch] folders: is not a folder (got '/etc/passwd')"),
+        ("fetch", "timeout = 0", "[fetch] timeout: must be more than 0 (got 0)"),
+        ("fetch", "max_size = 1_000_000_000_000", "[fetch] max_size: must be at most 10000000000 (got 1000000000000)"),
+        ("recordings", "folder = '/etc/passwd'", "[recordings] folder: is not a folder (got '/etc/passwd')"),
+        ("recordings", "folder = 'here'", "[recordings] folder: must be an absolute path (got 'here')"),
+        ("recordings", "hook = '/bin/sh'", "[recordings] hook: needs folder (got '/bin/sh')"),
+        ("recordings", "days = 3", "[recordings] days: needs folder (got 3)"),
+        *(
+            ("recordings", f"folder = '/tmp'\nhook = '{hook}'", f"[recordings] hook: {why} (got '{hook}')")
+            for hook, why in (
+                ("/etc/passwd", "cannot be executed"),
+                ("/etc", "is not a program"),
+                ("/nonexistent", "is not there"),
+                ("upload", "must be an absolute path"),
+            )
+        ),
+        ("recordings", "folder = '/tmp'\ndays = 0", "[recordings] days: must be more than 0 (got 0)"),
+        (
+            "conference",
+            "invite = ['nobody']",
+            "[conference] invite: must be an account, such as romeo@example.org (got 'nobody')",
+        ),
+        ("recordings", "folder = '/tmp'\ndays = true", "[recordings] days: must be a number (got True)"),
+        *(
+            ("summoning", f"rooms = ['{room}']", f"[summoning] rooms: {ROOM} (got '{room}')")
+            for room in ("tea", "*", "*.example.org")
+        ),
+        ("ringing", "users = ['b@@c']", "[ringing] users: must be a JID, such as romeo@example.org (got 'b@@c')"),
+        ("media", "agc = 'yes'", "[media] agc: must be true or false (got 'yes')"),
+        ("ringing", "call_invites = 1", "[ringing] call_invites: must be true or false (got 1)"),
+        ("media", "port = true", "[media] port: must be a whole number (got True)"),
+        ("ringing", "patience = true", "[ringing] patience: must be a number (got True)"),
         ("confrence", "", "[confrence]: is not a known section; is it 'conference'?"),
         ("zzz", "", "[zzz]: is not a known section"),
     ],
@@ -221,6 +264,41 @@ def test_rooms_are_named_or_have_an_address(file: Path) -> None:
         assert faults(file, f"{GOOD}[[rooms]]\nname = '{name}'\n") == [fault]
 
 
+def test_a_room_is_given_once(file: Path) -> None:
+    for other in ("tea", "TEA", "tea@rooms.example.org"):
+        rooms = f"[[rooms]]\nname = 'tea'\n[[rooms]]\nname = '{other}'\n"
+        assert faults(file, f"{GOOD}{rooms}") == ["[[rooms]]: tea is given more than once"]
+    file.write_text(f"{GOOD}[[rooms]]\nname = 'tea'\n[[rooms]]\nname = 'tea@rooms.example.net'\n")
+    assert len(load(file).rooms) == 2
+
+
+def test_who_is_called_into_a_room_is_somebody(file: Path) -> None:
+    fault = "[[rooms]] 1 invite: must be an account, such as romeo@example.org (got 'example.org')"
+    assert faults(file, f"{GOOD}[[rooms]]\nname = 'tea'\ninvite = ['example.org']\n") == [fault]
+
+
+def test_tables_that_are_repeated_do_not_come_from_the_environment(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOCUS_ROOMS__0__NAME", "x")
+    fault = "environment: FOCUS_ROOMS__0__NAME: [[rooms]] can only be given in the file"
+    file.write_text(GOOD)
+    with pytest.raises(ConfigurationError) as raised:
+        load(file)
+    assert raised.value.faults == [fault]
+
+
+def test_lists_come_from_the_environment_with_commas(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file.write_text(GOOD)
+    monkeypatch.setenv("FOCUS_FETCH__ALLOW", "files.example.org, 10.0.5.0/24, 2001:db8::1")
+    monkeypatch.setenv("FOCUS_FETCH__FOLDERS", f"/, {tmp_path}")
+    monkeypatch.setenv("FOCUS_MEDIA__AGC", "true")
+    settings = load(file)
+    assert settings.fetch.allow == ("files.example.org", "10.0.5.0/24", "2001:db8::1")
+    assert settings.fetch.folders == (Path("/"), tmp_path)
+    assert settings.media.agc
+
+
 def test_routes_are_read_in_their_order(file: Path) -> None:
     file.write_text(
         GOOD
@@ -263,7 +341,9 @@ def test_faults_of_a_route_say_which_one(file: Path, line: str, fault: str) -> N
 
 def test_what_is_given_once_cannot_be_given_twice(file: Path) -> None:
     assert faults(file, f"{GOOD}[[rayo]]\n[[rayo]]\n")[0].startswith("rayo: is outside of any section")
-    assert faults(file, f"{GOOD}[routes]\nmatch = 'x'\n")[0].startswith("[routes]")
+    assert faults(file, f"{GOOD}[routes]\nmatch = 'x'\n") == [
+        "[routes]: must be written [[routes]], as there may be several"
+    ]
 
 
 def test_the_example_is_a_good_configuration_with_the_defaults(file: Path) -> None:
@@ -279,6 +359,9 @@ def test_the_example_names_and_explains_every_key() -> None:
         for key, option in section_model(section)[0].model_fields.items():
             assert f"{key} = " in text
             assert option.description
+    assert "From 1 to 1000000." in text
+    assert "More than 0, and at most 600." in text
+    assert not re.search(r"\de\+", text)
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:1", "[::1]:65535", "localhost:0", "meet.example.org:443"])

@@ -30,12 +30,14 @@ def configure(prosody: Prosody, tmp_path: Path, free_tcp_port: Callable[[], int]
         http: str = "127.0.0.1:0",
         metrics: str = f"127.0.0.1:{free_tcp_port()}",
         public: str = "203.0.113.7",
+        recordings: Path = tmp_path / "recordings",
     ) -> Path:
         file = tmp_path / "focus.toml"
         file.write_text(
             f"[xmpp]\njid = '{prosody.focus}'\nmuc = '{prosody.rooms}'\nsecret = '{secret}'\nport = {port}\n"
             f"[media]\naddresses = ['127.0.0.1']\nport = 0\npublic_addresses = ['{public}']\n[log]\nformat = 'json'\n"
             f"[http]\nlisten = '{http}'\nwebsocket = '{prosody.websocket}'\n[metrics]\nlisten = '{metrics}'\n"
+            f"[recordings]\nfolder = '{recordings}'\n"
         )
         return file
 
@@ -120,6 +122,14 @@ async def test_a_public_address_that_leads_nowhere_is_named(configure: Configure
     code, line = await last_line(configure(public="nowhere.invalid"))
     assert code == 69
     assert line.startswith("focus: [media] public_addresses: nowhere.invalid has no address: ")
+
+
+async def test_a_folder_that_recordings_cannot_be_written_to_is_named(configure: Configure, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "recordings"
+    code, line = await last_line(configure(recordings=folder))
+    why = "nothing can be written to the folder of recordings: Not a directory"
+    assert (code, line) == (69, f"focus: [recordings] folder {folder}: {why}")
 
 
 @pytest.mark.parametrize("listener", ["http", "metrics"])
