@@ -146,8 +146,8 @@ class LegDriver:
 
     async def _restart(self, leg: Leg, update: Transport) -> Transport | None:
         """Take the credentials of `update`, whose candidates are still to be passed on."""
-        known = {each.value.upper() for each in self._remote.fingerprints}
-        if len(self._former) >= MAX_RESTARTS or not {each.value.upper() for each in update.fingerprints} <= known:
+        named, known = negotiation.checkable(update), negotiation.checkable(self._remote)
+        if len(self._former) >= MAX_RESTARTS or not named <= known or (update.fingerprints and not named):
             raise NoRestart
         self._former.add((self._remote.ufrag, self._remote.pwd))
         self._taken = len(update.candidates)

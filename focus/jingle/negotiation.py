@@ -375,6 +375,11 @@ def _believable(transport: Transport) -> Transport:
     return transport.model_copy(update={"fingerprints": fingerprints})
 
 
+def checkable(transport: Transport) -> set[tuple[str, str]]:
+    """The kind and the value of each fingerprint that we can check."""
+    return {(each.hash.lower(), each.value.upper()) for each in transport.fingerprints if each.hash.lower() in DIGESTS}
+
+
 def _setup(transport: Transport) -> str | None:
     return next((each.setup for each in transport.fingerprints if each.setup is not None), None)
 

@@ -59,7 +59,8 @@ class Leg(Protocol):
 
     async def connect(self, remote: Transport, *, dtls_role: Literal["active", "passive"]) -> None: ...
 
-    async def restart(self, remote: Transport) -> Transport: ...
+    async def restart(self, remote: Transport) -> Transport | None:
+        """None where it is over."""
 
     async def add_remote_candidates(self, candidates: Sequence[Candidate]) -> None: ...
 

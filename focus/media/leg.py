@@ -161,7 +161,6 @@ class Leg:
         self._lost = "the peer stopped answering"  # what to say when ICE is closed
         self._close_task: asyncio.Task[None] | None = None
         self._ended = False  # the observer knows
-        self._muted = False
         self._gain = 1.0
         self._hears: dict[Leg, float] = {}  # how loud, those who are heard otherwise than by all
 
@@ -234,17 +233,19 @@ class Leg:
         self._task = asyncio.create_task(self._run(dtls_role, fingerprints), name=f"leg {self.node}")
         await self.add_remote_candidates(remote.candidates)
 
-    async def restart(self, remote: ice.Transport) -> ice.Transport:
+    async def restart(self, remote: ice.Transport) -> ice.Transport | None:
         """Find the peer anew, who has other credentials now (XEP-0176 section 5.9); returns what to signal, and is
         `local_transport` from now on. Audio takes the path that it has until there is a new one; the DTLS association
-        and its keys stay. The leg fails where no path is found in time.
+        and its keys stay. The leg fails where no path is found in time. None: it is over, and nobody is looked for.
 
-        Raises ValueError if `remote` lacks credentials, RuntimeError before `connect` and at the end.
+        Raises ValueError if `remote` lacks credentials, RuntimeError before `connect`.
         """
         if not remote.ufrag or not remote.pwd:
             raise ValueError("a transport without ufrag and pwd cannot be connected to")
-        if self._task is None or self.over or self._ice.lost:
-            raise RuntimeError("the leg has not begun to connect, or it is over")
+        if self._task is None:
+            raise RuntimeError("the leg has not begun to connect")
+        if self.over or self._ice.lost:
+            return None
         ufrag = new_ufrag()
         self._plane.set_ufrag(self.node, ufrag)
         connect_again = self._ice.restart(ufrag, remote.ufrag, remote.pwd)
@@ -293,7 +294,6 @@ class Leg:
     def set_mute(self, muted: bool) -> None:
         """Keep what the peer says from everybody else."""
         self._plane.set_mute(self.node, muted)
-        self._muted = muted
 
     def set_gain(self, gain: float) -> None:
         """Make what the peer says 0 to 4 times as loud for everybody. Raises ValueError outside."""
@@ -314,8 +314,8 @@ class Leg:
         self._hears[source] = gain
 
     def take_volumes(self, other: Leg, legs: Iterable[Leg]) -> None:
-        """Be heard as `other` is, by everybody and by each of `legs`, and hear these as it does."""
-        self.set_mute(other._muted)
+        """Be heard as loud as `other` is, by everybody and by each of `legs`, and hear these so. Who is muted is so by
+        what its own peer says, here and there."""
         self.set_gain(other._gain)
         for leg in legs:
             with contextlib.suppress(ValueError):  # it is closed, or the new one is in another shard

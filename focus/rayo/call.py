@@ -340,8 +340,11 @@ class Call(Connectable):
         return self.session
 
     def end_session(self, reason: Reason, headers: Iterable[Header] = (), *, migrated_to: str | None = None) -> None:
-        """End in any state: components first, then joins, then the session (section 6.6.3); `peer_ended` follows."""
+        """End in any state: components first, then joins, then the session (section 6.6.3); `peer_ended` follows.
+        Others are not to wait for that: the peer is heard by nobody, and hears nobody, from now on."""
         self._is_parting = True
+        self.peer_speaking(False)
+        self.disconnect()
         self.end_components(partial(self._part, reason, tuple(headers), migrated_to))
 
     def _part(self, reason: Reason, headers: Iterable[Header], migrated_to: str | None) -> None:
@@ -423,6 +426,8 @@ class Call(Connectable):
         self._session_changed()
 
     def peer_speaking(self, speaking: bool) -> None:
+        if speaking and self.is_over:
+            return
         self.speaking = speaking
         if speaking and self._muted_before:
             self._muted_before = False

@@ -229,11 +229,18 @@ class Component(Actor, Generic[E]):
             await asyncio.gather(task, return_exceptions=True)
 
     async def _wound_up(self, reason: Reason) -> tuple[Reason, tuple[Metadata, ...]]:
+        """Who waits for this waits no longer than `WIND_UP`: a thread may be stuck in it, which nothing can end."""
+        winding = asyncio.ensure_future(self.wind_up(reason))
+        winding.add_done_callback(lambda _: winding.cancelled() or winding.exception())
         try:
-            async with asyncio.timeout(WIND_UP):
-                return reason, tuple(await self.wind_up(reason))
+            await asyncio.wait((winding,), timeout=WIND_UP)
+            if not winding.done():
+                raise ComponentError(f"what was made could not be brought in within {WIND_UP:g} s")
+            return reason, tuple(winding.result())
         except Exception as error:
             return self._failed(error), ()
+        finally:
+            winding.cancel()
 
     def _failed(self, error: Exception) -> Failed:
         if isinstance(error, ComponentError):

@@ -249,6 +249,16 @@ class Joinable(Actor):
         self.joins_changed()
         other.joins_changed()
 
+    def disconnect(self) -> None:
+        """Nothing is heard from here any more, nor hears: the joins are there still, to be parted in their turn."""
+        if self.node is None:
+            return
+        for other in self.joins:
+            if other.node is not None:
+                with contextlib.suppress(ValueError):  # a leg that has left the plane took its joins along
+                    self._plane.unjoin(self.node, other.node)
+        self.node = None
+
     def connect(self, node: int) -> None:
         """Our media has come into being as `node` of the plane: make the joins that have waited for it.
 

@@ -165,9 +165,11 @@ class FakeLeg:
         self.remote, self.role = remote, dtls_role
         await self.add_remote_candidates(remote.candidates)
 
-    async def restart(self, remote: Transport) -> Transport:
+    async def restart(self, remote: Transport) -> Transport | None:
         """Found again at once, by whatever credentials; only who is there to be found is looked at."""
         assert self.remote is not None, "a leg that does not connect cannot do so again"
+        if self.closed:
+            return None
         assert remote.ufrag
         assert remote.pwd
         self.remote = remote

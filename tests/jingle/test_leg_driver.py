@@ -2,9 +2,10 @@
 
 import pytest
 
-from focus.jingle.leg_driver import MAX_CANDIDATES, LegDriver
+from focus.jingle.leg_driver import MAX_CANDIDATES, LegDriver, NoRestart
 from focus.jingle.negotiation import Settled, answer
 from focus.jingle.session import Party
+from focus.wire.dtls import Fingerprint
 from focus.wire.ice import Transport
 from focus.wire.jingle import Content
 
@@ -94,6 +95,29 @@ async def test_hold_and_senders_both_decide_whether_we_send(leg: FakeLeg, role: 
     driver.hold(True)
     driver.modify((audio(senders="both"),))
     assert leg.sending is False
+
+
+async def test_a_restart_may_name_again_what_cannot_be_checked(leg: FakeLeg) -> None:
+    """XEP-0320: the fingerprints of before, of which we read those that we know a digest for."""
+    old = Fingerprint(hash="sha-1", setup="actpass", value=":".join(["CD"] * 20))
+    both = REMOTE.model_copy(update={"fingerprints": (*REMOTE.fingerprints, old)})
+    again = {"ufrag": "again", "pwd": "another-password-22-ch"}
+    driver = LegDriver(Party.RESPONDER)
+    await driver.settle(leg, settled(both))
+    assert await driver.trickle(news("0", both.model_copy(update=again))) is not None
+    other_hash = REMOTE.fingerprints[0].model_copy(update={"hash": "sha-512"})
+    for fingerprint in (old, other_hash):
+        once_more = both.model_copy(update={"ufrag": "more", "fingerprints": (fingerprint,)})
+        with pytest.raises(NoRestart):
+            await driver.trickle(news("0", once_more))
+
+
+async def test_a_restart_that_comes_after_the_end_of_the_media_is_nothing(leg: FakeLeg) -> None:
+    driver = LegDriver(Party.RESPONDER)
+    await driver.settle(leg, settled())
+    await leg.close()
+    again = REMOTE.model_copy(update={"ufrag": "again", "pwd": "another-password-22-ch"})
+    assert await driver.trickle(news("0", again)) is None
 
 
 async def test_the_announced_source_names_the_leg_in_the_mix(leg: FakeLeg) -> None:

@@ -257,7 +257,7 @@ async def test_who_goes_on_with_another_leg_is_heard_and_hears_as_before(
     pairs = [await connected(plane, await start_plane()) for _ in range(4)]
     (old, *_), (new, said, *_), (listener, *_), (other, others, *_) = pairs
     plane.set_gain(old.node, 0.5)
-    old.set_mute(True)
+    new.set_mute(True)
     plane.set_listener_gain(listener.node, old.node, 0)
     old.set_listener_gain(other, 0)
     plane.succeed(new.node, old.node)
@@ -273,7 +273,9 @@ async def test_who_goes_on_with_another_leg_is_heard_and_hears_as_before(
     others.play(Tone(660).samples(10 * SECOND))
     await ears[listener].until_heard(660)
     assert max([await heard(leg, 440) for leg in (listener, other)]) < -60, "it is muted"
+    old.set_mute(True)
     new.set_mute(False)
+    plane.succeed(new.node, old.node)
     await ears[other].until_heard(440)
     said.play(Tone(440).samples(5 * SECOND))
     quiet = await heard(other, 440)
@@ -453,8 +455,7 @@ async def test_who_restarts_and_is_not_found_again_is_lost(start_plane: PlaneFac
     nowhere = ice.Transport(ufrag="another", pwd="another-password-of-no-use")
     await here.restart(nowhere)
     assert await observer.last(2) == "failed: ICE found no new path to the peer in 2 s"
-    with pytest.raises(RuntimeError):
-        await here.restart(nowhere)
+    assert await here.restart(nowhere) is None
     await there.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from focus.rayo.call import Call
 from focus.rayo.stages import Stage, Step
-from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, ServiceUnavailable, StanzaError
+from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, ServiceUnavailable, StanzaError, WrongState
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.message import CallMessage
@@ -24,11 +24,13 @@ from focus.wire.rayo import (
     Join,
     Joined,
     Redirect,
+    Ref,
     Reject,
     Ringing,
     Unjoin,
     Unjoined,
 )
+from focus.wire.rayo_input import Grammar, Input
 from tests.jingle.pair import End as Peer
 
 from .calling import answered, call_in
@@ -119,6 +121,35 @@ async def does_as_the_table_says(client: Client, address: JID, call: Call, stage
         assert call.stage is stage
         assert len(client.entries) == heard
         assert not call.joins
+
+
+#: Works until it is stopped.
+WORK = Input(
+    mode="dtmf",
+    grammars=(
+        Grammar(
+            content_type="application/srgs+xml",
+            body="""<grammar mode="dtmf" version="1.0" root="r" xmlns="http://www.w3.org/2001/06/grammar">
+            <rule id="r">1</rule></grammar>""",
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("stage", Stage)
+async def test_a_component_at_every_stage(
+    focus: Focus, owner: Client, admin: Client, alice: Peer, stage: Stage
+) -> None:
+    """Section 6.5.1: where there is media, and will be."""
+    client, address, call = await at_stage(stage, focus, owner, admin, alice)
+    if stage is Stage.CONNECTED:
+        await eventually(lambda: call.node is not None)
+    if stage in (Stage.ANSWERED, Stage.CONNECTED):
+        assert isinstance(await client.command(address, WORK), Ref)
+        return
+    with refused(ItemNotFound if stage is Stage.ENDED else WrongState):
+        await client.command(address, WORK)
+    assert not call.components
 
 
 @pytest.mark.parametrize("stage", Stage)

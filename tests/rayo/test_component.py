@@ -1,12 +1,14 @@
 """What all components have in common (XEP-0327 section 6.5), shown by one that does as it is told."""
 
 import asyncio
+import threading
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 import pytest
 from pydantic_xml import attr
 
+from focus.media.threads import in_thread
 from focus.rayo.actor import Outcome, on
 from focus.rayo.component import Component, ComponentError, registry
 from focus.rayo.limits import Limits
@@ -23,16 +25,17 @@ from focus.wire.conditions import (
 )
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason as JingleReason
-from focus.wire.rayo import Answer, Command, End, Hangup, Join, Joined, Ref, Unjoined
+from focus.wire.rayo import Answer, Command, End, Hangup, Join, Joined, Ref, StoppedSpeaking, Unjoined
 from focus.wire.rayo_component import Complete, Execution, Failed, HungUp, Metadata, Reason, Stop, Stopped
 from focus.wire.rayo_input import Grammar, Input, Match
 from focus.wire.rayo_output import Document, Finish, Output, Pause
 from focus.wire.rayo_prompt import Prompt
+from focus.wire.session import Move
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
 from .conftest import ADMIN
-from .scene import Client, Focus, eventually, settled
+from .scene import Client, FakePlane, Focus, eventually, settled
 
 TEST = "urn:example:act"
 
@@ -53,6 +56,8 @@ class Actress(Component[Act]):
     """Does what the command says."""
 
     all: ClassVar[list["Actress"]] = []
+    gate: ClassVar[asyncio.Event]
+    stuck: ClassVar[threading.Event]
 
     async def prepare(self) -> None:
         self.all.append(self)
@@ -80,8 +85,13 @@ class Actress(Component[Act]):
 
     async def wind_up(self, reason: Reason) -> Iterable[Metadata]:
         self.log.append(f"wind up: {type(reason).__name__}")
-        if self.command.how == "crash at the end":
-            raise KeyError("end")
+        match self.command.how:
+            case "crash at the end":
+                raise KeyError("end")
+            case "wind up slowly":
+                await self.gate.wait()
+            case "wind up in a thread":
+                await in_thread(self.stuck.wait)
         return (Brought(what="a hat"),)
 
     @on(Speak)
@@ -93,6 +103,7 @@ class Actress(Component[Act]):
 @pytest.fixture(autouse=True)
 def _known() -> Iterator[None]:
     registry.component(Act)(Actress)
+    Actress.gate, Actress.stuck = asyncio.Event(), threading.Event()
     yield
     del registry._kinds[Act]
     Actress.all.clear()
@@ -238,6 +249,52 @@ async def test_at_the_end_of_a_call_components_end_first_then_joins(
     assert all(
         ends(owner, each) == [Complete(reason=HungUp(), metadata=(Brought(what="a hat"),))] for each in components
     )
+
+
+@pytest.mark.parametrize("how", ["hang up", "move"])
+async def test_who_is_hung_up_is_out_of_the_mix_while_components_wind_up(
+    focus: Focus, owner: Client, alice: Caller, bob: Caller, how: str
+) -> None:
+    """And no other component begins, which would have to be waited for, too."""
+    call, other = await answered(focus, alice, owner), await answered(focus, bob, owner, 2)
+    if how == "hang up":
+        await owner.command(call, Join(mixer_name="tea"))
+        node, mixer = focus.call(call).node, focus.mixer("tea")
+        assert node is not None
+        assert mixer is not None
+        assert mixer.node is not None
+        focus.call(call).peer_speaking(True)
+    first = await started(owner, call, "wind up slowly")
+    await owner.command(call, Hangup() if how == "hang up" else Move(call_uri=other.uri))
+    with pytest.raises(WrongState):
+        await owner.command(call, Act())
+    if how == "hang up":
+        if isinstance(focus.plane, FakePlane):
+            assert focus.plane.direction(node, mixer.node) is None
+        assert isinstance(owner.events(mixer.address)[-1], StoppedSpeaking)
+        focus.call(call).peer_speaking(True)
+        assert not mixer.is_spoken_in
+        assert alice.owners[-1].reason is None, "the session ends after the components (section 6.6.3)"
+    assert not ends(owner, first)
+    Actress.gate.set()
+    await owner.event(End, call)
+    assert [complete.reason for complete in ends(owner, first)] == [HungUp()]
+
+
+async def test_a_wind_up_that_is_stuck_in_a_thread_is_left_behind(
+    focus: Focus, owner: Client, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that does not answer, say."""
+    monkeypatch.setattr("focus.rayo.component.WIND_UP", 0.05)
+    call = await answered(focus, alice, owner)
+    component = await started(owner, call, "wind up in a thread")
+    try:
+        await owner.command(call, Hangup())
+        await owner.event(End, call)
+        (complete,) = ends(owner, component)
+        assert complete.reason == Failed(text="what was made could not be brought in within 0.05 s")
+    finally:
+        Actress.stuck.set()
 
 
 async def test_a_mixers_components_end_with_it(focus: Focus, owner: Client, alice: Caller) -> None:
