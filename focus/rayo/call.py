@@ -383,6 +383,8 @@ class Call(Connectable):
             self._session_changed()
 
     def peer_accepted(self) -> None:
+        if self.is_over:
+            return  # its components wind up, and then so does the session
         self._accepted = True
         if self.came_in:
             self._act(Step.ANSWER)  # it may be the one answers with whom it is joined directly

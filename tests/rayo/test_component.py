@@ -275,6 +275,8 @@ async def test_who_is_hung_up_is_out_of_the_mix_while_components_wind_up(
         focus.call(call).peer_speaking(True)
         assert not mixer.is_spoken_in
         assert alice.owners[-1].reason is None, "the session ends after the components (section 6.6.3)"
+    focus.call(call).peer_accepted()  # its media may have been on its way
+    assert focus.call(call).node is None
     assert not ends(owner, first)
     Actress.gate.set()
     await owner.event(End, call)
