@@ -237,6 +237,14 @@ class Invitation:
         reason = getattr(message, "reason", None)
         return Over(reason or _default_reason(step)) if was_open else None
 
+    def returned(self, sender: JID) -> bool:
+        """Our proposal has come back from `sender`; whether that ends it, so that nothing more need be said. One device
+        of several does not speak for all, and where it rings somewhere it has arrived."""
+        if self.role is not Party.INITIATOR or self.state is not State.PROPOSED or sender != self.peer:
+            return False
+        self._step(Step.REJECT, self.role.other)
+        return True
+
     def _concerns(self, sender: JID) -> bool:
         """Until a device has taken the call, each of them may speak; afterwards it alone."""
         if self.peer.resource:

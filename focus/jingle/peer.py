@@ -24,7 +24,7 @@ from focus.jingle.negotiation import Local, NegotiationError, Settled
 from focus.jingle.session import Party, State
 from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver, Timeouts
 from focus.wire.coin import FocusMark
-from focus.wire.conditions import OutOfOrder, ResourceConstraint, UnknownSession
+from focus.wire.conditions import OutOfOrder, ResourceConstraint, StanzaError, UnknownSession
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
@@ -279,6 +279,11 @@ class PeerSession(Dialogue):
                 self._do(self._initiate)
             case invitation.Over(reason):
                 self._end(reason, by_peer=True, told=message.headers)
+
+    def undelivered(self, sender: JID, error: StanzaError) -> None:
+        """Our proposal has come back from `sender`: there will be no answer to it."""
+        if self._invitation is not None and self._ending is None and self._invitation.returned(sender):
+            self._end(ending.of_refusal(error), by_peer=False)
 
     def receive(self, sender: JID, jingle: Jingle, tree: ET.Element) -> None:
         """A Jingle action. Returns where it is to be acknowledged, raises `StanzaError` where it is to be refused."""

@@ -39,6 +39,7 @@ from focus.wire.conditions import (
     ItemNotFound,
     NotAuthorized,
     ServiceUnavailable,
+    StanzaError,
     TieBreak,
     UnknownSession,
 )
@@ -408,6 +409,12 @@ class Server(Actor):
             # A finish is the echo of ours: it comes after the end of most calls.
             level = logging.DEBUG if isinstance(message, Finish) else logging.INFO
             log.log(level, "<%s/> from %s for no invitation of ours", type(message).__xml_tag__, sender)
+
+    def undelivered(self, sender: JID, to: JID, id: str, error: StanzaError) -> None:
+        """What `to` has sent `sender` has come back; `id`, where it was a proposal, is the proposal's."""
+        session = self._sessions.for_message(to, sender, id)
+        if session is not None:
+            session.undelivered(sender, error)
 
     def jingle(self, sender: JID, to: JID, jingle: Jingle, tree: ET.Element) -> None:
         """A Jingle action; returning acknowledges it. Raises `StanzaError` to refuse it (XEP-0166 section 10)."""

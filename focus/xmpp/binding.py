@@ -37,7 +37,7 @@ from focus.wire.message import CallMessage
 from focus.wire.rayo import Event
 from focus.wire.rayo_commands import COMMANDS
 from focus.wire.rayo_component import Execution
-from focus.wire.stanzas import CLIENT, MESSAGE, PRESENCE, Disconnected, error_of, stanza
+from focus.wire.stanzas import CLIENT, ERROR, MESSAGE, PRESENCE, Disconnected, error_of, read_error, stanza
 from focus.xmpp.call_invites import CallInvites
 from focus.xmpp.commands import AdHocCommands
 from focus.xmpp.connection import Connection
@@ -114,9 +114,11 @@ class Outbox:
             self.kept.may_have_missed(self.connection.jid, client, number)
 
     def message(self, sender: JID, to: JID, element: Element) -> None:
-        """An invitation message: type chat, kept in archives (XEP-0353 section 3)."""
+        """An invitation message: type chat, kept in archives (XEP-0353 section 3). That of a proposal has its id: an
+        error that answers it need not repeat more than that (RFC 6120 section 8.3.1)."""
         hint = ET.Element(f"{{{HINTS}}}store")
-        self.send(stanza(MESSAGE, sender, to, "chat", *message_payload(element), hint, id=token_hex(8)))
+        identifier = element.id if isinstance(element, Propose) else token_hex(8)
+        self.send(stanza(MESSAGE, sender, to, "chat", *message_payload(element), hint, id=identifier))
 
     def tell(self, sender: JID, to: JID, identifier: str, element: Element, body: str | None) -> None:
         """`element`, and `body` for those whose clients do not know it, in a message like that of an invitation."""
@@ -240,9 +242,12 @@ class Binding:
     def message(self, stanza: ET.Element) -> None:
         if self.rooms is not None and self.rooms.handle_message(stanza):
             return
-        if stanza.get("type") == "error" or (addresses := _addresses(stanza)) is None:
+        if (addresses := _addresses(stanza)) is None:
             return
         sender, to = addresses
+        if stanza.get("type") == "error":
+            self._undelivered(stanza, sender, to)
+            return
         is_for_call = self._server.directory.call(to) is not None
         if stanza.get("type") == "groupchat" and not is_for_call:
             return
@@ -271,6 +276,12 @@ class Binding:
                 self._decline(sender, to, message, error)
             else:
                 self._refuse(stanza, to, error)
+
+    def _undelivered(self, stanza: ET.Element, sender: JID, to: JID) -> None:
+        """Something of ours has come back. What is only a warning (`continue`) has arrived all the same."""
+        error = stanza.find(ERROR)
+        if error is not None and error.get("type") != "continue":
+            self._server.undelivered(sender, to, stanza.get("id", ""), read_error(stanza))
 
     def _hand_on(self, stanza: ET.Element, sender: JID, to: JID) -> None:
         """A message to a call is for its peer (XEP-0327 section 6.8). Raises `StanzaError`."""

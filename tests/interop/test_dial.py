@@ -102,6 +102,17 @@ async def test_somebody_who_does_not_want_to_is_left_alone(
     await eventually(lambda: focus.service.calls() == 0)
 
 
+async def test_who_does_not_exist_is_not_rung(focus: RunningFocus, client: ClientFactory) -> None:
+    controller = await client("controller")
+    service = JID("", focus.prosody.focus)
+    result = await controller.ask(service, "set", dial("nobody@localhost", focus.mixer("tea")))
+    call = JID.from_uri(result[0].get("uri", ""))
+    end = await controller.expect("the end", event("end", call))  # sooner than anybody gives up
+    reason = end.find(f"{{{RAYO}}}end/{{{RAYO}}}error")
+    assert reason is not None, ET.tostring(end)
+    assert reason.get("platform-code") == "gone"
+
+
 async def test_calls_that_cannot_be_made_are_refused(focus: RunningFocus, client: ClientFactory) -> None:
     controller = await client("controller")
     service, room = JID("", focus.prosody.focus), focus.mixer("tea")

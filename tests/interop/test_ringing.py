@@ -32,7 +32,10 @@ async def focus(prosody: Prosody) -> AsyncIterator[RunningFocus]:
     settings = settings_for(prosody, invite=(BOB,)).model_copy(
         update={
             "ringing": RingingSettings(pauses=(1.0, 1.0)),
-            "rooms": (RoomSettings(name="milk", invite=("carol@localhost",)),),
+            "rooms": (
+                RoomSettings(name="milk", invite=("carol@localhost",)),
+                RoomSettings(name="honey", invite=("nobody@localhost",)),
+            ),
         }
     )
     async with serve(prosody, settings) as running:
@@ -76,6 +79,13 @@ async def test_who_declines_is_left_alone(focus: RunningFocus, caller: CallerFac
     await alice.document_of("alice", "carol")
     (conference,) = focus.service._application.conferences
     await eventually(lambda: not conference.callout.is_active)
+
+
+async def test_who_does_not_exist_is_shown_as_not_reached_at_once(focus: RunningFocus, caller: CallerFactory) -> None:
+    alice = await caller("alice", 300)
+    await alice.call(focus.mixer("honey"))
+    await endpoint(alice, "nobody", status="disconnected", disconnection_method="failed")  # sooner than nobody answers
+    await alice.hang_up()
 
 
 async def test_a_moderator_has_somebody_called_by_a_command_through_the_room(

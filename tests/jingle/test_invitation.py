@@ -146,6 +146,25 @@ def test_a_retraction_that_crosses_our_proceed_ends_it_and_is_finished(dialect: 
 
 
 @dialects
+def test_a_proposal_that_comes_back_is_over_and_not_retracted(dialect: Dialect) -> None:
+    invitation = calling(dialect)
+    assert not invitation.returned(PHONE)  # a device of several
+    assert invitation.open
+    assert invitation.returned(PHONE.bare)
+    assert not invitation.open
+    assert invitation.withdraw(SUCCESS) == invitation.finish(SUCCESS) == []
+    assert not invitation.returned(PHONE.bare)
+
+
+def test_a_proposal_that_rings_somewhere_has_arrived() -> None:
+    invitation = calling(JMI_0)
+    invitation.receive(TABLET, message(Ringing))
+    assert not invitation.returned(PHONE.bare)
+    assert not called(JMI_0).returned(CALLER)
+    assert invitation.open
+
+
+@dialects
 def test_we_withdraw_with_our_own_word(dialect: Dialect) -> None:
     cancel = Reason.of("cancel")
     assert calling(dialect).withdraw(cancel) == [(PHONE.bare, message(Retract, dialect, reason=cancel))]

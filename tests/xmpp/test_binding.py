@@ -215,6 +215,43 @@ async def test_errors_and_what_is_said_in_rooms_are_no_invitations(scene: Scene,
     assert not list(scene.server.directory.calls())
 
 
+REFUSALS = [
+    ("cancel", "service-unavailable", "error", "gone"),
+    ("cancel", "item-not-found", "error", "gone"),
+    ("cancel", "remote-server-not-found", "error", "gone"),
+    ("wait", "remote-server-timeout", "timeout", "timeout"),
+    ("cancel", "not-allowed", "rejected", "decline"),
+    ("modify", "jid-malformed", "error", "general-error"),
+]
+
+
+@pytest.mark.parametrize(("type", "condition", "reason", "code"), REFUSALS)
+async def test_a_proposal_of_ours_that_comes_back_ends_the_call(
+    scene: Scene, caplog: pytest.LogCaptureFixture, type: str, condition: str, reason: str, code: str
+) -> None:
+    caplog.set_level("INFO", "focus.rayo.call")
+    await scene.iq("<dial xmlns='urn:xmpp:rayo:1' to='xmpp:nobody@example.org'/>", to=DOMAIN, sender=ADMIN)
+    await eventually(lambda: bool(scene.connection.sent))
+    (propose,) = scene.connection.sent
+    assert propose.get("id") == propose[0].get("id")
+    text = "<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>no such person</text>"
+    for id, kind in (("another", type), (propose.get("id"), "continue"), (propose.get("id"), type)):
+        assert len(scene.connection.sent) == 1
+        scene.binding.message(
+            ET.fromstring(
+                f"<message xmlns='jabber:client' from='nobody@example.org' to='{propose.get('from')}' type='error' "
+                f"id='{id}'><error type='{kind}'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>{text}"
+                f"</error></message>"
+            )
+        )
+        await settled()
+    await eventually(lambda: not list(scene.server.directory.calls()))
+    (told,) = scene.connection.sent[1:]  # and nothing to where nobody is
+    end = End.parse(told[0])
+    assert end == End.of(reason, platform_code=code)
+    assert "no such person" in caplog.text
+
+
 async def test_a_message_without_invitation_is_nobodys(scene: Scene) -> None:
     scene.message("<body>hello</body>")
     scene.message("", to="")
