@@ -44,6 +44,7 @@ def _lexical(pattern: str, what: str) -> BeforeValidator:
 
 Boolean = Annotated[bool, _lexical("true|false|1|0", "true, false, 1 or 0")]
 Integer = Annotated[int, _lexical("[+-]?[0-9]+", "a whole number")]
+Decimal = Annotated[float, _lexical(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", "a decimal number")]
 
 #: What an attribute or a text cannot have as it is; looked for first, as nearly none has any of it.
 _MARKUP = re.compile("[&<>\"'\t\r\n]")

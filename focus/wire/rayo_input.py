@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from pydantic import Field, StringConstraints, model_validator
 from pydantic_xml import attr, element
 
-from focus.wire.base import Name, StrictElement, serialize
+from focus.wire.base import Decimal, Name, StrictElement, serialize
 from focus.wire.rayo import Command
 from focus.wire.rayo_component import Execution, Reason, Timeout
 
@@ -20,7 +20,7 @@ InputMode = Literal["any", "dtmf", "voice", "cpa"]
 #: A grammar as it is written in the stanza.
 _Body = Annotated[str, StringConstraints(max_length=200_000)]
 _Url = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
-_Part = Annotated[float, Field(ge=0, le=1)]
+_Part = Annotated[Decimal, Field(ge=0, le=1)]
 
 
 class Grammar(StrictElement, tag="grammar", ns="", nsmap={"": INPUT}):

@@ -11,7 +11,9 @@ from focus.wire.base import Element, local_name, namespace_of
 from focus.wire.conditions import BadRequest, OptionNotSupported, StanzaError
 from focus.wire.rayo import COMMANDS, EVENTS, RAYO, End, Hangup, Ref
 from focus.wire.rayo_component import Complete, Outcome, Stop
+from focus.wire.rayo_input import INPUT_COMMANDS
 from focus.wire.rayo_output import OUTPUT_COMMANDS
+from focus.wire.rayo_prompt import PROMPT_COMMANDS, InputTimersStarted
 from focus.wire.rayo_record import RECORD_COMMANDS
 from focus.wire.shim import MAX_HEADERS
 
@@ -20,10 +22,11 @@ from .strategies import elements
 TESTS = Path(__file__).parents[1]
 GOLDEN = sorted((TESTS / "golden" / "xep-0327").glob("*.xml"))
 REFUSED = sorted((TESTS / "refused" / "xep-0327").glob("*.xml"))
-COMPONENTS: tuple[type[Element], ...] = (Stop, Complete, *OUTPUT_COMMANDS, *RECORD_COMMANDS)
+PROMPTS = (*INPUT_COMMANDS, *PROMPT_COMMANDS, InputTimersStarted)
+COMPONENTS: tuple[type[Element], ...] = (Stop, Complete, *OUTPUT_COMMANDS, *PROMPTS, *RECORD_COMMANDS)
 MODELS = COMMANDS | EVENTS | {kind.qualified_tag(): kind for kind in (Ref, *COMPONENTS)}
 #: What is in a `<complete/>` of these.
-PARTS = tuple(f"urn:xmpp:rayo:{part}:" for part in ("ext", "output", "record"))
+PARTS = tuple(f"urn:xmpp:rayo:{part}:" for part in ("ext", "output", "input", "record"))
 OUTCOMES = {tag for tag in Outcome.kinds if namespace_of(tag).startswith(PARTS)}
 
 #: What is written though it was not there: the defaults of section 7.
@@ -31,9 +34,12 @@ DEFAULTS = {("direction", "duplex"), ("media", "bridge"), ("timeout", "-1")}
 DEFAULTS |= {("start-offset", "0"), ("start-paused", "false"), ("repeat-interval", "0"), ("repeat-times", "1")}
 DEFAULTS |= {("format", "wav"), ("start-beep", "false"), ("stop-beep", "false"), ("mix", "false"), ("max-time", "-1")}
 DEFAULTS |= {("max-duration", "-1"), ("initial-timeout", "-1"), ("final-timeout", "-1")}
+DEFAULTS |= {("mode", "any"), ("inter-digit-timeout", "-1"), ("recognition-timeout", "-1"), ("max-silence", "-1")}
+DEFAULTS |= {("sensitivity", "0.5"), ("min-confidence", "0.0"), ("match-content-type", "application/nlsml+xml")}
+DEFAULTS |= {("barge-in", "true"), ("content-type", "application/nlsml+xml")}
 #: XML Schema has two ways to write them.
 SAME = {"1": "true", "0": "false"}
-BOOLEAN = {"start-paused", "start-beep", "stop-beep", "mix"}
+BOOLEAN = {"start-paused", "start-beep", "stop-beep", "mix", "barge-in"}
 
 
 def payloads(tree: ET.Element) -> list[ET.Element]:
@@ -202,7 +208,8 @@ def test_more_headers_than_are_handed_on_are_refused_and_it_is_said_how_many_may
 
 def _is_valid(kind: type) -> bool:
     """Whether elements can be made without knowing its rules about several fields."""
-    return kind.__name__ not in ("Join", "Unjoin", "Joined", "Unjoined", "Reject", "Dial", "Output", "Complete")
+    rules = "Join Unjoin Joined Unjoined Reject Dial Output Input Prompt Complete"
+    return kind.__name__ not in rules.split()
 
 
 @given(st.one_of([elements(kind) for kind in MODELS.values() if _is_valid(kind)]))
