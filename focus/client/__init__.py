@@ -4,6 +4,7 @@ What programs that control calls need is here by name (docs/rayo.md); `focus.cli
 """
 
 from focus.client.call import Call
+from focus.client.component import Component, OutputComponent, RecordComponent
 from focus.client.connection import ConnectionFailed, LoginRefused, Unreachable, Untrusted
 from focus.client.credentials import Credentials
 from focus.client.errors import CallEnded, EventsLost, NoAnswer, NoService, RayoError, SessionLost
@@ -24,32 +25,49 @@ from focus.wire.rayo import (
     StoppedSpeaking,
     Unjoined,
 )
+from focus.wire.rayo_component import Complete, Failed, HungUp, Stopped
+from focus.wire.rayo_output import Document, Finish, MaxTime
+from focus.wire.rayo_record import FinalTimeout, InitialTimeout, MaxDuration, Recording
 
 __all__ = [
     "JID",
     "Answered",
     "Call",
     "CallEnded",
+    "Complete",
+    "Component",
     "ConnectionFailed",
     "Credentials",
+    "Document",
     "End",
     "Event",
     "EventsLost",
+    "Failed",
     "Feed",
+    "FinalTimeout",
+    "Finish",
     "Header",
+    "HungUp",
+    "InitialTimeout",
     "Join",
     "Joined",
     "Listed",
     "LoginRefused",
+    "MaxDuration",
+    "MaxTime",
     "Mixer",
     "NoAnswer",
     "NoService",
     "Offer",
+    "OutputComponent",
     "RayoClient",
     "RayoError",
+    "RecordComponent",
+    "Recording",
     "Ringing",
     "SessionLost",
     "StartedSpeaking",
+    "Stopped",
     "StoppedSpeaking",
     "Unjoined",
     "Unreachable",

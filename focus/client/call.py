@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from focus.client.component import C, Workplace
 from focus.client.errors import CallEnded, RayoError
 from focus.client.feed import Feed
 from focus.client.parties import HeaderPairs, headers_of, one_party, party_name, uri_of
@@ -31,13 +32,14 @@ from focus.wire.rayo import (
     Reject,
     Unjoin,
 )
+from focus.wire.rayo_component import Execution
 
 if TYPE_CHECKING:
     from focus.client.mixer import Mixer
     from focus.client.rayo import RayoClient
 
 
-class Call:
+class Call(Workplace):
     """One call, from its offer or `dial` to its end. Commands return when they have been acknowledged.
 
     All of them but `hangup` raise `CallEnded` after the end; `RayoError` where the service refuses, `NoAnswer` where it
@@ -124,15 +126,23 @@ class Call:
 
     async def command(self, command: Command) -> Ref | None:
         """Any other command of Rayo."""
+        with self._commanding():
+            return await self._client.command(self.address, command)
+
+    async def start(self, command: Execution, kind: type[C]) -> C:
+        with self._commanding():
+            return await self._client._start(self.address, command, kind)
+
+    @contextmanager
+    def _commanding(self) -> Iterator[None]:
         self._check()
         try:
-            reference = await self._client.command(self.address, command)
+            yield
         except RayoError as error:
             if error.condition == "item-not-found":
                 self._check()  # the end has come before this
             raise
         self._client._hold(self)
-        return reference
 
     async def answered(self) -> None:
         """Return when the call has been answered. Raises `CallEnded` where it has ended without."""

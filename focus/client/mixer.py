@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from focus.client.component import C, Workplace
 from focus.client.errors import RayoError
 from focus.client.feed import Feed
 from focus.client.parties import OPPOSITE, one_party, party_name
@@ -20,13 +21,14 @@ from focus.wire.rayo import (
     Unjoin,
     Unjoined,
 )
+from focus.wire.rayo_component import Execution
 
 if TYPE_CHECKING:
     from focus.client.call import Call
     from focus.client.rayo import RayoClient
 
 
-class Mixer:
+class Mixer(Workplace):
     """The mixer of a name: it is there from its first join to its last, and may come again.
 
     We are told of it while a call of ours is in it, or after `subscribe`. Commands raise what those of calls do, and
@@ -69,6 +71,9 @@ class Mixer:
     async def unjoin(self, *, call: Call | JID | str | None = None, mixer: Mixer | str | None = None) -> None:
         """Undo the join with that call or mixer, or all joins."""
         await self._client.command(self.address, Unjoin(**party_name(call, mixer)))
+
+    async def start(self, command: Execution, kind: type[C]) -> C:
+        return await self._client._start(self.address, command, kind)
 
     async def subscribe(self) -> bool:
         """Be told of what happens in it, now and later, without a call in it: those who are there come as `Joined`.

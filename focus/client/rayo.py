@@ -15,9 +15,10 @@ from xml.etree import ElementTree as ET
 
 from focus.client import discovery
 from focus.client.call import Call
+from focus.client.component import C, Component
 from focus.client.connection import Account
 from focus.client.credentials import Credentials
-from focus.client.errors import RayoError, SessionLost
+from focus.client.errors import CallEnded, RayoError, SessionLost
 from focus.client.feed import Feed
 from focus.client.mixer import Mixer
 from focus.client.parties import HeaderPairs, address_of, headers_of, uri_of
@@ -26,6 +27,7 @@ from focus.wire.jid import JID
 from focus.wire.message import CallMessage
 from focus.wire.nodeprep import prepared
 from focus.wire.rayo import Command, Dial, End, Event, Join, Offer, Ref
+from focus.wire.rayo_component import Complete, Execution, Failed
 
 #: Seconds in which a command is answered.
 COMMAND_TIMEOUT = 10.0
@@ -95,6 +97,10 @@ class RayoClient:
         # While we dial, events of calls that we do not know: services may have them elsewhere than we want.
         self._dialling = 0
         self._elsewhere: dict[JID, Call] = {}
+        # Those at work; and, while we start one, the ends of those that we do not know: one may end at once.
+        self._components: dict[JID, Component] = {}
+        self._starting = 0
+        self._ended: dict[JID, Complete] = {}
         self._mixers: WeakValueDictionary[JID, Mixer] = WeakValueDictionary()
         self._present: dict[JID, Mixer] = {}  # so that what is told of them before somebody asks is not lost
 
@@ -258,6 +264,32 @@ class RayoClient:
         self._check()
         return await self._session.command(to, command)
 
+    async def _start(self, to: JID, command: Execution, kind: type[C]) -> C:
+        self._check()
+        self._starting += 1
+        try:
+            reference = await self._session.start(to, command)
+            if reference is None:
+                raise RayoError("undefined-condition", "cancel", f"{to} does not say where its component is")
+            component = kind(self, address_of(reference.uri))
+            self._check()
+            self._components[component.address] = component
+            complete = self._ended.pop(component.address, None)
+            if complete is not None:
+                self._complete(component.address, complete)
+            return component
+        finally:
+            self._starting -= 1
+            if not self._starting:
+                self._ended.clear()
+
+    def _complete(self, address: JID, complete: Complete) -> None:
+        component = self._components.pop(address, None)
+        if component is not None:
+            component._completed(complete)
+        elif self._starting and len(self._ended) < self._backlog:
+            self._ended[address] = complete
+
     async def kind(self, address: JID | str) -> str:
         """What lives at `address`: `call`, `mixer`, or an empty string for nothing that we can see.
 
@@ -314,7 +346,9 @@ class RayoClient:
 
     def told(self, sender: JID, event: Event, at: datetime) -> None:
         call = self._calls.get(sender)
-        if isinstance(event, Offer) and (call is None or call.offer is None):
+        if isinstance(event, Complete):
+            self._complete(sender, event)
+        elif isinstance(event, Offer) and (call is None or call.offer is None):
             call = self._calls[sender] = self._held[sender] = call or Call(self, sender, self._backlog)
             call._told(event, at)
             self.offers.put(call, at)
@@ -323,13 +357,17 @@ class RayoClient:
             if call.end is not None:
                 del self._calls[sender]
                 self._held.pop(sender, None)
+                self._lose_components(CallEnded(call.uri, call.end), sender)
         elif sender in self._mixers:
             self._mixers[sender]._told(event, at)
         elif self._dialling and len(self._elsewhere) < self._backlog:
             self._elsewhere.setdefault(sender, Call(self, sender, self._backlog))._told(event, at)
 
     def shown(self, sender: JID, *, available: bool) -> None:
-        if sender in self._calls:
+        if sender.resource:
+            if not available:  # an end that we could not read
+                self._complete(sender, Complete(reason=Failed(text="it has ended in a way that is not known here")))
+        elif sender in self._calls:
             if not available:  # an end that we could not read
                 self.told(sender, End.of("error"), datetime.now(UTC))
         elif available:
@@ -351,9 +389,14 @@ class RayoClient:
             call._lose(error, closed=closed)
         for mixer in list(self._mixers.values()):
             mixer._lose(error, closed=closed)
+        self._lose_components(error)
         self._calls.clear()
         self._held.clear()
         self._present.clear()
+
+    def _lose_components(self, error: RayoError, call: JID | None = None) -> None:
+        for address in [address for address in self._components if call in (None, address.bare)]:
+            self._components.pop(address)._lose(error)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
@@ -18,6 +18,7 @@ from focus.wire.conditions import ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
 from focus.wire.rayo import EVENTS, RAYO, Command, Dial, Event, Hangup, Ref
+from focus.wire.rayo_component import Complete, Execution, Stop
 from focus.wire.stanzas import CLIENT, MESSAGE, PRESENCE, Disconnected, read_error, stanza
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ CLOCK_ERROR = 1.0
 #: Seconds in which the service may still answer a `<dial/>` that nobody waits for, when the session is to be closed.
 CLOSE_PATIENCE = 2.0
 
+_OF_COMPONENTS: dict[str, type[Event]] = {Complete.qualified_tag(): Complete}
 _DELAY = "{urn:xmpp:delay}delay"
 _ROSTER = "jabber:iq:roster"
 
@@ -65,7 +67,7 @@ class Session:
         self._had_begun: float | None = None  # when the service was there already, by our clock
         self._check_every = check_every
         self._checking: asyncio.Task[None] | None = None
-        self._hanging_up: set[asyncio.Task[None]] = set()
+        self._undoing: set[asyncio.Task[None]] = set()
 
     @property
     def jid(self) -> JID:
@@ -118,13 +120,13 @@ class Session:
 
     async def close(self) -> None:
         """Idempotent. The calls go on, but those that nobody has waited for."""
-        if self._hanging_up:
-            await asyncio.wait(self._hanging_up, timeout=CLOSE_PATIENCE)
+        if self._undoing:
+            await asyncio.wait(self._undoing, timeout=CLOSE_PATIENCE)
         self._error = self._error or SessionLost("the client is closed")
         if self._connection.connected and self._is_registered:
             self._connection.send(stanza(PRESENCE, None, self.service, "unavailable"))
         await self._connection.close()
-        tasks = [*self._hanging_up, *([self._checking] if self._checking is not None else [])]
+        tasks = [*self._undoing, *([self._checking] if self._checking is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -185,20 +187,32 @@ class Session:
         Not before the service has answered, however long that takes: a `<hangup/>` goes to the call's own address, and
         until then nothing may live there. Raises `RayoError`.
         """
-        asking = asyncio.ensure_future(self._request(self.service, "set", command.to_element()))
-        try:
-            return _reference(await self._in_time(self.service, command.to_element(), asyncio.shield(asking)))
-        except (asyncio.CancelledError, NoAnswer):
-            task = asyncio.create_task(self._hang_up(asking, JID.from_uri(command.uri or "")))
-            self._hanging_up.add(task)
-            task.add_done_callback(self._hanging_up.discard)
-            raise
+        wanted = JID.from_uri(command.uri or "")
 
-    async def _hang_up(self, asking: Awaitable[ET.Element], wanted: JID) -> None:
-        """The call that the answer to `<dial/>` names, or the one at the address that was `wanted`."""
-        with suppress(RayoError):
-            made = _reference(await asking)
+        async def hang_up(made: Ref | None) -> None:
+            """The call that the answer names, or the one at the address that was wanted."""
             await self.command(JID.from_uri(made.uri) if made is not None else wanted, Hangup())
+
+        return await self._make(self.service, command, hang_up)
+
+    async def start(self, to: JID, command: Execution) -> Ref | None:
+        """The same of a component, which is stopped. Raises `RayoError`."""
+
+        async def stop(made: Ref | None) -> None:
+            if made is not None:
+                await self.command(JID.from_uri(made.uri), Stop())
+
+        return await self._make(to, command, stop)
+
+    async def _make(self, to: JID, command: Command, undo: Callable[[Ref | None], Awaitable[None]]) -> Ref | None:
+        asking = asyncio.ensure_future(self._request(to, "set", command.to_element()))
+        try:
+            return _reference(await self._in_time(to, command.to_element(), asyncio.shield(asking)))
+        except (asyncio.CancelledError, NoAnswer):
+            task = asyncio.create_task(_once_answered(asking, undo))
+            self._undoing.add(task)
+            task.add_done_callback(self._undoing.discard)
+            raise
 
     async def ask(self, to: JID, query: ET.Element) -> ET.Element:
         """The result stanza of service discovery. Raises `RayoError`."""
@@ -274,15 +288,17 @@ class Session:
             self._presence_of(sender, stanza)
 
     def _is_of_service(self, sender: JID) -> bool:
-        """Whether a call or mixer of ours could be there. Anybody may send us presence that says anything."""
+        """Whether a call, mixer or component of ours could be there. Anybody may send us presence that says
+        anything."""
         ours = self.service.domain
-        return not sender.resource and (sender.domain == ours or sender.domain.endswith(f".{ours}"))
+        return sender.domain == ours or sender.domain.endswith(f".{ours}")
 
     def _presence_of(self, sender: JID, stanza: ET.Element) -> None:
+        told = _OF_COMPONENTS if sender.resource else EVENTS
         for child in stanza:
-            if child.tag in EVENTS:
+            if child.tag in told:
                 try:
-                    event = EVENTS[child.tag].parse(child)
+                    event = told[child.tag].parse(child)
                 except StanzaError as error:
                     log.warning("an event of %s cannot be read: %s", sender, error)
                 else:
@@ -291,7 +307,7 @@ class Session:
         caps = stanza.find(f"{{{discovery.CAPS}}}c")
         if stanza.get("type") == "unavailable":
             self._listener.shown(sender, available=False)
-        elif caps is not None and caps.get("node") == discovery.MIXER_NODE:
+        elif caps is not None and caps.get("node") == discovery.MIXER_NODE and not sender.resource:
             self._listener.shown(sender, available=True)
 
     def iq(self, stanza: ET.Element) -> ET.Element | None:
@@ -353,6 +369,11 @@ class Session:
             raise SessionLost(str(error)) from None
         except StanzaError as error:
             raise RayoError.of(error) from None
+
+
+async def _once_answered(asking: Awaitable[ET.Element], undo: Callable[[Ref | None], Awaitable[None]]) -> None:
+    with suppress(RayoError):
+        await undo(_reference(await asking))
 
 
 def _reference(result: ET.Element) -> Ref | None:

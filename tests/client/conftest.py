@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from focus.client import RayoClient
-from focus.service.sections import RayoSettings, RouteSettings
+from focus.service.sections import FetchSettings, RayoSettings, RecordingSettings, RouteSettings
 from tests.interop.conftest import caller, client, listening
 from tests.interop.running import PASSWORD, RunningFocus, serve, settings_for
 from tests.interop.servers import Server
@@ -25,14 +26,16 @@ def prosody(server: Server) -> Server:
 
 
 @pytest.fixture
-async def focus(prosody: Server) -> AsyncIterator[RunningFocus]:
+async def focus(prosody: Server, tmp_path: Path) -> AsyncIterator[RunningFocus]:
     """Calls to desk-… are offered to juliet's and romeo's clients; controller is a controller; all others go to rooms,
-    whose owner is alice."""
+    whose owner is alice. Sounds are fetched from `tmp_path`, and recordings put below it."""
     accounts = (f"juliet@{prosody.domain}", f"romeo@{prosody.domain}")
     settings = settings_for(prosody).model_copy(
         update={
             "rayo": RayoSettings(clients=accounts, controllers=(f"controller@{prosody.domain}",)),
             "routes": (RouteSettings(match="desk-*", clients=accounts, timeout=60),),
+            "fetch": FetchSettings(folders=(tmp_path,)),
+            "recordings": RecordingSettings(folder=tmp_path / "recordings"),
         }
     )
     async with serve(prosody, settings) as running:

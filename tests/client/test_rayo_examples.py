@@ -8,9 +8,12 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
+import numpy as np
 import pytest
 
+from focus.media.files import read_audio
 from focus.service.prosody import Prosody
 from tests.interop.callers import CallerFactory, assert_hears, until_gone
 from tests.interop.running import PASSWORD, PATIENCE, PhoneFactory, RunningFocus
@@ -69,8 +72,8 @@ async def running(prosody: Prosody, account: str, file: str, *arguments: str) ->
         await process.communicate()
 
 
-def test_there_are_three_of_them() -> None:
-    assert set(PROGRAMS) == {"desk.py", "call.py", "chair.py"}
+def test_there_are_four_of_them() -> None:
+    assert set(PROGRAMS) == {"desk.py", "call.py", "chair.py", "voicemail.py"}
 
 
 async def test_whoever_calls_the_desk_is_connected_with_the_agent(
@@ -123,3 +126,20 @@ async def test_who_speaks_too_long_is_muted(focus: RunningFocus, prosody: Prosod
         await chair.says("muted xmpp:")
         await until_gone(bob, 300)
         await until_gone(alice, 440)
+
+
+async def test_whoever_calls_leaves_a_message(focus: RunningFocus, prosody: Prosody, caller: CallerFactory) -> None:
+    alice = await caller("alice", 300)
+    async with running(prosody, "juliet", "voicemail.py", "Please speak.") as voicemail:
+        await voicemail.says("ready")
+        await asyncio.wait_for(alice.call(focus.mixer("desk-1")), PATIENCE)
+        assert await voicemail.says("recording") == f"recording {alice.client.jid.uri}"
+        await alice.connection.ear.within(0.8)  # in which she speaks
+        alice.connection.track.quiet = True
+        said = await voicemail.says("FinalTimeout")
+        await alice.client.expect_child("{urn:xmpp:jingle:1}jingle", action="session-terminate")
+    path = Path(unquote(urlparse(said.split()[-1]).path))
+    heard = np.concatenate([*read_audio(path)])
+    assert int(said.split()[1]) == len(heard) // 48
+    assert level(heard[:14_400], 300) > -20
+    assert level(heard[-48_000:], 300) < -40

@@ -1,0 +1,174 @@
+"""Components that a Rayo client starts, on the real service: what they do is heard, and it is told how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pytest
+
+from focus.client import (
+    Call,
+    Component,
+    Document,
+    Failed,
+    Finish,
+    HungUp,
+    MaxTime,
+    RayoClient,
+    RayoError,
+    SessionLost,
+    Stopped,
+)
+from focus.media.files import read_audio
+from focus.wire.rayo_component import Complete
+from tests.client.conftest import RayoFactory
+from tests.interop.callers import AiortcCaller, CallerFactory
+from tests.interop.rayo_listings.sounds import Listener, rising, tone
+from tests.interop.running import PATIENCE, RunningFocus, eventually
+from tests.media.peers import level
+
+pytestmark = pytest.mark.interop
+
+
+async def completed(component: Component) -> Complete:
+    async with asyncio.timeout(PATIENCE):
+        complete = await component.completed()
+    assert component.complete is complete
+    return complete
+
+
+async def taken(focus: RunningFocus, client: RayoClient, alice: AiortcCaller) -> Call:
+    calling = asyncio.create_task(alice.call(focus.mixer("desk-1")))
+    async with asyncio.timeout(PATIENCE):
+        call = await anext(client.offers)
+        await call.accept()
+        await call.answer()
+        await calling
+    return call
+
+
+async def test_an_output_is_heard_and_does_as_it_is_told(
+    focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory, tmp_path: Path
+) -> None:
+    juliet, alice = await rayo("juliet"), await caller("alice", 300)
+    call, listener = await taken(focus, juliet, alice), Listener(alice)
+    output = await call.output(url=rising(tmp_path), start_offset=10, max_time=60)
+    assert await listener.begins() == pytest.approx(10, abs=1)
+    await output.pause()
+    left = await listener.falls_silent()
+    await output.seek(20)
+    await output.seek(-5)
+    await output.resume()
+    assert await listener.begins() == pytest.approx(left + 15, abs=1)
+    await output.speed_up()
+    await output.volume_up()
+    await listener.moves(1.25)
+    await listener.is_as_loud_as(10 ** (3 / 20))
+    await output.speed_down()
+    await output.volume_down()
+    await output.stop()
+    assert await completed(output) == Complete(reason=Stopped())
+    await output.stop()
+    with pytest.raises(RayoError) as refused:
+        await output.pause()
+    assert refused.value.condition == "item-not-found"
+
+
+async def test_a_call_and_a_mixer_are_recorded(
+    focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory, tmp_path: Path
+) -> None:
+    juliet, alice = await rayo("juliet"), await caller("alice", 300)
+    call = await taken(focus, juliet, alice)
+    await call.join(mixer="tea")
+    room = juliet.mixer("tea")
+    records = [await call.record(format="flac", mix=True), await room.record(direction="recv", hints={"colour": "red"})]
+    for frequency in (1000, 1500):
+        output = await room.output(url=tone(tmp_path, frequency))
+        assert (await completed(output)).reason == Finish()
+        for record in records:
+            await (record.pause() if frequency == 1000 else record.resume())
+    assert (await completed(await room.output(url=tone(tmp_path, 2000)))).reason == Finish()
+    for record in records:
+        assert record.recording is None
+        await record.stop()
+        assert (await completed(record)).reason == Stopped()
+        assert record.recording is not None
+        heard = np.concatenate([*read_audio(Path(unquote(urlparse(record.recording.uri).path)))])
+        assert [level(heard, frequency) > -40 for frequency in (300, 1000, 1500, 2000)] == [True, True, False, True]
+        assert record.recording.duration == pytest.approx(len(heard) / 48, abs=30)
+
+
+async def test_what_ends_at_once_has_ended(focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory) -> None:
+    juliet, alice = await rayo("juliet"), await caller("alice", 300)
+    call = await taken(focus, juliet, alice)
+    outputs = await asyncio.gather(*(call.output(text="Hello", max_time=0) for _ in range(8)))
+    assert [(await completed(output)).reason for output in outputs] == [MaxTime()] * 8
+    assert not juliet._ended
+    documents = (Document(content_type="text/plain", body="One"), Document(content_type="text/plain", body="two"))
+    output = await call.output(documents=documents, ssml="<speak>three</speak>", voice="de")
+    assert (await completed(output)).reason == Finish()
+
+
+async def test_what_cannot_be_done_is_refused(focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory) -> None:
+    juliet, alice = await rayo("juliet"), await caller("alice", 300)
+    call = await taken(focus, juliet, alice)
+    for doing, condition in (
+        (call.output(url="file:///etc/passwd"), "feature-not-implemented"),
+        (call.output(ssml="<speak>"), "bad-request"),
+        (call.record(format="8track"), "feature-not-implemented"),
+        (juliet.mixer("nowhere").record(), "item-not-found"),
+    ):
+        with pytest.raises(RayoError) as refused:
+            await doing
+        assert refused.value.condition == condition
+    for wrong in (call.output(), call.output(text="x", start_offset=-1), call.record(direction="up")):  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="validation error"):
+            await wrong
+    assert not juliet._components
+
+
+async def test_components_end_with_their_call_and_with_the_client(
+    focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory
+) -> None:
+    juliet, alice, bob = await rayo("juliet"), await caller("alice", 300), await caller("bob", 440)
+    call = await taken(focus, juliet, alice)
+    output, record = await call.output(text="Hello", start_paused=True), await call.record()
+    await alice.hang_up()
+    assert [(await completed(each)).reason for each in (output, record)] == [HungUp()] * 2
+    assert record.recording is not None
+    with pytest.raises(RayoError):
+        await call.output(text="Hello")
+    other = await taken(focus, juliet, bob)
+    output = await other.output(text="Hello", start_paused=True)
+    await juliet.close()
+    for doing in (output.completed(), output.pause()):
+        with pytest.raises(SessionLost):
+            await doing
+
+
+async def test_an_end_that_cannot_be_read_is_one(focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory) -> None:
+    juliet, alice = await rayo("juliet"), await caller("alice", 300)
+    call = await taken(focus, juliet, alice)
+    output = await call.output(text="Hello", start_paused=True)
+    juliet.shown(output.address, available=False)
+    assert isinstance((await completed(output)).reason, Failed)
+
+
+async def test_who_no_longer_waits_for_a_component_has_it_stopped(
+    focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory
+) -> None:
+    juliet, alice = await rayo("juliet"), await caller("alice", 300)
+    call = await taken(focus, juliet, alice)
+    for _ in range(40):  # more than can be at work at once, if they stayed
+        starting = asyncio.create_task(call.output(text="Hello", start_paused=True))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait((starting,))
+        assert starting.cancelled()
+        await eventually(lambda: not juliet._session._undoing)
+    assert not juliet._components
+    await (await call.output(text="Hello", start_paused=True)).stop()
