@@ -32,7 +32,7 @@ from focus.engines.markup import DocumentError, Place
 ANYTHING: frozenset[str] = frozenset({"\0"})
 
 #: Costs are logarithms of probabilities as whole numbers, so that what is equally likely is equal.
-_SCALE = 1 << 20
+SCALE = 1 << 20
 _NEVER = 1 << 40
 
 
@@ -248,4 +248,4 @@ class _Builder:
 
 
 def _cost(probability: float) -> int:
-    return min(_NEVER, round(-math.log(probability) * _SCALE)) if probability > 0 else _NEVER
+    return min(_NEVER, round(-math.log(probability) * SCALE)) if probability > 0 else _NEVER

@@ -15,3 +15,9 @@ MAX_WORK = 2_000_000
 
 #: Nodes in all sets that a grammar remembers, so that the same input costs nothing the second time.
 MAX_REMEMBERED = 500_000
+
+#: Of grammars as a network of words for a recognizer of speech, all of one input together.
+MAX_TRANSITIONS = 5_000
+
+#: Nodes and edges that are looked at while such a network is made.
+MAX_NETWORK_WORK = 200_000
