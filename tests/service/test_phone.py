@@ -25,6 +25,8 @@ from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.discovery import CAPS, INFO_QUERY, verification_string
 from tests.client.sessions import Recorder, online
+from tests.interop.callers import AiortcCallee
+from tests.interop.running import StanzaClient
 from tests.media.peers import level
 from tests.service.phones import SECONDS, listened
 
@@ -113,6 +115,25 @@ async def test_being_muted_is_heard_and_told(server: Prosody) -> None:
         await bob.wait_for("info", since=muted, info="unmute")
         await listened(bob, 0.5)
         assert level(await listened(bob), 440) > -20
+
+
+async def test_who_takes_no_keys_is_not_pressed_any(server: Prosody, monkeypatch: pytest.MonkeyPatch) -> None:
+    # aiortc offers no loopback addresses by itself
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+    client = StanzaClient(account(server, BOB))
+    await client.connect()
+    callee = AiortcCallee(client, 660)  # which knows nothing but Opus
+    try:
+        async with Phone(settings(server, ALICE, 440, keys="1")) as alice:
+            await alice.call(BOB.bare)
+            await callee.rings()
+            await callee.answers()
+            ended = await alice.wait_for("ended")
+            assert (ended["reason"], ended["text"]) == ("media-error", "the other side takes no keys (telephone-event)")
+            assert "pressed" not in {event.name for event in alice.events.history}
+    finally:
+        await callee.connection.close()
+        await client.close()
 
 
 async def test_a_phone_can_be_muted_from_the_beginning(server: Prosody) -> None:
