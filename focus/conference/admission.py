@@ -89,6 +89,21 @@ class Admission:
             self._owner.update(self._owner.roster.with_waiting(call, self._offers[call], datetime.now(UTC)))
             self._owner.spawn(call, partial(self._give_up, call))
 
+    def refusal(self, caller: JID) -> str:
+        """Why a call of `caller` would not be let in now, or an empty string."""
+        roster, room = self._owner.roster, self._owner.room
+        if room is None:
+            return ""
+        taking_part = len(self._owner.calls) - len(self._offers)
+        verdict = self._policy.judge(
+            caller, roster.occupants, taking_part, room.rules, sees_real_jids=room.sees_real_jids
+        )
+        return {
+            Verdict.FULL: "the conference is full",
+            Verdict.WAIT: f"enter the room {roster.room} first",
+            Verdict.UNSEEN: f"in the room {roster.room} the focus is not shown who is who",
+        }.get(verdict, "")
+
     async def reconsider(self) -> None:
         """The room has changed."""
         for call in list(self._offers):

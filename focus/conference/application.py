@@ -119,6 +119,15 @@ class ConferenceApplication:
             raise Forbidden("only moderators of the room can do this")
         return conference.callout, seat.jid.uri if seat is not None else None
 
+    def refusal(self, name: str, caller: JID) -> str:
+        """Why a call of `caller` to the room with that name would be refused, as far as it can be seen now: where there
+        is no conference, nothing can."""
+        room = self._server.addresses.room(name)
+        if not self._surroundings.summoning.serves(room):
+            return f"calls to {room} are not taken here"
+        known = self._conferences.get(name)
+        return known[0].admission.refusal(caller) if known is not None else ""
+
     def call_invite_answered(self, address: JID, device: JID, said: Answer) -> None:
         """What `device` says of an invite (XEP-0482) that came from `address`."""
         known = self._conferences.get(self._server.room_called(address))

@@ -53,6 +53,8 @@ class RoomInvite:
         #: The method that is on offer, and the id of the message that offers it, when the room has given it one.
         self._method: JingleMethod | None = None
         self._id = ""
+        #: The ids of invites that the room has not been heard to withdraw.
+        self._withdrawn: set[str] = set()
         self._called: dict[JID, JID | None] = {}  # devices that have accepted, and the calls to them
 
     def look(self) -> None:
@@ -82,8 +84,21 @@ class RoomInvite:
     def _withdraw(self) -> None:
         """Where its id is not known yet, as soon as it is."""
         if self._id:
-            self._owner.say(token_hex(8), Retract(id=self._id), "The call in this room is over.")
+            self._withdrawn.add(self._id)
+            self._say_withdrawn()
             self._method, self._id = None, ""
+
+    def _say_withdrawn(self) -> None:
+        for identifier in tuple(self._withdrawn):
+            self._owner.say(token_hex(8), Retract(id=identifier), "The call in this room is over.")
+
+    def rejoined(self) -> None:
+        """We were out of the room: what was said meanwhile has been lost, or we have not heard it."""
+        self._say_withdrawn()
+        if not self._id:
+            self._method = None
+            if self._is_on and self._enabled:
+                self._owner.errand(self._invite)
 
     def heard(self, device: JID | None, identifier: str, said: CallInvite) -> None:
         """What is said of invites in the room, by the occupant whose device is that, or by ourselves: then it is None.
@@ -94,6 +109,8 @@ class RoomInvite:
                     self._id = identifier
                     if not self._is_on:
                         self._withdraw()
+            case Retract(id=of) if device is None:
+                self._withdrawn.discard(of)
             case Accept(id=of, jingle=JingleMethod(sid=sid)) if self._is_ours(of) and device is not None:
                 if self._method is not None and sid == self._method.sid:
                     self.call(device, sid)

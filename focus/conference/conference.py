@@ -380,6 +380,8 @@ class Conference:
 
     def room_rejoined(self) -> None:
         self.documents.repeat()
+        self.invite.rejoined()
+        self.callout.rejoined()
 
     def _others(self, nick: str) -> list[Occupant]:
         return [occupant for occupant in self.roster.occupants if occupant.nick != nick]
@@ -458,8 +460,8 @@ class Conference:
 
     # people who are called (`focus.conference.ringing.Owner`)
 
-    def tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> None:
-        self._all.tell(self._server.addresses.line(self.name), person, identifier, element, body)
+    def tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> bool:
+        return self._all.tell(self._server.addresses.line(self.name), person, identifier, element, body)
 
     def errand(self, work: Work) -> None:
         self.spawn(None, work)

@@ -73,8 +73,9 @@ class Owner(Protocol):
     def people_changed(self, invited: dict[JID, Invited]) -> None:
         """These are being called now, or were in vain a moment ago."""
 
-    def tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> None:
-        """Send `person` a message with this id, with `body` for those whose clients do not know `element`."""
+    def tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> bool:
+        """Send `person` a message with this id, with `body` for those whose clients do not know `element`. Whether
+        there was a session to send it in."""
 
     @property
     def invite(self) -> RoomInvite:
@@ -124,6 +125,7 @@ class Callout:
         self._linger, self._farewell = linger, farewell
         self._callees: dict[JID, _Callee] = {}
         self._sent: dict[JID, _Sent] = {}
+        self._unsent: list[tuple[JID, str, Element, str | None]] = []  # what there was no session for
         self._present: frozenset[JID] = frozenset()
         self._empty_since = -float("inf")
 
@@ -214,6 +216,8 @@ class Callout:
         if not self._present:
             self._empty_since = now
             self.call_off()
+            for person in [person for person in self._sent if person not in self._callees]:
+                self._withdraw_invite(person)  # it has been accepted, and is over now
         elif not before and now - self._empty_since >= self._linger:
             self._call_configured()
 
@@ -238,14 +242,26 @@ class Callout:
         line = self._server.addresses.line(self._owner.name)
         where = roster.page or roster.focus.uri
         invite = roster.invite(JingleMethod(sid=sent.sid, jid=str(line)))
-        self._owner.tell(person, sent.id, invite, f"You are called to a conference: {where}")
+        self._tell(person, sent.id, invite, f"You are called to a conference: {where}")
 
     def _withdraw_invite(self, person: JID) -> None:
-        """Unless it was accepted: then it must be known when that device says that it has left."""
-        sent = self._sent.get(person)
-        if sent is not None and not sent.is_accepted:
-            del self._sent[person]
-            self._owner.tell(person, token_hex(8), Retract(id=sent.id))
+        sent = self._sent.pop(person, None)
+        if sent is None:
+            return
+        if any(identifier == sent.id for _, identifier, _, _ in self._unsent):
+            self._unsent = [message for message in self._unsent if message[1] != sent.id]
+        else:
+            self._tell(person, token_hex(8), Retract(id=sent.id))
+
+    def _tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> None:
+        if not self._owner.tell(person, identifier, element, body):
+            self._unsent.append((person, identifier, element, body))
+
+    def rejoined(self) -> None:
+        """There is a session again."""
+        unsent, self._unsent = self._unsent, []
+        for message in unsent:
+            self._tell(*message)
 
     def answered(self, device: JID, said: Answer) -> None:
         """What `device` says of the invite that its owner was sent."""
@@ -253,7 +269,7 @@ class Callout:
         if sent is None or said.id != sent.id:
             return
         match said:
-            case Accept() if not sent.is_accepted:
+            case Accept():  # perhaps not for the first time: the session may have failed
                 sent.is_accepted = True
                 self.call_off([device.bare])
                 if said.jingle is not None and said.jingle.sid == sent.sid and device.resource:
@@ -286,7 +302,9 @@ class Callout:
             await self._call_again_and_again(person, callee)
         finally:
             del self._callees[person]
-            self._withdraw_invite(person)
+            # One that was accepted must be known when that device says that it has left.
+            if person in self._sent and not self._sent[person].is_accepted:
+                self._withdraw_invite(person)
             self._show(person, None)
         if callee.successor is not None:
             self._begin(person, callee.successor)

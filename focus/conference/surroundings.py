@@ -27,8 +27,8 @@ class Surroundings:
     ringing: Ringing
     outbox: DocumentOutbox
     features: Callable[[JID], Awaitable[frozenset[str]]]
-    #: Sends a message: from, to, its id, what it says, and that in words.
-    tell: Callable[[JID, JID, str, Element, str | None], None]
+    #: Sends a message: from, to, its id, what it says, and that in words. Whether there was a session to send it in.
+    tell: Callable[[JID, JID, str, Element, str | None], bool]
     #: Counts the interruptions of the XMPP connection.
     interruptions: Callable[[], int]
     guests: str

@@ -182,7 +182,11 @@ class Service:
         self._binding.desk = self._desk
         self._binding.commands = AdHocCommands(self._application)
         self._binding.call_invites = CallInvites(
-            self._connection, self._addresses, self._server.room_called, self._application.call_invite_answered
+            self._connection,
+            self._addresses,
+            self._server.room_called,
+            self._application.refusal,
+            self._application.call_invite_answered,
         )
         self._binding.summons = Summons(self._connection, self._application, self._addresses, summoning)
         self._metrics = Metrics(self)

@@ -120,14 +120,15 @@ class Outbox:
         identifier = element.id if isinstance(element, Propose) else token_hex(8)
         self.send(stanza(MESSAGE, sender, to, "chat", *message_payload(element), hint, id=identifier))
 
-    def tell(self, sender: JID, to: JID, identifier: str, element: Element, body: str | None) -> None:
-        """`element`, and `body` for those whose clients do not know it, in a message like that of an invitation."""
+    def tell(self, sender: JID, to: JID, identifier: str, element: Element, body: str | None) -> bool:
+        """`element`, and `body` for those whose clients do not know it, in a message like that of an invitation.
+        Whether there was a session to send it in."""
         words = None
         if body is not None:
             words = ET.Element(f"{{{CLIENT}}}body")
             words.text = body
         hint = ET.Element(f"{{{HINTS}}}store")
-        self.send(stanza(MESSAGE, sender, to, "chat", words, element.to_element(), hint, id=identifier))
+        return self.send(stanza(MESSAGE, sender, to, "chat", words, element.to_element(), hint, id=identifier))
 
     async def iq_set(self, sender: JID, to: JID, element: Payload) -> None:
         """Raises `StanzaError` of the peer, or TimeoutError, of which `NotSent` and `Interrupted` are two."""

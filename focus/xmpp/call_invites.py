@@ -15,11 +15,11 @@ from xml.etree import ElementTree as ET
 from focus.conference.summoning import Pace
 from focus.rayo.addresses import Addresses
 from focus.wire.base import Element
-from focus.wire.call_invites import Accept, Answer, Invite, Reject, message_id, parse_call_invite
+from focus.wire.call_invites import Accept, Answer, Invite, JingleMethod, Reject, message_id, parse_call_invite
 from focus.wire.conditions import BadRequest
 from focus.wire.jid import JID
 from focus.wire.jingle_message import HINTS
-from focus.wire.stanzas import MESSAGE, stanza
+from focus.wire.stanzas import CLIENT, MESSAGE, stanza
 from focus.xmpp.connection import Connection
 
 log = logging.getLogger(__name__)
@@ -36,13 +36,16 @@ class CallInvites:
         connection: Connection,
         addresses: Addresses,
         room_called: Callable[[JID], str],
+        refusal: Callable[[str, JID], str],
         answered: Callable[[JID, JID, Answer], None],
     ) -> None:
-        """`room_called` gives the room that calls to an address come to, or an empty string. `answered` is told what is
-        said of an invite of ours: to which address, by which device, and what."""
+        """`room_called` gives the room that calls to an address come to, or an empty string; `refusal` says why a call
+        to a room by somebody would be refused, as far as that can be seen. `answered` is told what is said of an invite
+        of ours: to which address, by which device, and what."""
         self._connection = connection
         self._addresses = addresses
         self._room_called = room_called
+        self._refusal = refusal
         self._answered = answered
         self._pace = Pace(*ANSWERS)
 
@@ -70,14 +73,28 @@ class CallInvites:
         room = self._room_called(to)
         method = next(iter(invite.jingle), None)
         answer: Element
-        if room and method is not None and invite.audio is not False:
-            log.info("%s invites the conference %s to a call", sender, room)
-            answer = Accept(id=identifier, jingle=method)
-        else:
+        words = None
+        if not room or method is None or invite.audio is False:
             log.info("an invite from %s to %s is rejected: there is nobody, or no way to join", sender, to)
             answer = Reject(id=identifier)
+        elif why := self._why_not(room, sender, method):
+            log.info("an invite from %s to %s is rejected: %s", sender, to, why)
+            answer = Reject(id=identifier)
+            words = ET.Element(f"{{{CLIENT}}}body")
+            words.text = f"I do not take part in your call: {why}."
+        else:
+            log.info("%s invites the conference %s to a call", sender, room)
+            answer = Accept(id=identifier, jingle=method)
         # What came to our occupant came through the room, which takes an answer from there only.
         is_private = to.bare == self._addresses.occupant("").bare
         us = self._addresses.line(room) if room and not is_private else to
         hint = ET.Element(f"{{{HINTS}}}store")
-        self._connection.send(stanza(MESSAGE, us, sender, "chat", answer.to_element(), hint, id=token_hex(8)))
+        self._connection.send(stanza(MESSAGE, us, sender, "chat", words, answer.to_element(), hint, id=token_hex(8)))
+
+    def _why_not(self, room: str, sender: JID, method: JingleMethod) -> str:
+        """Why the session would be refused; it comes from the address that the method names, as a rule the sender's."""
+        try:
+            initiator = JID.parse(method.jid) if method.jid else sender
+        except ValueError:
+            return "the address in your invite is none"
+        return self._refusal(room, initiator)

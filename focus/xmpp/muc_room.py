@@ -66,6 +66,7 @@ class MucRoom:
         self._observer = observer
         self._backoff = Backoff()
         self._queries = RoomQueries(rooms.connection, us, jid, rooms.timeout)
+        self._learning, self._rules_are_due = asyncio.Lock(), False
         self._is_moderator = False
         self._saw: bool | None = None  # what the observer has been told of that
         self._entering: asyncio.Future[bool] | None = None
@@ -141,7 +142,13 @@ class MucRoom:
                 self._send(nick, "unavailable")
 
     async def _learn_rules(self) -> None:
-        rules = await self._queries.rules()
+        """One question after the other, so that the newest answer stands; one for all who wait meanwhile."""
+        self._rules_are_due = True
+        async with self._learning:
+            if not self._rules_are_due:
+                return
+            self._rules_are_due = False
+            rules = await self._queries.rules()
         if rules is not None and rules != self.rules:
             self.rules = rules
             self._tell(self._observer.rules_changed, rules)

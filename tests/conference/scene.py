@@ -69,6 +69,7 @@ class FakeRoom:
         self.observer: RoomObserver | None = None
         self.entered = 0
         self.said: list[tuple[Element, str | None]] = []
+        self.is_cut_off = False  # there is no session with the server
         self.password = ""
         self.left = asyncio.Event()
 
@@ -79,6 +80,8 @@ class FakeRoom:
     def say(self, identifier: str, element: Element, body: str | None = None) -> None:
         """Everybody hears it, we too, with an id of the room's if it has ids."""
         assert self.observer is not None, "we are not in this room"
+        if self.is_cut_off:
+            return
         self.said.append((element, body))
         if isinstance(element, CallInvite):
             self.observer.call_invited(None, f"id{len(self.said)}", element)
@@ -87,6 +90,12 @@ class FakeRoom:
         """Somebody says something of an invite."""
         assert self.observer is not None
         self.observer.call_invited(self.occupants[nick], "theirs", element)
+
+    def come_back(self) -> None:
+        """After an interruption."""
+        assert self.observer is not None
+        self.is_cut_off = False
+        self.observer.room_rejoined()
 
     async def leave(self) -> None:
         self.observer = None
@@ -253,6 +262,7 @@ class Meeting:
         self.readers = Readers()
         self.features: dict[JID, frozenset[str]] = {}
         self.interruptions = 0
+        self.is_cut_off = False  # there is no session with the server
         self.told: list[tuple[JID, str, Element, str | None]] = []  # by message
         self.application = ConferenceApplication(
             Surroundings(
@@ -274,9 +284,12 @@ class Meeting:
         self.focus.server.application = self.application
         self._task: asyncio.Task[None] | None = None
 
-    def _tell(self, sender: JID, to: JID, identifier: str, element: Element, body: str | None) -> None:
+    def _tell(self, sender: JID, to: JID, identifier: str, element: Element, body: str | None) -> bool:
         assert sender.domain == DOMAIN
+        if self.is_cut_off:
+            return False
         self.told.append((to, identifier, element, body))
+        return True
 
     async def _features(self, peer: JID) -> frozenset[str]:
         return self.features.get(peer, frozenset({COIN}))

@@ -162,6 +162,43 @@ async def test_the_invite_is_withdrawn_when_the_last_has_left(meeting: Meeting, 
     assert method(await invited(room)).sid != method(room.said[0][0]).sid  # type: ignore[arg-type]
 
 
+async def test_what_was_said_while_the_server_was_away_is_said_again(meeting: Meeting, room: FakeRoom) -> None:
+    room.is_cut_off = True
+    alice = await meeting.join(ALICE)
+    await settled()
+    assert room.said == []
+    room.come_back()
+    first = method(await invited(room))
+    room.come_back()
+    await settled()
+    assert len(room.said) == 1, "it has been heard"
+    room.is_cut_off = True
+    alice.sessions[0].hangup(Reason.of("success"))
+    await eventually(lambda: not meeting.conference().roster.participants)
+    room.come_back()
+    assert room.said[1:] == [(Retract(id="id1"), "The call in this room is over.")]
+    room.come_back()
+    assert len(room.said) == 2
+    await meeting.join(ALICE)
+    await eventually(lambda: len(room.said) == 3)
+    assert method(await invited(room)).sid != first.sid
+
+
+async def test_an_invite_that_was_lost_does_not_keep_the_next_conference_from_inviting(
+    meeting: Meeting, room: FakeRoom
+) -> None:
+    room.is_cut_off = True
+    alice = await meeting.join(ALICE)
+    await settled()
+    alice.sessions[0].hangup(Reason.of("success"))
+    await eventually(lambda: not meeting.conference().roster.participants)
+    room.come_back()
+    await settled()
+    assert room.said == []
+    await meeting.join(ALICE)
+    await invited(room)
+
+
 async def test_a_room_without_ids_is_not_invited(meeting: Meeting, room: FakeRoom) -> None:
     meeting.features[TEA] = frozenset()
     await meeting.join(ALICE)

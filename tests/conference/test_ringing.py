@@ -16,8 +16,9 @@ from focus.wire.call_invites import Retract as InviteRetract
 from focus.wire.conditions import ResourceConstraint
 from focus.wire.conference_info import ConferenceInfo, Endpoint
 from focus.wire.jid import JID
-from focus.wire.jingle import Jingle, Reason
+from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, Propose, Retract
+from focus.wire.rayo import Hangup
 from tests.jingle.pair import End as Phone
 from tests.jingle.pair import PeerSession
 from tests.rayo.scene import DOMAIN, ROOMS, eventually, settled
@@ -88,6 +89,10 @@ def endpoint(document: ConferenceInfo, name: str = "bob") -> Endpoint:
 
 def proposals(phone: Phone) -> int:
     return sum(isinstance(each, Propose) for each in phone.heard.entries)
+
+
+def initiations(phone: Phone) -> int:
+    return sum(isinstance(each, Jingle) and each.action is Action.SESSION_INITIATE for each in phone.heard.entries)
 
 
 async def heard(phone: Phone, number: int) -> None:
@@ -496,3 +501,40 @@ async def test_what_others_say_of_an_invite_is_nothing(meeting: Meeting) -> None
     meeting.application.call_invite_answered(JID("milk", DOMAIN), JID.parse(BOB), Reject(id=identifier))
     await settled()
     assert meeting.conference().callout.is_active
+
+
+@with_invites
+async def test_an_invite_that_was_accepted_is_withdrawn_when_all_is_over(meeting: Meeting) -> None:
+    phone, identifier, method = await rung(meeting)
+    phone.answering = lambda session: session.accept()
+    accept = Accept(id=identifier, jingle=method)
+    meeting.application.call_invite_answered(TEA, phone.jid, accept)
+    await eventually(lambda: len(meeting.conference().roster.participants) == 2)
+    await eventually(lambda: not meeting.conference().callout.is_active)
+    phone.sessions[-1].hangup(Reason.of("success"))
+    await eventually(lambda: len(meeting.conference().roster.participants) == 1)
+    meeting.application.call_invite_answered(TEA, phone.jid, accept)  # as after a session that has failed
+    await eventually(lambda: initiations(phone) == 2)
+    assert len(meeting.told) == 1
+    for call in list(meeting.conference().roster.participants):
+        await meeting.admin.command(call, Hangup())
+    await eventually(lambda: len(meeting.told) == 2)
+    assert meeting.told[1][2] == InviteRetract(id=identifier)
+
+
+@with_invites
+async def test_what_could_not_be_sent_is_sent_when_the_server_is_back(meeting: Meeting) -> None:
+    _, identifier, _ = await rung(meeting)
+    callout = meeting.conference().callout
+    meeting.is_cut_off = True
+    callout.call_off()
+    await eventually(lambda: not callout.is_active)
+    callout.call([bob])
+    await eventually(lambda: callout.people == (bob,))
+    callout.call_off()
+    await eventually(lambda: not callout.is_active)
+    meeting.is_cut_off = False
+    meeting.rooms.room("tea").come_back()
+    assert [each[2] for each in meeting.told[1:]] == [InviteRetract(id=identifier)], "the second invite was never sent"
+    meeting.rooms.room("tea").come_back()
+    assert len(meeting.told) == 2

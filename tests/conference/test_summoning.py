@@ -216,3 +216,21 @@ async def test_a_room_in_which_it_stays_is_entered_as_soon_as_possible_and_never
     assert not room.left.is_set()
     room.lose(Departure.REMOVED)
     await eventually(lambda: room.entered == 2)
+
+
+# --- what can be said of a call before it comes ---
+
+
+@with_policy("policy", [replace(EAGER, strangers=False, maximum=1)])
+async def test_it_is_known_who_would_be_refused(meeting: Meeting) -> None:
+    room, bob = meeting.rooms.room("tea"), JID.parse("bob@example.org/phone")
+    assert meeting.application.refusal("tea", bob) == "", "the call would open the room"
+    assert "not taken here" in meeting.application.refusal("tea\\40elsewhere.example", bob)
+    room.come("Alice", ALICE)
+    await meeting.application.summon(tea)
+    assert meeting.application.refusal("tea", JID.parse(ALICE)) == ""
+    assert meeting.application.refusal("tea", bob) == f"enter the room {tea} first"
+    room.set_sight(False)
+    assert "is not shown who is who" in meeting.application.refusal("tea", bob)
+    await meeting.join(ALICE)
+    assert meeting.application.refusal("tea", JID.parse(ALICE)) == "the conference is full"

@@ -21,11 +21,13 @@ class Scene:
     def __init__(self) -> None:
         self.connection = FakeConnection()
         addresses = Addresses(DOMAIN, ROOMS)
+        self.refusals: dict[tuple[str, str], str] = {}
         self.answered: list[tuple[str, str, Answer]] = []
         self.invites = CallInvites(
             self.connection,  # type: ignore[arg-type]
             addresses,
             lambda to: to.local,
+            lambda room, caller: self.refusals.get((room, str(caller)), ""),
             lambda to, device, said: self.answered.append((str(to), str(device), said)),
         )
 
@@ -86,6 +88,21 @@ async def test_the_id_of_the_origin_counts_before_that_of_the_stanza(scene: Scen
 async def test_what_cannot_be_joined_is_rejected(scene: Scene, methods: str, more: str, to: str) -> None:
     scene.invite(methods, more, to=to)
     assert serialize(scene.answer[1]) == f'<reject xmlns="{CALL_INVITES}" id="m1"/>'
+
+
+async def test_whose_session_would_be_refused_is_told_why_at_once(scene: Scene) -> None:
+    scene.refusals["tea", "mixer@example.org/1"] = "enter the room first"
+    scene.invite()
+    stanza, body = scene.answer
+    assert body.text == "I do not take part in your call: enter the room first."
+    assert serialize(stanza[1]) == f'<reject xmlns="{CALL_INVITES}" id="m1"/>'
+
+
+async def test_without_an_address_it_is_the_senders_session(scene: Scene) -> None:
+    scene.refusals["tea", ALICE] = "enter the room first"
+    scene.invite("<jingle sid='s1'/>")
+    scene.invite("<jingle sid='s1' jid='@'/>")
+    assert [len(stanza.findall("{jabber:client}body")) for stanza in scene.connection.sent] == [1, 1]
 
 
 @pytest.mark.parametrize("kind", ["retract", "accept", "reject", "left"])
