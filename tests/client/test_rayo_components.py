@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from focus.client import (
+    JID,
     Call,
     Component,
     Document,
@@ -23,7 +25,8 @@ from focus.client import (
     Stopped,
 )
 from focus.media.files import read_audio
-from focus.wire.rayo_component import Complete
+from focus.wire.rayo import Ref
+from focus.wire.rayo_component import Complete, Execution
 from tests.client.conftest import RayoFactory
 from tests.interop.callers import AiortcCaller, CallerFactory
 from tests.interop.rayo_listings.sounds import Listener, rising, tone
@@ -110,6 +113,26 @@ async def test_what_ends_at_once_has_ended(focus: RunningFocus, rayo: RayoFactor
     documents = (Document(content_type="text/plain", body="One"), Document(content_type="text/plain", body="two"))
     output = await call.output(documents=documents, ssml="<speak>three</speak>", voice="de")
     assert (await completed(output)).reason == Finish()
+
+
+class Hasty:
+    """A session in which a component has ended before anybody has read where it is."""
+
+    def __init__(self, client: RayoClient) -> None:
+        self._client = client
+
+    async def start(self, to: JID, command: Execution) -> Ref:
+        component = to.with_resource("9f3a61c0")
+        self._client.told(component, Complete(reason=Finish()), datetime.now(UTC))
+        return Ref(uri=component.uri)
+
+
+async def test_an_end_that_comes_with_the_answer_is_not_lost() -> None:
+    juliet = RayoClient("juliet@example.org", "secret")
+    juliet._session = Hasty(juliet)  # type: ignore[assignment]
+    call = juliet.call("a@focus.example.org")
+    assert await completed(await call.output(text="Hello")) == Complete(reason=Finish())
+    assert not juliet._components
 
 
 async def test_what_cannot_be_done_is_refused(focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory) -> None:
