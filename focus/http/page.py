@@ -124,6 +124,18 @@ class PageServer(Listener):
             return web.Response(status=503, text=NOT_BUILT, content_type="text/html")
         return index.answer(request, "no-cache")
 
+    async def _refusal(self, request: web.Request, refused: web.HTTPException) -> web.StreamResponse:
+        """The page where people have mistyped the address: it says what is no name of a room, and asks for another.
+        Raises `refused` for everybody and everything else."""
+        if refused.status != 404 or "text/html" not in request.headers.get("Accept", "") or INDEX not in self._files:
+            raise refused
+        response = await self._index(request)
+        if response.status != 200:  # it is known to them, as another page
+            raise refused
+        del response.headers["ETag"]
+        response.set_status(404)
+        return response
+
     async def _asset(self, request: web.Request) -> web.Response:
         """Their names hold a hash of their content, so they never change."""
         file = self._files.get(f"assets/{request.match_info['name']}")
@@ -152,7 +164,7 @@ class PageServer(Listener):
             response = await handler(request)
         except web.HTTPException as refused:
             refused.headers.update(self._headers)
-            raise
+            response = await self._refusal(request, refused)
         if not response.prepared:
             response.headers.update(self._headers)
         return response

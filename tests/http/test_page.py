@@ -79,6 +79,17 @@ async def test_anything_else_is_not_found(url: str, session: aiohttp.ClientSessi
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_who_mistypes_the_address_is_asked_for_another_room(url: str, session: aiohttp.ClientSession) -> None:
+    browsing = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Encoding": "identity"}
+    async with session.get(URL(f"{url}/a%20b@c/d", encoded=True), headers=browsing) as response:
+        assert response.status == 404
+        assert "<title>page</title>" in await response.text()
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    async with session.get(f"{url}/assets/none.js", headers={"Accept": "*/*"}) as response:
+        assert response.status == 404
+        assert "<title>page</title>" not in await response.text()
+
+
 async def test_the_page_learns_its_configuration(url: str, session: aiohttp.ClientSession) -> None:
     async with session.get(f"{url}/config.json") as response:
         assert await response.json() == {

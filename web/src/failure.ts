@@ -23,6 +23,7 @@ export type FailureCode =
   | 'removed'
   | 'destroyed'
   | 'ended'
+  | 'hung-up'
   | 'media'
   | 'incompatible';
 
@@ -91,6 +92,7 @@ export function roomFailure(error: unknown): Failure {
 export function reasonFailure({ condition, text }: Reason): Failure {
   switch (condition) {
     case 'success':
+      return new Failure('hung-up', text);
     case 'gone':
     case 'expired':
       return new Failure('ended', text);

@@ -46,7 +46,7 @@ export interface View {
 /** What the user interface needs; it asks for nothing else. */
 export interface MeetingModel extends EventTarget {
   readonly view: View;
-  join(name: string, microphone: string): Promise<void>;
+  join(name: string, microphone: string, password?: string): Promise<void>;
   leave(): void;
   setMuted(muted: boolean): void;
   useMicrophone(id: string): Promise<void>;
@@ -77,7 +77,7 @@ export interface MeetingOptions {
 }
 
 /** Time between two tries to come back, in milliseconds; the last is repeated. */
-const BACKOFF = [500, 1000, 2000, 4000, 8000, 15000];
+const BACKOFF = [500, 1000, 2000, 4000];
 /** After so many visits in a row without media there is no point in another. */
 const MEDIA_TRIES = 3;
 const POLL = 100;
@@ -101,6 +101,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   private poll: ReturnType<typeof setInterval> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private mutedByFocus = false;
+  private password = '';
   /** Counts joins and leaves, so that what was begun before the last of them is not carried on. */
   private round = 0;
 
@@ -109,12 +110,16 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.options = options;
   }
 
-  /** Enters the room as `name` with the microphone of that id ('' for the default). The view tells how it goes. */
-  async join(name: string, microphone: string): Promise<void> {
+  /**
+   * Enters the room as `name` with the microphone of that id ('' for the default), and with the room's password where
+   * it has one. The view tells how it goes.
+   */
+  async join(name: string, microphone: string, password = ''): Promise<void> {
     if (this.view.phase === 'connecting' || this.view.phase === 'joined') return;
     const round = ++this.round;
     this.users = this.source = undefined;
     this.ownJids.clear();
+    this.password = password;
     this.update({ ...INITIAL_VIEW, notice: this.view.notice, phase: 'connecting', name, title: this.options.room });
     try {
       const opened = await openMicrophone(microphone);
@@ -202,6 +207,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
         config: this.config,
         room,
         name: this.view.name,
+        password: this.password,
         microphone: this.microphone,
         muted: this.view.muted,
         openStream: openStream ?? ((url, domain, signal) => WebsocketStream.open(url, domain, signal)),
@@ -282,7 +288,9 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   visitEnded(visit: Visit, failure: Failure): void {
     if (visit !== this.visit) return;
     if (!failure.passing) {
-      this.fail(failure);
+      // It goes on for the others, where there are any.
+      const isOver = failure.code === 'hung-up' && this.view.participants.length <= 1;
+      this.fail(isOver ? new Failure('ended', failure.detail) : failure);
       return;
     }
     if (failure.code === 'media') visit.leave();

@@ -107,15 +107,15 @@ export class Room {
   /**
    * Enters as `name`, or as "name (2)" and so on when somebody else has that nickname, and
    * without its symbols when the server knows an older Unicode than the keyboard does. Rejects with the room's
-   * StanzaError; with `conflict` when too many nicknames were taken.
+   * StanzaError; with `conflict` when too many nicknames were taken. `password`: the room's (section 7.2.5).
    */
-  async join(name: string): Promise<void> {
+  async join(name: string, password = ''): Promise<void> {
     this.stop = this.stream.onStanza((stanza) => this.take(stanza));
     let base = name;
     for (let attempt = 1; ; attempt++) {
       this.nick = nicknameVariant(base, attempt);
       try {
-        await this.enter();
+        await this.enter(password);
         return;
       } catch (error) {
         const condition = error instanceof StanzaError ? error.condition : '';
@@ -131,7 +131,7 @@ export class Room {
     }
   }
 
-  private enter(): Promise<void> {
+  private enter(password: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.settle?.reject(new Error('the room did not answer')), JOIN_TIMEOUT * 1000);
       this.settle = {
@@ -152,7 +152,7 @@ export class Room {
           'presence',
           { to: this.occupantJid },
           capabilitiesElement(this.caps),
-          element(NS.MUC, 'x', {}, element(NS.MUC, 'history', { maxstanzas: 0 })),
+          element(NS.MUC, 'x', {}, element(NS.MUC, 'history', { maxstanzas: 0 }), ...(password ? [element(NS.MUC, 'password', {}, password)] : [])),
         ),
       );
     });

@@ -59,7 +59,7 @@ const failures: Readonly<Record<FailureCode, FailureWords>> = {
   },
   password: {
     title: 'This room has a password',
-    advice: 'Rooms with a password cannot be joined from this page.',
+    advice: 'Ask whoever invited you for it.',
   },
   nickname: {
     title: 'That name cannot be used here',
@@ -84,6 +84,10 @@ const failures: Readonly<Record<FailureCode, FailureWords>> = {
   ended: {
     title: 'The meeting has ended',
     advice: 'You can join again, if it goes on.',
+  },
+  'hung-up': {
+    title: 'Your call was ended',
+    advice: 'Somebody who runs the meeting has ended it for you; the others go on.',
   },
   media: {
     title: 'No sound gets through',
@@ -132,6 +136,9 @@ export const strings = {
   mute: 'Mute',
   unmute: 'Unmute',
   muteTitle: 'M',
+  barredByFocus: 'Muted by a moderator',
+  passwordLabel: 'Password of the room',
+  passwordWrong: 'The room did not accept this password.',
   participants: 'Participants',
   participantCount: (count: number) => (count === 1 ? '1 person' : `${count} people`),
   you: 'You',
@@ -148,6 +155,7 @@ export const strings = {
   reconnecting: 'Reconnecting…',
   interrupted: 'Weak connection…',
   serverGone: 'The server is out of reach. You may still hear the others; trying to reconnect…',
+  allGone: 'The meeting is out of reach, and nobody is heard. Trying to reconnect…',
   enableSound: 'Enable sound',
   soundBlocked: 'Your browser keeps this page silent until you allow sound.',
   tryAgain: 'Try again',

@@ -37,6 +37,8 @@ export interface VisitPlan {
   /** The room's JID node. */
   readonly room: string;
   readonly name: string;
+  /** The room's, where it has one; else ''. */
+  readonly password: string;
   readonly microphone: MediaStream;
   readonly muted: boolean;
   readonly openStream: OpenStream;
@@ -122,7 +124,7 @@ export class Visit implements CallObserver, RoomObserver {
   }
 
   private async steps(): Promise<void> {
-    const { config, name, openStream } = this.plan;
+    const { config, name, password, openStream } = this.plan;
     this.observer.visitStep(this, 'server');
     const caps = capabilities(location.origin);
     const stream = await openStream(config.websocket, config.guests, this.abort.signal).catch(() => {
@@ -147,7 +149,7 @@ export class Visit implements CallObserver, RoomObserver {
 
     this.observer.visitStep(this, 'room');
     this.room = new Room(stream, this.roomJid, this.caps, this);
-    await this.room.join(name).catch((error: unknown) => {
+    await this.room.join(name, password).catch((error: unknown) => {
       throw roomFailure(error);
     });
     const answered = await peer;

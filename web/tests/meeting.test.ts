@@ -116,6 +116,19 @@ describe('joining', () => {
     expect(subject.view.phase).toBe('idle');
   });
 
+  it('gives the password of the room, also when it comes back', async () => {
+    const subject = meeting();
+    const done = subject.join('Ann', '', 'sesame');
+    const passwords = (line: FakeStream): (string | undefined)[] => line.sent.flatMap((stanza) => [...stanza.querySelectorAll('password')].map((each) => each.textContent));
+    await letIn(await opened(1));
+    await done;
+    expect(passwords(stream())).toEqual(['sesame']);
+    stream().close();
+    await letIn(await opened(2));
+    expect(passwords(stream())).toEqual(['sesame']);
+    subject.leave();
+  });
+
   it('goes by the STUN and TURN servers that the server names, and by what replaces them', async () => {
     const subject = meeting();
     const done = subject.join('Ann', '');
@@ -331,11 +344,16 @@ describe('leaving', () => {
     expect(stream().closed).toBe(true);
   });
 
-  it('happens when the focus ends the call', async () => {
+  it.each([
+    ['success', PEOPLE, 'hung-up'],
+    ['success', [ANN], 'ended'],
+    ['gone', PEOPLE, 'ended'],
+  ])('happens when the focus ends the call: %s', async (reason, people, code) => {
     const { subject, sid } = await talking();
-    stream().receive(`<iq type='set' id='t1' from='${FOCUS}/focus'><jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='${sid}'><reason><success/></reason></jingle></iq>`);
+    stream().receive(information(sid, 2, people));
+    stream().receive(`<iq type='set' id='t1' from='${FOCUS}/focus'><jingle xmlns='urn:xmpp:jingle:1' action='session-terminate' sid='${sid}'><reason><${reason}/></reason></jingle></iq>`);
     expect((await stream().next('iq[id=t1]')).getAttribute('type')).toBe('result');
-    expect(subject.view).toMatchObject({ phase: 'failed', failure: { code: 'ended' } });
+    expect(subject.view).toMatchObject({ phase: 'failed', failure: { code } });
   });
 });
 

@@ -69,7 +69,7 @@ describe('before the meeting', () => {
     expect(form.querySelector(`label[for=${input.id}]`)?.textContent).toBe('Your name');
     input.value = '  Ann  ';
     form.querySelector('form')?.requestSubmit();
-    expect(model.join).toHaveBeenCalledWith('Ann', '');
+    expect(model.join).toHaveBeenCalledWith('Ann', '', '');
     document.body.replaceChildren();
     expect((await lobby()).input.value).toBe('Ann');
     document.body.replaceChildren();
@@ -170,6 +170,24 @@ describe('in the meeting', () => {
     expect(root.textContent).toContain(strings.serverGone);
   });
 
+  it('where the sound is gone as well nobody is told of hearing it', async () => {
+    const { root } = await shown({ phase: 'joined', participants: [ANN, BOB], signalling: 'connecting', media: 'interrupted' });
+    expect(root.textContent).toContain(strings.allGone);
+    expect(root.textContent).not.toContain(strings.serverGone);
+  });
+
+  it('whom a moderator has muted has no button to be heard', async () => {
+    const { element, model, root } = await shown({ phase: 'joined', participants: [{ ...ANN, muted: true, mutedByFocus: true }, BOB] });
+    expect(button(root, strings.barredByFocus).disabled).toBe(true);
+    window.dispatchEvent(new KeyboardEvent('keydown', { key: 'm' }));
+    expect(model.setMuted).not.toHaveBeenCalled();
+    model.show({ participants: [ANN, { ...BOB, mutedByFocus: true }] });
+    await settled(element);
+    expect(button(root, strings.mute).disabled).toBe(false);
+    window.dispatchEvent(new KeyboardEvent('keydown', { key: 'm' }));
+    expect(model.setMuted).toHaveBeenCalledWith(true);
+  });
+
   it('a page that goes away leaves', async () => {
     const { model } = await shown({ phase: 'joined', participants: [ANN] });
     window.dispatchEvent(new Event('pagehide'));
@@ -192,7 +210,27 @@ describe('after the meeting', () => {
     const { element, model, root } = await shown({ phase: 'left' });
     element.name = 'Ann';
     button(root, strings.joinAgain).click();
-    expect(model.join).toHaveBeenCalledWith('Ann', '');
+    expect(model.join).toHaveBeenCalledWith('Ann', '', '');
+  });
+
+  it('a room with a password is asked for again with one', async () => {
+    const { element, model, root } = await shown({ phase: 'failed', failure: new Failure('password') });
+    element.name = 'Ann';
+    const form = root.querySelector('form') as HTMLFormElement;
+    const input = root.querySelector('input') as HTMLInputElement;
+    expect(root.querySelector(`label[for=${input.id}]`)?.textContent).toBe(strings.passwordLabel);
+    expect(root.textContent).not.toContain(strings.tryAgain);
+    form.requestSubmit();
+    expect(model.join).not.toHaveBeenCalled();
+    input.value = 'sesame';
+    form.requestSubmit();
+    expect(model.join).toHaveBeenCalledWith('Ann', '', 'sesame');
+    model.show({ phase: 'connecting' });
+    model.show({ phase: 'failed', failure: new Failure('password') });
+    await settled(element);
+    expect(root.textContent).toContain(strings.passwordWrong);
+    button(root, strings.back).click();
+    expect(model.reset).toHaveBeenCalled();
   });
 });
 

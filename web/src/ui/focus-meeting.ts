@@ -9,7 +9,7 @@ import { pathOfRoom, roomName } from '../jid';
 import { INITIAL_VIEW, Meeting, type MeetingModel, type View } from '../meeting';
 import { Failure } from '../failure';
 import { remembered } from '../preferences';
-import { strings } from '../strings';
+import { type FailureWords, strings } from '../strings';
 import './focus-lobby';
 import './focus-microphones';
 import './focus-participants';
@@ -42,6 +42,8 @@ export class FocusMeeting extends LitElement {
   private declare notice: string;
   private declare soundBlocked: boolean;
   private declare copied: boolean;
+  /** The room's, as far as we were told. */
+  private password = '';
   private noticed = 0;
   private noticeTimer: ReturnType<typeof setTimeout> | undefined;
   private copyTimer: ReturnType<typeof setTimeout> | undefined;
@@ -204,6 +206,10 @@ export class FocusMeeting extends LitElement {
         border-color: transparent;
         background: var(--danger-soft);
         color: var(--danger-strong);
+      }
+      .controls .mute:disabled {
+        cursor: not-allowed;
+        opacity: 1;
       }
       .controls focus-microphones {
         width: 13.5rem;
@@ -374,12 +380,25 @@ export class FocusMeeting extends LitElement {
     if (!this.globalKeys && !path.includes(this)) return;
     const [target] = path;
     if (target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea, select'))) return;
-    if (this.view.phase === 'joined') this.meeting?.setMuted(!this.view.muted);
+    if (this.view.phase === 'joined' && !this.barred) this.meeting?.setMuted(!this.view.muted);
   };
+
+  /** Whether a moderator has muted us, so that our own button makes no difference. */
+  private get barred(): boolean {
+    return this.view.participants.some((each) => each.self && each.mutedByFocus);
+  }
 
   private async join({ name, microphone: id }: JoinRequest): Promise<void> {
     this.name = name;
-    await this.meeting?.join(name, id);
+    await this.meeting?.join(name, id, this.password);
+  }
+
+  private enterPassword(event: Event): void {
+    event.preventDefault();
+    const input = this.renderRoot.querySelector<HTMLInputElement>('#password');
+    this.password = input?.value ?? '';
+    if (this.password) this.again();
+    else input?.focus();
   }
 
   private async copy(): Promise<void> {
@@ -424,6 +443,7 @@ export class FocusMeeting extends LitElement {
         `;
       case 'failed': {
         const words = strings.failures[failure?.code ?? 'focus'];
+        if (failure?.code === 'password') return this.locked(words);
         return this.farewell(alert, 'bad', words.title, words.advice, strings.tryAgain, failure?.detail ?? '');
       }
       case 'left':
@@ -455,6 +475,32 @@ export class FocusMeeting extends LitElement {
     `;
   }
 
+  private locked({ title, advice }: FailureWords): TemplateResult {
+    const wrong = this.password !== '';
+    return html`
+      <form class="card centred" part="card" data-failure="password" novalidate @submit=${(event: Event) => this.enterPassword(event)}>
+        <span class="badge bad">${alert}</span>
+        <h1 tabindex="-1">${title}</h1>
+        <p class="soft">${advice}</p>
+        <div class="actions">
+          <label class="unseen" for="password">${strings.passwordLabel}</label>
+          <input
+            id="password"
+            part="password-input"
+            type="password"
+            autocomplete="off"
+            placeholder=${strings.passwordLabel}
+            aria-invalid=${wrong ? 'true' : 'false'}
+            aria-describedby=${wrong ? 'wrong' : nothing}
+          />
+          ${wrong ? html`<p class="problem" id="wrong">${strings.passwordWrong}</p>` : nothing}
+          <button class="primary" part="again-button">${strings.join}</button>
+          <button type="button" class="quiet" part="back-button" @click=${() => this.meeting?.reset()}>${strings.back}</button>
+        </div>
+      </form>
+    `;
+  }
+
   private again(): void {
     if (this.name) void this.join({ name: this.name, microphone: remembered('microphone') });
     else this.meeting?.reset();
@@ -481,7 +527,7 @@ export class FocusMeeting extends LitElement {
         </button>
       </header>
       <main>
-        ${gone ? html`<div class="banner">${alert}<p>${strings.serverGone}</p></div>` : nothing}
+        ${gone ? html`<div class="banner">${alert}<p>${media === 'connected' ? strings.serverGone : strings.allGone}</p></div>` : nothing}
         ${this.soundBlocked
           ? html`<div class="banner">
               ${sound}
@@ -496,7 +542,9 @@ export class FocusMeeting extends LitElement {
   }
 
   private controls(): TemplateResult {
-    const { muted } = this.view;
+    const { barred } = this;
+    const muted = this.view.muted || barred;
+    const words = barred ? strings.barredByFocus : muted ? strings.unmute : strings.mute;
     return html`
       <div class="controls" part="controls">
         <button
@@ -504,9 +552,10 @@ export class FocusMeeting extends LitElement {
           part="mute-button"
           aria-pressed=${muted ? 'true' : 'false'}
           aria-keyshortcuts="m"
+          ?disabled=${barred}
           @click=${() => this.meeting?.setMuted(!muted)}
         >
-          ${muted ? microphoneOff : microphone}${muted ? strings.unmute : strings.mute}<kbd aria-hidden="true">${strings.muteTitle}</kbd>
+          ${muted ? microphoneOff : microphone}${words}${barred ? nothing : html`<kbd aria-hidden="true">${strings.muteTitle}</kbd>`}
         </button>
         <focus-microphones compact exportparts="microphone" @microphone=${(event: CustomEvent<string>) => void this.useMicrophone(event.detail)}></focus-microphones>
         <button class="danger" part="leave-button" @click=${() => this.meeting?.leave()}>${leave}${strings.leave}</button>
