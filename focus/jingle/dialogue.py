@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: How much of what we say a peer whose media we do not see may leave without an answer, one after the other.
+MAX_UNANSWERED = 3
+
 
 class Dialogue(Serial):
     """Our side of what goes to a peer in a session and its invitation: actions, messages, and how it ends.
@@ -61,6 +64,7 @@ class Dialogue(Serial):
         self._began = False  # whether a Jingle session was initiated
         self._contents = Contents()
         self._headers: Shim | None = None  # what we say besides, when we call or accept
+        self._unanswered = 0  # of what we have said last
         self._ending: Ending | None = None
         self._parting: Shim | None = None  # what we say besides, when we end
         #: What the peer said besides (XEP-0131), when it called, began to ring, accepted or ended; of these the last.
@@ -85,9 +89,12 @@ class Dialogue(Serial):
         async def ask() -> None:
             try:
                 await self._outbox.iq_set(self.local, self.peer, jingle)
+                self._unanswered = 0
             except TimeoutError:
+                self._unanswered += 1
                 logger.info("%s: %s was not acknowledged", self._name, jingle.action)
             except StanzaError as error:
+                self._unanswered = 0
                 logger.info("%s: %s was refused: %s", self._name, jingle.action, error)
                 if refused is not None:
                     refused(error)
@@ -162,7 +169,10 @@ class Dialogue(Serial):
         self._observer.peer_accepted()
 
     def _ping(self) -> None:
-        """XEP-0166 section 6.8. Who does not know that says so, and is there."""
+        """XEP-0166 section 6.8. Who does not know that says so, and is there; who says nothing is not."""
+        if self._unanswered >= MAX_UNANSWERED:
+            self._end(Reason.of("timeout", "nothing is answered"), by_peer=True)
+            return
 
         def refused(error: StanzaError) -> None:
             reason = ending.of_refusal(error)

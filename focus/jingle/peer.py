@@ -70,7 +70,7 @@ class PeerSession(Dialogue):
             timeouts=timeouts or Timeouts(), tasks=tasks,
         )  # fmt: skip
         self.isfocus = isfocus
-        #: What the peer wants to send, when it calls.
+        #: What the side that calls wants to send.
         self.media: tuple[str, ...] = ("audio",)
         self._marked: bool | None = None  # what of that the peer was told last
         self._legs = legs
@@ -162,8 +162,9 @@ class PeerSession(Dialogue):
         self._start()
         self._end_after(self._timeouts.answer, "timeout", "nobody answered")
         if self._invitation is not None:
-            media = self.relay.caller.media if self.relay is not None else self.media
-            self._say([self._invitation.propose(media)], self._headers)
+            if self.relay is not None:
+                self.media = self.relay.caller.media
+            self._say([self._invitation.propose(self.media)], self._headers)
         else:
             self._do(self._initiate)
 

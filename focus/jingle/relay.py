@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MAX_BACKLOG = 256
 
 
+#: What changes what has been offered.
+_OF_THE_OFFER = frozenset({Action.CONTENT_MODIFY, Action.CONTENT_REMOVE, Action.TRANSPORT_INFO})
+
+
 class Progress(IntEnum):
     """How far it has come. ASKED: the callee waits for the caller's session-initiate; OFFERED: it has it; ACCEPTED: the
     caller has the callee's session-accept."""
@@ -120,7 +124,8 @@ class Relay:
             raise ResourceConstraint("the other end does not keep up")
 
     def takes(self, session: PeerSession, jingle: Jingle) -> bool:
-        """What a peer does, after it has been acknowledged. Returns whether it is no affair of our own."""
+        """What a peer does, after it has been acknowledged. Returns whether it is no affair of our own: of a caller who
+        is not accepted yet we keep what it offers, as there may be another callee, or we may answer."""
         if not self._passes(session):
             return False
         if jingle.action is Action.SESSION_INFO:
@@ -135,7 +140,7 @@ class Relay:
         elif jingle.action is Action.CONTENT_ACCEPT:
             self._contents |= {content.name for content in jingle.contents}
         self._pass_on(session, jingle)
-        return True
+        return self.is_accepted or jingle.action not in _OF_THE_OFFER
 
     def _passes(self, session: PeerSession) -> bool:
         """What the callee says before its session-accept goes with that."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 
 from focus.jingle.peer import PeerSession
 from focus.jingle.session import Party, overrules
@@ -20,7 +21,9 @@ class SessionTable:
     """The sessions that are alive, and the invitations that are over. Two devices of one account may use the same sid
     without being confused."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Callable[[JID], JID] = attrgetter("bare")) -> None:
+        """`account`: whose calls a JID's are, as far as one person is meant."""
+        self._account = account
         self._sessions: dict[_Key, list[PeerSession]] = {}
         self._spent: dict[_Key, Party] = {}  # by the JID that can speak of it, the oldest first; our role
 
@@ -76,22 +79,23 @@ class SessionTable:
                     return session
         return sessions[0] if sessions and not peer.resource else None
 
-    def contest(self, local: JID, peer: JID, sid: str) -> bool:
+    def contest(self, local: JID, peer: JID, sid: str, *, proposed: bool) -> bool:
         """Whether a new session `sid`, asked for by `peer`, may begin although we may be calling them this moment
         (XEP-0166 section 7.2.16, XEP-0353 section 4.1).
 
         A call of ours that has to give way is given up; one that a device of theirs has taken, without having a session
-        yet, goes on as the new one (section 4.2). Where False is returned ours stands: answer a session-initiate with
-        `TieBreak` and a propose with `invitation.refuse_tie`.
+        yet, goes on as the new one where that is `proposed` (section 4.2): else it is a second endpoint. Where False is
+        returned ours stands: answer a session-initiate with `TieBreak` and a propose with `invitation.refuse_tie`.
         """
-        calls = [each for each in self if each.local.bare == local.bare and each.peer.bare == peer.bare]
+        account = self._account(peer)
+        calls = [each for each in self if each.local.bare == local.bare and self._account(each.peer) == account]
         rivals = [each for each in calls if each.unanswered]
         if any(overrules(each.sid, each.local, sid, peer) for each in rivals):
             return False
         for rival in rivals:
             rival.give_way(sid)
         for call in calls:
-            if call.taken:
+            if proposed and call.taken:
                 call.hangup(Reason.of("expired", "Session migrated"), migrated_to=sid)
         return True
 

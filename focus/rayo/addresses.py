@@ -58,6 +58,11 @@ class Addresses:
         local, at, domain = plain.rpartition("@")
         return JID(local, domain) if at and local and domain else JID(mixer, self.rooms)
 
+    def account(self, peer: JID) -> JID:
+        """Whose calls those of `peer` are: the bare JID's, unless that is many people's, as a room of ours is to its
+        occupants, and a gateway to its users."""
+        return peer if not peer.local or peer.domain == self.rooms else peer.bare
+
     def room_name(self, room: JID) -> str | None:
         """The name of the mixer that the MUC room `room` is bound to; None where no mixer can have it."""
         name = room.local if room.domain == self.rooms else escape_node(str(room.bare))

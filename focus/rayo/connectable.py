@@ -114,6 +114,11 @@ def _connect(one: Connectable, other: Connectable) -> None:
     if not caller.came_in or callee.came_in:
         raise OptionNotSupported("one of the two must have called, and the other be called; use media='bridge'")
     assert caller.session is not None
+    if callee.session is not None and callee.session.proposed and callee.session.media != caller.session.media:
+        raise OptionNotSupported(
+            f"{callee.address} has been proposed {' and '.join(callee.session.media)} alone, which cannot become what "
+            f"{caller.address} offers; join them directly by <dial/>"
+        )
     try:
         relay = Relay(caller.session)
     except NegotiationError as error:

@@ -16,8 +16,9 @@ from focus.wire.jid import JID
 class Limits:
     """`calls`, `mixers`, `joins`: at once, overall; those `_of_client`: that clients of one account control.
     `components`: at once, overall, and `components_of_one`: on one call or mixer. `calls_of_one`: that come from
-    one bare JID, so that nobody takes all the lines. `registrations`: of clients, and `registrations_of_client`:
-    with one account. `subscriptions`: to the presence of mixers that are remembered, overall and of one account.
+    one bare JID, or one occupant of a room, so that nobody takes all the lines. `registrations`: of clients, and
+    `registrations_of_client`: with one account. `subscriptions`: to the presence of mixers that are remembered, overall
+    and of one account.
     `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
     """
 
@@ -40,10 +41,14 @@ class Limits:
 class Quotas:
     """`Limits` held against what there is. Applications of ours have none of those for clients."""
 
-    def __init__(self, limits: Limits, directory: Directory, is_ours: Callable[[JID], bool]) -> None:
+    def __init__(
+        self, limits: Limits, directory: Directory, is_ours: Callable[[JID], bool], account: Callable[[JID], JID]
+    ) -> None:
+        """`account`: whose calls a caller's are."""
         self._limits = limits
         self._directory = directory
         self._is_ours = is_ours
+        self._account = account
 
     def check_call(self) -> None:
         """Raises `ResourceConstraint` where there cannot be a further call."""
@@ -52,9 +57,9 @@ class Quotas:
 
     def check_caller(self, caller: JID) -> None:
         """Raises `ResourceConstraint` where the account of `caller` cannot call once more."""
-        account = caller.bare
-        sessions = (call.session for call in self._directory.calls())
-        if sum(each is not None and each.peer.is_of(account) for each in sessions) >= self._limits.calls_of_one:
+        account = self._account(caller)
+        peers = [call.session.peer for call in self._directory.calls() if call.session is not None]
+        if sum(self._account(peer) == account for peer in peers) >= self._limits.calls_of_one:
             raise ResourceConstraint(f"there are {self._limits.calls_of_one} calls of yours already")
 
     def check_dial(self, client: JID) -> None:

@@ -83,7 +83,7 @@ class Server(Actor):
         self._dialect = dialect
         self._codecs = codecs
         self._limits = limits or Limits()
-        self._quotas = Quotas(self._limits, self.directory, lambda client: client in self._clients)
+        self._quotas = Quotas(self._limits, self.directory, lambda client: client in self._clients, addresses.account)
         self._routes = tuple(routes)
         #: The clients outside that are there.
         self.registrations = Registrations(
@@ -105,7 +105,7 @@ class Server(Actor):
         )
         self.mixers.clients_of = self.registrations.of
         self.registrations.changed = self.mixers.clients_changed
-        self._sessions = SessionTable()
+        self._sessions = SessionTable(addresses.account)
         self._placing: dict[Call, asyncio.Task[None]] = {}
         self._offerings: set[Offering] = set()
         self._supervisor = Supervisor()
@@ -438,7 +438,7 @@ class Server(Actor):
         route, mixer = self._route(to)
         sid = first.id if isinstance(first, Propose) else first.sid
         local = to if to.resource else to.with_resource(RESOURCE)
-        if not self._sessions.contest(local, sender, sid):
+        if not self._sessions.contest(local, sender, sid, proposed=isinstance(first, Propose)):
             if isinstance(first, Jingle):
                 raise TieBreak("we are calling you at this moment")
             self._sessions.refuse(local, sender, sid)

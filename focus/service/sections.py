@@ -355,7 +355,9 @@ class LimitsSettings(Section):
     """How much there may be at once. What is too much is refused with resource-constraint, callers as busy."""
 
     calls: int = Field(default=1000, ge=0, le=100_000, description="Calls, overall.")
-    calls_of_caller: int = Field(default=20, ge=1, le=100_000, description="Calls that one account makes to us.")
+    calls_of_caller: int = Field(
+        default=20, ge=1, le=100_000, description="Calls that one account, or one occupant of a room, makes to us."
+    )
     calls_of_client: int = Field(
         default=500, ge=0, le=100_000, description="Calls that the Rayo clients of one account control."
     )

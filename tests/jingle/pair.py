@@ -294,6 +294,7 @@ class End:
         self.sessions: list[PeerSession] = []
         self.answering: Callable[[PeerSession], None] = lambda session: session.accept()
         self.isfocus = False
+        self.patience = PATIENCE  # with an answer
         self.deaf = False  # answers nothing at all any more
         #: With what to answer a Jingle action instead of taking it, if with anything.
         self.refusing: Callable[[Jingle], StanzaError | None] = lambda jingle: None
@@ -341,7 +342,7 @@ class End:
                 answer.set_exception(error)
 
         self.wire.send(deliver)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self.patience):
             await answer
 
     # What comes
@@ -354,7 +355,7 @@ class End:
         if self.deaf:
             return
         if isinstance(element, Propose):
-            if self.table.contest(self.jid, sender, element.id):
+            if self.table.contest(self.jid, sender, element.id, proposed=True):
                 self._called(sender, element, None)
             return
         session = self.table.for_message(self.jid, sender, element.id)
@@ -372,7 +373,7 @@ class End:
             session.receive(sender, jingle, tree)
         elif jingle.action is not Action.SESSION_INITIATE:
             raise UnknownSession(jingle.sid)
-        elif not self.table.contest(self.jid, sender, jingle.sid):
+        elif not self.table.contest(self.jid, sender, jingle.sid, proposed=False):
             raise TieBreak(jingle.sid)
         else:
             self._called(sender, jingle, tree)

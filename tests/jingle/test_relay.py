@@ -67,6 +67,15 @@ async def test_a_peer_that_is_not_there_any_more_is_missed(us: End, alice: End, 
     us.wire.ends[bob.jid] = bob
 
 
+async def test_a_peer_that_answers_nothing_any_more_is_not_there(us: End, alice: End, bob: End) -> None:
+    """Its stream may be stuck: the server takes it for there."""
+    _, with_bob = await connected(us, alice, bob)
+    await bob.heard.until(is_ping)
+    bob.deaf = True
+    us.patience = 0.01
+    assert await with_bob.until_ended() == ("timeout", True)
+
+
 async def test_a_session_that_a_peer_knows_nothing_of_is_over(us: End, alice: End, bob: End) -> None:
     _, with_bob = await connected(us, alice, bob)
     bob.table.discard(bob.sessions[0])

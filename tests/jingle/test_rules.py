@@ -306,7 +306,7 @@ async def test_rule_15_of_two_calls_at_once_the_lower_id_stands(sid: str, ours_s
     call = await Call("conversations-is-called").begin()
     table = SessionTable()
     table.add(call.session)
-    assert table.contest(ROOM, PEER, sid) is not ours_stands
+    assert table.contest(ROOM, PEER, sid, proposed=True) is not ours_stands
     assert call.session.ended is not ours_stands
     call.session.hangup(Reason.of("gone"))
 

@@ -77,24 +77,24 @@ async def test_any_device_may_answer_a_call_to_a_bare_jid_until_one_has(focus: E
 
 async def test_calls_at_once_are_contested_by_sid(focus: End) -> None:
     session = calling(focus, DESK.bare, "m")
-    assert focus.table.contest(ROOM, JID.parse("bob@example.org/x"), "z")
-    assert not focus.table.contest(ROOM, PHONE, "z")
+    assert focus.table.contest(ROOM, JID.parse("bob@example.org/x"), "z", proposed=True)
+    assert not focus.table.contest(ROOM, PHONE, "z", proposed=True)
     assert not session.ended
-    assert focus.table.contest(ROOM, PHONE, "a")
+    assert focus.table.contest(ROOM, PHONE, "a", proposed=True)
     assert session.ended
-    assert focus.table.contest(ROOM, PHONE, "z")
+    assert focus.table.contest(ROOM, PHONE, "z", proposed=True)
 
 
 async def test_of_two_calls_with_one_sid_that_of_the_lower_jid_stands(focus: End) -> None:
     """XEP-0353 section 4.1, and nothing is said that would be said of the other call."""
     ours = calling(focus, DESK.bare, "s")
     await ours.start()
-    assert focus.table.contest(ROOM, DESK, "s")
+    assert focus.table.contest(ROOM, DESK, "s", proposed=True)
     assert ours.ended
     await ours.closed()
     assert focus.names_said() == ["propose"]
     stronger = calling(focus, JID.parse("zoe@example.org"), "s")
-    assert not focus.table.contest(ROOM, JID.parse("zoe@example.org/x"), "s")
+    assert not focus.table.contest(ROOM, JID.parse("zoe@example.org/x"), "s", proposed=True)
     assert not stronger.ended
 
 
@@ -105,12 +105,33 @@ async def test_a_call_that_a_device_has_taken_goes_on_as_the_one_that_another_pr
     await ours.start()
     ours.receive_message(DESK, Proceed(id="m"))
     assert ours.taken
-    assert focus.table.contest(ROOM, PHONE, sid)
+    assert focus.table.contest(ROOM, PHONE, sid, proposed=True)
     await ours.closed()
     finish = focus.said[-1]
     assert isinstance(finish, Finish)
     assert finish.reason == Reason.of("expired", "Session migrated")
     assert finish.migrated == Migrated(to=sid)
+
+
+async def test_who_begins_without_a_proposal_is_a_second_endpoint(focus: End) -> None:
+    ours = calling(focus, DESK.bare, "m")
+    await ours.start()
+    ours.receive_message(DESK, Proceed(id="m"))
+    assert ours.taken
+    for sid in ("a", "z"):
+        assert focus.table.contest(ROOM, PHONE, sid, proposed=False)
+    assert not ours.ended
+
+
+async def test_people_who_share_a_bare_jid_are_no_rivals(focus: End) -> None:
+    tea = "tea@rooms.example.org"
+    ours = calling(focus, JID.parse(f"{tea}/alice"), "m", None)
+    table = SessionTable(lambda peer: peer)
+    table.add(ours)
+    for sid in ("a", "z"):
+        assert table.contest(ROOM, JID.parse(f"{tea}/bob"), sid, proposed=False)
+    assert not ours.ended
+    assert not table.contest(ROOM, JID.parse(f"{tea}/alice"), "z", proposed=False)
 
 
 async def test_an_invitation_that_is_over_is_known_for_a_while(focus: End, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +158,7 @@ async def test_a_call_that_was_answered_is_no_rival(focus: End, alice: End) -> N
     session, owner = focus.call(alice.jid.bare, JMI_0, sid="m")
     await session.start()
     await owner.until("connected")
-    assert focus.table.contest(ROOM, alice.jid, "a")
-    assert focus.table.contest(ROOM, alice.jid, "z")
+    assert focus.table.contest(ROOM, alice.jid, "a", proposed=True)
+    assert focus.table.contest(ROOM, alice.jid, "z", proposed=True)
     assert not session.ended
     session.hangup(Reason.of("success"))

@@ -144,6 +144,20 @@ async def test_what_is_proposed_is_what_the_caller_wants_to_send(
     await juliet.command(first, Reject.model_validate({"decline": {}}))
 
 
+async def test_who_was_proposed_something_else_rings_for_that(
+    focus: Focus, juliet: Client, alice: Peer, bob: Peer
+) -> None:
+    """A call with video cannot become of a proposal of sound: there are clients that take it for an attack."""
+    both = (Description(media="audio"), Description(media="video"))
+    alice.message(alice.jid, JID("tea", DOMAIN), Propose(id="p1", descriptions=both))
+    first, second = await juliet.offered(), await dial(juliet, bob.jid.bare)
+    for one, other in ((first, second), (second, first)):
+        with pytest.raises(OptionNotSupported):
+            await juliet.command(one, directly(other))
+    assert focus.call(first).relay is focus.call(second).relay is None
+    await juliet.command(first, Reject.model_validate({"decline": {}}))
+
+
 @pytest.mark.parametrize("is_sent_to_the_caller", [True, False])
 async def test_calls_are_joined_directly_while_one_of_them_rings(
     focus: Focus, juliet: Client, alice: Peer, bob: Peer, is_sent_to_the_caller: bool
@@ -206,6 +220,34 @@ async def test_candidates_are_passed_on_whenever_they_come(
     await says(alice, trickled(5))
     await eventually(lambda: [ports(each) for each in heard(alice, Action.TRANSPORT_INFO)] == [[4]])
     await eventually(lambda: [ports(each) for each in heard(bob, Action.TRANSPORT_INFO)] == [[2], [5]])
+
+
+@pytest.mark.parametrize("is_answered_here", [True, False])
+async def test_what_the_caller_says_while_one_rings_is_for_who_answers_in_the_end(
+    focus: Focus, juliet: Client, alice: Peer, bob: Peer, is_answered_here: bool
+) -> None:
+    """Another one, or we."""
+    first = await call_in(alice, juliet, None)
+    second = await dial(juliet, bob.jid, directly(first))
+    await eventually(lambda: bool(heard(bob, Action.SESSION_INITIATE)))
+    bare = Content(name="audio", transport=Transport(candidates=(candidate(7),)))
+    await says(alice, Jingle(action=Action.TRANSPORT_INFO, sid="this", contents=(bare,)))
+    modified = Content(name="audio", senders="initiator")
+    await says(alice, Jingle(action=Action.CONTENT_MODIFY, sid="this", contents=(modified,)))
+    await eventually(lambda: bool(heard(bob, Action.CONTENT_MODIFY)))
+    bob.sessions[-1].hangup(Reason.of("busy"))
+    await juliet.event(End, second)
+    if is_answered_here:
+        await juliet.command(first, Answer())
+        await eventually(lambda: bool(heard(alice, Action.SESSION_ACCEPT)))
+        (content,) = heard(alice, Action.SESSION_ACCEPT)[0].contents
+    else:
+        await dial(juliet, bob.jid, directly(first))
+        await eventually(lambda: len(heard(bob, Action.SESSION_INITIATE)) == 2)
+        (content,) = heard(bob, Action.SESSION_INITIATE)[1].contents
+        assert content.transport is not None
+        assert content.transport.candidates[-1] == candidate(7)
+    assert content.senders == "initiator"
 
 
 async def test_what_one_peer_says_of_its_media_the_other_is_told(

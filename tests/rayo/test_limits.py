@@ -1,5 +1,6 @@
 """What is too much is refused with `resource-constraint`, and leaves nothing (XEP-0327 sections 6.2.1.1, 6.3.1)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -10,8 +11,10 @@ from focus.rayo.registration import Availability
 from focus.wire.conditions import ResourceConstraint
 from focus.wire.jid import JID
 from focus.wire.rayo import Dial, Join
+from tests.jingle.pair import End
 
-from .scene import DOMAIN, Client, FakePlane, Focus, Net
+from .conftest import QUICK
+from .scene import DOMAIN, ROOMS, Client, FakePlane, Focus, Net
 
 JULIET = JID.parse("juliet@capulet.lit/balcony")
 ROMEO = JID.parse("romeo@montague.lit/orchard")
@@ -98,3 +101,28 @@ async def test_a_limit_of_clients_is_none_for_our_own_applications(limited: Limi
     focus, _, _ = await limited(Limits(calls_of_client=0, joins_of_client=0, mixers_of_client=0))
     ours = focus.client(f"focus@{DOMAIN}/tea", local=True)
     await ours.dial(Dial(to=TO, joins=(Join(mixer_name="tea"),)))
+
+
+async def test_calls_of_one_caller_who_may_be_an_occupant(limited: Limited, net: Net) -> None:
+    """Of a room, or the user of a gateway: they are as many people."""
+    focus, juliet, _ = await limited(Limits(calls_of_one=1))
+    focus.takers.parties = [juliet.jid]
+    offered = 0
+    for name, is_taken in (
+        ("alice@example.org/desk", True),
+        ("alice@example.org/phone", False),
+        (f"tea@{ROOMS}/alice", True),
+        (f"tea@{ROOMS}/bob", True),
+        ("sip.example.org/+1", True),
+        ("sip.example.org/+2", True),
+    ):
+        caller = End(net, name, focus.plane.create_leg, timeouts=QUICK)
+        session, owner = caller.call(JID("tea", DOMAIN, "focus"), None)
+        await session.start()
+        if is_taken:
+            offered += 1
+            await juliet.offered(offered)
+        else:
+            await owner.until_ended()
+    assert len(list(focus.server.directory.calls())) == offered == 5
+    await asyncio.gather(*(each.close() for each in net.ends.values()))

@@ -258,7 +258,7 @@ class Phone:
         elif isinstance(message, Propose) and self._answering is not None:
             if self._sessions.is_spent(self.jid, sender, message.id):
                 log.debug("a proposal of %s has come again", sender)
-            elif self._sessions.contest(self.jid, sender, message.id):
+            elif self._sessions.contest(self.jid, sender, message.id, proposed=True):
                 self._incoming(sender, message, None)
             else:
                 self._sessions.refuse(self.jid, sender, message.id)
@@ -339,7 +339,7 @@ class Phone:
             raise UnknownSession(f"no session {jingle.sid}")
         elif self._answering is None:
             raise ServiceUnavailable("nobody takes calls here")
-        elif not self._sessions.contest(self.jid, sender, jingle.sid):
+        elif not self._sessions.contest(self.jid, sender, jingle.sid, proposed=False):
             raise TieBreak("a call of ours is on its way")
         else:
             self._incoming(sender, jingle, query)
