@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +46,8 @@ class Recordings:
         self._keep = keep
         self._hook = hook
         self._finished: asyncio.Queue[Path] = asyncio.Queue()
+        #: How many are whole, were recovered, lost or deleted as too old, and how often the hook has failed.
+        self.counted: Counter[str] = Counter()
 
     def make_folder(self) -> None:
         """Make the folder where there is none. Raises `RecordingsError` where nothing can be written to it; blocks,
@@ -73,12 +76,18 @@ class Recordings:
 
     def finished(self, path: Path) -> None:
         """A recording is whole."""
+        self.counted["whole"] += 1
         self._finished.put_nowait(path)
+
+    def failed(self, path: Path) -> None:
+        """A recording could not be brought in; what there is of it may be recovered at the next start."""
+        self.counted["lost"] += 1
+        log.error("a recording is lost, or a part of it: %s", path.name)
 
     async def run(self) -> None:
         """Make whole what an earlier run has left, then serve the hook and delete what is too old; until cancelled."""
         for path in await asyncio.to_thread(self.recover):
-            self.finished(path)
+            self._finished.put_nowait(path)
         while True:
             await asyncio.to_thread(self.expire)
             with suppress(TimeoutError):
@@ -94,9 +103,11 @@ class Recordings:
             whole = recover(part)
             if whole is not None:
                 log.warning("a recording that was cut short has been recovered: %s", whole.name)
+                self.counted["recovered"] += 1
                 found.append(whole)
             else:
                 log.error("nothing can be recovered of %s", part.name)
+                self.counted["lost"] += 1
                 part.rename(part.with_name(f"{part.name}.lost"))
         return found
 
@@ -108,25 +119,33 @@ class Recordings:
         for path in self.folder.iterdir():
             if NAME.fullmatch(path.name) and path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
+                self.counted["deleted"] += 1
                 log.info("a recording has been deleted, as it is older than is kept: %s", path.name)
 
     async def _hand_over(self, path: Path) -> None:
-        if self._hook is None:
-            return
+        if self._hook is not None and not await self._run(self._hook, path):
+            self.counted["hook-failed"] += 1
+
+    async def _run(self, hook: Path, path: Path) -> bool:
+        """Whether `hook` has done its work with the recording at `path`."""
         try:
             process = await asyncio.create_subprocess_exec(
-                self._hook, path, self.uri(path), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+                hook, path, self.uri(path), stdin=asyncio.subprocess.DEVNULL, start_new_session=True
             )
         except OSError as error:
-            log.error("%s cannot be run for %s: %s", self._hook, path.name, error.strerror)
-            return
+            log.error("%s cannot be run for %s: %s", hook, path.name, error.strerror)
+            return False
         try:
             async with asyncio.timeout(HOOK_TIMEOUT):
                 if code := await process.wait():
-                    log.error("%s ended with %d for %s, which stays where it is", self._hook, code, path.name)
+                    log.error("%s ended with %d for %s, which stays where it is", hook, code, path.name)
+                    return False
         except TimeoutError:
-            log.error("%s took more than %g s for %s", self._hook, HOOK_TIMEOUT, path.name)
+            log.error("%s took more than %g s for %s", hook, HOOK_TIMEOUT, path.name)
+            return False
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        log.info("%s has been run for %s", hook, path.name)
+        return True

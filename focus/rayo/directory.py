@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from focus.rayo.actor import Actor
 from focus.rayo.call import Call
+from focus.rayo.component import Component
 from focus.rayo.mixer import Mixer
 from focus.wire.conditions import Conflict
 from focus.wire.jid import JID
@@ -50,6 +52,9 @@ class Directory:
 
     def calls(self) -> Iterator[Call]:
         return (actor for actor in list(self._actors.values()) if isinstance(actor, Call))
+
+    def components(self) -> Iterator[Component[Any]]:
+        return (actor for actor in list(self._actors.values()) if isinstance(actor, Component))
 
     def mixers(self) -> Iterator[Mixer]:
         return iter(list(self._mixers.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -33,6 +34,7 @@ from focus.rayo.registration import Registrations, Security
 from focus.rayo.routing import TO_ITS_ROOM, Route, may_call_from, route_of
 from focus.rayo.supervisor import Supervisor, scope
 from focus.rayo.surroundings import Application, Client, EventOutbox
+from focus.wire import context
 from focus.wire.conditions import (
     AddressTaken,
     BadRequest,
@@ -94,6 +96,8 @@ class Server(Actor):
         self.registrations.came = self._client_came
         self.registrations.lost = self._client_lost
         self._clients: dict[JID, Client] = {}
+        #: By their elements' names, for figures.
+        self.components_started: Counter[str] = Counter()
         self.mixers = Mixers(
             self.addresses,
             self.directory,
@@ -378,8 +382,17 @@ class Server(Actor):
             facilities=self._facilities,
         )
         self.directory.add(component)
-        self._supervisor.start(component, target.address.local if isinstance(target, Mixer) else "")
+        self.components_started[type(command).__xml_tag__ or ""] += 1
+        self._supervisor.start(component, _room_of(target))
         return component
+
+    def name_in_logs(self, address: JID) -> None:
+        """Have the log lines of the present task name the call and the room that `address` is of."""
+        call = self.directory.call(address.bare)
+        is_occupant = address.bare == self.addresses.occupant("").bare
+        room = address.resource if is_occupant else address.local
+        context.call.set(call.address.local if call is not None else "")
+        context.room.set(_room_of(call) if call is not None else room)
 
     def component_ended(self, component: Component[Any]) -> None:
         self.directory.discard(component)
@@ -522,3 +535,9 @@ class Server(Actor):
         call = Call(address, self, self._plane, method=method, room=room)
         self.directory.add(call)
         return call
+
+
+def _room_of(target: Joinable) -> str:
+    """The mixer that this is, or that the call is in, by its name."""
+    mixers = (party for party in (target, *target.joins) if party.is_mixer)
+    return next((mixer.address.local for mixer in mixers), "")

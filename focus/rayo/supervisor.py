@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from focus.rayo.actor import Actor
 from focus.rayo.call import Call
+from focus.rayo.component import Component
 from focus.wire import context
 from focus.wire.jingle import Reason
 
@@ -51,6 +52,7 @@ async def _supervise(actor: Actor, work: Callable[[], Awaitable[None]]) -> None:
 def scope(actor: Actor, mixer: str) -> contextvars.Context:
     """For what is done for `actor` in the room `mixer`, so that its log lines name both."""
     found = contextvars.copy_context()
-    found.run(context.call.set, actor.address.local if isinstance(actor, Call) else "")
+    target = actor.target if isinstance(actor, Component) else actor
+    found.run(context.call.set, target.address.local if isinstance(target, Call) else "")
     found.run(context.room.set, mixer)
     return found

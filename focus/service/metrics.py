@@ -34,6 +34,15 @@ class Figures(Protocol):
     def calls(self) -> int:
         """Calls of any kind."""
 
+    def components(self) -> int:
+        """Rayo components that are at work."""
+
+    def components_started(self) -> Mapping[str, int]:
+        """How many there were, by the names of their elements."""
+
+    def recordings(self) -> Mapping[str, int]:
+        """How many recordings are whole, recovered, lost, deleted; and how often the hook has failed."""
+
     def clients(self) -> int:
         """Rayo clients that are registered."""
 
@@ -93,6 +102,15 @@ class _Figures(Collector):
         yield GaugeMetricFamily("focus_participants", "People in all conferences", figures.participants())
         yield GaugeMetricFamily("focus_conferences", "Rooms that are served", figures.conferences())
         yield GaugeMetricFamily("focus_calls", "Calls of any kind", figures.calls())
+        yield GaugeMetricFamily("focus_rayo_components", "Components that are at work", figures.components())
+        started = CounterMetricFamily("focus_rayo_components_started", "Components, by kind", labels=["kind"])
+        for name, number in figures.components_started().items():
+            started.add_metric([name], number)
+        yield started
+        recordings = CounterMetricFamily("focus_recordings", "Recordings, by what became of them", labels=["outcome"])
+        for name, number in figures.recordings().items():
+            recordings.add_metric([name], number)
+        yield recordings
         yield GaugeMetricFamily("focus_rayo_clients", "Rayo clients that are registered", figures.clients())
         yield CounterMetricFamily(
             "focus_rayo_events_lost", "Events that Rayo clients have missed, or may have", figures.events_lost()

@@ -309,6 +309,15 @@ class Service:
     def calls(self) -> int:
         return sum(1 for _ in self._server.directory.calls())
 
+    def components(self) -> int:
+        return sum(1 for _ in self._server.directory.components())
+
+    def components_started(self) -> Mapping[str, int]:
+        return self._server.components_started
+
+    def recordings(self) -> Mapping[str, int]:
+        return self._recordings.counted if self._recordings is not None else {}
+
     def clients(self) -> int:
         return len(self._server.registrations)
 

@@ -14,6 +14,17 @@ call: ContextVar[str] = ContextVar("call", default="")
 
 
 @contextmanager
+def within(name: str) -> Iterator[None]:
+    """Work for the room `name` for a moment, and for no call."""
+    before = room.set(name), call.set("")
+    try:
+        yield
+    finally:
+        room.reset(before[0])
+        call.reset(before[1])
+
+
+@contextmanager
 def about(name: str) -> Iterator[None]:
     """Work for the call `name` for a moment."""
     before = call.set(name)

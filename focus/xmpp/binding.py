@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from itertools import count
 from secrets import token_hex
@@ -369,6 +369,8 @@ class Binding:
 
     async def iq(self, stanza: ET.Element) -> ET.Element | None:
         """The result's child; raises `StanzaError`."""
+        with suppress(ValueError):
+            self._server.name_in_logs(JID.parse(stanza.get("to", "")))
         try:
             return await self._answer(stanza)
         except StanzaError as error:

@@ -323,7 +323,7 @@ class Connection:
         try:
             to_client_namespace(tree)
         except BadRequest as error:
-            log.info("refused from %s: %s", tree.get("from"), error)
+            log.info("refused from %s to %s: %s", tree.get("from"), tree.get("to"), error)
             if _is_request(tree):
                 self.send(error_of(tree, error))
             return
@@ -383,7 +383,7 @@ class Connection:
             self._refuse(tree, ResourceConstraint("too many requests wait already"))
 
     def _refuse(self, tree: ET.Element, error: StanzaError) -> None:
-        log.info("refused from %s: %s", tree.get("from"), error)
+        log.info("refused from %s to %s: %s", tree.get("from"), tree.get("to"), error)
         if tree.get("from") and tree.get("id") is not None:
             self.send(error_of(tree, error))
 
@@ -406,7 +406,8 @@ class Connection:
         try:
             return result_of(tree, await self._handler.iq(tree))
         except StanzaError as error:
-            log.info("refused from %s: %s: %s", tree.get("from"), local_name(tree[0].tag)[:80], error)
+            name = local_name(tree[0].tag)[:80]
+            log.info("refused from %s to %s: %s: %s", tree.get("from"), tree.get("to"), name, error)
             return error_of(tree, error)
         except Exception:
             log.exception("<%s/> from %s could not be handled", local_name(tree[0].tag)[:80], tree.get("from"))

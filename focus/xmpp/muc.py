@@ -7,6 +7,7 @@ from contextlib import suppress
 from xml.etree import ElementTree as ET
 
 from focus.conference.room import RoomError, RoomObserver
+from focus.wire import context
 from focus.wire.jid import JID, escape_node
 from focus.wire.stanzas import PRESENCE, presence
 from focus.xmpp.connection import Connection
@@ -93,11 +94,13 @@ class MucRooms:
                 self.connection.send(presence(us, seat, "unavailable"))
         self._not_left.clear()
         for room in list(self._rooms.values()):
-            room.come_back(at_once=True)
+            with context.within(room.name):
+                room.come_back(at_once=True)
 
     def disconnected(self) -> None:
         for room in list(self._rooms.values()):
-            room.cut_off()
+            with context.within(room.name):
+                room.cut_off()
 
     def handle_presence(self, stanza: ET.Element) -> bool:
         """Whether the stanza came from a room to an occupant of ours; then nobody else needs to see it."""
@@ -106,7 +109,8 @@ class MucRooms:
             return False
         sender, room = found
         if room is not None:
-            room.presence(sender.resource, stanza)
+            with context.within(room.name):
+                room.presence(sender.resource, stanza)
             return True
         return stanza.tag == PRESENCE and stanza.find(f"{{{MUC_USER}}}x") is not None
 
@@ -117,7 +121,8 @@ class MucRooms:
             return False
         sender, room = found
         if room is not None and stanza.get("type") == "groupchat":
-            room.message(sender.resource, stanza)
+            with context.within(room.name):
+                room.message(sender.resource, stanza)
         return True
 
     def _addressed(self, stanza: ET.Element) -> tuple[JID, MucRoom | None] | None:

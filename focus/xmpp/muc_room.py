@@ -83,6 +83,11 @@ class MucRoom:
         return self._us
 
     @property
+    def name(self) -> str:
+        """What the conference of this room is called here."""
+        return self._us.resource
+
+    @property
     def seat(self) -> JID:
         """Our occupant, or the one that we last tried to be."""
         return self.jid.with_resource(self.nick or self._entering_as)
@@ -412,7 +417,8 @@ class MucRoom:
         ):
             self._lost(departure, cause)
         else:
-            log.warning("no longer in the room %s: %s %s", self.jid, departure, cause.reason)
+            by, why = f" by {cause.by}" if cause.by else "", f": {cause.reason}" if cause.reason else ""
+            log.warning("no longer in the room %s: %s%s%s", self.jid, departure, by, why)
             now, since = asyncio.get_running_loop().time(), self._inside_since
             settled = since is not None and now - since >= SETTLED_AFTER
             if settled:

@@ -12,6 +12,7 @@ from focus.media.threads import in_thread
 from focus.rayo.actor import Outcome, on
 from focus.rayo.component import Component, ComponentError, registry
 from focus.rayo.limits import Limits
+from focus.wire import context
 from focus.wire.base import Name
 from focus.wire.conditions import (
     FeatureNotImplemented,
@@ -72,6 +73,7 @@ class Actress(Component[Act]):
 
     async def work(self) -> Reason:
         assert self.node
+        self.about = (context.room.get(), context.call.get())
         self.log.append("work")
         match self.command.how:
             case "finish":
@@ -144,6 +146,24 @@ async def test_a_component_that_ends_says_so_once_and_is_gone(
     assert not focus.call(call).components
     with pytest.raises(ItemNotFound):
         await owner.command(component, Stop())
+
+
+async def test_log_lines_of_components_name_room_and_call(focus: Focus, owner: Client, alice: Caller) -> None:
+    call, mixer = await answered(focus, alice, owner), focus.addresses.mixer("tea")
+    await owner.command(call, Join(mixer_name="tea"))
+    components = [await started(owner, place) for place in (call, mixer)]
+    await eventually(lambda: all(each.log for each in Actress.all))
+    assert [each.about for each in Actress.all] == [("tea", call.local), ("tea", "")]
+    for address, about in (
+        (components[0], ("tea", call.local)),
+        (components[1], ("tea", "")),
+        (focus.addresses.occupant("tea"), ("tea", "")),
+        (focus.addresses.service, ("", "")),
+    ):
+        focus.server.name_in_logs(address)
+        assert (context.room.get(), context.call.get()) == about
+    assert focus.server.components_started == {"act": 2}
+    assert len(list(focus.server.directory.components())) == 2
 
 
 async def test_the_address_is_known_before_anything_is_told(focus: Focus, owner: Client, alice: Caller) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import stat
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +33,7 @@ from focus.wire.rayo_record import (
     ResumeRecording,
 )
 
-from .at_work import RATE, Scene
+from .at_work import CLIENT, RATE, Scene
 
 
 @pytest.fixture
@@ -241,9 +242,25 @@ async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(scene: Scen
     complete = await scene.complete()
     assert isinstance(complete.reason, Failed)
     assert complete.metadata == ()
+    assert scene._facilities.recordings is not None
+    assert scene._facilities.recordings.counted == {"lost": 1}
 
 
 # --- the folder ---
+
+
+async def test_the_log_says_who_has_recorded_whom_into_which_file(
+    scene: Scene, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "focus.rayo.components.record")
+    await scene.begin(Record(format="wav", max_duration=500))
+    says(scene, 0.5)
+    recording, _ = await result(scene, MaxDuration())
+    path = folder / recording.uri.rpartition("/")[2]
+    assert caplog.messages == [
+        f"{CLIENT} records tea@focus.example.org into {path}",
+        f"the recording {path.name} of tea@focus.example.org has ended (max-duration): 0.5 s",
+    ]
 
 
 async def test_what_was_cut_short_is_whole_after_the_next_start(folder: Path) -> None:
@@ -255,6 +272,7 @@ async def test_what_was_cut_short_is_whole_after_the_next_start(folder: Path) ->
     (folder / f"notes.txt{PART}").write_text("not ours")
     (folder / f"{'0' * 32}.wav{PART}").write_bytes(b"")
     assert recordings.recover() == [path]
+    assert recordings.counted == {"recovered": 1, "lost": 1}
     assert sum(len(block) for block in read_audio(path)) >= RATE
     assert sorted(each.name for each in folder.iterdir()) == sorted(
         [path.name, f"notes.txt{PART}", f"{'0' * 32}.wav{PART}.lost"]
@@ -287,6 +305,7 @@ async def test_what_is_too_old_is_deleted(folder: Path) -> None:
         os.utime(path, (0, 0))
     recordings.expire()
     assert {path.name for path in folder.iterdir()} == {new.name, other.name}
+    assert recordings.counted == {"deleted": 1}
 
 
 async def test_the_hook_is_given_each_recording(folder: Path, tmp_path: Path) -> None:

@@ -31,6 +31,15 @@ class Figures:
     def calls(self) -> int:
         return 4
 
+    def components(self) -> int:
+        return 2
+
+    def components_started(self) -> dict[str, int]:
+        return {"record": 5, "output": 6}
+
+    def recordings(self) -> dict[str, int]:
+        return {"whole": 4, "lost": 1}
+
     def clients(self) -> int:
         return 6
 
@@ -58,6 +67,9 @@ def test_figures_are_those_of_now() -> None:
     assert seen["focus_participants", ()] == 3
     assert seen["focus_conferences", ()] == 1
     assert seen["focus_calls", ()] == 4
+    assert seen["focus_rayo_components", ()] == 2
+    assert seen["focus_rayo_components_started_total", ("record",)] == 5
+    assert seen["focus_recordings_total", ("lost",)] == 1
     assert seen["focus_rayo_clients", ()] == 6
     assert seen["focus_rayo_events_lost_total", ()] == 8
     assert seen["focus_xmpp_connected", ()] == 1

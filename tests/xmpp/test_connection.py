@@ -148,6 +148,7 @@ async def test_a_stanza_error_is_answered_with_its_condition_and_a_crash_with_in
         return ET.Element("{urn:example}fine")
 
     party.on_iq = answer
+    caplog.set_level(logging.INFO, "focus.xmpp.connection")
     alice = await login("alice")
     error = await alice.asks(str(ROOM), "<unknown-session xmlns='urn:example'/>", "set", "e1")
     assert conditions(error) == [
@@ -155,6 +156,7 @@ async def test_a_stanza_error_is_answered_with_its_condition_and_a_crash_with_in
         f"{STANZAS}text",
         "{urn:xmpp:jingle:errors:1}unknown-session",
     ]
+    assert f"refused from {alice.jid} to {ROOM}: unknown-session: no such session" in caplog.messages
     with caplog.at_level(logging.ERROR):
         error = await alice.asks(str(ROOM), "<crash xmlns='urn:example'/>", "set", "e2")
     assert conditions(error) == [f"{STANZAS}internal-server-error"]

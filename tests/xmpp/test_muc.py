@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.conference.room import Cause, Departure, Occupant, RoomError, Rules
+from focus.wire import context
 from focus.wire.call_invites import Accept, CallInvite, External, Invite, JingleMethod, Retract
 from focus.wire.jid import JID
 from focus.wire.stanzas import presence
@@ -28,6 +29,7 @@ class Observer:
 
     def __init__(self) -> None:
         self.told = Inbox()
+        self.about: list[str] = []  # the rooms that log lines would name meanwhile
 
     def occupant_joined(self, occupant: Occupant) -> None:
         self.told.put(("joined", occupant))
@@ -39,6 +41,7 @@ class Observer:
         self.told.put(("renamed", old_nick, occupant))
 
     def occupant_left(self, occupant: Occupant, departure: Departure, cause: Cause) -> None:
+        self.about.append(context.room.get())
         self.told.put(("left", occupant, departure, cause))
 
     def subject_changed(self, subject: str) -> None:
@@ -98,6 +101,19 @@ def prosody_admins() -> tuple[str, ...]:
 async def make_owner(component: Connection, who: str, room: JID = ROOM, affiliation: str = "owner") -> None:
     query = ET.fromstring(f"<query xmlns='{MUC}#admin'><item affiliation='{affiliation}' jid='{who}'/></query>")
     await component.iq(US.with_resource(room.local), room, "set", query)
+
+
+async def test_what_is_done_for_a_room_is_named_so_in_the_log(component, party, observer, login):
+    rooms = MucRooms(component, US, "rooms.example.net")  # so this one is of another service
+    party.on_presence = rooms.handle_presence
+    await rooms.join(ROOM, observer)
+    alice = await login("alice")
+    await enter(alice, "Alice")
+    await observer.hears("joined")
+    alice.say(f"<presence to='{ROOM}/Alice' type='unavailable'/>")
+    await observer.hears("left")
+    assert observer.about == ["tea\\40rooms.localhost"]
+    assert context.room.get() == ""
 
 
 async def test_a_room_that_does_not_exist_is_made_and_others_can_enter_it(rooms, observer, login):
@@ -446,7 +462,7 @@ async def test_a_join_fails_when_the_connection_does(component, observer, party,
     assert refused.value.condition == "remote-server-timeout"
 
 
-async def test_a_kicked_focus_comes_back(component, rooms, observer, login, server_name):
+async def test_a_kicked_focus_comes_back(component, rooms, observer, login, server_name, caplog):
     only_prosody(server_name, "nobody can send away the service's own admins")
     await rooms.join(ROOM, observer)
     owner = await login("owner")
@@ -457,6 +473,7 @@ async def test_a_kicked_focus_comes_back(component, rooms, observer, login, serv
     await owner.hears("presence", f"{ROOM}/focus", "unavailable")
     await observer.hears("rejoined")
     assert not [item for item in observer.told.items if item[0] in ("joined", "left")]
+    assert f"no longer in the room {ROOM}: kicked by Owner" in caplog.messages
 
 
 @pytest.fixture

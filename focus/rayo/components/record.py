@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from focus.wire.rayo_record import (
     Recording,
     ResumeRecording,
 )
+
+log = logging.getLogger(__name__)
 
 #: Seconds between two looks at what has been said.
 STEP = 0.1
@@ -91,6 +94,7 @@ class Recorder(Component[Record]):
             self._taps = [self._plane.tap(self.node, sent=side) for side in self._sides]
         except ValueError:
             raise ComponentError("its media has ended") from None
+        log.info("%s records %s into %s", self.creator, self.target.address, self._path)
         self._waiting = [np.zeros(0, np.int16) for _ in self._taps]
         silent_for, has_spoken = 0.0, False
         while True:
@@ -162,7 +166,13 @@ class Recorder(Component[Record]):
             await self._write(self._most())
         for tap in self._taps:
             tap.close()
-        size = await in_thread(writer.close)
+        try:
+            size = await in_thread(writer.close)
+        except WriteError:
+            self._recordings.failed(self._path)
+            raise
+        what, why = f"{self._path.name} of {self.target.address}", type(reason).__xml_tag__
+        log.info("the recording %s has ended (%s): %.1f s", what, why, writer.samples / SAMPLE_RATE)
         self._recordings.finished(self._path)
         if self.command.stop_beep and not isinstance(reason, HungUp | Failed):
             await self._beep()
