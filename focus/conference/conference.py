@@ -18,7 +18,7 @@ from focus.conference.documents import Documents
 from focus.conference.goodbye import Goodbye, saying
 from focus.conference.policy import Occupants, goes_with, is_back, may_control, occupant_of
 from focus.conference.ringing import Callout
-from focus.conference.room import Cause, Departure, Occupant, Room, RoomError, Rules
+from focus.conference.room import GRACE, Cause, Departure, Occupant, Room, RoomError, Rules
 from focus.conference.roster import Invited, Leaving, Roster
 from focus.conference.surroundings import Surroundings
 from focus.conference.voices import Voices
@@ -45,10 +45,6 @@ from focus.wire.rayo import (
 from focus.wire.session import Session, Watch
 
 log = logging.getLogger(__name__)
-
-#: Seconds between somebody's leaving the room and the end of their call: a server that goes down takes everybody's
-#: presence with it first, and that must not end the calls.
-GRACE = 0.7
 
 #: Seconds in which a room that we are summoned to must be entered, other business of its conference done: each of the
 #: five questions that this may take is given ten.

@@ -10,6 +10,10 @@ from focus.wire.base import Element
 from focus.wire.call_invites import CallInvite
 from focus.wire.jid import JID
 
+#: Seconds between somebody's going, from a room or offline, and the end of their call: a server that goes down takes
+#: everybody's presence with it first, and that must not end the calls.
+GRACE = 0.7
+
 
 class Departure(StrEnum):
     """How an occupant went (XEP-0045 sections 7.14, 8.2, 9.1, 9.3 to 9.7, 10.9, 17.3)."""

@@ -187,6 +187,7 @@ _WORDS = {
     "string_too_short": "must not be empty",
     "string_too_long": "must have at most {max_length} characters",
     "too_short": "must not be empty",
+    "too_long": "must have at most {max_length} entries",
     "literal_error": "must be one of {expected}",
 }
 _SECRET = {("xmpp", "secret")}

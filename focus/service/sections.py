@@ -161,7 +161,10 @@ class MediaSettings(Section):
         families = {":" in address for address in own}
         for address in public:
             if "auto" not in own and is_ip(address) and (":" in address) not in families:
-                raise ValueError(f"has {address}, and addresses none of the same version")
+                raise ValueError(
+                    f"has {address}, and addresses none of the same version, to which it could lead; add one there, or "
+                    "leave this one out"
+                )
         return public
 
     @field_validator("shards")
@@ -240,6 +243,7 @@ class ConferenceSettings(Section):
     )
     invite: Annotated[tuple[Account, ...], BeforeValidator(listed)] = Field(
         default=(),
+        max_length=100,
         description="Accounts that are called into every conference as soon as it has its first participant.",
     )
     telephone: Annotated[str, AfterValidator(tel_uri)] | None = Field(
@@ -317,7 +321,9 @@ class RoomSettings(Section):
     )
     stay: bool = Field(default=False, description="Whether focus is in the room all the time, not only for calls.")
     invite: Annotated[tuple[Account, ...], BeforeValidator(listed)] = Field(
-        default=(), description="Further accounts that are called into each conference in this room."
+        default=(),
+        max_length=100,
+        description="Further accounts that are called into each conference in this room; a hundred with those of all.",
     )
 
     @field_validator("name")

@@ -17,6 +17,7 @@ from secrets import token_hex
 from typing import Protocol
 from xml.etree import ElementTree as ET
 
+from focus.conference.room import GRACE
 from focus.rayo.addresses import RESOURCE
 from focus.rayo.server import Server
 from focus.wire.base import Element, Payload, local_name, namespace_of
@@ -57,9 +58,6 @@ RAYO_FAMILY = "urn:xmpp:rayo:"
 
 #: Seconds on the way after which nobody waits for the answer to a proposal any more (XEP-0353 section 5).
 STALE = 60.0
-#: Seconds between a peer's going offline and the end of its calls: a server that goes down takes everybody's presence
-#: with it first, and that must not end the calls.
-GRACE = 0.7
 
 
 class NotSent(ConnectionError, TimeoutError):

@@ -6,11 +6,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from focus.service.prosody import Prosody
 from focus.wire.call_invites import CALL_INVITES, STANZA_ID
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE
 from tests.interop.callers import AiortcCallee, CallerFactory, assert_hears
-from tests.interop.running import ClientFactory, RunningFocus, StanzaClient, eventually
+from tests.interop.running import ClientFactory, RunningFocus, StanzaClient, eventually, serve, settings_for
 
 pytestmark = pytest.mark.interop
 
@@ -76,3 +77,33 @@ async def test_the_focus_accepts_an_invite_and_is_called(focus: RunningFocus, ca
     assert accepted[0][0].get("sid") == alice.sid
     await alice.call(room, dialect=None)
     await eventually(lambda: focus.service.participants() == 1)
+
+
+async def test_an_invite_through_the_room_is_answered_through_it(focus: RunningFocus, client: ClientFactory) -> None:
+    bob, room = await client("bob"), focus.room("tea")
+    await bob.ask(
+        JID("", focus.prosody.focus), "set", f"<conference xmlns='http://jitsi.org/protocol/focus' room='{room}'/>"
+    )
+    await enter(bob, room)
+    us = room.with_resource("focus")
+    bob.send(
+        f"<message type='chat' id='i1' to='{us}'><invite xmlns='{CALL_INVITES}'><jingle sid='s1'/></invite></message>"
+    )
+    accepted = await bob.expect_child(f"{{{CALL_INVITES}}}accept", id="i1")
+    assert accepted.get("from") == str(us)
+
+
+async def test_who_would_be_refused_is_told_so_at_once(prosody: Prosody, client: ClientFactory) -> None:
+    bob, carol = await client("bob"), await client("carol")
+    async with serve(prosody, settings_for(prosody, strangers=False)) as focus:
+        room = focus.room("tea")
+        await bob.ask(
+            JID("", prosody.focus), "set", f"<conference xmlns='http://jitsi.org/protocol/focus' room='{room}'/>"
+        )
+        await enter(bob, room)
+        carol.send(
+            f"<message type='chat' id='i1' to='{focus.mixer('tea')}'><invite xmlns='{CALL_INVITES}'>"
+            "<jingle sid='s1'/></invite></message>"
+        )
+        rejected = await carol.expect_child(f"{{{CALL_INVITES}}}reject", id="i1")
+    assert f"enter the room {room} first" in rejected.findtext("{jabber:client}body", "")

@@ -122,9 +122,16 @@ def test_a_secret_is_never_shown(file: Path) -> None:
             for address in ("0.0.0.0", "::", "fe80::1", "2001:db8::1%eth0", "224.0.0.1")
         ),
         (
+            "conference",
+            f"invite = {[f'user{number}@example.org' for number in range(101)]}",
+            "[conference] invite: must have at most 100 entries "
+            "(got ['user0@example.org', 'user1@example.org', 'user2@example.org', 'user3@exampl...)",
+        ),
+        (
             "media",
             'addresses = ["10.0.0.2"]\npublic_addresses = ["203.0.113.7", "2001:db8::7"]',
-            "[media] public_addresses: has 2001:db8::7, and addresses none of the same version "
+            "[media] public_addresses: has 2001:db8::7, and addresses none of the same version, to which it could "
+            "lead; add one there, or leave this one out "
             "(got ['203.0.113.7', '2001:db8::7'])",
         ),
         ("media", "prot = 1", "[media] prot: is not a known key; is it 'port'?"),
