@@ -215,6 +215,10 @@ class Conference:
                 self.do_for(JID.from_uri(uri), self._watch)
             case Unjoined(call_uri=str(uri)) if sender == self.roster.focus:
                 self.do_for(JID.from_uri(uri), self._gone)
+            case Joined(mixer_name=str(name)) if sender == self.roster.focus:
+                self.update(self.roster.with_mixer(self._server.mixer_address(name), datetime.now(UTC)))
+            case Unjoined(mixer_name=str(name)) if sender == self.roster.focus:
+                self.update(self.roster.without_mixer(self._server.mixer_address(name)))
             case Session():
                 self.do_for(sender, lambda call: self._described(call, event))
             case End():

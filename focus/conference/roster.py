@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -170,6 +170,8 @@ class Roster:
     waiting: dict[JID, Waiting] = field(default_factory=dict)
     departed: dict[JID, Departed] = field(default_factory=dict)
     invited: dict[JID, Invited] = field(default_factory=dict)
+    #: Mixers that are joined with ours, by their addresses, and since when: through them others hear, and are heard.
+    mixers: dict[JID, datetime] = field(default_factory=dict)
     #: The users of the last document and what they were made of, by entity: most of them are as they were.
     _made: dict[str, tuple[object, User]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -208,6 +210,13 @@ class Roster:
             self, participants={**self.participants, call: replace(self.participants[call], cascaded=conference)}
         )
 
+    def with_mixer(self, mixer: JID, now: datetime) -> Roster:
+        """The roster while `mixer` is joined with ours."""
+        return replace(self, mixers={**self.mixers, mixer: self.mixers.get(mixer, now)})
+
+    def without_mixer(self, mixer: JID) -> Roster:
+        return replace(self, mixers=_without(self.mixers, mixer))
+
     def with_departure(
         self, call: JID, now: datetime, method: DisconnectionMethod = "departed", reason: str | None = None
     ) -> Roster:
@@ -231,7 +240,7 @@ class Roster:
 
     def document(self) -> ConferenceInfo:
         """The full document, without version and sid, which belong to a subscriber (RFC 4575 section 4.4)."""
-        users = self._users()
+        users = (*self._users(), *self._conferences())
         return ConferenceInfo(
             entity=self.focus.uri,
             state="full",
@@ -328,6 +337,26 @@ class Roster:
             cascaded_focus=cascaded if cascaded is None or self.real_jids_are_public else entity,
             endpoints=self._endpoints(calls, entity),
         )
+
+    def _conferences(self) -> Iterator[User]:
+        """What is joined with this conference without a call is a cascaded one. Who hears whom is not told: that can
+        differ for each of its people."""
+        for mixer, since in self.mixers.items():
+            entity = self._user_entity(mixer, None)
+            endpoint = Endpoint(
+                entity=f"{entity}#{self._digest(str(mixer))}",
+                state="full",
+                status="connected",
+                joining_info=Execution(when=_time(since)),
+            )
+            yield User(
+                entity=entity,
+                state="full",
+                display_text=self._caller_name(mixer),
+                roles=Roles(entries=(_role(None),)),
+                cascaded_focus=entity,
+                endpoints=(endpoint,),
+            )
 
     def _user_entity(self, peer: JID, occupant: Occupant | None) -> str:
         if self.real_jids_are_public:

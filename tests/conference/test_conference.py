@@ -441,6 +441,21 @@ async def test_a_participant_that_is_a_focus_is_shown_with_the_conference_that_i
     await shown(None)
 
 
+async def test_rooms_that_are_joined_with_each_other_show_each_other(meeting: Meeting) -> None:
+    for room in ("tea", "milk"):
+        meeting.rooms.room(room).set_public(True)
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB, "milk")
+    tea, milk = JID("tea", DOMAIN), JID("milk", DOMAIN)
+    await meeting.admin.command(tea, Join(mixer_name="milk"))
+    both = ((alice, milk), (bob, tea))
+    for one, other in both:
+        document = await meeting.readers.document(one.jid, lambda document, name=other.local: name in users(document))
+        assert users(document)[other.local].cascaded_focus == other.uri
+    await meeting.admin.command(milk, Unjoin(mixer_name="tea"))
+    for one, other in both:
+        await meeting.readers.document(one.jid, lambda document, name=other.local: name not in users(document))
+
+
 async def test_documents_of_those_who_take_no_part_are_not_read(meeting: Meeting) -> None:
     alice = await meeting.join(ALICE)
     sid = alice.sessions[0].sid

@@ -284,6 +284,23 @@ def test_where_people_are_hidden_so_are_their_conferences() -> None:
     assert only_user(roster).cascaded_focus == f"{ROOM.uri}/Romeo"
 
 
+@pytest.mark.parametrize("public", [True, False])
+def test_a_mixer_that_is_joined_with_ours_is_a_cascaded_conference(public: bool) -> None:
+    milk = JID("milk", FOCUS.domain)
+    roster = meeting(public).with_mixer(milk, NOW)
+    document = roster.document()
+    validate(document)
+    assert document.users is not None
+    (conference,) = [user for user in document.users.users if user.display_text == "milk"]
+    assert (conference.entity == milk.uri) is public
+    assert conference.cascaded_focus == conference.entity
+    assert statuses(conference) == {"connected"}
+    assert document.conference_state is not None
+    assert document.conference_state.user_count == 2
+    assert roster.with_mixer(milk, LATER).document() == document
+    assert roster.without_mixer(milk).document() == meeting(public).document()
+
+
 def test_people_in_the_room_are_told_apart_who_call_through_it() -> None:
     """Their JIDs have one bare JID: the room's."""
     roster = Roster(focus=FOCUS, room=ROOM, real_jids_are_public=True)
