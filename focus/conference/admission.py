@@ -11,9 +11,9 @@ from itertools import takewhile
 from typing import Protocol
 
 from focus.conference.goodbye import saying
-from focus.conference.policy import Policy, Verdict
+from focus.conference.policy import Policy, Verdict, is_banned, occupant_of
 from focus.conference.room import Room
-from focus.conference.roster import Roster
+from focus.conference.roster import Failure, Roster
 from focus.conference.voices import Voices
 from focus.rayo.headers import REASON_HEADER
 from focus.wire import context
@@ -58,8 +58,9 @@ class Admission:
         self._voices = voices
         self._policy = policy
         self._callers: dict[JID, JID] = {}  # call -> who called
-        self._offers: dict[JID, JID] = {}  # those of them that are not admitted yet
-        self._arriving: dict[JID, bool] = {}  # callers' that have no media yet, and whether they have proposed
+        self._callees: dict[JID, JID] = {}  # call that we make -> whom, and from the answer on, which device
+        self._offers: dict[JID, JID] = {}  # calls to us that are not admitted yet
+        self._arriving: dict[JID, bool] = {}  # calls that have no media yet, and whether they were proposed
         self._following: set[JID] = set()  # those of them that will take another's place, and are not joined before
         self._strangers: dict[JID, bool] = {}  # calls of those who need not be in the room: may they come in?
 
@@ -69,12 +70,49 @@ class Admission:
         return self._callers
 
     @property
+    def peers(self) -> Mapping[JID, JID]:
+        """All calls, in whatever state, that have come to us or that we make, and with whom they are."""
+        return {**self._callers, **self._callees}
+
+    @property
     def strangers(self) -> tuple[JID, ...]:
-        """The calls of those who have been let in without being in the room."""
-        return tuple(call for call, is_in in self._strangers.items() if is_in)
+        """The calls of those who have come without being in the room, or being called."""
+        return tuple(call for call, is_in in self._strangers.items() if is_in and call not in self._callees)
 
     def is_stranger(self, call: JID) -> bool:
         return self._strangers.get(call, False)
+
+    @property
+    def taking_part(self) -> int:
+        """How many places are taken."""
+        return len(self._owner.calls) - len(self._offers)
+
+    # whom we call
+
+    async def objection(self, person: JID) -> Failure | None:
+        """Why `person` is not to be called now, although somebody wants that."""
+        roster, room = self._owner.roster, self._owner.room
+        if self.taking_part >= self._policy.maximum:
+            return Failure(datetime.now(UTC), "failed", "the conference is full")
+        is_outside = occupant_of(person, roster.occupants) is None
+        if room is not None and is_outside and is_banned(person, await room.outcasts()):
+            return Failure(datetime.now(UTC), "failed", "banned from the room", is_final=True)
+        return None
+
+    def calling(self, call: JID, peer: JID) -> None:
+        """We make `call`, to an account or to a device that has accepted it already."""
+        self._callees[call] = peer
+        self._arriving[call] = True
+
+    def answered(self, call: JID, peer: JID) -> bool:
+        """`call` takes part: whether there is place for the device `peer` that has answered it, if we make the call."""
+        if call not in self._callees:
+            return True
+        self._callees[call] = peer
+        self._strangers[call] = occupant_of(peer, self._owner.roster.occupants) is None
+        return self.taking_part <= self._policy.maximum or bool(self._earlier(call))
+
+    # who calls
 
     def called(self, call: JID, caller: JID) -> None:
         """`call` has come; `consider` follows, if it can be taken."""
@@ -94,9 +132,8 @@ class Admission:
         roster, room = self._owner.roster, self._owner.room
         if room is None:
             return ""
-        taking_part = len(self._owner.calls) - len(self._offers)
         verdict = self._policy.judge(
-            caller, roster.occupants, taking_part, room.rules, sees_real_jids=room.sees_real_jids
+            caller, roster.occupants, self.taking_part, room.rules, sees_real_jids=room.sees_real_jids
         )
         return {
             Verdict.FULL: "the conference is full",
@@ -111,7 +148,7 @@ class Admission:
                 await self._judge(call)
 
     async def _judge(self, call: JID) -> None:
-        taking_part, roster = len(self._owner.calls) - len(self._offers), self._owner.roster
+        taking_part, roster = self.taking_part, self._owner.roster
         if call not in self._offers or (room := self._owner.room) is None:
             return
         caller, follows = self._offers[call], not self._owner.inside.isdisjoint(self._earlier(call))
@@ -142,13 +179,12 @@ class Admission:
 
     async def _vet(self, call: JID, caller: JID, room: Room) -> None:
         """Ask whether somebody is banned whom we do not know from the room; nothing else waits for the answer."""
-        outcasts = await room.outcasts()
-        is_banned = not outcasts.isdisjoint((caller, caller.bare, JID("", caller.domain)))
+        has_banned_them = is_banned(caller, await room.outcasts())
 
         async def decide(call: JID) -> None:
             if call not in self._offers:
                 return
-            if is_banned:
+            if has_banned_them:
                 del self._offers[call]
                 log.info("a call is refused: the caller is banned from the room")
                 await self._refuse(call, f"you are banned from the room {self._owner.roster.room}")
@@ -174,15 +210,19 @@ class Admission:
     # calls that take the place of others (XEP-0353 section 4.2)
 
     def _earlier(self, call: JID) -> list[JID]:
-        """The calls of whoever makes `call` whose place it takes."""
+        """The calls of whoever makes `call`, or has answered it, whose place it takes."""
         if call not in self._arriving:
             return []
         roster = self._owner.roster
-        dialled = {each: one.peer for each, one in roster.participants.items() if each not in self._callers}
-        came = dict(takewhile(lambda item: item[0] != call, self._callers.items()))
-        caller, proposed = self._callers[call], self._arriving[call]
-        is_theirs = partial(self._policy.continues, caller, proposed=proposed, room=roster.room)
-        return [each for each, peer in (dialled | came).items() if is_theirs(peer)]
+        inside = {each: one.peer for each, one in roster.participants.items() if each != call}
+        if call in self._callees:
+            before = inside
+        else:
+            came = dict(takewhile(lambda item: item[0] != call, self._callers.items()))
+            before = {each: peer for each, peer in inside.items() if each not in self._callers} | came
+        peer, proposed = self.peers[call], self._arriving[call]
+        is_theirs = partial(self._policy.continues, peer, proposed=proposed, room=roster.room)
+        return [each for each, other in before.items() if is_theirs(other)]
 
     async def connected(self, call: JID, session: Session) -> Session:
         """`call` can be heard: whoever makes it moves there, and is missed by nobody meanwhile. Returns its session."""
@@ -226,4 +266,5 @@ class Admission:
     def forget(self, call: JID) -> None:
         """What had to be done because `call` ended is done."""
         self._callers.pop(call, None)
+        self._callees.pop(call, None)
         self._strangers.pop(call, None)

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from secrets import token_hex
 from typing import Protocol
 
-from focus.conference.roster import Roster
+from focus.conference.policy import occupant_of
+from focus.conference.roster import Failure, Roster
 from focus.rayo.server import Server
 from focus.wire.base import Element
 from focus.wire.call_invites import STANZA_ID, Accept, CallInvite, Invite, JingleMethod, Left, Retract
@@ -34,6 +35,12 @@ class Owner(Protocol):
 
     def errand(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` beside all else, until the conference ends."""
+
+    async def objection(self, person: JID) -> Failure | None:
+        """Why `person` is not to be called now."""
+
+    def calling(self, call: JID, peer: JID) -> None:
+        """`call` is being made, to `peer`."""
 
     def say(self, identifier: str, element: Element, body: str | None = None) -> None:
         """Say `element` in the room, in a message with this id, and `body` for people whose clients do not know it."""
@@ -113,7 +120,7 @@ class RoomInvite:
                 self._withdrawn.discard(of)
             case Accept(id=of, jingle=JingleMethod(sid=sid)) if self._is_ours(of) and device is not None:
                 if self._method is not None and sid == self._method.sid:
-                    self.call(device, sid)
+                    self._owner.errand(lambda: self._call_occupant(device, sid))
             case Left(id=of) if self._is_ours(of) and device is not None:
                 self.hang_up(device)
 
@@ -130,22 +137,44 @@ class RoomInvite:
             if one.peer == device:
                 self._owner.errand(lambda call=call: self._hang_up(call))  # type: ignore[misc]
 
+    async def _call_occupant(self, device: JID, sid: str) -> None:
+        """Only as long as they are in the room."""
+        if self._is_here(device):
+            await self._call(device, sid)
+        call = self._called.get(device)
+        if call is not None and not self._is_here(device):
+            await self._hang_up(call)
+
+    def _is_here(self, device: JID) -> bool:
+        return occupant_of(device, self._owner.roster.occupants) is not None
+
     async def _call(self, device: JID, sid: str) -> None:
         """Section 2.3: the session begins from us."""
-        roster = self._owner.roster
-        is_full = roster.maximum is not None and len(roster.participants) >= roster.maximum
-        if is_full or device in self._called or any(one.peer == device for one in roster.participants.values()):
+        if device in self._called or any(one.peer == device for one in self._owner.roster.participants.values()):
             return
         self._called[device] = None
-        command = Initiate(to=device.uri, from_=roster.focus.uri, sid=sid, joins=(Join(mixer_name=self._owner.name),))
+        call = await self._initiate(device, sid) if await self._has_place_for(device) else None
+        if call is None:
+            del self._called[device]
+        else:
+            self._called[device] = call
+            self._owner.calling(call, device)
+
+    async def _has_place_for(self, device: JID) -> bool:
+        """As a rule for whoever takes part with another device, which ends if only one is allowed."""
+        accounts = {one.peer.bare for one in self._owner.roster.participants.values()}
+        return device.bare in accounts or await self._owner.objection(device) is None
+
+    async def _initiate(self, device: JID, sid: str) -> JID | None:
+        joins = (Join(mixer_name=self._owner.name),)
+        command = Initiate(to=device.uri, from_=self._owner.roster.focus.uri, sid=sid, joins=joins)
         try:
             made = await self._server.command(self._owner.client, self._server.addresses.service, command)
         except StanzaError as error:
             log.info("%s has accepted, and cannot be called: %s", device, error)
-            del self._called[device]
-        else:
-            assert isinstance(made, Ref)
-            self._called[device] = JID.from_uri(made.uri)
+            return None
+        assert isinstance(made, Ref)
+        return JID.from_uri(made.uri)
 
     def deliver(self, call: JID, event: Event) -> None:
         """Whose call is over may accept again."""

@@ -16,10 +16,10 @@ from focus.conference.admission import Admission
 from focus.conference.call_invites import RoomInvite
 from focus.conference.documents import Documents
 from focus.conference.goodbye import Goodbye, saying
-from focus.conference.policy import Occupants, goes_with, is_back, may_control, occupant_of
+from focus.conference.policy import Occupants, goes_with, is_back, is_banned, may_control, occupant_of
 from focus.conference.ringing import Callout
 from focus.conference.room import GRACE, Cause, Departure, Occupant, Room, RoomError, Rules
-from focus.conference.roster import Invited, Leaving, Roster
+from focus.conference.roster import Failure, Invited, Leaving, Roster
 from focus.conference.surroundings import Surroundings
 from focus.conference.voices import Voices
 from focus.rayo.headers import REASON_HEADER
@@ -49,6 +49,9 @@ log = logging.getLogger(__name__)
 #: Seconds in which a room that we are summoned to must be entered, other business of its conference done: each of the
 #: five questions that this may take is given ten.
 SUMMONING = 60.0
+
+#: Conditions of a refused entry (XEP-0045 sections 7.2.7 and 10.9) after which we do not knock again.
+_IN_VAIN = frozenset({"forbidden", "gone"})
 
 #: How somebody has gone (RFC 4575 section 5.7.6), by the reason of a call's end (XEP-0327 section 7.5).
 _DEPARTURES: dict[str, DisconnectionMethod] = {"hungup": "departed", "hangup-command": "booted", "busy": "busy"}
@@ -90,6 +93,8 @@ class Conference:
         self.documents = Documents(self, surroundings.outbox, surroundings.features, coalesce=policy.coalesce)
         self.calls: set[JID] = set()  # that are not over
         self.inside: set[JID] = set()  # those of them that are joined with the mixer
+        self._dismissed: set[JID] = set()  # calls that are being ended by us
+        self._missing: dict[JID, JID] = {}  # occupants of whom it is not known why they have gone, and their real JIDs
         self._work: asyncio.Queue[Work] = asyncio.Queue()
         self._tasks: asyncio.TaskGroup | None = None
         self._errands: set[asyncio.Task[None]] = set()
@@ -181,16 +186,31 @@ class Conference:
             self.do(begin)
 
     async def _keep_room(self) -> None:
-        while True:
+        while self._stays:
             if self.room is None:
                 self.do(self._enter_again)
             await asyncio.sleep(self._all.policy.reentry)
 
     async def _enter_again(self) -> None:
+        if not self._stays:
+            return
         try:
             await self._enter_room()
         except RoomError as error:
-            log.warning("not in the room yet: %s", error)
+            if error.condition in _IN_VAIN:
+                self._stay_no_more(str(error))
+            else:
+                log.warning("not in the room yet: %s", error)
+
+    def _stay_no_more(self, why: str) -> None:
+        """Whoever rules the room does not want us there, or has ended it."""
+        if self._stays:
+            self._stays = False
+            log.error(
+                "the room is not entered again, unless somebody calls it or invites the focus, before the service is "
+                "started again: %s. Take it out of [[rooms]], or have an owner of the room let the focus in.",
+                why,
+            )
 
     async def leave(self) -> None:
         """Leave the room, at the end of the service. The server ends the calls."""
@@ -198,7 +218,7 @@ class Conference:
 
     async def give_up(self) -> None:
         """After a crash: nobody else would end these calls and leave the room."""
-        for call in self.calls | self.admission.callers.keys() | self.callout.calls:
+        for call in self.calls | self.admission.peers.keys():
             await self.command(call, Hangup(headers=(Header(name=REASON_HEADER, value="general-error"),)))
         await self._leave_room()
 
@@ -241,7 +261,7 @@ class Conference:
 
     async def _watch(self, call: JID) -> None:
         session = await self.session_of(call)
-        if session is None:
+        if session is None or call in self._dismissed:
             return
         self.calls.add(call)
         self.inside.add(call)
@@ -249,6 +269,11 @@ class Conference:
             await self._enter_room()
         except RoomError as error:
             log.error("somebody was called into a room that cannot be entered: %s", error)
+            text = f"the room {self.roster.room} cannot be entered by the focus ({error.condition})"
+            self._dismiss(call, Goodbye(text))
+        if not self.admission.answered(call, JID.parse(session.peer)):
+            log.info("somebody who was called has answered too late: all %d places are taken", self._all.policy.maximum)
+            self._dismiss(call, Goodbye("all places in the conference are taken"))
         await self._described(call, session)
         if call in self.inside:
             await self.voices.brought_in(call)
@@ -273,6 +298,7 @@ class Conference:
     async def _gone(self, call: JID) -> None:
         self.calls.discard(call)
         self.inside.discard(call)
+        self._dismissed.discard(call)
         await self.admission.gone(call)
         if call in self.roster.participants:
             self._depart(call)
@@ -307,6 +333,9 @@ class Conference:
     # what happens in the room (`focus.conference.room.RoomObserver`)
 
     def occupant_joined(self, occupant: Occupant) -> None:
+        before = self._missing.pop(occupant.jid, None)
+        if before is not None and occupant.real_jid is not None and before.bare != occupant.real_jid.bare:
+            self._nick_passed(occupant.jid)
         self._occupants([*self._others(occupant.nick), occupant])
         self.do(self.admission.reconsider)
 
@@ -317,15 +346,20 @@ class Conference:
     def occupant_renamed(self, old_nick: str, occupant: Occupant) -> None:
         others = [one for one in self._others(old_nick) if one.nick != occupant.nick]
         self._occupants([*others, occupant])
-        old = self.roster.room.with_resource(old_nick)
+        self._nick_passed(self.roster.room.with_resource(old_nick))
+
+    def _nick_passed(self, old: JID) -> None:
+        """The next with that nick may be, or is, somebody else."""
         goodbye = Goodbye("your nick in the room is another one now; call again from there", method="departed")
-        for call in self._calls_of(lambda peer: peer == old):  # the next with that nick may be somebody else
-            self.spawn(call, partial(self._hang_up, call, goodbye))
+        for call in self._calls_of(lambda peer: peer == old):
+            self._dismiss(call, goodbye)
 
     def occupant_left(self, occupant: Occupant, departure: Departure, cause: Cause) -> None:
         self._occupants(self._others(occupant.nick))
         log.info("%s has %s", occupant.nick, departure)
         if departure is Departure.LOST:
+            if occupant.real_jid is not None:
+                self._missing[occupant.jid] = occupant.real_jid
             return
         goodbye = Goodbye.of(departure, cause)
         others = Occupants(self.roster.occupants)
@@ -336,12 +370,12 @@ class Conference:
                 before = self._all.interruptions()
                 self.spawn(call, partial(self._hang_up_unless_back, call, occupant, goodbye, before))
             else:
-                self.spawn(call, partial(self._hang_up, call, goodbye))
+                self._dismiss(call, goodbye)
 
     def _calls_of(self, are_meant: Callable[[JID], bool]) -> list[JID]:
         """Those with a peer that is meant, in whatever state."""
         participants = {call: participant.peer for call, participant in self.roster.participants.items()}
-        return [call for call, peer in {**self.admission.callers, **participants}.items() if are_meant(peer)]
+        return [call for call, peer in {**self.admission.peers, **participants}.items() if are_meant(peer)]
 
     def subject_changed(self, subject: str) -> None:
         self.update(replace(self.roster, subject=subject))
@@ -359,7 +393,7 @@ class Conference:
             for call in self.admission.strangers:
                 peer = self.peer_of(call)
                 if peer is not None and occupant_of(peer, self.roster.occupants) is None:
-                    self.spawn(call, partial(self._hang_up, call, goodbye))
+                    self._dismiss(call, goodbye)
 
     def sight_changed(self, sees_real_jids: bool) -> None:
         self.do(self.admission.reconsider)
@@ -368,9 +402,12 @@ class Conference:
         goodbye = Goodbye.of_room(departure, cause, self._call_instead(cause))
         log.warning("the room is lost, and the conference ends: %s", goodbye.text)
         self.room = None
+        if departure in (Departure.DESTROYED, Departure.BANNED):
+            self._stay_no_more(goodbye.text)
         self._occupants([])
-        for call in list(self.calls):
-            self.spawn(call, partial(self._hang_up, call, goodbye))
+        self.callout.call_off()
+        for call in self.calls | self.admission.peers.keys():
+            self._dismiss(call, goodbye)
 
     def _call_instead(self, cause: Cause) -> JID | None:
         """What to call for the conference in the room that takes the place of ours."""
@@ -382,6 +419,18 @@ class Conference:
         self.documents.repeat()
         self.invite.rejoined()
         self.callout.rejoined()
+        self.spawn(None, self._look_for_banned)
+
+    async def _look_for_banned(self) -> None:
+        """Who was banned while we were away has gone for a reason that we were not told."""
+        if self.room is None:
+            return
+        outcasts, here = await self.room.outcasts(), Occupants(self.roster.occupants)
+        goodbye = Goodbye.of(Departure.BANNED, Cause())
+        for call in self._calls_of(lambda peer: is_banned(self._missing.get(peer, peer), outcasts)):
+            peer = self.peer_of(call)
+            if peer is not None and here.find(peer) is None:
+                self._dismiss(call, goodbye)
 
     def _others(self, nick: str) -> list[Occupant]:
         return [occupant for occupant in self.roster.occupants if occupant.nick != nick]
@@ -404,7 +453,12 @@ class Conference:
         """
         await asyncio.sleep(GRACE)
         if self._all.interruptions() == before and not is_back(self.peer_of(call), occupant, self.roster.occupants):
-            await self._hang_up(call, goodbye)
+            self._dismiss(call, goodbye)
+
+    def _dismiss(self, call: JID, goodbye: Goodbye) -> None:
+        """From now on `call` can do nothing any more but end."""
+        self._dismissed.add(call)
+        self.spawn(call, partial(self._hang_up, call, goodbye))
 
     async def _hang_up(self, call: JID, goodbye: Goodbye) -> None:
         leaving = Leaving(goodbye.method, goodbye.cause.reason or None, goodbye.cause.by)
@@ -453,7 +507,7 @@ class Conference:
 
     def peer_of(self, call: JID) -> JID | None:
         participant = self.roster.participants.get(call)
-        return participant.peer if participant is not None else self.admission.callers.get(call)
+        return participant.peer if participant is not None else self.admission.peers.get(call)
 
     def is_stranger(self, call: JID) -> bool:
         return self.admission.is_stranger(call)
@@ -462,6 +516,12 @@ class Conference:
 
     def tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> bool:
         return self._all.tell(self._server.addresses.line(self.name), person, identifier, element, body)
+
+    async def objection(self, person: JID) -> Failure | None:
+        return await self.admission.objection(person)
+
+    def calling(self, call: JID, peer: JID) -> None:
+        self.admission.calling(call, peer)
 
     def errand(self, work: Work) -> None:
         self.spawn(None, work)

@@ -75,6 +75,11 @@ class Policy:
         return proposed and not self.several_devices and caller.bare == peer.bare != room
 
 
+def is_banned(person: JID, outcasts: frozenset[JID]) -> bool:
+    """Whether `person`, or their server, is on the room's list of `outcasts` (XEP-0045 section 9.2)."""
+    return not outcasts.isdisjoint((person, person.bare, JID("", person.domain)))
+
+
 #: From least to most.
 _ROLES = ("none", "visitor", "participant", "moderator")
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from focus.conference.call_invites import RoomInvite
 from focus.conference.doorbells import Doorbells
+from focus.conference.policy import Occupants
 from focus.conference.roster import Failure, Invited, Roster
 from focus.conference.summoning import Pace, is_among
 from focus.rayo.headers import REASON_HEADER
@@ -70,6 +71,12 @@ class Owner(Protocol):
     def errand(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` beside all else, until the conference ends."""
 
+    async def objection(self, person: JID) -> Failure | None:
+        """Why `person` is not to be called now."""
+
+    def calling(self, call: JID, peer: JID) -> None:
+        """`call` is being made, to `peer`."""
+
     def people_changed(self, invited: dict[JID, Invited]) -> None:
         """These are being called now, or were in vain a moment ago."""
 
@@ -89,6 +96,7 @@ class _Callee:
     def __init__(self, by: str | None, pace: Pace) -> None:
         self.by, self.pace = by, pace
         self.call: JID | None = None
+        self.is_invited = False  # by message
         self.ended: asyncio.Future[End | None] = asyncio.get_running_loop().create_future()
         self.unwanted = asyncio.Event()
         self.rests = False  # there will be no attempt for a while, or none at all
@@ -128,11 +136,6 @@ class Callout:
         self._unsent: list[tuple[JID, str, Element, str | None]] = []  # what there was no session for
         self._present: frozenset[JID] = frozenset()
         self._empty_since = -float("inf")
-
-    @property
-    def calls(self) -> frozenset[JID]:
-        """The calls that ring now."""
-        return frozenset(callee.call for callee in self._callees.values() if callee.call is not None)
 
     @property
     def people(self) -> tuple[JID, ...]:
@@ -206,9 +209,7 @@ class Callout:
         """Somebody may have come or gone: the first brings others, who is here need not be called, and with the last
         the reason to call anybody has gone."""
         before = self._present
-        self._present = frozenset(
-            one.peer.bare for one in self._owner.roster.participants.values() if one.session.accepted
-        )
+        self._present = self._accounts()
         if self._present == before:
             return
         now = asyncio.get_running_loop().time()
@@ -233,6 +234,16 @@ class Callout:
             )  # fmt: skip
         for person in wanted:
             self._call(person, _Callee(None, self._ringing.doorbells.configured))
+
+    def _accounts(self) -> frozenset[JID]:
+        """Whose calls have been accepted; of those who call through the room it knows who they are."""
+        roster = self._owner.roster
+        peers = {one.peer for one in roster.participants.values() if one.session.accepted}
+        through_room = {peer for peer in peers if peer.bare == roster.room}
+        occupants = Occupants(roster.occupants if through_room else ())
+        found = {occupants.find(peer) for peer in through_room}
+        theirs = {one.real_jid.bare for one in found if one is not None and one.real_jid is not None}
+        return frozenset(theirs | {peer.bare for peer in peers})
 
     # invites by message (XEP-0482)
 
@@ -310,8 +321,6 @@ class Callout:
             self._begin(person, callee.successor)
 
     async def _call_again_and_again(self, person: JID, callee: _Callee) -> None:
-        if self._ringing.call_invites:
-            self._send_invite(person)
         for pause in (*self._ringing.pauses, None):
             failure = await self._attempt(person, callee)
             if failure is None or callee.unwanted.is_set():
@@ -330,7 +339,10 @@ class Callout:
         await _unless(callee.unwanted, self._ringing.sleep(self._farewell))
 
     async def _attempt(self, person: JID, callee: _Callee) -> Failure | None:
-        """Call once, if that is not too often. None where they have come, or are wanted no more."""
+        """Call once, if they may come and are not rung too often. None where they have come, or are wanted no more."""
+        objection = await self._owner.objection(person)
+        if objection is not None or callee.unwanted.is_set():
+            return objection
         bells, now = self._ringing.doorbells, asyncio.get_running_loop().time()
         if (failure := bells.refusal(person, callee.pace, now)) is not None:
             return failure
@@ -338,6 +350,9 @@ class Callout:
             return await self._dial(person, callee)
 
     async def _dial(self, person: JID, callee: _Callee) -> Failure | None:
+        if self._ringing.call_invites and not callee.is_invited:
+            callee.is_invited = True
+            self._send_invite(person)
         callee.ended = asyncio.get_running_loop().create_future()
         dial = Dial(
             to=person.uri,
@@ -351,6 +366,7 @@ class Callout:
             return Failure(datetime.now(UTC), "failed", error.text or error.condition)
         assert isinstance(made, Ref)
         callee.call = JID.from_uri(made.uri)
+        self._owner.calling(callee.call, person)
         try:
             if not await _unless(callee.unwanted, callee.ended):
                 with contextlib.suppress(StanzaError):
