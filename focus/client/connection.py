@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 from xml.etree import ElementTree as ET
 
 import slixmpp
@@ -299,7 +299,10 @@ class Connection:
         self._refuse(LoginRefused(f"{self._where} {why}"))
 
     def _certificate_refused(self, error: ssl.SSLError) -> None:
-        self._refuse(Untrusted(f"the certificate of {self._where} is not trusted: {_reason(error)}"))
+        if isinstance(error, ssl.SSLCertVerificationError):
+            self._refuse(Untrusted(f"the certificate of {self._where} is not trusted: {error.verify_message}"))
+        else:
+            self._refuse(Untrusted(f"TLS with {self._where} has failed: {error}"))
 
     def _stream_error(self, error: StreamError) -> None:
         self._stream_error_text = f"{error['condition']} {error['text']}".strip()
@@ -357,7 +360,3 @@ class Connection:
             log.exception("<%s/> from %s could not be handled", local_name(tree[0].tag), tree.get("from"))
             response = error_of(tree, InternalServerError())
         self.send(response)
-
-
-def _reason(error: ssl.SSLError) -> str:
-    return cast(ssl.SSLCertVerificationError, error).verify_message if hasattr(error, "verify_message") else str(error)

@@ -196,6 +196,7 @@ class Service:
         """Serve until `stop` is set; `ready` is called when calls can come. Raises `ServiceError`."""
         async with AsyncExitStack() as cleanup:
             cleanup.enter_context(self._metrics.counting_faults())
+            media = self._settings.media
             if self._recordings is not None:
                 try:
                     await asyncio.to_thread(self._recordings.make_folder)
@@ -207,8 +208,8 @@ class Service:
             except UnknownName as error:
                 raise ServiceError(f"[media] public_addresses: {error}", ExitCode.UNAVAILABLE) from error
             except (OSError, ValueError) as error:
-                port = self._settings.media.port
-                raise ServiceError(f"cannot take audio on UDP port {port}: {_words(error)}") from error
+                where = f"[media] addresses {', '.join(media.addresses)}, UDP port {media.port}"
+                raise ServiceError(f"cannot take audio on {where}: {_words(error)}") from error
             cleanup.push_async_callback(self._plane.stop)
             log.info("audio %s", _ways_in(self._plane.addresses, self._plane.public_addresses))
             page = health = None

@@ -190,7 +190,9 @@ def _first_line(error: Exception) -> str:
 def _refusal(tree: ET.Element, error: ValidationError) -> BadRequest | OptionNotSupported:
     first: Any = error.errors()[0]
     where = "/".join(str(part) for part in first["loc"]) or local_name(tree.tag)
-    what = str(first.get("ctx", {}).get("orig", first["msg"]))
+    what = str(first.get("ctx", {}).get("orig", first["msg"])).removeprefix("Input ")
+    if first["type"] == "missing":
+        what = "must be given"
     if first["type"] == "extra_forbidden":
         return OptionNotSupported(f"unknown {where} in <{local_name(tree.tag)}/>")
     return BadRequest(f"<{local_name(tree.tag)}/> {where}: {what}")

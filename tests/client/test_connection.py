@@ -197,6 +197,27 @@ async def test_a_server_that_closes_without_a_word_is_unreachable() -> None:
             await Connection(Account(ALICE, "x", server.sockets[0].getsockname()[:2]), Recorder()).connect()
 
 
+async def test_a_server_that_breaks_off_tls_has_shown_no_certificate() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b">")
+        writer.write(
+            b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' "
+            b"from='localhost' id='1'><stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+            b"</stream:features>"
+        )
+        await reader.readuntil(b"<starttls")
+        await reader.readuntil(b">")
+        writer.write(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        await reader.readuntil(b"\x16\x03")  # its hello
+        writer.write(b"\x15\x03\x03\x00\x02\x02\x28")  # handshake_failure
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        with pytest.raises(Untrusted, match=r"^TLS with 127\.0\.0\.1 port \d+ has failed: .*ALERT_HANDSHAKE_FAILURE"):
+            await Connection(Account(ALICE, "x", server.sockets[0].getsockname()[:2]), Recorder()).connect()
+
+
 @pytest.mark.parametrize("insecure", [False, True])
 async def test_no_password_is_shown_to_a_server_without_encryption(insecure: bool) -> None:
     seen = bytearray()

@@ -31,11 +31,12 @@ def configure(prosody: Prosody, tmp_path: Path, free_tcp_port: Callable[[], int]
         metrics: str = f"127.0.0.1:{free_tcp_port()}",
         public: str = "203.0.113.7",
         recordings: Path = tmp_path / "recordings",
+        address: str = "127.0.0.1",
     ) -> Path:
         file = tmp_path / "focus.toml"
         file.write_text(
             f"[xmpp]\njid = '{prosody.focus}'\nmuc = '{prosody.rooms}'\nsecret = '{secret}'\nport = {port}\n"
-            f"[media]\naddresses = ['127.0.0.1']\nport = 0\npublic_addresses = ['{public}']\n[log]\nformat = 'json'\n"
+            f"[media]\naddresses = ['{address}']\nport = 0\npublic_addresses = ['{public}']\n[log]\nformat = 'json'\n"
             f"[http]\nlisten = '{http}'\nwebsocket = '{prosody.websocket}'\n[metrics]\nlisten = '{metrics}'\n"
             f"[recordings]\nfolder = '{recordings}'\n"
         )
@@ -122,6 +123,12 @@ async def test_a_public_address_that_leads_nowhere_is_named(configure: Configure
     code, line = await last_line(configure(public="nowhere.invalid"))
     assert code == 69
     assert line.startswith("focus: [media] public_addresses: nowhere.invalid has no address: ")
+
+
+async def test_an_address_that_is_not_this_machines_is_named(configure: Configure) -> None:
+    code, line = await last_line(configure(address="192.0.2.1"))
+    where = "[media] addresses 192.0.2.1, UDP port 0"
+    assert (code, line) == (69, f"focus: cannot take audio on {where}: Cannot assign requested address")
 
 
 async def test_a_folder_that_recordings_cannot_be_written_to_is_named(configure: Configure, tmp_path: Path) -> None:

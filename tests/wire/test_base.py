@@ -53,6 +53,13 @@ def test_what_is_wrong_is_a_bad_request(text: str) -> None:
     assert 0 < len(refused.value.text) < 300
 
 
+def test_what_is_wrong_is_told_in_words_for_people() -> None:
+    for size, why in (("", "must be given"), (" size='large'", "should be a valid integer")):
+        with pytest.raises(BadRequest) as refused:
+            parse(Cup, f"<cup xmlns='urn:tea'{size}/>")
+        assert refused.value.text.startswith(f"<cup/> size: {why}")
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "named"),
     [
