@@ -33,18 +33,19 @@ from focus.wire.conditions import (
 from focus.wire.conference_info import CONFERENCE_INFO, ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
-from focus.wire.jingle_message import HINTS, Propose, Reject, in_dialect, message_payload, parse_message
+from focus.wire.jingle_message import Propose, Reject, in_dialect, message_payload, parse_message
 from focus.wire.message import CallMessage
 from focus.wire.rayo import Event
 from focus.wire.rayo_commands import COMMANDS
 from focus.wire.rayo_component import Execution
-from focus.wire.stanzas import CLIENT, ERROR, MESSAGE, PRESENCE, Disconnected, error_of, read_error, stanza
+from focus.wire.stanzas import ERROR, MESSAGE, PRESENCE, Disconnected, error_of, read_error, stanza
 from focus.xmpp.call_invites import CallInvites
 from focus.xmpp.commands import AdHocCommands
 from focus.xmpp.connection import Connection
 from focus.xmpp.delivery import Delivery
 from focus.xmpp.discovery import MIXER, Discovery
 from focus.xmpp.events import DELAY_TAG, KeptEvents, event_stanza
+from focus.xmpp.messages import kept_message
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.presence import PresenceResponder
 from focus.xmpp.registration import RegistrationDesk
@@ -114,19 +115,13 @@ class Outbox:
     def message(self, sender: JID, to: JID, element: Element) -> None:
         """An invitation message: type chat, kept in archives (XEP-0353 section 3). That of a proposal has its id: an
         error that answers it need not repeat more than that (RFC 6120 section 8.3.1)."""
-        hint = ET.Element(f"{{{HINTS}}}store")
-        identifier = element.id if isinstance(element, Propose) else token_hex(8)
-        self.send(stanza(MESSAGE, sender, to, "chat", *message_payload(element), hint, id=identifier))
+        identifier = element.id if isinstance(element, Propose) else None
+        self.send(kept_message(sender, to, "chat", *message_payload(element), id=identifier))
 
     def tell(self, sender: JID, to: JID, identifier: str, element: Element, body: str | None) -> bool:
         """`element`, and `body` for those whose clients do not know it, in a message like that of an invitation.
         Whether there was a session to send it in."""
-        words = None
-        if body is not None:
-            words = ET.Element(f"{{{CLIENT}}}body")
-            words.text = body
-        hint = ET.Element(f"{{{HINTS}}}store")
-        return self.send(stanza(MESSAGE, sender, to, "chat", words, element.to_element(), hint, id=identifier))
+        return self.send(kept_message(sender, to, "chat", element.to_element(), body=body, id=identifier))
 
     async def iq_set(self, sender: JID, to: JID, element: Payload) -> None:
         """Raises `StanzaError` of the peer, or TimeoutError, of which `NotSent` and `Interrupted` are two."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from secrets import token_hex
 from xml.etree import ElementTree as ET
 
 from focus.conference.summoning import Pace
@@ -18,9 +17,8 @@ from focus.wire.base import Element
 from focus.wire.call_invites import Accept, Answer, Invite, JingleMethod, Reject, message_id, parse_call_invite
 from focus.wire.conditions import BadRequest
 from focus.wire.jid import JID
-from focus.wire.jingle_message import HINTS
-from focus.wire.stanzas import CLIENT, MESSAGE, stanza
 from focus.xmpp.connection import Connection
+from focus.xmpp.messages import kept_message
 
 log = logging.getLogger(__name__)
 
@@ -73,23 +71,21 @@ class CallInvites:
         room = self._room_called(to)
         method = next(iter(invite.jingle), None)
         answer: Element
-        words = None
+        words: str | None = None
         if not room or method is None or invite.audio is False:
             log.info("an invite from %s to %s is rejected: there is nobody, or no way to join", sender, to)
             answer = Reject(id=identifier)
         elif why := self._why_not(room, sender, method):
             log.info("an invite from %s to %s is rejected: %s", sender, to, why)
             answer = Reject(id=identifier)
-            words = ET.Element(f"{{{CLIENT}}}body")
-            words.text = f"I do not take part in your call: {why}."
+            words = f"I do not take part in your call: {why}."
         else:
             log.info("%s invites the conference %s to a call", sender, room)
             answer = Accept(id=identifier, jingle=method)
         # What came to our occupant came through the room, which takes an answer from there only.
         is_private = to.bare == self._addresses.occupant("").bare
         us = self._addresses.line(room) if room and not is_private else to
-        hint = ET.Element(f"{{{HINTS}}}store")
-        self._connection.send(stanza(MESSAGE, us, sender, "chat", words, answer.to_element(), hint, id=token_hex(8)))
+        self._connection.send(kept_message(us, sender, "chat", answer.to_element(), body=words))
 
     def _why_not(self, room: str, sender: JID, method: JingleMethod) -> str:
         """Why the session would be refused; it comes from the address that the method names, as a rule the sender's."""

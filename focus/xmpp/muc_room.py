@@ -19,9 +19,9 @@ from focus.wire.base import Element
 from focus.wire.call_invites import message_id, parse_call_invite
 from focus.wire.conditions import BadRequest
 from focus.wire.jid import JID
-from focus.wire.jingle_message import HINTS
-from focus.wire.stanzas import CLIENT, MESSAGE, presence, read_error, stanza
+from focus.wire.stanzas import CLIENT, presence, read_error
 from focus.xmpp.connection import Backoff
+from focus.xmpp.messages import kept_message
 from focus.xmpp.muc_queries import MUC, MUC_USER, RoomQueries
 
 if TYPE_CHECKING:  # a room is given the others; focus.xmpp.muc makes rooms
@@ -285,12 +285,7 @@ class MucRoom:
 
     def say(self, identifier: str, element: Element, body: str | None = None) -> None:
         """See `conference.room.Room`. The hint has the room give the message an id (XEP-0482 section 3.1)."""
-        words = None
-        if body is not None:
-            words = ET.Element(f"{{{CLIENT}}}body")
-            words.text = body
-        hint = ET.Element(f"{{{HINTS}}}store")
-        said = stanza(MESSAGE, self.us, self.jid, "groupchat", words, element.to_element(), hint, id=identifier)
+        said = kept_message(self.us, self.jid, "groupchat", element.to_element(), body=body, id=identifier)
         self._connection.send(said)
 
     def _refused(self, stanza: ET.Element) -> None:
