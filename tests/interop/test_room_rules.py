@@ -12,7 +12,7 @@ from focus.wire.jid import JID
 from focus.wire.jingle import JINGLE, Jingle, Reason
 from tests.interop.callers import JMI, AiortcCaller, CallerFactory, assert_hears, until_gone
 from tests.interop.mucs import MUC, MucRoom, refused
-from tests.interop.running import ClientFactory, RunningFocus
+from tests.interop.running import ClientFactory, PhoneFactory, RunningFocus, eventually
 from tests.media.peers import level
 
 pytestmark = pytest.mark.interop
@@ -147,6 +147,36 @@ async def test_a_destroyed_room_sends_its_callers_on(focus: RunningFocus, room: 
     assert reason.condition == "gone"
     assert reason.text == "the room has been destroyed: closing time; it goes on in bar@rooms.localhost"
     assert reason.redirect == focus.mixer("bar").uri
+
+
+async def test_a_destroyed_room_rings_nobody_and_is_not_made_again(
+    focus: RunningFocus, room: MucRoom, client: ClientFactory
+) -> None:
+    bob = await client("bob")
+    (conference,) = focus.service._application.conferences
+    conference.callout.call([bob.jid.bare])  # by its owner, who takes no part
+    proposed = await bob.expect_child(f"{{{JMI.format(dialect=0)}}}propose")
+    await room.destroy(JID("bar", focus.prosody.rooms), "closing time")
+    await bob.expect_child(f"{{{JMI.format(dialect=0)}}}retract", id=proposed[0].get("id", ""))
+    await eventually(lambda: not conference.callout.is_active)
+    rooms = await room.owner.ask(JID("", focus.prosody.rooms), "get", f"<query xmlns='{DISCO_ITEMS}'/>")
+    assert str(room.jid) not in [item.get("jid") for item in rooms[0]]
+
+
+async def test_who_is_banned_is_not_called_in(
+    focus: RunningFocus, room: MucRoom, caller: CallerFactory, listening: PhoneFactory
+) -> None:
+    await listening("bob", 440)
+    await room.administrate("noise", jid="bob@localhost", affiliation="outcast")
+    alice = await caller("alice", 300)
+    await room.enter(alice.client, "Alice")
+    await alice.call(focus.mixer("tea"))
+    (conference,) = focus.service._application.conferences
+    conference.callout.call([JID("bob", "localhost")])
+    info = (await shown(alice, "bob", "disconnected")).disconnection_info
+    assert info is not None
+    assert info.reason == "banned from the room"
+    await alice.hang_up()
 
 
 async def test_a_moderator_commands_the_conference_as_long_as_they_are_one(
