@@ -105,7 +105,7 @@ class Summons:
             await self._summoned(room, room if invitation.is_mediated else inviter, invitation.password, inviter)
         except RoomError as error:
             log.warning("not in the room that %s has called us to: %s", inviter, error)
-            self._decline(invitation, _why(error))
+            self._decline(invitation, _why(error), f"I am not in {room}: {_why(error)}")
         except StanzaError as error:
             log.info("the invitation of %s to %s is refused: %s", inviter, room, error)
             self._decline(invitation, error.text)
@@ -124,8 +124,9 @@ class Summons:
         # An occupant's address says nothing of whose it is: then the limit of an account does not hold.
         await self._summoner.summon(room, password, inviter if inviter.bare != room else None)
 
-    def _decline(self, invitation: _Invitation, why: str) -> None:
-        """Through the room, as XEP-0045 has it; XEP-0249 has no word for it, so that the inviter is simply told."""
+    def _decline(self, invitation: _Invitation, why: str, words: str | None = None) -> None:
+        """Through the room, as XEP-0045 has it; XEP-0249 has no word for it, so that the inviter is simply told, in
+        `words` that name the room."""
         room, inviter, us = invitation.room, invitation.inviter, invitation.to
         told = room if invitation.is_mediated else inviter
         if not self._refusals.allows(JID("", told.domain), asyncio.get_running_loop().time()):
@@ -137,7 +138,7 @@ class Summons:
             self._connection.send(stanza(MESSAGE, us, room, None, declined.to_element(), id=token_hex(8)))
             return
         body = ET.Element(f"{{{CLIENT}}}body")
-        body.text = f"I am not in {room}: {why}."
+        body.text = f"{words or why}."
         thread = None
         if invitation.thread:
             thread = ET.Element(f"{{{CLIENT}}}thread")

@@ -151,7 +151,7 @@ async def test_a_direct_invitation_that_is_not_allowed_is_answered_in_words(scen
     assert not scene.application.summoned
     (stanza,) = scene.sent
     assert (stanza.get("to"), stanza.get("type")) == (STRANGER, "chat")
-    assert "when you ask" in (stanza.findtext("{jabber:client}body") or "")
+    assert (stanza.findtext("{jabber:client}body") or "").startswith("I do not come when you ask me to; ")
     assert stanza.findtext("{jabber:client}thread") == "t1"
 
 
@@ -166,6 +166,7 @@ async def test_whoever_invites_learns_why_a_room_cannot_be_entered(scene: Scene,
     through_room, directly = scene.sent
     assert says in str(declined(through_room)[2])
     assert says in str(directly.findtext("{jabber:client}body"))
+    assert str(directly.findtext("{jabber:client}body")).startswith(f"I am not in {TEA}: ")
 
 
 @pytest.mark.parametrize(
