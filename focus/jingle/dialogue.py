@@ -188,11 +188,12 @@ class Dialogue(Serial):
         return self._effects.qsize() + len(self._errands)
 
     def say_for(self, jingle: Jingle, refused: Callable[[StanzaError], None] | None = None) -> None:
-        """Say what another peer has said in its session. What has no place in this one is dropped."""
+        """Say what another peer has said in its session, without its headers, which are for who controls the calls.
+        What has no place in this one is dropped."""
 
         async def say() -> None:
             self._contents.mention(jingle.contents)
-            said = jingle.model_copy(update={"sid": self.sid, "initiator": None, "responder": None})
+            said = jingle.model_copy(update={"sid": self.sid, "initiator": None, "responder": None, "headers": None})
             try:
                 self._send(said, refused)
             except OutOfOrder as error:

@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +163,9 @@ class Leg:
         self._close_task: asyncio.Task[None] | None = None
         self._ended = False  # the observer knows
         self._gain = 1.0
-        self._hears: dict[Leg, float] = {}  # how loud, those who are heard otherwise than by all
+        self._hears: WeakKeyDictionary[Leg, float] = (
+            WeakKeyDictionary()
+        )  # how loud, those who are heard otherwise than by all
 
         certificate = IDENTITY.certificate()
         self._ice = PlaneConnection(_Path(plane, self), plane.addresses, ufrag=new_ufrag(), controlling=controlling)
@@ -312,6 +315,8 @@ class Leg:
             raise ValueError(f"{self.node} and {source.node} are in different shards")
         self._plane.set_listener_gain(self.node, source.node, gain)
         self._hears[source] = gain
+        if gain == 1:
+            del self._hears[source]
 
     def take_volumes(self, other: Leg, legs: Iterable[Leg]) -> None:
         """Be heard as loud as `other` is, by everybody and by each of `legs`, and hear these so. Who is muted is so by

@@ -25,6 +25,7 @@ from focus.wire.conditions import (
     FeatureNotImplemented,
     NotAllowed,
     NotTheOwner,
+    StanzaError,
     WrongState,
 )
 from focus.wire.jid import JID
@@ -221,9 +222,18 @@ class Call(Connectable):
         other = self._parties.find_call(sender, command.call_uri)
         if self.is_over or other is self or not isinstance(other, Call) or other.leg is None:
             raise WrongState(f"this call cannot go on as {command.call_uri}")
-        for party, direction in list(self.joins.items()):
-            if party is not other:
-                other.join(party, direction, self.makers[party], "bridge")
+        parties = [party for party in self.joins if party is not other]
+        new = [party for party in parties if party not in other.joins]
+        try:
+            for party in parties:
+                other.join(party, self.joins[party], self.makers[party], "bridge")
+        except StanzaError:
+            for party in new:
+                if party in other.joins:
+                    other.unjoin(party)
+            raise
+        for party in parties:
+            if party in self.joins:
                 self.unjoin(party)
         other.succeed(self)
         self._commanded_end = True

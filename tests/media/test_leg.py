@@ -241,6 +241,7 @@ async def test_one_peer_alone_hears_another_as_loud_as_it_wants(plane: MediaPlan
     await until(lambda: len(heard := tap.read()) >= 960 and not heard[-960:].any())
     await ears[1].until_heard(440)
     plane.set_listener_gain(listener.node, talker.node, 1)
+    assert not listener._hears, "it is kept no longer"
     await ears[0].until_heard(440)
     with pytest.raises(ValueError, match="0 to 4"):
         listener.set_listener_gain(talker, 5)

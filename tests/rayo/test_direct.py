@@ -26,6 +26,7 @@ from focus.wire.rayo import (
 )
 from focus.wire.rayo_output import Document, Output
 from focus.wire.rtp import Description, Hold, Mute
+from focus.wire.shim import Shim
 from tests.jingle.pair import End as Peer
 from tests.jingle.pair import candidate
 
@@ -258,6 +259,9 @@ async def test_what_one_peer_says_of_its_media_the_other_is_told(
     bob.sessions[-1].send_info(Mute())
     await eventually(lambda: Hold() in bob.owners[-1].entries and Mute() in alice.owners[-1].entries)
     assert (focus.call(first).describe().held, focus.call(second).describe().muted) == (True, True)
+    await says(alice, Jingle(action=Action.SESSION_INFO, sid="this", mute=Mute(), headers=Shim.of([("for", "juliet")])))
+    await eventually(lambda: len(heard(bob, Action.SESSION_INFO)) == 2)
+    assert heard(bob, Action.SESSION_INFO)[-1].headers is None
 
     (content,) = heard(bob, Action.SESSION_INITIATE)[0].contents
     for action, changes in (

@@ -6,10 +6,10 @@ import pytest
 
 from focus.media.plane import Direction
 from focus.wire.base import Element
-from focus.wire.conditions import BadRequest, ServiceUnavailable, WrongState
+from focus.wire.conditions import BadRequest, Conflict, ServiceUnavailable, WrongState
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
-from focus.wire.rayo import Answer, End, Hangup, Join, Joined, Unjoined
+from focus.wire.rayo import Answer, End, Hangup, Join, Joined, Unjoin, Unjoined
 from focus.wire.session import Move, Session, Watch
 from tests.jingle.pair import End as Caller
 
@@ -48,6 +48,24 @@ async def test_a_call_that_nobody_has_taken_can_go_on_as_another(
     await owner.command(waiting, Move(call_uri=taken.uri))
     assert await alice.owners[-1].until_ended() == ("expired", True)
     assert alice.names_said() == ["propose"]
+
+
+async def test_a_call_goes_on_as_another_with_all_its_joins_or_not_at_all(
+    focus: Focus, alice: Caller, bob: Caller, owner: Client
+) -> None:
+    first, second = await answered(focus, alice, owner), await answered(focus, bob, owner, 2)
+    await owner.command(first, Join(mixer_name="tea"))
+    await owner.command(first, Join(mixer_name="milk"))
+    await owner.command(second, Join(mixer_name="sugar"))
+    await owner.command(focus.addresses.mixer("sugar"), Join(mixer_name="milk"))
+    with pytest.raises(Conflict):  # it is in milk already, by way of sugar
+        await owner.command(first, Move(call_uri=second.uri))
+    tea, milk, sugar = (focus.mixer(name) for name in ("tea", "milk", "sugar"))
+    assert set(focus.call(first).joins) == {tea, milk}
+    assert set(focus.call(second).joins) == {sugar}
+    await owner.command(second, Unjoin())
+    await owner.command(first, Move(call_uri=second.uri))
+    assert set(focus.call(second).joins) == {tea, milk}
 
 
 async def test_a_call_goes_on_as_one_that_has_media(focus: Focus, alice: Caller, bob: Caller, owner: Client) -> None:
