@@ -218,11 +218,13 @@ async def test_a_caller_and_who_is_called_are_connected_directly(
     assert [(await call.ended()).reason for call in (alice, bob)] == ["hangup-command"] * 2
 
 
-async def test_the_client_chooses_the_address_and_how_long_it_rings(focus: RunningFocus, rayo: RayoFactory) -> None:
-    juliet = await rayo("juliet")
+async def test_the_client_chooses_the_address_and_how_long_it_rings(
+    focus: RunningFocus, rayo: RayoFactory, client: ClientFactory
+) -> None:
+    juliet, nobody_answers = await rayo("juliet"), (await client("bob")).jid.bare
     mine = JID(str(uuid4()), focus.prosody.focus)
     known = juliet.call(mine)
-    call = await juliet.dial("nobody@nowhere.invalid", uri=mine, timeout=0.2)
+    call = await juliet.dial(nobody_answers, uri=mine, timeout=0.2)
     assert call is known
     assert call.address == mine
     assert (await call.ended()).reason == "timeout"
