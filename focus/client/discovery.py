@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 from focus.wire.conditions import ItemNotFound
 from focus.wire.jid import JID
+from focus.wire.rayo import JoinDirection
 
 DISCO_INFO: Final = "http://jabber.org/protocol/disco#info"
 DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"
@@ -29,6 +30,8 @@ CALL_NODE: Final = "urn:xmpp:rayo:call:1"
 MIXER_NODE: Final = "urn:xmpp:rayo:mixer:1"
 #: Of the form in which focus says how far a call has come (XEP-0128).
 CALL_FORM: Final = "urn:focus-conference:call"
+#: Of the form in which it says what is joined one way only.
+JOINS_FORM: Final = "urn:focus-conference:joins"
 
 _FIELD = "{jabber:x:data}field"
 _VALUE = "{jabber:x:data}value"
@@ -70,11 +73,25 @@ def features(result: ET.Element) -> set[str]:
 
 def state(result: ET.Element) -> str:
     """How far the call has come that a disco#info result is about; empty where it does not tell."""
+    return next(iter(_form(result, CALL_FORM).get("state", [])), "")
+
+
+def directions(result: ET.Element) -> dict[str, JoinDirection]:
+    """With whom that which a disco#info result is about is joined one way only, by URI, and which way."""
+    said = _form(result, JOINS_FORM)
+    ways: tuple[JoinDirection, ...] = ("send", "recv")
+    return {uri: way for way in ways for uri in said.get(way, [])}
+
+
+def _form(result: ET.Element, name: str) -> dict[str, list[str]]:
     for form in result.iterfind(f"{INFO_QUERY}/{{jabber:x:data}}x"):
-        said = {field.get("var"): field.findtext(_VALUE) or "" for field in form.iterfind(_FIELD)}
-        if said.get("FORM_TYPE") == CALL_FORM:
-            return said.get("state", "")
-    return ""
+        said = {
+            field.get("var", ""): [value.text or "" for value in field.iterfind(_VALUE)]
+            for field in form.iterfind(_FIELD)
+        }
+        if said.get("FORM_TYPE") == [name]:
+            return said
+    return {}
 
 
 def seconds(result: ET.Element) -> int | None:

@@ -26,7 +26,7 @@ from focus.client.session import CHECK_INTERVAL, Session
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
 from focus.wire.nodeprep import prepared
-from focus.wire.rayo import Command, Dial, End, Event, Join, Offer, Ref
+from focus.wire.rayo import Command, Dial, End, Event, Join, JoinDirection, Offer, Ref
 from focus.wire.rayo_component import Complete, Execution, Failed
 
 #: Seconds in which a command is answered.
@@ -258,6 +258,12 @@ class RayoClient:
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
         """What a call or mixer is joined with, without names that are not for us to know. Raises `RayoError`."""
         return await self._list(address_of(party), None)
+
+    async def directions(self, party: Call | Mixer | JID | str) -> dict[str, JoinDirection]:
+        """The URIs of those whom a call or mixer only sends to (`send`), or only hears (`recv`); the others that it is
+        joined with are not in it. Raises `RayoError`."""
+        about = await self._session.ask(address_of(party), ET.Element(discovery.INFO_QUERY))
+        return discovery.directions(about)
 
     async def command(self, to: JID, command: Command) -> Ref | None:
         """Have any command carried out at `to`; returns the address of what it made. Raises `RayoError`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from focus.media.plane import Direction
 from focus.rayo.call import Call
 from focus.rayo.joinable import Joinable
 from focus.rayo.mixer import Mixer
@@ -44,11 +45,22 @@ class Listing:
 
     def joined(self, client: JID, address: JID) -> Iterator[Item]:
         """What the call or mixer at `address` is joined with, media or not."""
-        party: Joinable | None = self._server.mixers.find(client, address)
-        call = self._server.directory.call(address)
-        if party is None and call is not None and call.is_for(client):
-            party = call
+        party = self._party(client, address)
         return (self._item(other, client) for other in (party.joins if party is not None else ()))
+
+    def directions(self, client: JID, address: JID) -> dict[str, list[str]]:
+        """The URIs of those whom the call or mixer at `address` only sends to (`send`), or only hears (`recv`)."""
+        party = self._party(client, address)
+        found: dict[str, list[str]] = {}
+        for other, direction in (party.joins if party is not None else {}).items():
+            if direction is not Direction.DUPLEX:
+                found.setdefault(direction.value, []).append(other.address.uri)
+        return found
+
+    def _party(self, client: JID, address: JID) -> Joinable | None:
+        mixer = self._server.mixers.find(client, address)
+        call = self._server.directory.call(address)
+        return call if mixer is None and call is not None and call.is_for(client) else mixer
 
     def _item(self, party: Joinable, client: JID) -> Item:
         if isinstance(party, Mixer) and self._server.may_use(client, party):

@@ -124,6 +124,7 @@ class Service:
             kind=self._kind,
             items=self._items,
             state=self._listing.state,
+            directions=self._listing.directions,
         )
         self._desk = RegistrationDesk(
             self._connection,

@@ -13,7 +13,7 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Generic, NamedTuple, TypeVar
 from xml.etree import ElementTree as ET
@@ -81,6 +81,7 @@ MIXER: Final = "urn:xmpp:rayo:mixer:1"
 RAYO_CLIENT: Final = "urn:xmpp:rayo:client:1"
 #: Of the form that says how far a call has come (XEP-0128).
 CALL_FORM: Final = "urn:focus-conference:call"
+JOINS_FORM: Final = "urn:focus-conference:joins"
 #: What the service lists.
 _LISTS = frozenset({CALL, MIXER, RAYO_CLIENT})
 
@@ -162,6 +163,7 @@ class Discovery:
         kind: Callable[[JID, JID], str | None] = lambda client, address: None,
         items: Callable[[JID, JID, str], Iterable[tuple[JID, str]]] = lambda client, address, node: (),
         state: Callable[[JID, JID], str] = lambda client, address: "",
+        directions: Callable[[JID, JID], Mapping[str, Iterable[str]]] = lambda client, address: {},
     ) -> None:
         """`rooms` gives the callable addresses with their names, for the domain's disco#items.
 
@@ -169,12 +171,14 @@ class Discovery:
         `kind` says which of `KINDS` lives, for a client, at an address of ours. `items` gives what a client may know of
         at an address: of the domain's nodes `CALL`, `MIXER` and `RAYO_CLIENT`, or joined with what lives there (with an
         empty node). `state` says how far the call at an address has come; nothing to who may not know.
+        `directions` gives the URIs with which something is joined one way only, by that way.
         """
         self._connection = connection
         self._rooms = rooms
         self._kind = kind
         self._listed = items
         self._state = state
+        self._directions = directions
         self._began = time.clock_gettime(time.CLOCK_BOOTTIME)  # which goes on while the machine sleeps
         kinds = {NODE: Kind("conference", "audio-focus", name, tuple(features)), **KINDS}
         self._nodes = {node: one._replace(features=(*one.features, *components)) for node, one in kinds.items()}
@@ -218,15 +222,18 @@ class Discovery:
         return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": node, "ver": self._ver[node]})
 
     def _about(self, client: str, address: str) -> ET.Element:
-        """What lives there; of a call also how far it has come. That is no part of its capabilities, which have a node
-        of their own."""
+        """What lives there; of a call also how far it has come, and of calls and mixers what they are joined with one
+        way only. That is no part of their capabilities, which have a node of their own."""
         kind = self._at(client, address)
         about = _information(kind)
-        if kind is self._nodes[CALL] and (state := self._state(JID.parse(client), JID.parse(address))):
-            form = ET.SubElement(about, f"{{{DATA_FORM}}}x", {"type": "result"})
-            for name, value, more in (("FORM_TYPE", CALL_FORM, {"type": "hidden"}), ("state", state, {})):
-                field = ET.SubElement(form, f"{{{DATA_FORM}}}field", {"var": name, **more})
-                ET.SubElement(field, f"{{{DATA_FORM}}}value").text = value
+        try:
+            places = JID.parse(client), JID.parse(address)
+        except ValueError:
+            return about
+        if kind is self._nodes[CALL] and (state := self._state(*places)):
+            _add_form(about, CALL_FORM, {"state": [state]})
+        if directions := self._directions(*places):
+            _add_form(about, JOINS_FORM, directions)
         return about
 
     def _at(self, client: str, address: str) -> Kind:
@@ -325,6 +332,17 @@ class Discovery:
                 del self._asking[jid, caps]
             if not asking.done():
                 asking.set_result(found)
+
+
+def _add_form(about: ET.Element, name: str, fields: Mapping[str, Iterable[str]]) -> None:
+    """More of what is there (XEP-0128)."""
+    form = ET.SubElement(about, f"{{{DATA_FORM}}}x", {"type": "result"})
+    for key, values in {"FORM_TYPE": (name,), **fields}.items():
+        field = ET.SubElement(form, f"{{{DATA_FORM}}}field", {"var": key})
+        if key == "FORM_TYPE":
+            field.set("type", "hidden")
+        for value in values:
+            ET.SubElement(field, f"{{{DATA_FORM}}}value").text = value
 
 
 def _information(kind: Kind, node: str | None = None) -> ET.Element:

@@ -30,6 +30,11 @@ async def test_clients_see_what_is_of_their_account(
         assert list(listing.mixers(client.jid)) == [mixer]
         assert list(listing.joined(client.jid, call)) == [mixer]
         assert list(listing.joined(client.jid, mixer[0])) == [(call, str(alice.jid))]
+    assert listing.directions(owner.jid, call) == {}
+    await owner.command(call, Join(mixer_name="myMixer", direction="recv"))
+    assert listing.directions(colleague.jid, call) == {"recv": [mixer[0].uri]}
+    assert listing.directions(colleague.jid, mixer[0]) == {"send": [call.uri]}
+    assert listing.directions(romeo.jid, call) == listing.directions(romeo.jid, mixer[0]) == {}
     assert list(listing.calls(admin.jid)) == [(call, str(alice.jid))]
     assert list(listing.mixers(admin.jid)) == []
     for found in (

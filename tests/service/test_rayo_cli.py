@@ -116,11 +116,12 @@ async def test_an_operator_calls_somebody_into_a_room_and_sees_and_ends_it(
         await watching.event("started-speaking", **{"call-uri": call})
 
         name = call.removeprefix("xmpp:").partition("@")[0]
+        tea = focus.mixer("tea").uri
         code, output, errors = await command(server, "list", "--json")
         assert (code, errors) == (0, "")
         assert [json.loads(line) for line in output.splitlines()] == [
-            {"call": call, "peer": str(bob.jid), "state": "answered", "joined": [focus.mixer("tea").uri]},
-            {"mixer": "tea", "uri": focus.mixer("tea").uri, "joined": [call]},
+            {"call": call, "peer": str(bob.jid), "state": "answered", "joined": [tea], "directions": {}},
+            {"mixer": "tea", "uri": tea, "joined": [call], "directions": {}},
         ]
         code, output, _ = await command(server, "list")
         assert [line.split() for line in output.splitlines()] == [
@@ -130,7 +131,14 @@ async def test_an_operator_calls_somebody_into_a_room_and_sees_and_ends_it(
             ["tea", name],
         ]
 
-        assert (await command(server, "join", name, "tea", "--direction", "recv"))[0] == 0
+        code, output, _ = await command(server, "join", name, "tea", "--direction", "recv")
+        assert (code, output.partition("  ")[2]) == (
+            0,
+            f"{name} is joined with tea, hears it, and is not heard there\n",
+        )
+        code, output, _ = await command(server, "list", "--json")
+        of_call, of_mixer = [json.loads(line)["directions"] for line in output.splitlines()]
+        assert (of_call, of_mixer) == ({tea: "recv"}, {call: "send"})
         await watching.event("stopped-speaking", **{"call-uri": call})
         assert (await command(server, "unjoin", call, "tea"))[0] == 0
         await watching.event("unjoined", **{"call-uri": call})
@@ -197,8 +205,9 @@ async def test_a_call_that_is_not_taken_has_its_exit_code(
 
 
 @pytest.mark.interop
-async def test_nobody_answers_in_time(server: Prosody, focus: RunningFocus) -> None:
-    done = await command(server, "dial", f"nobody@{server.domain}", "--ring", "0.2", "--follow")
+async def test_nobody_answers_in_time(server: Prosody, focus: RunningFocus, client: ClientFactory) -> None:
+    nobody_answers = (await client("bob")).jid.bare
+    done = await command(server, "dial", str(nobody_answers), "--ring", "0.2", "--follow")
     assert done[0] == 75
     assert "ended: no answer" in done[1]
 

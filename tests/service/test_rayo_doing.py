@@ -10,6 +10,7 @@ import pytest
 from focus.client import JID, Call, Listed, Mixer, RayoClient, RayoError
 from focus.service.rayo import doing
 from focus.service.rayo.report import Report
+from focus.wire.rayo import JoinDirection
 
 MANY = 3 * doing.AT_ONCE
 
@@ -34,6 +35,10 @@ class Crowd(RayoClient):
         await self._answer()
         return await self.calls() if party == self.tea.address else [self.tea]
 
+    async def directions(self, party: Call | Mixer | JID | str) -> dict[str, JoinDirection]:
+        await self._answer()
+        return {self.tea.uri: "recv"} if party == JID("call1", "focus.localhost") else {}
+
     async def state(self, call: Call | JID | str) -> str:
         await self._answer()
         if call == JID("call0", "focus.localhost"):
@@ -54,7 +59,7 @@ async def test_a_list_asks_some_questions_at_once_and_never_all(capsys: pytest.C
     assert crowd.most == doing.AT_ONCE
     *calls, mixer = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     uris = [f"xmpp:call{number}@focus.localhost" for number in range(MANY)]
-    assert mixer == {"mixer": "Tea", "uri": "xmpp:tea@focus.localhost", "joined": uris}
+    assert mixer == {"mixer": "Tea", "uri": "xmpp:tea@focus.localhost", "joined": uris, "directions": {}}
     assert [call["call"] for call in calls] == uris
     assert calls[0]["state"] == ""
     assert calls[1] == {
@@ -62,6 +67,7 @@ async def test_a_list_asks_some_questions_at_once_and_never_all(capsys: pytest.C
         "peer": "p1@localhost/x",
         "state": "answered",
         "joined": ["xmpp:tea@focus.localhost"],
+        "directions": {"xmpp:tea@focus.localhost": "recv"},
     }
 
 
@@ -69,4 +75,5 @@ async def test_people_read_names(capsys: pytest.CaptureFixture[str]) -> None:
     await doing.list_all(Crowd(), Report(json=False))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[:2] == [["call", "peer", "state", "joined"], ["call0", "p0@localhost/x", "?", "Tea"]]
+    assert lines[2] == ["call1", "p1@localhost/x", "answered", "Tea", "(recv)"]
     assert ["mixer", "joined"] in lines

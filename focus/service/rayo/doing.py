@@ -41,6 +41,8 @@ NOT_TAKEN, REFUSED, NOT_ALLOWED = 75, 76, 77
 #: Questions that `list` has waiting for their answers.
 AT_ONCE = 20
 
+_ONE_WAY = {"send": ", is heard there, and does not hear it", "recv": ", hears it, and is not heard there"}
+
 _NOT_OURS = frozenset({"not-allowed", "conflict", "forbidden"})
 #: What calls are called unless a controller has chosen otherwise.
 _CALL_NAME = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -123,6 +125,13 @@ async def list_all(client: RayoClient, report: Report) -> int:
             except RayoError:
                 return []  # it has gone meanwhile
 
+    async def directions(party: Listed) -> dict[str, JoinDirection]:
+        async with turn:
+            try:
+                return await client.directions(party.address)
+            except RayoError:
+                return {}
+
     async def state(call: Listed) -> str:
         async with turn:
             try:
@@ -132,13 +141,14 @@ async def list_all(client: RayoClient, report: Report) -> int:
 
     states = await asyncio.gather(*map(state, calls))
     joins = await asyncio.gather(*map(joined, [*calls, *mixers]))
+    ways = await asyncio.gather(*map(directions, [*calls, *mixers]))
     of_calls = [
-        {"call": one.uri, "peer": one.name, "state": now, "joined": others}
-        for one, now, others in zip(calls, states, joins, strict=False)
+        {"call": one.uri, "peer": one.name, "state": now, "joined": others, "directions": way}
+        for one, now, others, way in zip(calls, states, joins, ways, strict=False)
     ]
     of_mixers = [
-        {"mixer": one.name, "uri": one.uri, "joined": others}
-        for one, others in zip(mixers, joins[len(calls) :], strict=True)
+        {"mixer": one.name, "uri": one.uri, "joined": others, "directions": way}
+        for one, others, way in zip(mixers, joins[len(calls) :], ways[len(calls) :], strict=True)
     ]
     report.table(of_calls, "no calls", ("call", "peer", "state", "joined"), {one.uri: one.name for one in mixers})
     report.table(of_mixers, "no mixers", ("mixer", "joined"))
@@ -201,7 +211,8 @@ async def join(
 ) -> int:
     one, other = [await party(client, name) for name in names]
     await one.join(**_target(other), direction=direction, media=media)
-    report.say("join", f"{names[0]} is joined with {names[1]}", party=one.uri, other=other.uri, direction=direction)
+    text = f"{names[0]} is joined with {names[1]}{_ONE_WAY.get(direction, '')}"
+    report.say("join", text, party=one.uri, other=other.uri, direction=direction)
     return ExitCode.OK
 
 

@@ -68,13 +68,13 @@ class Report:
 
     def table(
         self,
-        rows: Sequence[Mapping[str, str | Sequence[str]]],
+        rows: Sequence[Mapping[str, Any]],
         nothing: str,
         columns: Sequence[str],
         names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """A table of these columns for people, or `nothing` where there are no rows; a JSON object for each row for
-        programs. `names`: what people call URIs that are in it."""
+        programs. `names`: what people call URIs that are in it. A row's `directions` are of its URIs."""
         if self._json:
             for row in rows:
                 print(json.dumps(row), flush=True)
@@ -85,7 +85,8 @@ class Report:
             for column in columns:  # the first is what commands are given: it must be in one piece
                 table.add_column(column, overflow="fold", no_wrap=column == columns[0])
             for row in rows:
-                table.add_row(*(Text(_printable(_cell(row[column], names))) for column in columns))
+                ways = row["directions"]
+                table.add_row(*(Text(_printable(_cell(row[column], names, ways))) for column in columns))
             self._console.print(table)
 
 
@@ -115,12 +116,13 @@ def _platform_code(end: End) -> str | None:
     return reason.platform_code if reason is not None else None
 
 
-def _cell(cell: str | Sequence[str], names: Mapping[str, str]) -> str:
-    """Names, and addresses without what is the same for all of them."""
+def _cell(cell: str | Sequence[str], names: Mapping[str, str], directions: Mapping[str, str]) -> str:
+    """Names, and addresses without what is the same for all of them; which way, where that is not both."""
     if not isinstance(cell, str):
-        return ", ".join(_cell(each, names) for each in cell)
+        return ", ".join(_cell(each, names, directions) for each in cell)
     if cell.startswith("xmpp:"):
-        return names.get(cell) or cell.removeprefix("xmpp:").partition("@")[0]
+        name = names.get(cell) or cell.removeprefix("xmpp:").partition("@")[0]
+        return f"{name} ({directions[cell]})" if cell in directions else name
     return cell or "?"
 
 
