@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Final, Self
 from xml.etree import ElementTree as ET
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, StringConstraints, model_validator
+from pydantic_xml import attr
 
-from focus.wire.base import Integer, StrictElement, Text, local_name
+from focus.wire.base import Integer, Name, StrictElement, Text, local_name
 from focus.wire.conditions import BadRequest
 from focus.wire.rayo import Command, Event
 
@@ -20,10 +21,29 @@ EXT_COMPLETE: Final = "urn:xmpp:rayo:ext:complete:1"
 #: As the wire has them; `Timeout` -1 means none.
 Milliseconds = Annotated[Integer, Field(ge=0, le=2**31 - 1)]
 Timeout = Annotated[Integer, Field(ge=-1, le=2**31 - 1)]
+#: A document as it is written in a stanza.
+Body = Annotated[str, StringConstraints(max_length=200_000)]
 
 
 class Execution(Command):
     """A command to a call or a mixer that starts a component there."""
+
+
+class DocumentElement(StrictElement):
+    """A document for a component: in the element, with its type, or at a URL (sections 7.19.3.1.1 and 7.19.4.1.1)."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=8_192)] | None = attr(default=None)
+    content_type: Name | None = attr(name="content-type", default=None)
+    body: Body | None = None
+
+    @model_validator(mode="after")
+    def _here_or_there(self) -> Self:
+        is_here = self.content_type is not None and bool((self.body or "").strip())
+        if self.url is None and not is_here:
+            raise ValueError("a url is needed, or a content-type and a body")
+        if self.url is not None and (self.content_type is not None or (self.body or "").strip()):
+            raise ValueError("url excludes content-type and body")
+        return self
 
 
 class Stop(Command, tag="stop", ns="", nsmap={"": EXT}):

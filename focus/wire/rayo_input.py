@@ -5,39 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal, Self
 from xml.etree import ElementTree as ET
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field
 from pydantic_xml import attr, element
 
-from focus.wire.base import Decimal, Name, StrictElement, serialize
+from focus.wire.base import Decimal, Name, serialize
 from focus.wire.rayo import Command
-from focus.wire.rayo_component import Execution, Reason, Timeout
+from focus.wire.rayo_component import Body, DocumentElement, Execution, Reason, Timeout
 
 INPUT: Final = "urn:xmpp:rayo:input:1"
 INPUT_COMPLETE: Final = "urn:xmpp:rayo:input:complete:1"
 
 InputMode = Literal["any", "dtmf", "voice", "cpa"]
 
-#: A grammar as it is written in the stanza.
-_Body = Annotated[str, StringConstraints(max_length=200_000)]
-_Url = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
 _Part = Annotated[Decimal, Field(ge=0, le=1)]
 
 
-class Grammar(StrictElement, tag="grammar", ns="", nsmap={"": INPUT}):
+class Grammar(DocumentElement, tag="grammar", ns="", nsmap={"": INPUT}):
     """What may be put in: here, with its type, or at a URL."""
-
-    url: _Url | None = attr(default=None)
-    content_type: Name | None = attr(name="content-type", default=None)
-    body: _Body | None = None
-
-    @model_validator(mode="after")
-    def _here_or_there(self) -> Self:
-        is_here = self.content_type is not None and bool((self.body or "").strip())
-        if self.url is None and not is_here:
-            raise ValueError("a url is needed, or a content-type and a body")
-        if self.url is not None and (self.content_type is not None or (self.body or "").strip()):
-            raise ValueError("url excludes content-type and body")
-        return self
 
 
 class Input(Execution, tag="input", ns="", nsmap={"": INPUT}):
@@ -82,7 +66,7 @@ class Match(Reason, tag="match", ns="", nsmap={"": INPUT_COMPLETE}):
     """A grammar has matched; `result` is a document of type `content_type`."""
 
     content_type: Name = attr(name="content-type", default="application/nlsml+xml")
-    result: _Body = ""
+    result: Body = ""
 
 
 class NoInput(Reason, tag="noinput", ns="", nsmap={"": INPUT_COMPLETE}):

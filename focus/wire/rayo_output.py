@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field
 from pydantic_xml import attr, element
 
-from focus.wire.base import Boolean, Integer, Name, StrictElement
+from focus.wire.base import Boolean, Integer, Name
 from focus.wire.rayo import Command
-from focus.wire.rayo_component import Execution, Milliseconds, Reason, Timeout
+from focus.wire.rayo_component import DocumentElement, Execution, Milliseconds, Reason, Timeout
 
 OUTPUT: Final = "urn:xmpp:rayo:output:1"
 OUTPUT_COMPLETE: Final = "urn:xmpp:rayo:output:complete:1"
 
-#: What is to be rendered, as it is written in the stanza.
-_Body = Annotated[str, StringConstraints(max_length=200_000)]
-_Url = Annotated[str, StringConstraints(min_length=1, max_length=8_192)]
 
-
-class Document(StrictElement, tag="document", ns="", nsmap={"": OUTPUT}):
+class Document(DocumentElement, tag="document", ns="", nsmap={"": OUTPUT}):
     """What to render: here, with its type, or at a URL."""
-
-    url: _Url | None = attr(default=None)
-    content_type: Name | None = attr(name="content-type", default=None)
-    body: _Body | None = None
-
-    @model_validator(mode="after")
-    def _here_or_there(self) -> Self:
-        is_here = self.content_type is not None and bool((self.body or "").strip())
-        if self.url is None and not is_here:
-            raise ValueError("a url is needed, or a content-type and a body")
-        if self.url is not None and (self.content_type is not None or (self.body or "").strip()):
-            raise ValueError("url excludes content-type and body")
-        return self
 
 
 class Output(Execution, tag="output", ns="", nsmap={"": OUTPUT}):
