@@ -278,6 +278,17 @@ cdef void core_goodbye(Core* core, int64_t now) noexcept nogil:
         core.fds[i] = -1
 
 
+cdef void _note_lateness(Core* core, int64_t late) noexcept nogil:
+    """A tick is made `late` ns after it was due."""
+    cdef int64_t* within = [1000000, 2000000, 5000000, 10000000, 20000000]
+    cdef int i
+    core.late_max = max(core.late_max, late)
+    core.late_sum += late
+    core.late_count += 1
+    for i in range(5):
+        core.late_within[i] += late <= within[i]
+
+
 cdef void _catch_up(Core* core, uint64_t due, int64_t now) noexcept nogil:
     """Make the ticks that are due. Of those that were missed at most CAUGHT_UP are made up, the rest is left out of
     everybody's time.
@@ -376,7 +387,7 @@ cdef void core_run(Core* core) noexcept nogil:
         demux_drain(core, now)
         core_notify(core)
         if ticked and passed > core.time:
-            core.late_max = max(core.late_max, now - phase_at(&core.phase, core.time + 1))
+            _note_lateness(core, now - phase_at(&core.phase, core.time + 1))
             due = passed - core.time
             _catch_up(core, due, now)
             shifted = core_shift(core, due)

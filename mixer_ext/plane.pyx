@@ -496,7 +496,7 @@ cdef class Plane(Nodes):
 
     def plane_stats(self):
         """Counters of the plane. live: nodes that do not rest; overruns: samples that taps and events that poll() were too
-        slow for.
+        slow for; late: how long after its time a tick was made, counted for each time that the thread woke up for one.
         """
         cdef TapHandle tap
         overruns = self.overruns + sum([tap.overruns() for tap in self.taps.values()])

@@ -96,7 +96,10 @@ cdef struct Core:
     uint64_t ticks      # those that were made
     uint64_t missed_ticks
     uint64_t skipped_ticks
-    int64_t late_max
+    int64_t late_max    # of ticks that were due, ns: the most, the sum, how many were within 1, 2, 5, 10 and 20 ms
+    int64_t late_sum
+    uint64_t late_within[5]
+    uint64_t late_count
     uint64_t dropped_unknown
     uint64_t dropped_malformed
     uint64_t dropped_stun

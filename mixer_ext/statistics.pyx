@@ -54,7 +54,7 @@ cdef dict leg_statistics(Leg* leg):
 
 cdef dict plane_statistics(Core* core, dict nodes, uint64_t overruns):
     """Counters of a plane with these nodes, {id: Handle}. live: nodes that do not rest; overruns: samples that taps were
-    too slow for.
+    too slow for; late: how long after its time a tick was made, counted for each time that the thread woke up for one.
     """
     cdef Handle handle
     ends = [handle for handle in nodes.values() if handle.node.link != NULL]
@@ -67,6 +67,13 @@ cdef dict plane_statistics(Core* core, dict nodes, uint64_t overruns):
         "decodes": core.decodes,
         "encodes": core.audiences.encodes,
         "late_max_us": core.late_max / 1000.0,
+        "late_sum_us": core.late_sum / 1000.0,
+        "late_count": core.late_count,
+        "late_within_1ms": core.late_within[0],
+        "late_within_2ms": core.late_within[1],
+        "late_within_5ms": core.late_within[2],
+        "late_within_10ms": core.late_within[3],
+        "late_within_20ms": core.late_within[4],
         "shifted_ms": core.phase.shifted,
         "legs": legs,
         "mixers": len(nodes) - legs - len(ends),

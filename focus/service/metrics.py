@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from focus.media.totals import COUNTED
@@ -116,12 +116,31 @@ class _Figures(Collector):
             "focus_rayo_events_lost", "Events that Rayo clients have missed, or may have", figures.events_lost()
         )
         yield GaugeMetricFamily("focus_xmpp_connected", "1 while the XMPP server knows us", float(figures.connected()))
+        yield _lateness(figures.plane())
         dropped = CounterMetricFamily("focus_plane_dropped", "Packets dropped, by reason", labels=["reason"])
         for name, value in figures.plane().items():
             if name.startswith("dropped_"):
                 dropped.add_metric([name.removeprefix("dropped_")], value)
+            elif name.startswith("late_"):
+                pass  # in the histogram
             elif name in PLANE_COUNTERS:
                 yield CounterMetricFamily(f"focus_plane_{name}", f"Media plane: {name}", value)
             else:
                 yield GaugeMetricFamily(f"focus_plane_{name}", f"Media plane: {name}", value)
         yield dropped
+
+
+def _lateness(plane: Mapping[str, float]) -> Metric:
+    within = "late_within_"
+    buckets = sorted(
+        (int(name.removeprefix(within).removesuffix("ms")) / 1000, value)
+        for name, value in plane.items()
+        if name.startswith(within)
+    )
+    cumulative = [(str(bound), value) for bound, value in buckets] + [("+Inf", plane["late_count"])]
+    return HistogramMetricFamily(
+        "focus_plane_late_seconds",
+        "How long after its time a tick was made",
+        buckets=cumulative,
+        sum_value=plane["late_sum_us"] / 1e6,
+    )

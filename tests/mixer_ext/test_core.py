@@ -190,6 +190,7 @@ sys.stdin.read()
 plane.stop()
 stats = plane.plane_stats()
 print(stats["ticks"], stats["missed_ticks"], stats["skipped_ticks"], plane.stats(leg)["sent"])
+print(*[stats[f"late_{name}"] for name in ("within_1ms", "within_20ms", "count", "max_us", "sum_us")])
 """
 
 
@@ -213,7 +214,8 @@ def test_after_a_stall_five_ticks_are_made_up_and_the_rest_is_left_out_of_time(e
     finally:
         process.kill()
         process.wait()
-    ticks, missed, skipped, sent = map(int, output.split())
+    counted, lateness = output.splitlines()
+    ticks, missed, skipped, sent = map(int, counted.split())
     packets += [rtp_parse(data) for data in pending(ear) if not 192 <= data[1] <= 223]
     assert len(packets) == sent
     assert all((b.sequence - a.sequence) & 0xFFFF == 1 for a, b in pairwise(packets))
@@ -223,6 +225,9 @@ def test_after_a_stall_five_ticks_are_made_up_and_the_rest_is_left_out_of_time(e
     assert sum(leaps) == skipped
     assert max(leaps) >= 40
     assert ticks >= sent
+    within_1ms, within_20ms, count, greatest, total = map(float, lateness.split())
+    assert within_1ms <= within_20ms < count <= ticks, "the one after the stall was not"
+    assert 800_000 <= greatest <= total
 
 
 def test_a_plane_that_never_ran_can_be_stopped() -> None:

@@ -18,6 +18,11 @@ class Figures:
             "missed_ticks": 1,
             "skipped_ticks": 4,
             "legs": 3,
+            "late_within_1ms": 30,
+            "late_within_5ms": 40,
+            "late_count": 50,
+            "late_sum_us": 250_000,
+            "late_max_us": 20_000,
             "dropped_auth": 7,
             "dropped_unknown": 2,
         }
@@ -77,6 +82,9 @@ def test_figures_are_those_of_now() -> None:
     assert seen["focus_plane_missed_ticks_total", ()] == 1
     assert seen["focus_plane_skipped_ticks_total", ()] == 4
     assert seen["focus_plane_legs", ()] == 3
+    assert seen["focus_plane_late_seconds_bucket", ("0.005",)] == 40
+    assert seen["focus_plane_late_seconds_bucket", ("+Inf",)] == 50
+    assert seen["focus_plane_late_seconds_sum", ()] == 0.25
     assert seen["focus_plane_dropped_total", ("auth",)] == 7
     assert seen["focus_plane_dropped_total", ("unknown",)] == 2
     assert seen["process_resident_memory_bytes", ()] > 0
