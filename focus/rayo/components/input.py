@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
 from typing import ParamSpec, TypeVar
 from xml.sax.saxutils import escape
 
 from focus.engines import nlsml
-from focus.engines.fetching import FetchError
-from focus.engines.grammar import DocumentError, Matched, Matcher, Mode, load, load_from
-from focus.engines.grammar import Grammar as Loaded
 from focus.engines.grammar import Match as Matching
-from focus.engines.markup import MAX_BYTES
+from focus.engines.grammar import Matched, Matcher, Mode
 from focus.media.threads import in_thread
 from focus.rayo.actor import Outcome, on
 from focus.rayo.component import Component, ComponentError, registry
-from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint
+from focus.rayo.grammars import loaded
+from focus.wire.conditions import OptionNotSupported
 from focus.wire.dtmf import KEYS
 from focus.wire.jid import JID
 from focus.wire.rayo_component import Reason
-from focus.wire.rayo_input import INPUT, Grammar, Input, Match, NoInput, NoMatch
+from focus.wire.rayo_input import INPUT, Input, Match, NoInput, NoMatch
 from focus.wire.rayo_prompt import InputStarted, PromptedInput, StartTimers
 
-SRGS = "application/srgs+xml"
 #: The text and its schema do not agree how it is spelt.
 RESULTS = (nlsml.CONTENT_TYPE, "application/nlsm+xml")
 #: Nodes of grammars: what more than these do with a key is a thread's work.
@@ -57,37 +53,13 @@ class Gatherer(Component[Input]):
         if terminator is not None and terminator.upper() not in KEYS:
             raise OptionNotSupported(f"{terminator[:20]!r} is not a key that could be the terminator")
         self._terminator = terminator.upper() if terminator else None
-        grammars = [await self._load(grammar) for grammar in command.grammars]
+        grammars = await loaded(command.grammars, Mode.DTMF, self._facilities.fetch)
         self._is_large = sum(len(grammar.automaton.reads) for grammar in grammars) > LARGE
         self._matcher = await self._done(Matcher, grammars)
         self._keys: asyncio.Queue[str] = asyncio.Queue()
         self._timers = asyncio.Event()
         if not isinstance(command, PromptedInput):
             self._timers.set()
-
-    async def _load(self, grammar: Grammar) -> Loaded:
-        """Raises `StanzaError`."""
-        try:
-            if grammar.url is not None:
-                return await load_from(grammar.url.strip(), mode=Mode.DTMF, fetch=self._fetch, run=in_thread)
-            kind = (grammar.content_type or "").partition(";")[0].strip().lower()
-            if kind != SRGS:
-                raise OptionNotSupported(f"grammars are {SRGS} here, not {kind[:100]!r}")
-            return await load(grammar.body or "", source="grammar", mode=Mode.DTMF, fetch=self._fetch, run=in_thread)
-        except DocumentError as error:
-            raise BadRequest(str(error)) from None
-
-    async def _fetch(self, uri: str) -> bytes:
-        if self._facilities.fetch is None:
-            raise FetchError("nothing is fetched here")
-        try:
-            fetched = await self._facilities.fetch(uri)
-        except FetchError as error:
-            if error.temporary:
-                raise ResourceConstraint(str(error)) from None
-            raise
-        with closing(fetched.file):
-            return fetched.file.read(MAX_BYTES + 1)
 
     async def _done(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `work` with the grammars returns: done by a thread where it could take long."""
