@@ -4,11 +4,12 @@ What programs that control calls need is here by name (docs/rayo.md); `focus.cli
 """
 
 from focus.client.call import Call
-from focus.client.component import Component, OutputComponent, RecordComponent
+from focus.client.component import Component, InputComponent, OutputComponent, PromptComponent, RecordComponent
 from focus.client.connection import ConnectionFailed, LoginRefused, Unreachable, Untrusted
 from focus.client.credentials import Credentials
 from focus.client.errors import CallEnded, EventsLost, NoAnswer, NoService, RayoError, SessionLost
 from focus.client.feed import Feed
+from focus.client.interpretation import Interpretation
 from focus.client.mixer import Mixer
 from focus.client.rayo import Listed, RayoClient
 from focus.wire.jid import JID
@@ -26,7 +27,9 @@ from focus.wire.rayo import (
     Unjoined,
 )
 from focus.wire.rayo_component import Complete, Failed, HungUp, Stopped
+from focus.wire.rayo_input import Grammar, Match, NoInput, NoMatch
 from focus.wire.rayo_output import Document, Finish, MaxTime
+from focus.wire.rayo_prompt import InputTimersStarted
 from focus.wire.rayo_record import FinalTimeout, InitialTimeout, MaxDuration, Recording
 
 __all__ = [
@@ -46,20 +49,28 @@ __all__ = [
     "Feed",
     "FinalTimeout",
     "Finish",
+    "Grammar",
     "Header",
     "HungUp",
     "InitialTimeout",
+    "InputComponent",
+    "InputTimersStarted",
+    "Interpretation",
     "Join",
     "Joined",
     "Listed",
     "LoginRefused",
+    "Match",
     "MaxDuration",
     "MaxTime",
     "Mixer",
     "NoAnswer",
+    "NoInput",
+    "NoMatch",
     "NoService",
     "Offer",
     "OutputComponent",
+    "PromptComponent",
     "RayoClient",
     "RayoError",
     "RecordComponent",

@@ -6,12 +6,16 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 from focus.client.errors import RayoError
+from focus.client.feed import Feed
+from focus.client.interpretation import Interpretation
 from focus.wire.jid import JID
-from focus.wire.rayo import Command, Ref
+from focus.wire.rayo import Command, Event, Ref
 from focus.wire.rayo_component import Complete, Execution, Stop
+from focus.wire.rayo_input import Grammar, Input, InputMode, Match
 from focus.wire.rayo_output import (
     Document,
     Output,
@@ -23,6 +27,7 @@ from focus.wire.rayo_output import (
     VolumeDown,
     VolumeUp,
 )
+from focus.wire.rayo_prompt import Prompt
 from focus.wire.rayo_record import Hint, PauseRecording, Record, RecordDirection, Recording, ResumeRecording
 
 if TYPE_CHECKING:
@@ -32,10 +37,12 @@ if TYPE_CHECKING:
 class Component:
     """Work that we have started. Commands raise `RayoError`, `item-not-found` once it has ended."""
 
-    def __init__(self, client: RayoClient, address: JID) -> None:
+    def __init__(self, client: RayoClient, address: JID, backlog: int) -> None:
         self.address = address
         #: How it ended, and what it has brought; None as long as it is at work.
         self.complete: Complete | None = None
+        #: What it tells, in order; `Complete` is the last, and for most of them all.
+        self.events: Feed[Event] = Feed(backlog, owner=self)
         self._client = client
         self._lost: RayoError | None = None
         self._over = asyncio.Event()
@@ -70,12 +77,16 @@ class Component:
 
     # what is told
 
-    def _completed(self, complete: Complete) -> None:
-        self.complete = complete
-        self._over.set()
+    def _told(self, event: Event, at: datetime) -> None:
+        self.events.put(event, at)
+        if isinstance(event, Complete):
+            self.complete = event
+            self.events.end()
+            self._over.set()
 
-    def _lose(self, error: RayoError) -> None:
+    def _lose(self, error: RayoError, *, closed: bool) -> None:
         self._lost = error
+        self.events.end(None if closed else error)
         self._over.set()
 
 
@@ -106,6 +117,34 @@ class OutputComponent(Component):
         await self.command(VolumeDown())
 
 
+class InputComponent(Component):
+    """Something that is gathered (section 6.5.4)."""
+
+    @property
+    def interpretation(self) -> Interpretation | None:
+        """What has matched, once it is complete; None where nothing has. Raises `RayoError` where the result is no
+        NLSML: then it is in the reason of `complete`."""
+        reason = self.complete.reason if self.complete is not None else None
+        if not isinstance(reason, Match):
+            return None
+        try:
+            return Interpretation.parse(reason.result)
+        except ValueError as error:
+            text = f"the result of {self.address} cannot be read: {error}"
+            raise RayoError("undefined-condition", "cancel", text) from None
+
+    async def matched(self) -> Interpretation | None:
+        """Return what has matched when it has ended, None where that is for another reason. Raises what `completed`
+        and `interpretation` do."""
+        await self.completed()
+        return self.interpretation
+
+
+class PromptComponent(OutputComponent, InputComponent):
+    """Something that is asked (section 6.5.5). What is said is commanded as any output, `unexpected-request` once it is
+    over, which `InputTimersStarted` in `events` tells. It ends as an input does."""
+
+
 class RecordComponent(Component):
     """Something that is recorded (section 6.5.6)."""
 
@@ -123,6 +162,32 @@ class RecordComponent(Component):
 
 
 C = TypeVar("C", bound=Component)
+
+
+class InputOptions(TypedDict, total=False):
+    """What is listened for (section 7.19.4.1). Times are in seconds."""
+
+    #: An SRGS document, where another is, and any others.
+    grammar: str
+    grammar_url: str
+    grammars: Iterable[Grammar]
+    #: Keys, speech, both (which is what holds if nothing is said), or the signals of a line (XEP-0341).
+    mode: InputMode
+    #: The key that ends it.
+    terminator: str
+    #: Of speech: which engine, its language, how readily noise is taken for speech, what is sure enough, and how long
+    #: a pause ends it.
+    recognizer: str
+    language: str
+    sensitivity: float
+    min_confidence: float
+    max_silence: float
+    #: Until something comes, between two keys, and for all of it.
+    initial_timeout: float
+    inter_digit_timeout: float
+    recognition_timeout: float
+    #: Of the result.
+    match_content_type: str
 
 
 class Workplace:
@@ -145,14 +210,8 @@ class Workplace:
     ) -> OutputComponent:
         """Play `documents`, and behind them what is at `url`, and what `text` and `ssml` say, as far as they are given.
         `repeat_times` 0 is for ever. Returns when it begins; raises ValueError where there is nothing to be played."""
-        wanted = [*documents]
-        if url is not None:
-            wanted.append(Document(url=url))
-        for content_type, body in (("text/plain", text), ("application/ssml+xml", ssml)):
-            if body is not None:
-                wanted.append(Document(content_type=content_type, body=body))
         command = Output(
-            documents=tuple(wanted),
+            documents=_documents(text, ssml, url, documents),
             voice=voice,
             renderer=renderer,
             start_offset=round(start_offset * 1000),
@@ -162,6 +221,29 @@ class Workplace:
             max_time=_milliseconds(max_time),
         )
         return await self.start(command, OutputComponent)
+
+    async def input(self, **options: Unpack[InputOptions]) -> InputComponent:
+        """Gather what callers put in until it matches a grammar, or cannot any more; `InputOptions` says what there is
+        to choose. Returns when it begins; raises ValueError where there is no grammar."""
+        return await self.start(_input(options), InputComponent)
+
+    async def prompt(
+        self,
+        *,
+        text: str | None = None,
+        ssml: str | None = None,
+        url: str | None = None,
+        documents: Iterable[Document] = (),
+        voice: str | None = None,
+        renderer: str | None = None,
+        barge_in: bool = True,
+        **options: Unpack[InputOptions],
+    ) -> PromptComponent:
+        """Play what `output` would, and gather the answer, which may interrupt it if `barge_in`; the time for the
+        answer runs when it has been played. Returns when it begins; raises ValueError where there is nothing to be
+        played, or no grammar."""
+        output = Output(documents=_documents(text, ssml, url, documents), voice=voice, renderer=renderer)
+        return await self.start(Prompt(barge_in=barge_in, output=output, input=_input(options)), PromptComponent)
 
     async def record(
         self,
@@ -196,6 +278,40 @@ class Workplace:
     async def start(self, command: Execution, kind: type[C]) -> C:
         """Any other component, as a `kind`. Whoever does not wait for the answer, or gets none in time, has it stopped
         as soon as there is one."""
+
+
+def _documents(
+    text: str | None, ssml: str | None, url: str | None, documents: Iterable[Document]
+) -> tuple[Document, ...]:
+    wanted = [*documents]
+    if url is not None:
+        wanted.append(Document(url=url))
+    for content_type, body in (("text/plain", text), ("application/ssml+xml", ssml)):
+        if body is not None:
+            wanted.append(Document(content_type=content_type, body=body))
+    return tuple(wanted)
+
+
+def _input(options: InputOptions) -> Input:
+    wanted = [*options.get("grammars", ())]
+    if "grammar" in options:
+        wanted.append(Grammar(content_type="application/srgs+xml", body=options["grammar"]))
+    if "grammar_url" in options:
+        wanted.append(Grammar(url=options["grammar_url"]))
+    return Input(
+        grammars=tuple(wanted),
+        mode=options.get("mode", "any"),
+        terminator=options.get("terminator"),
+        recognizer=options.get("recognizer"),
+        language=options.get("language"),
+        sensitivity=options.get("sensitivity", 0.5),
+        min_confidence=options.get("min_confidence", 0),
+        max_silence=_milliseconds(options.get("max_silence")),
+        initial_timeout=_milliseconds(options.get("initial_timeout")),
+        inter_digit_timeout=_milliseconds(options.get("inter_digit_timeout")),
+        recognition_timeout=_milliseconds(options.get("recognition_timeout")),
+        match_content_type=options.get("match_content_type", "application/nlsml+xml"),
+    )
 
 
 def _milliseconds(seconds: float | None) -> int:

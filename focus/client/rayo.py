@@ -97,10 +97,10 @@ class RayoClient:
         # While we dial, events of calls that we do not know: services may have them elsewhere than we want.
         self._dialling = 0
         self._elsewhere: dict[JID, Call] = {}
-        # Those at work; and, while we start one, the ends of those that we do not know: one may end at once.
+        # Those at work; and, while we start one, what is told of those that we do not know: one may end at once.
         self._components: dict[JID, Component] = {}
         self._starting = 0
-        self._ended: dict[JID, Complete] = {}
+        self._early: list[tuple[JID, Event, datetime]] = []
         self._mixers: WeakValueDictionary[JID, Mixer] = WeakValueDictionary()
         self._present: dict[JID, Mixer] = {}  # so that what is told of them before somebody asks is not lost
 
@@ -277,24 +277,26 @@ class RayoClient:
             reference = await self._session.start(to, command)
             if reference is None:
                 raise RayoError("undefined-condition", "cancel", f"{to} does not say where its component is")
-            component = kind(self, address_of(reference.uri))
+            component = kind(self, address_of(reference.uri), self._backlog)
             self._check()
             self._components[component.address] = component
-            complete = self._ended.pop(component.address, None)
-            if complete is not None:
-                self._complete(component.address, complete)
+            for sender, event, at in [*self._early]:
+                if sender == component.address:
+                    self._told_by_component(sender, event, at)
             return component
         finally:
             self._starting -= 1
             if not self._starting:
-                self._ended.clear()
+                self._early.clear()
 
-    def _complete(self, address: JID, complete: Complete) -> None:
-        component = self._components.pop(address, None)
+    def _told_by_component(self, address: JID, event: Event, at: datetime) -> None:
+        component = self._components.get(address)
         if component is not None:
-            component._completed(complete)
-        elif self._starting and len(self._ended) < self._backlog:
-            self._ended[address] = complete
+            component._told(event, at)
+            if isinstance(event, Complete):
+                del self._components[address]
+        elif self._starting and len(self._early) < self._backlog:
+            self._early.append((address, event, at))
 
     async def kind(self, address: JID | str) -> str:
         """What lives at `address`: `call`, `mixer`, or an empty string for nothing that we can see.
@@ -352,8 +354,8 @@ class RayoClient:
 
     def told(self, sender: JID, event: Event, at: datetime) -> None:
         call = self._calls.get(sender)
-        if isinstance(event, Complete):
-            self._complete(sender, event)
+        if sender.resource:
+            self._told_by_component(sender, event, at)
         elif isinstance(event, Offer) and (call is None or call.offer is None):
             call = self._calls[sender] = self._held[sender] = call or Call(self, sender, self._backlog)
             call._told(event, at)
@@ -363,7 +365,7 @@ class RayoClient:
             if call.end is not None:
                 del self._calls[sender]
                 self._held.pop(sender, None)
-                self._lose_components(CallEnded(call.uri, call.end), sender)
+                self._lose_components(CallEnded(call.uri, call.end), of=sender)
         elif sender in self._mixers:
             self._mixers[sender]._told(event, at)
         elif self._dialling and len(self._elsewhere) < self._backlog:
@@ -372,7 +374,8 @@ class RayoClient:
     def shown(self, sender: JID, *, available: bool) -> None:
         if sender.resource:
             if not available:  # an end that we could not read
-                self._complete(sender, Complete(reason=Failed(text="it has ended in a way that is not known here")))
+                unknown = Failed(text="it has ended in a way that is not known here")
+                self.told(sender, Complete(reason=unknown), datetime.now(UTC))
         elif sender in self._calls:
             if not available:  # an end that we could not read
                 self.told(sender, End.of("error"), datetime.now(UTC))
@@ -395,14 +398,14 @@ class RayoClient:
             call._lose(error, closed=closed)
         for mixer in list(self._mixers.values()):
             mixer._lose(error, closed=closed)
-        self._lose_components(error)
+        self._lose_components(error, closed=closed)
         self._calls.clear()
         self._held.clear()
         self._present.clear()
 
-    def _lose_components(self, error: RayoError, call: JID | None = None) -> None:
-        for address in [address for address in self._components if call in (None, address.bare)]:
-            self._components.pop(address)._lose(error)
+    def _lose_components(self, error: RayoError, *, of: JID | None = None, closed: bool = False) -> None:
+        for address in [address for address in self._components if of in (None, address.bare)]:
+            self._components.pop(address)._lose(error, closed=closed)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -15,9 +15,11 @@ from focus.client import (
     Call,
     Component,
     Document,
+    Event,
     Failed,
     Finish,
     HungUp,
+    InputTimersStarted,
     MaxTime,
     RayoClient,
     RayoError,
@@ -109,30 +111,35 @@ async def test_what_ends_at_once_has_ended(focus: RunningFocus, rayo: RayoFactor
     call = await taken(focus, juliet, alice)
     outputs = await asyncio.gather(*(call.output(text="Hello", max_time=0) for _ in range(8)))
     assert [(await completed(output)).reason for output in outputs] == [MaxTime()] * 8
-    assert not juliet._ended
+    assert not juliet._early
     documents = (Document(content_type="text/plain", body="One"), Document(content_type="text/plain", body="two"))
     output = await call.output(documents=documents, ssml="<speak>three</speak>", voice="de")
     assert (await completed(output)).reason == Finish()
 
 
 class Hasty:
-    """A session in which a component has ended before anybody has read where it is."""
+    """A session in which a component has told all that it tells before anybody has read where it is."""
 
-    def __init__(self, client: RayoClient) -> None:
+    def __init__(self, client: RayoClient, *events: Event) -> None:
         self._client = client
+        self._events = events
 
     async def start(self, to: JID, command: Execution) -> Ref:
-        component = to.with_resource("9f3a61c0")
-        self._client.told(component, Complete(reason=Finish()), datetime.now(UTC))
-        return Ref(uri=component.uri)
+        for event in self._events:
+            for name in ("another", "9f3a61c0"):
+                self._client.told(to.with_resource(name), event, datetime.now(UTC))
+        return Ref(uri=to.with_resource("9f3a61c0").uri)
 
 
 async def test_an_end_that_comes_with_the_answer_is_not_lost() -> None:
     juliet = RayoClient("juliet@example.org", "secret")
-    juliet._session = Hasty(juliet)  # type: ignore[assignment]
-    call = juliet.call("a@focus.example.org")
-    assert await completed(await call.output(text="Hello")) == Complete(reason=Finish())
+    told = (InputTimersStarted(), Complete(reason=Finish()))
+    juliet._session = Hasty(juliet, *told)  # type: ignore[assignment]
+    output = await juliet.call("a@focus.example.org").output(text="Hello")
+    assert await completed(output) == told[1]
+    assert tuple([event async for event in output.events]) == told
     assert not juliet._components
+    assert not juliet._early
 
 
 async def test_what_cannot_be_done_is_refused(focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory) -> None:

@@ -23,7 +23,7 @@ _PUNCTUATION = '.,;:!?…¿¡()«»“”„"'
 def of_input(text: str, mode: Mode) -> list[str]:
     """The tokens of what came in. What cannot be a key stays as it is, and is in no DTMF grammar."""
     if mode is Mode.VOICE:
-        return [word for word in map(_word, text.split()) if word]
+        return [word for word in map(_word, unicodedata.normalize("NFKC", text).split()) if word]
     return [key for written in text.split() for key in (keys(written) or [written])]
 
 
@@ -69,6 +69,5 @@ def _no_key(word: str, text: Text, offset: int) -> DocumentError:
 
 
 def _word(written: str) -> str:
-    word = unicodedata.normalize("NFKC", written).casefold()
-    word = unicodedata.normalize("NFKC", word).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    word = unicodedata.normalize("NFKC", written.casefold()).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     return word.strip(_PUNCTUATION) or ("" if word.strip('"') == "" else word)
