@@ -25,6 +25,12 @@ class Player:
         self._node = plane.add_source(target)
         #: Samples that have been given to be played, those taken back included.
         self.given = 0
+        self._taken_back = 0
+
+    @property
+    def heard(self) -> int:
+        """How many samples have been heard."""
+        return self.given - self._taken_back - self._plane.play_pending(self._node)
 
     async def play(self, samples: NDArray[np.int16]) -> None:
         """Play `samples` (int16 mono, 48 kHz) behind what was given before; returns when the last of them are on their
@@ -50,7 +56,9 @@ class Player:
 
     def take_back(self) -> int:
         """Fall silent in 40 ms. Returns how many samples of those given will not be heard."""
-        return self._plane.unplay(self._node)
+        taken = self._plane.unplay(self._node)
+        self._taken_back += taken
+        return taken
 
     def close(self) -> None:
         """Fall silent. Idempotent."""

@@ -12,12 +12,14 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from focus.media.writer import FORMATS, PART, recover
+from focus.media.writer import FORMATS, PART, SoundWriter, recover
 
 log = logging.getLogger(__name__)
 
 #: Names that we give: 128 bits, and the format.
 NAME = re.compile(rf"[0-9a-f]{{32}}(?:-[0-9]{{1,3}})?\.(?:{'|'.join(FORMATS)})")
+#: Beside a recording that the hook has not been given yet: a file of that name and this behind it.
+DUE = ".due"
 #: Bytes that must be free for a recording to begin.
 ROOM = 50_000_000
 #: How often it is looked for what is too old, in seconds.
@@ -74,6 +76,11 @@ class Recordings:
     def uri(self, path: Path) -> str:
         return f"{self._base}{path.name}" if self._base else path.absolute().as_uri()
 
+    def bring_in(self, writer: SoundWriter) -> int:
+        """Make what `writer` has written whole; its size in bytes. Raises `WriteError`; blocks, for the disk."""
+        self._make_due(writer.path)
+        return writer.close()
+
     def finished(self, path: Path) -> None:
         """A recording is whole."""
         self.counted["whole"] += 1
@@ -86,13 +93,45 @@ class Recordings:
 
     async def run(self) -> None:
         """Make whole what an earlier run has left, then serve the hook and delete what is too old; until cancelled."""
-        for path in await asyncio.to_thread(self.recover):
+        for path in await asyncio.to_thread(self._left_over):
             self._finished.put_nowait(path)
         while True:
             await asyncio.to_thread(self.expire)
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(LOOK):
-                    await self._hand_over(await self._finished.get())
+                    path = await self._finished.get()
+            except TimeoutError:
+                continue
+            try:
+                await self._hand_over(path)
+            finally:
+                self._finished.task_done()
+
+    async def handed_over(self, within: float) -> None:
+        """Return when the hook has been given all that is whole, or so many seconds have passed; what is left then is
+        given to it at the next start."""
+        try:
+            async with asyncio.timeout(within):
+                await self._finished.join()
+        except TimeoutError:
+            log.warning("the hook has not been given all recordings; it is given the others at the next start")
+
+    def _left_over(self) -> list[Path]:
+        """What the hook is to be given of an earlier run, all of it whole now."""
+        recovered = self.recover()
+        due = []
+        for mark in sorted(self.folder.glob(f"*{DUE}")) if self.folder.is_dir() else ():
+            path = mark.with_name(mark.name.removesuffix(DUE))
+            if NAME.fullmatch(path.name) and path.is_file():
+                due.append(path)
+            elif NAME.fullmatch(path.name):
+                mark.unlink(missing_ok=True)
+        return [*dict.fromkeys((*recovered, *due))]
+
+    def _make_due(self, path: Path) -> None:
+        if self._hook is not None:
+            with suppress(OSError):  # then it is given to the hook by this run, or not at all
+                path.with_name(path.name + DUE).touch(mode=0o600)
 
     def recover(self) -> list[Path]:
         """Recordings that had not been ended, and are whole now."""
@@ -100,6 +139,7 @@ class Recordings:
         for part in sorted(self.folder.glob(f"*{PART}")) if self.folder.is_dir() else ():
             if not NAME.fullmatch(part.name.removesuffix(PART)):
                 continue
+            self._make_due(part.with_name(part.name.removesuffix(PART)))
             whole = recover(part)
             if whole is not None:
                 log.warning("a recording that was cut short has been recovered: %s", whole.name)
@@ -123,8 +163,11 @@ class Recordings:
                 log.info("a recording has been deleted, as it is older than is kept: %s", path.name)
 
     async def _hand_over(self, path: Path) -> None:
-        if self._hook is not None and not await self._run(self._hook, path):
+        if self._hook is None:
+            return
+        if not await self._run(self._hook, path):
             self.counted["hook-failed"] += 1
+        path.with_name(path.name + DUE).unlink(missing_ok=True)
 
     async def _run(self, hook: Path, path: Path) -> bool:
         """Whether `hook` has done its work with the recording at `path`."""

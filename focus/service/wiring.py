@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds that calls are given to say goodbye when the service ends.
 GOODBYE = 1.5
+#: Seconds that the hook is given then for recordings that end with their calls.
+HOOK_GOODBYE = 20.0
 
 
 class Service:
@@ -249,9 +251,12 @@ class Service:
             self._presences.withdraw()
             self._connection.stop()
             await asyncio.wait((connection,), timeout=GOODBYE)
-            for task in (server, application, connection, keeping):
-                if task is not None:
-                    task.cancel()
+            for task in (server, application, connection):
+                task.cancel()
+            if self._recordings is not None and keeping is not None:
+                await asyncio.wait((server,))  # then all recordings are whole
+                await self._recordings.handed_over(HOOK_GOODBYE)
+                keeping.cancel()
 
     def _page(self) -> PageServer:
         http = self._settings.http

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from focus.client import RayoClient
+from focus.service.config import Settings
 from focus.service.sections import FetchSettings, RayoSettings, RecordingSettings, RouteSettings
 from tests.interop.conftest import caller, client, listening
 from tests.interop.running import PASSWORD, RunningFocus, serve, settings_for
@@ -26,11 +27,11 @@ def prosody(server: Server) -> Server:
 
 
 @pytest.fixture
-async def focus(prosody: Server, tmp_path: Path) -> AsyncIterator[RunningFocus]:
+def settings(prosody: Server, tmp_path: Path) -> Settings:
     """Calls to desk-… are offered to juliet's and romeo's clients; controller is a controller; all others go to rooms,
     whose owner is alice. Sounds are fetched from `tmp_path`, and recordings put below it."""
     accounts = (f"juliet@{prosody.domain}", f"romeo@{prosody.domain}")
-    settings = settings_for(prosody).model_copy(
+    return settings_for(prosody).model_copy(
         update={
             "rayo": RayoSettings(clients=accounts, controllers=(f"controller@{prosody.domain}",)),
             "routes": (RouteSettings(match="desk-*", clients=accounts, timeout=60),),
@@ -38,6 +39,10 @@ async def focus(prosody: Server, tmp_path: Path) -> AsyncIterator[RunningFocus]:
             "recordings": RecordingSettings(folder=tmp_path / "recordings"),
         }
     )
+
+
+@pytest.fixture
+async def focus(prosody: Server, settings: Settings) -> AsyncIterator[RunningFocus]:
     async with serve(prosody, settings) as running:
         yield running
 

@@ -27,12 +27,15 @@ from focus.client import (
     Stopped,
 )
 from focus.media.files import read_audio
+from focus.service.config import Settings
+from focus.service.sections import RecordingSettings
 from focus.wire.rayo import Ref
 from focus.wire.rayo_component import Complete, Execution
 from tests.client.conftest import RayoFactory
 from tests.interop.callers import AiortcCaller, CallerFactory
 from tests.interop.rayo_listings.sounds import Listener, rising, tone
-from tests.interop.running import PATIENCE, RunningFocus, eventually
+from tests.interop.running import PATIENCE, RunningFocus, eventually, serve
+from tests.interop.servers import Server
 from tests.media.peers import level
 
 pytestmark = pytest.mark.interop
@@ -104,6 +107,24 @@ async def test_a_call_and_a_mixer_are_recorded(
         heard = np.concatenate([*read_audio(Path(unquote(urlparse(record.recording.uri).path)))])
         assert [level(heard, frequency) > -40 for frequency in (300, 1000, 1500, 2000)] == [True, True, False, True]
         assert record.recording.duration == pytest.approx(len(heard) / 48, abs=30)
+
+
+async def test_what_is_recorded_when_the_service_ends_is_handed_over(
+    prosody: Server, settings: Settings, rayo: RayoFactory, caller: CallerFactory, tmp_path: Path
+) -> None:
+    hook, told = tmp_path / "hook", tmp_path / "told"
+    hook.write_text(f'#!/bin/sh\nsleep 0.2\necho "$1" >> {told}\n')
+    hook.chmod(0o755)
+    recordings = RecordingSettings(folder=tmp_path / "recordings", hook=hook)
+    async with serve(prosody, settings.model_copy(update={"recordings": recordings})) as focus:
+        juliet, alice = await rayo("juliet"), await caller("alice", 300)
+        call = await taken(focus, juliet, alice)
+        await call.record()
+        await call.join(mixer="tea")
+        await juliet.mixer("tea").record()
+    files = list((tmp_path / "recordings").iterdir())
+    assert sorted(told.read_text().split()) == sorted(map(str, files))
+    assert len(files) == 2
 
 
 async def test_what_ends_at_once_has_ended(focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory) -> None:

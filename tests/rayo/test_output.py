@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import wave
 from collections.abc import AsyncIterator
 
@@ -29,7 +30,7 @@ from focus.wire.rayo_output import (
     VolumeDown,
 )
 
-from .at_work import RATE, Scene
+from .at_work import CLIENT, RATE, Scene
 
 #: Of the ramp that the marked sound is.
 STEP = 8
@@ -243,6 +244,16 @@ async def test_what_cannot_be_rendered_is_refused_before_anything_is_heard(
         await scene.begin(output)
     assert not scene.events
     assert not np.count_nonzero(scene.heard())
+
+
+async def test_the_log_says_who_plays_to_whom_and_for_how_long(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "focus.rayo.components.output")
+    await scene.begin(Output(documents=url("short", "short")))
+    assert (await scene.complete()).reason == Finish()
+    assert caplog.messages == [
+        f"{CLIENT} plays to tea@focus.example.org, sounds: 2",
+        f"what {CLIENT} plays to tea@focus.example.org has ended (finish): 0.4 s",
+    ]
 
 
 async def test_whose_media_has_ended_cannot_be_heard(scene: Scene, plane: MediaPlane) -> None:

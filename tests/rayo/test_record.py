@@ -308,18 +308,52 @@ async def test_what_is_too_old_is_deleted(folder: Path) -> None:
     assert recordings.counted == {"deleted": 1}
 
 
-async def test_the_hook_is_given_each_recording(folder: Path, tmp_path: Path) -> None:
-    hook, told = tmp_path / "hook", tmp_path / "told"
-    hook.write_text(f'#!/bin/sh\nprintf "%s %s" "$1" "$2" > {told}.new && mv {told}.new {told}\n')
+def hook_in(folder: Path, deed: str = "") -> tuple[Path, Path]:
+    """A hook that writes down what it is given, once it has done its `deed`; and where it does."""
+    hook, told = folder / "hook", folder / "told"
+    hook.write_text(f'#!/bin/sh\n{deed}\nprintf "%s %s\\n" "$1" "$2" >> {told}\n')
     hook.chmod(0o755)
+    return hook, told
+
+
+async def test_the_hook_is_given_each_recording(folder: Path, tmp_path: Path) -> None:
+    hook, told = hook_in(tmp_path)
     recordings = Recordings(folder, base="https://meet.example.org/recordings/", hook=hook)
     path = recordings.new("wav")
     path.write_bytes(b"x")
     running = asyncio.create_task(recordings.run())
     recordings.finished(path)
-    async with asyncio.timeout(20):
-        while not told.exists():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    assert told.read_text() == f"{path} https://meet.example.org/recordings/{path.name}"
+    await recordings.handed_over(20)
+    assert told.read_text() == f"{path} https://meet.example.org/recordings/{path.name}\n"
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_the_hook_has_not_been_given_in_time_it_is_given_at_the_next_start(
+    folder: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    hook, told = hook_in(tmp_path, f"test -e {gate} || exec sleep 60")
+    paths = []
+    for within in (0.2, 20):
+        recordings = Recordings(folder, base="http://x/", hook=hook)
+        running = asyncio.create_task(recordings.run())
+        if not paths:
+            for _ in range(2):
+                paths.append(recordings.new("wav"))
+                writer = SoundWriter(paths[-1], FORMATS["wav"])
+                writer.write(Tone(440).samples(480).reshape(1, -1))
+                recordings.bring_in(writer)
+                recordings.finished(paths[-1])
+        else:
+            gate.touch()
+            await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                while not told.exists() or told.read_text().count("\n") < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        await recordings.handed_over(within)
+        assert told.exists() is gate.exists()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert sorted(told.read_text().splitlines()) == sorted(f"{path} http://x/{path.name}" for path in paths)
+    assert sorted(folder.iterdir()) == sorted(paths)

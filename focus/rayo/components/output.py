@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from contextlib import aclosing
 
@@ -28,6 +29,8 @@ from focus.wire.rayo_output import (
     VolumeDown,
     VolumeUp,
 )
+
+log = logging.getLogger(__name__)
 
 #: A unit of speed and of volume (3 dB), and how far they go.
 FASTER, SPEEDS = 1.25, (0.5, 2.5)
@@ -64,6 +67,7 @@ class Renderer(Component[Output]):
         except ValueError:
             raise ComponentError("its media has ended") from None
         player.set_volume(self._volume)
+        log.info("%s plays to %s, sounds: %d", self.creator, self.target.address, len(self._sounds))
         loop = asyncio.get_running_loop()
         left = self.command.max_time / 1000 if self.command.max_time >= 0 else None
         while True:
@@ -106,6 +110,8 @@ class Renderer(Component[Output]):
 
     async def wind_up(self, reason: Reason) -> Iterable[Metadata]:
         if self._player is not None:
+            what, why = f"what {self.creator} plays to {self.target.address}", type(reason).__xml_tag__
+            log.info("%s has ended (%s): %.1f s", what, why, self._player.heard / SAMPLE_RATE)
             self._player.close()
         for sound in self._sounds:
             await sound.close()

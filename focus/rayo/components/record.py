@@ -167,7 +167,7 @@ class Recorder(Component[Record]):
         for tap in self._taps:
             tap.close()
         try:
-            size = await in_thread(writer.close)
+            size = await in_thread(self._recordings.bring_in, writer)
         except WriteError:
             self._recordings.failed(self._path)
             raise
