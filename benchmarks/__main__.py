@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.coin import COIN
+from benchmarks.components import COMPONENTS
 from benchmarks.conference import CAPACITY_BENCHMARK, CONFERENCE
 from benchmarks.grammar import GRAMMAR
 from benchmarks.mix import MIX
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         MEMORY,
         LOCK,
         RAYO_BENCHMARK,
+        COMPONENTS,
         COIN,
         VOICE,
         GRAMMAR,

@@ -40,6 +40,8 @@ class Phones:
     def __init__(self) -> None:
         self.connected = 0
         self.ended = 0
+        #: Of all calls that there have been.
+        self.legs: list[Leg] = []
         self._planes: list[MediaPlane] = []
         self._free: list[MediaPlane] = []
         self._sessions: dict[str, PeerSession] = {}
@@ -119,7 +121,9 @@ class Phones:
             self._changed.notify_all()
 
     def _leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
-        return self._free.pop().create_leg(controlling=controlling, observer=observer)
+        leg = self._free.pop().create_leg(controlling=controlling, observer=observer)
+        self.legs.append(leg)
+        return leg
 
 
 class Line:

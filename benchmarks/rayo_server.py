@@ -7,10 +7,11 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.result import Unavailable
 from benchmarks.workbench import CHECKOUT, Workbench, busy_seconds, cores, cpu_seconds, end_process, on_core
@@ -100,8 +101,10 @@ class Cores:
 
 
 @asynccontextmanager
-async def prosody_and_focus(bench: Workbench, cores: Cores) -> AsyncIterator[Pair]:
-    """Both, until the end of the block. Unavailable without Prosody."""
+async def prosody_and_focus(bench: Workbench, cores: Cores, **tables: Mapping[str, object]) -> AsyncIterator[Pair]:
+    """Both, until the end of the block; the focus with these tables of its configuration besides. Unavailable without
+    Prosody.
+    """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # Prosody has a socket for each client
     prosody = Prosody(bench.directory / "prosody")
@@ -113,7 +116,7 @@ async def prosody_and_focus(bench: Workbench, cores: Cores) -> AsyncIterator[Pai
     except ServiceError as error:
         raise Unavailable(error.message) from None
     try:
-        with _focus(bench, prosody, cores.focus) as process:
+        with _focus(bench, prosody, cores.focus, tables) as process:
             await _ready(process, bench.directory / "focus.log")
             yield Pair(prosody, process.pid, cores.focus, ("desk", PASSWORD))
             if process.poll() is not None:
@@ -123,10 +126,12 @@ async def prosody_and_focus(bench: Workbench, cores: Cores) -> AsyncIterator[Pai
 
 
 @contextmanager
-def _focus(bench: Workbench, prosody: Prosody, core: int) -> "Iterator[subprocess.Popen[bytes]]":
+def _focus(
+    bench: Workbench, prosody: Prosody, core: int, tables: Mapping[str, Mapping[str, object]]
+) -> "Iterator[subprocess.Popen[bytes]]":
     """`focus serve`, as it is installed, with the configuration of the run."""
     file = bench.directory / "focus.toml"
-    file.write_text(configuration(prosody))
+    file.write_text(configuration(prosody, tables))
     main = "import sys; from focus.service.cli import main; sys.exit(main())"
     with on_core(core), (bench.directory / "focus.log").open("wb") as log:
         process = subprocess.Popen(
@@ -155,14 +160,14 @@ def _said(log: Path) -> str:
     return log.read_text(errors="replace")
 
 
-def configuration(prosody: Prosody) -> str:
-    """The defaults, but for addresses, limits, and who may do what: anybody anonymous and the desk are Rayo clients;
-    calls to `desk-…` are offered to the anonymous ones.
+def configuration(prosody: Prosody, more: Mapping[str, Mapping[str, object]] = MappingProxyType({})) -> str:
+    """The defaults, but for these tables, addresses, limits, and who may do what: anybody anonymous and the desk are
+    Rayo clients; calls to `desk-…` are offered to the anonymous ones.
     """
     host, port = prosody.component
     overall = ("calls", "mixers", "joins", "registrations", "events", "calls_of_caller")
     of_client = ("calls_of_client", "mixers_of_client", "joins_of_client", "registrations_of_client")
-    tables: dict[str, dict[str, object]] = {
+    tables: dict[str, Mapping[str, object]] = {
         "xmpp": {
             "jid": prosody.focus, "secret": prosody.secret, "host": host, "port": port, "muc": prosody.rooms,
         },
@@ -171,6 +176,7 @@ def configuration(prosody: Prosody) -> str:
         "metrics": {"enabled": False},
         "rayo": {"clients": [prosody.guests, f"desk@{prosody.domain}"]},
         "limits": dict.fromkeys((*overall, *of_client), LIMITS),
+        **more,
     }  # fmt: skip
     lines = []
     for table, values in tables.items():

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.rayo import QUICK, Figure, Tally, _dealt, _each, _median
 from benchmarks.rayo_server import PASSWORD, Cores, Taken, configuration, main_thread_seconds, prosody_and_focus
+from benchmarks.result import Column
 from benchmarks.workbench import Workbench, on_core
 from benchmarks.xmpp_client import PING, Client, Refused
 from focus.service import config
@@ -143,3 +144,18 @@ def test_the_clock_of_the_main_thread_runs_while_it_works() -> None:
     before = main_thread_seconds(int(Path("/proc/self").readlink().name))
     while main_thread_seconds(int(Path("/proc/self").readlink().name)) <= before:
         sum(range(1000))
+
+
+def test_every_component_ends_as_it_should_and_the_calls_go_on(bench: Workbench) -> None:
+    result = BENCHMARKS["components"].run(bench)
+    (figures,) = result.raw
+    ended = {figure["what"]: figure["ended"] for figure in figures}  # type: ignore[attr-defined]
+    assert ended == {
+        "the calls alone": {},
+        "outputs of a sound file": {"stop": 4},
+        "inputs of keys, one a second": {"match": 4},
+        "recordings, wav": {"stop": 4},
+        "recordings, ogg": {"stop": 4},
+        "an output, an input and a recording (wav) each": {"stop": 8, "match": 4},
+    }
+    assert all(0 < row[result.columns.index(Column("≤ 20 ms", ".2%"))] <= 1 for row in result.rows)  # type: ignore[operator]
