@@ -239,8 +239,10 @@ def folded(text: str) -> str:
 
 def page_ranges(text: str) -> tuple[tuple[int, int], ...]:
     """The ranges of a list of pages ("1-2,5"), one-based, each with its last page. Raises `BadPages`."""
+    if text.count(",") >= MAX_RANGES:
+        raise BadPages(f"more than {MAX_RANGES} ranges of pages")
     ranges = []
-    for part in text.split(",", MAX_RANGES):
+    for part in text.split(","):
         match = _RANGE.fullmatch(part)
         if match is None:
             raise BadPages(f"{part[:40]!r} is no page and no range of pages")
