@@ -108,6 +108,7 @@ class Call(Connectable):
         self._watchers: set[JID] = set()
         self._connected = self._muted = self._held = self._focus = False
         self._speaks = self._hears = True
+        self._has_told_keys = False
         self._muted_before = False  # on the device that the peer has moved here from, of which this one knows nothing
         self._commanded_end = self._is_hung_up = self._is_parting = self._is_left = False
         self.ended = asyncio.Event()
@@ -448,11 +449,22 @@ class Call(Connectable):
             if isinstance(party, Mixer):
                 party.hear(self)
 
+    @property
+    def tells_keys(self) -> bool:
+        """Whether the peer says which keys it presses, by RFC 4733 or XEP-0181: what sounds like one is then the same
+        again, or none."""
+        settled = self.session.settled if self.session is not None else None
+        return self._has_told_keys or (settled is not None and bool(settled.telephone_events))
+
     def peer_pressed(self, key: str, duration: float) -> None:
+        self._has_told_keys = True
+        self.pressed(key, duration)
+
+    def pressed(self, key: str, duration: float) -> None:
         """Told to all components here, and of the mixers that this is in: who is muted there commands all the same."""
         mixers = [party for party in self.joins if party.is_mixer]
         for component in [each for place in (self, *mixers) for each in place.components]:
-            component.key_pressed(key)
+            component.key_pressed(key, duration)
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         if self._now is Stage.ENDED or self._is_left:

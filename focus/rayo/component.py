@@ -124,8 +124,13 @@ class Component(Actor, Generic[E]):
         only `prepare` has. What is to be told beside the reason."""
         return ()
 
-    def key_pressed(self, key: str) -> None:
-        """A caller has pressed a key here: 0 to 9, *, #, A to D, or "!", a flash of the hook."""
+    @property
+    def wants_keys(self) -> bool:
+        """Whether it has a use for keys that callers press, so that they are listened for in the sound as well."""
+        return False
+
+    def key_pressed(self, key: str, duration: float = 0.0) -> None:
+        """A caller has pressed a key here, for so many seconds: 0 to 9, *, #, A to D, or "!", a flash of the hook."""
 
     def emit(self, event: Event) -> None:
         """Tell the client."""

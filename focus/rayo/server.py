@@ -25,6 +25,7 @@ from focus.rayo.components import registry
 from focus.rayo.dialling import dialled
 from focus.rayo.directory import Directory
 from focus.rayo.headers import from_shim, to_shim
+from focus.rayo.in_band import InBandKeys
 from focus.rayo.joinable import Joinable
 from focus.rayo.limits import Limits, Quotas
 from focus.rayo.mixer import HOUSE, Mixer
@@ -113,6 +114,7 @@ class Server(Actor):
         self._placing: dict[Call, asyncio.Task[None]] = {}
         self._offerings: set[Offering] = set()
         self._supervisor = Supervisor()
+        self._in_band = InBandKeys(plane)
 
     # life
 
@@ -384,6 +386,8 @@ class Server(Actor):
         self.directory.add(component)
         self.components_started[type(command).__xml_tag__ or ""] += 1
         self._supervisor.start(component, _room_of(target))
+        if component.wants_keys:
+            self._in_band.listen_for(component, self._supervisor.tasks)
         return component
 
     def name_in_logs(self, address: JID) -> None:
@@ -395,6 +399,7 @@ class Server(Actor):
         context.room.set(_room_of(call) if call is not None else room)
 
     def component_ended(self, component: Component[Any]) -> None:
+        self._in_band.forget(component)
         self.directory.discard(component)
 
     def call_ended(self, call: Call) -> None:

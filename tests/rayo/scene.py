@@ -8,6 +8,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from xml.etree import ElementTree as ET
 
+import numpy as np
+from numpy.typing import NDArray
+
 from focus.jingle.peer import LegObserver
 from focus.media.plane import Direction
 from focus.rayo.addresses import Addresses
@@ -28,6 +31,15 @@ from tests.jingle.pair import PATIENCE, Air, Diary, End, FakeLeg, Wire
 
 DOMAIN = "focus.example.org"
 ROOMS = "rooms.example.org"
+
+
+class SilentTap:
+    """Of legs without sound."""
+
+    def read(self) -> NDArray[np.int16]:
+        return np.zeros(0, np.int16)
+
+    def close(self) -> None: ...
 
 
 class FakePlane:
@@ -76,6 +88,10 @@ class FakePlane:
     def succeed(self, leg: int, predecessor: int) -> None:
         self._know(leg, predecessor)
         self.succeeded.append((leg, predecessor))
+
+    def tap(self, node: int) -> SilentTap:
+        self._know(node)
+        return SilentTap()
 
     def snapshot(self) -> dict[str, int | float]:
         return {"legs": sum(not leg.closed for leg in self._legs.values()), "mixers": len(self._mixers)}

@@ -65,7 +65,11 @@ class Gatherer(Component[Input]):
         """What `work` with the grammars returns: done by a thread where it could take long."""
         return await in_thread(work, *args, **kwargs) if self._is_large else work(*args, **kwargs)
 
-    def key_pressed(self, key: str) -> None:
+    @property
+    def wants_keys(self) -> bool:
+        return self.command.mode in ("any", "dtmf")
+
+    def key_pressed(self, key: str, duration: float = 0.0) -> None:
         if self._begun.is_set() and key in KEYS:
             self._keys.put_nowait(key)
 
