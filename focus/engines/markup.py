@@ -14,6 +14,9 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_ELEMENTS = 50_000
 
+#: Characters of what is wrong: names are as long as strangers like, and errors go back in stanzas and into logs.
+MAX_FAULT = 500
+
 _XML = "http://www.w3.org/XML/1998/namespace"
 
 
@@ -30,9 +33,10 @@ class Place:
 
 
 class DocumentError(ValueError):
-    """What is wrong with a document, and where; as text it is one line."""
+    """What is wrong with a document, and where; as text it is one line, and not a long one."""
 
     def __init__(self, what: str, place: Place) -> None:
+        what = what if len(what) <= MAX_FAULT else f"{what[:MAX_FAULT]}..."
         super().__init__(" ".join(f"{place}: {what}".split()))
         self.what = what
         self.place = place

@@ -18,6 +18,8 @@ _SILENT = frozenset({"lexicon", "meta", "metadata", "desc", "lookup"})
 _HEARD = frozenset({"break", "audio"})
 
 MAX_PIECES = 500
+#: Characters of all pieces together, in each of which the elements around it are written again.
+MAX_WRITTEN = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,34 @@ def parse(document: str, source: str = "SSML") -> Speech:
     root = read(document, source)
     if root.name != "speak" or root.namespace not in (SSML, ""):
         raise root.fault(f"not <speak/> of {SSML}")
-    pieces = tuple(_Cutter(root, [], iter(range(MAX_PIECES))).pieces())
+    pieces = tuple(_Cutter(root, [], _Allowance()).pieces())
     return Speech(root.attributes.get("xml:lang", ""), pieces)
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """What there may still be."""
+
+    pieces: int = MAX_PIECES
+    characters: int = MAX_WRITTEN
+
+    def piece(self, element: Element) -> None:
+        self.pieces -= 1
+        if self.pieces < 0:
+            raise element.fault(f"more than {MAX_PIECES} pieces")
+
+    def write(self, element: Element, text: str) -> str:
+        self.characters -= len(text)
+        if self.characters < 0:
+            raise element.fault(f"more than {MAX_WRITTEN} characters, with what is around each piece")
+        return text
 
 
 class _Cutter:
     """Walks through a document, writing it down until there is something to be played."""
 
-    def __init__(self, root: Element, around: list[Element], left: Iterator[int]) -> None:
-        """`around`: what is open already; `left` yields once for each piece that there may still be."""
+    def __init__(self, root: Element, around: list[Element], left: _Allowance) -> None:
+        """`around`: what is open already."""
         self._root = root
         self._around = list(around)
         self._left = left
@@ -74,7 +95,7 @@ class _Cutter:
             yield from self._cut()
             yield self._played(element)
             return
-        self._markup.append(_opening(element))
+        self._markup.append(self._left.write(element, _opening(element)))
         self._around.append(element)
         self._says |= element.name in _HEARD
         for child in element.children:
@@ -86,8 +107,8 @@ class _Cutter:
         self._markup.append(f"</{element.name}>")
 
     def _say(self, text: str) -> None:
-        self._markup.append(escape(text))
         parent = self._around[-1]
+        self._markup.append(self._left.write(parent, escape(text)))
         self._text.append(parent.attributes.get("alias", text) if parent.name == "sub" else text)
         self._says |= bool(text.strip())
 
@@ -95,7 +116,7 @@ class _Cutter:
         src = element.attributes.get("src", "").strip()
         if not src:
             raise element.fault("src is needed")
-        self._count(element)
+        self._left.piece(element)
         inner = _Cutter(self._root, self._around, self._left)
         instead: list[Spoken | Played] = []
         for child in element.children:
@@ -109,19 +130,15 @@ class _Cutter:
     def _cut(self) -> Iterator[Spoken | Played]:
         """What has been written until now, as a whole; the elements around are open again afterwards."""
         if self._says:
-            self._count(self._root)
+            self._left.piece(self._root)
             closing = "".join(f"</{element.name}>" for element in reversed(self._around))
             yield Spoken("".join(self._markup) + closing, " ".join("".join(self._text).split()))
         self._begin()
 
     def _begin(self) -> None:
-        self._markup = [_opening(element) for element in self._around]
+        self._markup = [self._left.write(element, _opening(element)) for element in self._around]
         self._text: list[str] = []
         self._says = False
-
-    def _count(self, element: Element) -> None:
-        if next(self._left, None) is None:
-            raise element.fault(f"more than {MAX_PIECES} pieces")
 
 
 def _opening(element: Element) -> str:

@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focus.engines.markup import MAX_BYTES, MAX_DEPTH
-from focus.engines.ssml import MAX_PIECES, SSML, DocumentError, Played, Spoken, parse
+from focus.engines.ssml import MAX_PIECES, MAX_WRITTEN, SSML, DocumentError, Played, Spoken, parse
+
+#: An attribute's value, or a name; and what makes many pieces, in each of which that would be written again.
+LONG = "x" * 100_000
+SOUNDS = "x<audio src='a'/>" * 100
 
 
 def speak(inner: str, attributes: str = "") -> str:
@@ -82,6 +86,9 @@ def test_what_is_spoken(inner: str, expected: list[str]) -> None:
         (speak("x" * MAX_BYTES), "1:1", "longer than"),
         (speak("<audio src='a'/>" * (MAX_PIECES + 1)), "1:", f"more than {MAX_PIECES} pieces"),
         (speak("<audio src='a'>x</audio>" * (MAX_PIECES // 2 + 1)), "1:", f"more than {MAX_PIECES} pieces"),
+        (speak(f"<p id='{LONG}'>{SOUNDS}</p>"), "1:", f"more than {MAX_WRITTEN} characters"),
+        (speak(f"{SOUNDS}<p id='{LONG}'><audio src='a'>{SOUNDS}</audio></p>"), "1:", f"more than {MAX_WRITTEN}"),
+        (f"<{LONG}>", "1:", "no element found in <xxx"),
         ("<speak>\x00</speak>", "1:", "not well-formed"),
     ],
 )
@@ -90,6 +97,7 @@ def test_what_cannot_be_read_is_refused_with_its_place(document: str, place: str
         parse(document, "here")
     assert str(refused.value).startswith(f"here:{place}")
     assert what in str(refused.value)
+    assert len(str(refused.value)) < 600
 
 
 def test_a_document_type_is_not_looked_at() -> None:
