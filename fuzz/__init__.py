@@ -2,5 +2,5 @@
 
 `targets` are what is fuzzed, `seeds` the well-formed inputs that it begins with, `corpus/` what earlier runs have found
 worth keeping: at most one small file for each thing that can happen. tests/fuzz replays all of it on the ordinary
-build.
+build. What reads documents is Python: `documents` are its targets, `mutation` and `evolution` look for them.
 """

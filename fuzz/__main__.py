@@ -13,9 +13,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from fuzz.inputs import CORPUS, TARGETS
+from fuzz import evolution
+from fuzz.inputs import CORPUS, DOCUMENTS, TARGETS
 
 CHECKOUT = Path(__file__).parent.parent
 PLACE = CHECKOUT / ".dev" / "fuzz"
@@ -100,11 +102,17 @@ def run(compiler: str, target: str, *options: str, quiet: bool = False) -> tuple
     return process.wait(), "".join(said)
 
 
-def fuzz(compiler: str, target: str, seconds: int) -> bool:
-    """Whether nothing was found."""
+def places(target: str) -> tuple[Path, Path]:
+    """Where what is found is kept, and what failed."""
     found, findings = PLACE / "corpus" / target, PLACE / "findings"
     found.mkdir(parents=True, exist_ok=True)
     findings.mkdir(exist_ok=True)
+    return found, findings
+
+
+def fuzz(compiler: str, target: str, seconds: int) -> bool:
+    """Whether nothing was found."""
+    found, findings = places(target)
     (CORPUS / target).mkdir(parents=True, exist_ok=True)
     run(compiler, target, "seeds", str(found), quiet=True)
     status, said = run(
@@ -164,12 +172,16 @@ def keep(compiler: str, target: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="./dev fuzz", description="Fuzz the media plane.")
-    parser.add_argument("target", nargs="?", choices=TARGETS, help="all of them, one after another, when left out")
+    parser = argparse.ArgumentParser(prog="./dev fuzz", description="Fuzz the media plane, and what reads documents.")
+    parser.add_argument(
+        "target", nargs="?", choices=TARGETS + DOCUMENTS, help="all of them, one after another, when left out"
+    )
     parser.add_argument("seconds", nargs="?", type=int, default=60, help="for each target (60)")
     parser.add_argument("--keep", action="store_true", help="put what was found into fuzz/corpus, made small")
     parser.add_argument("--once", metavar="FILE", help="run the target on this file alone")
     arguments = parser.parse_args()
+    if arguments.target in DOCUMENTS:
+        return documents([arguments.target], arguments)
     try:
         compiler = clang()
         build(compiler)
@@ -184,6 +196,22 @@ def main() -> int:
     except Unavailable as error:
         print(f"fuzz: {error}", file=sys.stderr)
         return 69
+    if not arguments.target:
+        well = documents(DOCUMENTS, arguments) == 0 and well
+    return 0 if well else 1
+
+
+def documents(targets: Iterable[str], arguments: argparse.Namespace) -> int:
+    well = True
+    for target in targets:
+        if arguments.once:
+            evolution.once(target, Path(arguments.once).read_bytes())
+            continue
+        found, findings = places(target)
+        if arguments.seconds:
+            well = evolution.fuzz(target, arguments.seconds, found, findings) and well
+        if arguments.keep:
+            evolution.keep(target, found)
     return 0 if well else 1
 
 

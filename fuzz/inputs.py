@@ -5,6 +5,8 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS = ("rtp", "opus", "jitter", "g711", "dtmf", "srtp", "rtcp", "stun", "plane")
+#: Of fuzz.documents.
+DOCUMENTS = ("grammar", "builtin", "speech", "result")
 
 
 def inputs(target: str) -> Iterator[tuple[str, bytes]]:

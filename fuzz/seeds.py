@@ -2,8 +2,10 @@
 out what Opus or a report looks like.
 """
 
+import itertools
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -151,3 +153,45 @@ def plane() -> Iterator[bytes]:
 
 
 SEEDS = {seed.__name__: seed for seed in (rtp, opus, jitter, g711, dtmf, srtp, rtcp, stun, plane)}
+
+
+SUITE = Path(__file__).parent.parent / "tests" / "engines" / "grammar"
+START = '<grammar xmlns="http://www.w3.org/2001/06/grammar" version="1.0" mode="dtmf" root="r">'
+
+
+def grammars() -> list[bytes]:
+    """The grammar suite: what is read, with its inputs, and what is refused."""
+    read = [path.read_bytes() for path in sorted((SUITE / "suite").glob("*.txt"))]
+    groups = itertools.groupby((SUITE / "refused.txt").read_text().splitlines(), lambda line: line.startswith("|"))
+    refused = ["\n".join(line[1:] for line in lines) for is_document, lines in groups if is_document]
+    return [*read, *(f"{each.replace('<G>', START)}\n---\n1 | nomatch\n".encode() for each in refused)]
+
+
+def builtins() -> list[bytes]:
+    names = ("boolean", "boolean?y=7;n=9", "digits", "digits?length=4", "digits?minlength=2;maxlength=4", "number")
+    names += ("currency", "phone", "date", "time", "colour")
+    return [f"dtmf/{name}\n1\n12*5\n20260229\n1830\n555*22\n*\n".encode() for name in names]
+
+
+def speeches() -> list[bytes]:
+    around = "<speak version='1.1' xmlns='http://www.w3.org/2001/10/synthesis' xml:lang='en'>{}</speak>"
+    inner = (
+        "Hello <sub alias='World Wide Web'>WWW</sub> &amp; <say-as interpret-as='date'>2026-11-21</say-as>.",
+        "<p xml:lang='de'><prosody rate='-20%'>one<audio src='a.wav'/>two<audio src='b.wav'/></prosody></p>three",
+        "<audio src='a'>no <desc>a bell</desc><emphasis>bell<audio src='b'>nor this</audio></emphasis></audio>",
+        "<meta name='x' content='y'/><lexicon uri='x'/><metadata><x>no</x></metadata>yes<break time='1s'/>",
+        "<voice name='de'><mark name='m'/><![CDATA[<d>]]></voice><x xmlns='urn:x'>foreign</x>",
+    )
+    return [around.format(each).encode() for each in inner]
+
+
+def results() -> list[bytes]:
+    inner = (
+        "<interpretation><input mode='dtmf' confidence='100'>1 2 3 4</input></interpretation>",
+        "<interpretation grammar='g' confidence='0.75'><instance>a<b>c</b></instance><input>new york</input>"
+        "</interpretation><interpretation><input mode='speech'>newark</input></interpretation>",
+    )
+    return [f"<result xmlns='http://www.ietf.org/xml/ns/mrcpv2' grammar='x'>{each}</result>".encode() for each in inner]
+
+
+DOCUMENTS = {"grammar": grammars, "builtin": builtins, "speech": speeches, "result": results}
