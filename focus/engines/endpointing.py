@@ -64,7 +64,7 @@ class Endpointer:
         try:
             import webrtcvad
         except ImportError:
-            raise RecognizerMissing("webrtcvad-wheels is not installed: without it no speech is detected") from None
+            raise RecognizerMissing("webrtcvad-wheels is not installed (focus-conference[speech])") from None
         if not 0 <= sensitivity <= 1:
             raise ValueError(f"sensitivity must be between 0 and 1, not {sensitivity}")
         self._detector = webrtcvad.Vad(MODE)

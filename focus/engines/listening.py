@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,10 @@ async def _heard(ended: SpeechEnded, recognizer: Recognizer, grammars: Sequence[
     hypothesis = await recognizer.recognize(ended.utterance, grammars)
     if hypothesis is None:
         return Heard(None, 0.0)
+    return Heard(await asyncio.to_thread(_matched, hypothesis.tokens, grammars), hypothesis.confidence)
+
+
+def _matched(tokens: Sequence[str], grammars: Sequence[Grammar]) -> Matched | None:
     matcher = Matcher(grammars)
-    matcher.feed_all(hypothesis.tokens)
-    return Heard(matcher.matched(), hypothesis.confidence)
+    matcher.feed_all(tokens)
+    return matcher.matched()

@@ -38,16 +38,18 @@ _MAX_LINE = 1 << 20
 
 
 class Pocketsphinx:
-    """The Recognizer that uses pocketsphinx.
+    """The Recognizer that uses pocketsphinx, in so many `processes` at most.
 
-    Its process is started when it is needed first, and again when it has failed; utterances wait for each other.
-    `timeout` is what one may take, in seconds, all told.
+    Each is started when it is needed first, and again when it has failed; what comes when all are at work waits.
+    `timeout` is what an utterance may take, in seconds, all told.
     """
 
-    def __init__(self, *, timeout: float = 20.0) -> None:
+    def __init__(self, *, processes: int = 1, timeout: float = 20.0) -> None:
         self._timeout = timeout
-        self._process: asyncio.subprocess.Process | None = None
-        self._turn = asyncio.Lock()
+        self._decoders = [_Decoder() for _ in range(processes)]
+        self._idle: asyncio.LifoQueue[_Decoder] = asyncio.LifoQueue()
+        for decoder in self._decoders:
+            self._idle.put_nowait(decoder)
 
     async def check(self, grammars: Sequence[Grammar], *, language: str | None = None) -> None:
         """See `Recognizer.check`. It knows US English, the words of its dictionary, and digits."""
@@ -78,25 +80,38 @@ class Pocketsphinx:
         return Hypothesis(tuple(answer["words"]), confidence) if confidence >= LEAST else None
 
     async def close(self) -> None:
-        """End the process."""
-        async with self._turn:
-            await self._end()
+        """End the processes, each when it has answered."""
+        for _ in self._decoders:
+            await (await self._idle.get()).end()
+        for decoder in self._decoders:
+            self._idle.put_nowait(decoder)
 
     async def _ask(self, question: dict[str, Any], samples: bytes = b"") -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self._timeout), self._turn:
+            async with asyncio.timeout(self._timeout):
+                decoder = await self._idle.get()
                 try:
-                    answer = await self._answer(question, samples)
+                    answer = await decoder.answer(question, samples)
                 except BaseException:
-                    await self._end()  # else the next question would get this one's answer
+                    await decoder.end()  # else the next question would get this one's answer
                     raise
+                finally:
+                    self._idle.put_nowait(decoder)
         except TimeoutError:
             raise RecognitionError(f"pocketsphinx did not answer in {self._timeout:g} s") from None
         if "error" in answer:
             raise RecognitionError(f"pocketsphinx: {answer['error']}")
         return answer
 
-    async def _answer(self, question: dict[str, Any], samples: bytes) -> dict[str, Any]:
+
+class _Decoder:
+    """One process, when it is needed."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def answer(self, question: dict[str, Any], samples: bytes) -> dict[str, Any]:
+        """Raises `RecognitionError`."""
         if self._process is None or self._process.returncode is not None:
             self._process = await _start()
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -111,7 +126,7 @@ class Pocketsphinx:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -122,7 +137,7 @@ class Pocketsphinx:
 
 async def _start() -> asyncio.subprocess.Process:
     if importlib.util.find_spec("pocketsphinx") is None:
-        raise RecognizerMissing("pocketsphinx is not installed: `pip install pocketsphinx`")
+        raise RecognizerMissing("pocketsphinx is not installed (focus-conference[speech])")
     pipe = asyncio.subprocess.PIPE
     # In the same environment as this one, and from the same place.
     return await asyncio.create_subprocess_exec(

@@ -175,12 +175,16 @@ class MediaPlane:
         )
 
     def create_mixer(
-        self, dominant_changed: Callable[[int | None], None] | None = None, *, room: str | None = None
+        self,
+        dominant_changed: Callable[[int | None], None] | None = None,
+        *,
+        room: str | None = None,
+        near: int | None = None,
     ) -> int:
-        """A new mixer node. `room`: as for legs. `dominant_changed` is called with the node of the leg that is its
-        dominant speaker from now on, of those that are joined to this mixer itself; None: the one that was has left.
+        """A new mixer node. `room`, `near`: as for legs. `dominant_changed` is called with the node of the leg that is
+        its dominant speaker from now on, of those joined to this mixer itself; None: the one that was has left.
         """
-        mixer = self._shards.add_mixer(room=room)
+        mixer = self._shards.add_mixer(room=room, near=near)
         self._shards.of(mixer).set_loudest(mixer, self._loudest)
         if dominant_changed is not None:
             self._dominance[mixer] = dominant_changed

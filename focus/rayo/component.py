@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from focus.engines.fetching import Fetch
+from focus.engines.recognizer import Recognizer
 from focus.engines.synthesizer import Synthesizer
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
@@ -48,6 +49,10 @@ class Target(Protocol):
     def is_spoken_in(self) -> bool:
         """Whether somebody speaks there now."""
 
+    @property
+    def speakers(self) -> Iterable[int]:
+        """Who can be heard speaking there now: legs in the media plane."""
+
     async def has_media(self) -> None:
         """Return when it is in the media plane, or has been."""
 
@@ -80,6 +85,7 @@ class Facilities:
     fetch: Fetch | None = None
     recordings: Recordings | None = None
     synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
+    recognizers: Mapping[str, Recognizer] = field(default_factory=dict)
 
 
 class Component(Actor, Generic[E]):

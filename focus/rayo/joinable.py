@@ -197,6 +197,11 @@ class Joinable(Actor):
         """Whether somebody is heard to speak here, or by those who are here."""
         return self.speaking
 
+    @property
+    def speakers(self) -> Iterable[int]:
+        """Who can be heard speaking here now: legs in the media plane."""
+        return () if self.node is None else (self.node,)
+
     def component_ended(self, component: Component[Any]) -> None:
         self.components.pop(component, None)
         if not self.components:

@@ -149,10 +149,14 @@ class Mixer(Joinable):
     def is_spoken_in(self) -> bool:
         return bool(self._heard)
 
+    @property
+    def speakers(self) -> Iterable[int]:
+        heard = [party for party in self.joins if not party.is_mixer and self._hears(party)]
+        return [party.node for party in heard if party.node is not None]
+
     def hear(self, party: Joinable) -> None:
         """Tell, once, that the call `party` began or ceased to be heard speaking here."""
-        sends = self.joins.get(party) in (Direction.DUPLEX, Direction.RECV)
-        is_heard = party.speaking and sends and self.is_flowing(party)
+        is_heard = party.speaking and self._hears(party)
         if is_heard is (party in self._heard):
             return
         if is_heard:
@@ -161,6 +165,9 @@ class Mixer(Joinable):
         else:
             self._heard.discard(party)
             self.emit(StoppedSpeaking(call_uri=party.address.uri))
+
+    def _hears(self, party: Joinable) -> bool:
+        return self.joins.get(party) in (Direction.DUPLEX, Direction.RECV) and self.is_flowing(party)
 
     def parting(self, other: Joinable) -> None:
         if other in self._heard:

@@ -37,6 +37,7 @@ from focus.service.sections import (
     RoomSettings,
     RouteSettings,
     Section,
+    SpeechSettings,
     SummoningSettings,
     XmppSettings,
 )
@@ -70,6 +71,7 @@ class Settings(BaseModel):
     limits: LimitsSettings = LimitsSettings()
     fetch: FetchSettings = FetchSettings()
     recordings: RecordingSettings = RecordingSettings()
+    speech: SpeechSettings = SpeechSettings()
     routes: tuple[RouteSettings, ...] = ()
     log: LogSettings = LogSettings()
 

@@ -471,6 +471,22 @@ class RecordingSettings(Section):
         return value
 
 
+class SpeechSettings(Section):
+    """Recognition of what callers say, for Rayo's `<input/>`: US English, by pocketsphinx, where that is installed
+    (focus-conference[speech])."""
+
+    processes: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="Processes that it is done in, each for one utterance at a time. Each is started when it is "
+        "needed, and takes 50 MB then. With 0 no speech is recognized.",
+    )
+    timeout: float = Field(
+        default=20.0, ge=1, le=300, description="Seconds in which an utterance must be recognized, once it is over."
+    )
+
+
 class RouteSettings(Section):
     """Where a call goes whose address is like `match`: to a room, or to Rayo clients. The first route that matches is
     taken; a call that none matches goes to the room which has the called address. This table may be given any number

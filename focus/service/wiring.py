@@ -14,6 +14,7 @@ from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
 from focus.conference.surroundings import Surroundings
 from focus.engines.espeak import Espeak
+from focus.engines.pocketsphinx import Pocketsphinx
 from focus.http.fetch import Reach, SafeFetch, networks
 from focus.http.health import HealthServer
 from focus.http.page import PageConfig, PageServer
@@ -72,6 +73,7 @@ class Service:
         )
         self._outbox = Outbox(events=settings.limits.events, call_ids=settings.rayo.call_ids)
         self._recordings = _recordings(settings)
+        self._pocketsphinx = Pocketsphinx(processes=settings.speech.processes, timeout=settings.speech.timeout)
         self._server = Server(
             self._addresses,
             self._plane,
@@ -114,6 +116,7 @@ class Service:
                 fetch=SafeFetch(_reach(settings.fetch)),
                 recordings=self._recordings,
                 synthesizers={"espeak": Espeak()},
+                recognizers={"pocketsphinx": self._pocketsphinx} if settings.speech.processes else {},
             ),
         )
         self._binding = Binding(self._server, self._outbox)
@@ -214,6 +217,7 @@ class Service:
                 where = f"[media] addresses {', '.join(media.addresses)}, UDP port {media.port}"
                 raise ServiceError(f"cannot take audio on {where}: {_words(error)}") from error
             cleanup.push_async_callback(self._plane.stop)
+            cleanup.push_async_callback(self._pocketsphinx.close)
             log.info("audio %s", _ways_in(self._plane.addresses, self._plane.public_addresses))
             page = health = None
             if self._settings.metrics.enabled:

@@ -75,6 +75,10 @@ class Scene:
     def unregister(self, address: JID) -> None:
         del self._clients[address]
 
+    @property
+    def speakers(self) -> list[int]:
+        return []
+
     async def has_media(self) -> None:
         pass
 

@@ -15,6 +15,7 @@ from focus.jingle.peer import LegObserver
 from focus.media.plane import Direction
 from focus.rayo.addresses import Addresses
 from focus.rayo.call import Call
+from focus.rayo.component import Facilities
 from focus.rayo.limits import Limits
 from focus.rayo.mixer import Mixer
 from focus.rayo.registration import Security
@@ -250,6 +251,7 @@ class Focus:
         controllers: frozenset[JID] = frozenset(),
         clients: frozenset[JID] = frozenset(),
         routes: Sequence[Route] = (),
+        facilities: Facilities | None = None,
     ) -> None:
         self.net = net
         net.focus = self
@@ -269,6 +271,7 @@ class Focus:
             security=Security(clients, controllers),
             routes=routes,
             limits=limits,
+            facilities=facilities,
         )
         self.takers = Takers()
         self.server.application = self.takers

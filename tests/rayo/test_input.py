@@ -146,7 +146,9 @@ async def test_keys_before_it_begins_are_nobodys(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("command", "refusal"),
     [
-        (Input(mode="voice", grammars=here(PIN)), OptionNotSupported),
+        (Input(mode="voice", grammars=here(PIN)), BadRequest),
+        (Input(mode="voice", grammars=here(PIN.replace('mode="dtmf"', ""))), OptionNotSupported),
+        (Input(mode="dtmf", grammars=here(PIN.replace('mode="dtmf"', 'mode="voice"'))), BadRequest),
         (Input(mode="cpa", grammars=here(PIN)), OptionNotSupported),
         (Input(recognizer="ears", grammars=here(PIN)), OptionNotSupported),
         (Input(terminator="##", grammars=here(PIN)), OptionNotSupported),
@@ -154,7 +156,7 @@ async def test_keys_before_it_begins_are_nobodys(scene: Scene) -> None:
         (Input(grammars=(Grammar(content_type="application/x-jsgf", body="#JSGF V1.0;"),)), OptionNotSupported),
         (Input(grammars=here("<grammar")), BadRequest),
         (Input(grammars=here(PIN.replace("#digit", "#nothing"))), BadRequest),
-        (Input(grammars=here(PIN.replace('mode="dtmf"', 'mode="voice"'))), BadRequest),
+        (Input(grammars=here(PIN.replace('mode="dtmf"', 'mode="voice"'))), OptionNotSupported),
         (Input(grammars=there("http://x/none")), BadRequest),
         (Input(grammars=there("http://x/busy")), ResourceConstraint),
         (Input(grammars=there("file:///etc/passwd")), BadRequest),
