@@ -1,0 +1,84 @@
+"""Faxes with efax, whose T.30 and T.4 have nothing in common with libspandsp's. It knows no error correction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from focus.engines.fax import FaxTerminal
+from focus.engines.spandsp.fax import SpandspFax
+from tests.engines.faxes import FINE, page, pages_of, same, write
+from tests.engines.spandsp.modem import Modem, converse
+
+#: Fine, 14400 bit/s, 1728 columns, any length, one-dimensional.
+_CAPABILITIES = "1,5,0,2,0,0,0,0"
+
+
+@asynccontextmanager
+async def efax(modem: Modem, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *("efax", "-d", modem.device, "-o1", "-l", "+1 555 1234", "-c", _CAPABILITIES, *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def talk(terminal: FaxTerminal, *arguments: str) -> str:
+    """What efax says of it, if it ends well."""
+    with closing(Modem()) as modem, closing(terminal):
+        async with efax(modem, *arguments) as process:
+            assert process.stderr is not None
+            reading = asyncio.create_task(process.stderr.read())
+            await asyncio.wait_for(converse(process, modem, terminal), 60)
+            log = (await reading).decode(errors="replace")
+    assert process.returncode == 0, log
+    return log
+
+
+@pytest.mark.timeout(90)
+async def test_efax_receives_what_we_send(tmp_path: Path) -> None:
+    document = write(tmp_path / "sent.tiff", [page(1)])
+    terminal = SpandspFax().send(document, identity="+49 30 100")
+    log = await talk(terminal, "-r", str(tmp_path / "got"))
+    result = terminal.result()
+    assert result.is_success  # efax has hung up: our last frame may never have got out
+    assert (result.pages, result.transfer_rate, result.ecm) == (1, 14400, False)
+    assert result.remote_identity == "+1 555 1234"
+    assert "+49 30 100" in log
+    assert same(pages_of(tmp_path / "got.001")[0], page(1))
+
+
+@pytest.mark.timeout(90)
+async def test_we_receive_what_efax_sends(tmp_path: Path) -> None:
+    document = tmp_path / "sent.tiff"
+    page(1).save(document, compression="group3", dpi=FINE, tiffinfo={278: 700})  # in one strip, as efax reads it
+    terminal = SpandspFax().receive(tmp_path / "received.tiff", identity="+49 30 200")
+    log = await talk(terminal, "-h", "", "-t", "123", str(document))
+    result = terminal.result()
+    assert result.is_success
+    assert (result.pages, result.transfer_rate, result.ecm, result.bad_rows) == (1, 14400, False, 0)
+    assert result.remote_identity == "+1 555 1234"
+    assert "+49 30 200" in log
+    [received] = pages_of(tmp_path / "received.tiff")
+    assert contains(received, page(1))
+
+
+def contains(image: Image.Image, part: Image.Image) -> bool:
+    """Whether `part` is in there whole, as wide as it is; efax puts empty rows above and below."""
+    rows, wanted = np.asarray(image), np.asarray(part)
+    return any(
+        np.array_equal(rows[top : top + len(wanted)], wanted) for top in range(max(0, len(rows) - len(wanted) + 1))
+    )
