@@ -1,15 +1,26 @@
 """A meeting for each test, which ends cleanly."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from focus.conference.policy import Policy
 from focus.conference.ringing import Ringing
+from tests.haste import Pace, new_loop
 
 from .scene import Meeting
 
 EAGER = Policy(strangers=True, linger=3600.0, entry_wait=3600.0, coalesce=0.0, farewell=0.0)
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
+    return {"pace": new_loop}
+
+
+@pytest.fixture(autouse=True)
+def pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a meeting is made of is in memory, and needs no time."""
+    monkeypatch.setattr(Pace, "is_hasty", True)
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ class Readers(Diary):
         self.in_flight: dict[JID, int] = defaultdict(int)
         self.gates: dict[JID, asyncio.Event] = {}
         self._receivers: dict[tuple[JID, str | None], Receiver] = defaultdict(Receiver)
-        self._newest: dict[JID, ConferenceInfo] = {}
+        self._seen: dict[JID, list[ConferenceInfo]] = defaultdict(list)
 
     async def iq_set(self, sender: JID, to: JID, element: Payload) -> None:
         tree = ET.fromstring(serialize(element.to_element()))
@@ -216,18 +216,19 @@ class Readers(Diary):
         receiver = self._receivers[to, tree.get("sid")]
         assert receiver.read(tree) == "applied"
         assert receiver.document is not None
-        self._newest[to] = ConferenceInfo.parse(receiver.document)
-        validate(self._newest[to])
+        self._seen[to].append(ConferenceInfo.parse(receiver.document))
+        validate(self._seen[to][-1])
 
     def of(self, peer: JID) -> list[ConferenceInfo]:
         """As they were sent."""
         return [entry[1] for entry in self.entries if isinstance(entry, tuple) and entry[0] == peer]
 
     async def document(self, peer: JID, wanted: Callable[[ConferenceInfo], bool]) -> ConferenceInfo:
-        """The conference as `peer` sees it, as soon as it is as wanted."""
-        async with asyncio.timeout(PATIENCE):
-            await eventually(lambda: peer in self._newest and wanted(self._newest[peer]))
-        return self._newest[peer]
+        """The conference as `peer` sees it, as soon as it is as wanted; it need not be so for long."""
+        seen = self._seen[peer]
+        before = max(len(seen) - 1, 0)
+        await eventually(lambda: any(map(wanted, seen[before:])))
+        return next(filter(wanted, seen[before:]))
 
 
 def users(document: ConferenceInfo) -> dict[str, User]:

@@ -2,13 +2,25 @@
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from focus.jingle.peer import LegFactory
+from tests.haste import Pace, new_loop
 
 from .pair import Air, End, Wire
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
+    return {"pace": new_loop}
+
+
+@pytest.fixture(autouse=True)
+def pace(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the media plane needs time."""
+    callspec = getattr(request.node, "callspec", None)
+    monkeypatch.setattr(Pace, "is_hasty", callspec is None or "the media plane" not in callspec.params.values())
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The agent's own rules; that it carries real ICE is shown by test_leg.py."""
 
 import asyncio
-import selectors
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from focus.media import transport
 from focus.media.transport import PlaneConnection, local_candidates, usable
 from focus.wire import ice
+from tests.haste import Haste, hasty_loop, in_haste
 
 from .peers import until
 
@@ -165,8 +166,12 @@ class Slow(Wire):
         self.unanswered = b""
 
     @staticmethod
-    def yes(check: aioice.stun.Message, password: bytes = PASSWORD) -> bytes:
-        answer = aioice.stun.Message(check.message_method, aioice.stun.Class.RESPONSE, check.transaction_id)
+    def yes(
+        check: aioice.stun.Message,
+        password: bytes = PASSWORD,
+        kind: aioice.stun.Class = aioice.stun.Class.RESPONSE,
+    ) -> bytes:
+        answer = aioice.stun.Message(check.message_method, kind, check.transaction_id)
         answer.attributes["XOR-MAPPED-ADDRESS"] = ("192.0.2.1", 10000)
         answer.add_message_integrity(password)
         return bytes(answer)
@@ -187,25 +192,14 @@ async def consenting_agent(wire: Wire) -> PlaneConnection:
     return agent
 
 
-@pytest.fixture
-async def consenting(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Slow]:
-    """A path to a peer that asks for consent, with the waiting made short."""
-    monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
+@contextlib.asynccontextmanager
+async def consenting() -> AsyncIterator[tuple[PlaneConnection, Slow]]:
+    """An agent that asks for consent, and the path to its peer."""
     wire = Slow()
     wire.agent = agent = await consenting_agent(wire)
     agent._query_consent_task = asyncio.create_task(agent.query_consent())
-    yield wire
+    yield agent, wire
     await agent.close()
-
-
-class Haste(selectors.DefaultSelector):
-    """What lets an event loop wait for nothing: its time goes on at once."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now += timeout or 0.0
-        return super().select(0)
 
 
 @pytest.mark.parametrize("repeated", [False, True], ids=["and nothing more", "again and again"])
@@ -237,12 +231,7 @@ def test_consent_is_asked_for_every_five_seconds_and_is_gone_thirty_after_the_la
         assert wire.agent.lost
         return haste.now
 
-    def new_loop() -> asyncio.AbstractEventLoop:
-        loop = asyncio.SelectorEventLoop(haste)
-        loop.time = lambda: haste.now  # type: ignore[method-assign]
-        return loop
-
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner(loop_factory=lambda: hasty_loop(haste)) as runner:
         lost = runner.run(live())
     gaps = [after - before for before, after in pairwise([0.0, *asked])]
     assert 3.99 < min(gaps) < 5 < max(gaps) < 6.01
@@ -250,41 +239,50 @@ def test_consent_is_asked_for_every_five_seconds_and_is_gone_thirty_after_the_la
     assert asked[-1] < lost
 
 
-async def test_consent_for_the_former_path_ends_while_a_restart_finds_no_other(consenting: Slow) -> None:
+async def lost(agent: PlaneConnection) -> None:
+    """Until nobody consents any more."""
+    async with asyncio.timeout(60):
+        while not agent.lost:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(1)
+
+
+@in_haste
+async def test_consent_for_the_former_path_ends_while_a_restart_finds_no_other() -> None:
     """RFC 7675 section 5.1: nothing is sent any more, but the agent goes on looking (RFC 8445 section 9)."""
-    agent = consenting.agent
-    assert agent is not None
-    agent.check_complete(agent._nominated[1])
-    await until(lambda: len(consenting.sent) > 2)
-    assert consenting.remote == [(0, PEER)]
-    agent._checking = False  # `connect` has returned
-    assert agent.restart("ijklmnop", "they", "q" * 24)
-    assert not agent.restart("qrstuvwx", "they", "q" * 24), "connecting has to be begun once"
-    asked = len(consenting.sent)
-    await agent.send(b"\x16 goes where media goes")
-    assert consenting.sent[asked:] == [(0, PEER, b"\x16 goes where media goes")]
-    await until(lambda: not consenting.remote)
-    await agent.send(b"\x16 goes nowhere")
-    assert len(consenting.sent) == asked + 1, "nor is consent asked for by credentials that are no more"
-    assert not agent.lost
+    async with consenting() as (agent, wire):
+        agent.check_complete(agent._nominated[1])
+        await asyncio.sleep(20)
+        assert len(wire.sent) > 2
+        assert wire.remote == [(0, PEER)]
+        agent._checking = False  # `connect` has returned
+        assert agent.restart("ijklmnop", "they", "q" * 24)
+        assert not agent.restart("qrstuvwx", "they", "q" * 24), "connecting has to be begun once"
+        asked = len(wire.sent)
+        await agent.send(b"\x16 goes where media goes")
+        assert wire.sent[asked:] == [(0, PEER, b"\x16 goes where media goes")]
+        await asyncio.sleep(31)
+        assert not wire.remote
+        await agent.send(b"\x16 goes nowhere")
+        assert len(wire.sent) == asked + 1, "nor is consent asked for by credentials that are no more"
+        assert not agent.lost
 
 
-async def test_answers_that_come_late_keep_consent_and_none_at_all_end_it(
-    consenting: Slow, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.001)  # after which aioice would look at no answer
-    assert consenting.agent is not None
-    await until(lambda: len(consenting.sent) > 25)  # of which six are a consent's life
-    assert not consenting.agent.lost
-    assert {(local, where) for local, where, _ in consenting.sent} == {(0, PEER)}
-    checks = [aioice.stun.parse_message(data) for _, _, data in consenting.sent]
-    assert all(check.check_message_integrity(PASSWORD) for check in checks)
-    assert len({check.transaction_id for check in checks}) == len(checks)
-    assert {check.attributes["USERNAME"] for check in checks} == {"them:abcdefgh"}
-    assert not any("USE-CANDIDATE" in check.attributes for check in checks)
-    assert len(consenting.agent._protocols[0].transactions) < 15
-    consenting.made = lambda check: b""
-    await until(lambda: consenting.agent is not None and consenting.agent.lost)
+@in_haste
+async def test_answers_that_come_late_keep_consent_and_none_at_all_end_it() -> None:
+    """They are five seconds late; aioice would look at no answer after half a second."""
+    async with consenting() as (agent, wire):
+        await asyncio.sleep(150)
+        assert len(wire.sent) > 24  # of which six are a consent's life
+        assert not agent.lost
+        assert {(local, where) for local, where, _ in wire.sent} == {(0, PEER)}
+        checks = [aioice.stun.parse_message(data) for _, _, data in wire.sent]
+        assert all(check.check_message_integrity(PASSWORD) for check in checks)
+        assert len({check.transaction_id for check in checks}) == len(checks)
+        assert {check.attributes["USERNAME"] for check in checks} == {"them:abcdefgh"}
+        assert not any("USE-CANDIDATE" in check.attributes for check in checks)
+        assert len(agent._protocols[0].transactions) < 15
+        wire.made = lambda check: b""
+        await lost(agent)
 
 
 @pytest.mark.parametrize(
@@ -295,27 +293,27 @@ async def test_answers_that_come_late_keep_consent_and_none_at_all_end_it(
         lambda check: bytes(
             aioice.stun.Message(check.message_method, aioice.stun.Class.RESPONSE, check.transaction_id)
         ),
-        lambda check: bytes(aioice.stun.Message(check.message_method, aioice.stun.Class.ERROR, check.transaction_id)),
+        lambda check: Slow.yes(check, kind=aioice.stun.Class.ERROR),
     ],
     ids=["another password", "another transaction", "no password", "an error"],
 )
-async def test_what_is_no_authentic_yes_is_no_consent(
-    consenting: Slow, made: Callable[[aioice.stun.Message], bytes]
-) -> None:
-    consenting.made = made
-    await until(lambda: consenting.agent is not None and consenting.agent.lost)
+@in_haste
+async def test_what_is_no_authentic_yes_is_no_consent(made: Callable[[aioice.stun.Message], bytes]) -> None:
+    async with consenting() as (agent, wire):
+        wire.made = made
+        await lost(agent)
 
 
-async def test_a_yes_from_elsewhere_is_no_consent(consenting: Slow) -> None:
-    agent = consenting.agent
-    assert agent is not None
+@in_haste
+async def test_a_yes_from_elsewhere_is_no_consent() -> None:
+    async with consenting() as (agent, wire):
 
-    def elsewhere(check: aioice.stun.Message) -> bytes:
-        agent.stun_received(0, ("192.0.2.9", 2), Slow.yes(check))
-        return b""
+        def elsewhere(check: aioice.stun.Message) -> bytes:
+            agent.stun_received(0, ("192.0.2.9", 2), Slow.yes(check))
+            return b""
 
-    consenting.made = elsewhere
-    await until(lambda: agent.lost)
+        wire.made = elsewhere
+        await lost(agent)
 
 
 # --- checks ---

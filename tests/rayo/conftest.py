@@ -1,19 +1,31 @@
 """A Rayo server on an honest plane and on the real one, and callers on a wire."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from focus.jingle.peer import Timeouts
 from focus.media.plane import MediaPlane
 from focus.wire.jid import JID
+from tests.haste import Pace, new_loop
 from tests.jingle.pair import End
 
 from .scene import Client, FakePlane, Focus, Net
 
 QUICK = Timeouts(answer=5, initiate=5, connect=5, closing=0.05, goodbye=0.2)
 ADMIN = "admin@example.org"
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
+    return {"pace": new_loop}
+
+
+@pytest.fixture(autouse=True)
+def pace(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Honest fakes need no time."""
+    callspec = getattr(request.node, "callspec", None)
+    monkeypatch.setattr(Pace, "is_hasty", callspec is not None and "honest fakes" in callspec.params.values())
 
 
 @pytest.fixture(params=["honest fakes", "the media plane"])

@@ -37,6 +37,12 @@ from .calling import answered, call_in
 from .scene import Client, FakePlane, Focus, eventually, settled
 from .test_stages import EXPECTED
 
+
+@pytest.fixture(autouse=True)
+def pace() -> None:
+    """Components work in threads too, which need time."""
+
+
 COMMANDS: dict[Step, Command] = {
     Step.ACCEPT: Accept(),
     Step.ANSWER: Answer(),

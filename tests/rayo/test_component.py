@@ -103,6 +103,11 @@ class Actress(Component[Act]):
 
 
 @pytest.fixture(autouse=True)
+def pace() -> None:
+    """Components work in threads too, which need time."""
+
+
+@pytest.fixture(autouse=True)
 def _known() -> Iterator[None]:
     registry.component(Act)(Actress)
     Actress.gate, Actress.stuck = asyncio.Event(), threading.Event()
