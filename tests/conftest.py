@@ -8,11 +8,18 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from focus.service.prosody import Prosody, free_port
 from tests.interop.ejabberd import Ejabberd
 from tests.interop.servers import NAMES, Server, running_server
+
+# A machine that is busy is no fault of what is tested.
+hypothesis.settings.register_profile(
+    "patient", parent=hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 #: Tests in here talk to every server if nobody chooses one; all others to Prosody.
 TO_EVERY_SERVER = (Path(__file__).parent / "interop",)

@@ -6,6 +6,7 @@ import io
 import logging
 import wave
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -87,6 +88,12 @@ def ends(part: Samples) -> float:
     return seconds(part, len(part) - 240 - 480) + 0.01
 
 
+def leaps(parts: list[Samples]) -> list[tuple[float, float]]:
+    """Where one part ends and the next begins, if they do not belong together: a busy machine makes parts of one."""
+    ways = [(ends(one), begins(other)) for one, other in pairwise(parts)]
+    return [(left, landed) for left, landed in ways if landed != pytest.approx(left, abs=0.003)]
+
+
 @pytest.fixture
 async def plane() -> AsyncIterator[MediaPlane]:
     plane = MediaPlane([("127.0.0.1", 0)])
@@ -139,15 +146,14 @@ async def test_a_pause_loses_nothing_and_repeats_nothing(scene: Scene) -> None:
     await scene.silence(0.3)
     await scene.does(Resume())
     assert (await scene.complete()).reason == Finish()
-    first, second = scene.parts()
-    assert ends(first) == pytest.approx(begins(second), abs=0.003)
-    assert ends(second) == pytest.approx(2, abs=0.003)
+    parts = scene.parts()
+    assert len(parts) > 1
+    assert not leaps(parts)
+    assert ends(parts[-1]) == pytest.approx(2, abs=0.003)
 
 
-@pytest.mark.parametrize(
-    ("direction", "amount", "lands"), [("forward", 1000, 1.3), ("back", 200, 0.1), ("back", 9000, 0)]
-)
-async def test_it_goes_forward_and_back(scene: Scene, direction: str, amount: int, lands: float) -> None:
+@pytest.mark.parametrize(("direction", "amount"), [("forward", 1000), ("back", 200), ("back", 9000)])
+async def test_it_goes_forward_and_back(scene: Scene, direction: str, amount: int) -> None:
     await scene.begin(Output(documents=url("two")))
     await scene.until_heard(0.3)
     await scene.does(Seek(direction=direction, amount=amount))  # type: ignore[arg-type]
@@ -155,10 +161,10 @@ async def test_it_goes_forward_and_back(scene: Scene, direction: str, amount: in
     await scene.silence(0.2)
     await scene.does(Resume())
     await scene.complete()
-    first, second = scene.parts()
-    expected = max(ends(first) + (amount if direction == "forward" else -amount) / 1000, 0)
-    assert begins(second) == pytest.approx(expected, abs=0.003)
-    assert begins(second) == pytest.approx(lands, abs=0.35)
+    ((left, landed),) = leaps(scene.parts())
+    expected = max(left + (amount if direction == "forward" else -amount) / 1000, 0)
+    assert landed == pytest.approx(expected, abs=0.003)
+    assert ends(scene.parts()[-1]) == pytest.approx(2, abs=0.003)
 
 
 async def test_to_go_behind_the_end_ends_it(scene: Scene) -> None:

@@ -104,20 +104,24 @@ async def test_what_is_said_in_a_pause_is_not_there(scene: Scene) -> None:
     await scene.begin(Record(start_paused=True))
     says(scene, 0.4)
     await scene.silence(0.6)
+    going = -len(scene.heard())
     await scene.does(ResumeRecording())
     await scene.silence(0.2)
     says(scene, 0.5, 1000)
     await scene.silence(0.7)
     await scene.does(PauseRecording())
+    going += len(scene.heard())
     await scene.silence(0.2)
     says(scene, 0.4)
     await scene.silence(0.6)
+    going -= len(scene.heard())
     await scene.does(ResumeRecording())
     await scene.silence(0.2)
     await scene.does(Stop())
+    going += len(scene.heard())
     recording, heard = await result(scene, Stopped())
     assert sounding(heard) == pytest.approx(0.5, abs=0.15)
-    assert recording.duration < 1700
+    assert 1100 <= recording.duration <= going * 1000 / RATE + 60
     spectrum = np.abs(np.fft.rfft(heard.astype(float)))
     assert spectrum[round(1000 * len(heard) / RATE)] > 20 * spectrum[round(440 * len(heard) / RATE)]
 
@@ -142,14 +146,14 @@ async def test_a_pause_begins_and_ends_with_its_command(scene: Scene) -> None:
 async def test_nobody_speaks_or_nobody_any_more(scene: Scene) -> None:
     await scene.begin(Record(initial_timeout=400, final_timeout=5000))
     recording, _ = await result(scene, InitialTimeout())
-    assert 400 <= recording.duration < 2000
+    assert recording.duration >= 400
     scene.events.clear()
     await scene.begin(Record(initial_timeout=400, final_timeout=600))
     scene.is_spoken_in = True
     await scene.silence(1)
     scene.is_spoken_in = False
     recording, _ = await result(scene, FinalTimeout())
-    assert 1300 <= recording.duration < 4000
+    assert recording.duration >= 1300
 
 
 async def test_beeps_are_heard_and_not_recorded(scene: Scene) -> None:
@@ -323,7 +327,7 @@ async def test_the_hook_is_given_each_recording(folder: Path, tmp_path: Path) ->
     path.write_bytes(b"x")
     running = asyncio.create_task(recordings.run())
     recordings.finished(path)
-    await recordings.handed_over(20)
+    await recordings.handed_over(60)
     assert told.read_text() == f"{path} https://meet.example.org/recordings/{path.name}\n"
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
