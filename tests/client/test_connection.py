@@ -66,7 +66,7 @@ async def test_stanzas_travel_as_they_were_sent(accounts: Prosody) -> None:
         body = ET.Element("{urn:example:0}note", {"kind": "<&'\">"})
         ET.SubElement(body, "{urn:example:0}line").text = "üñ & <b>"
         sender.send(stanza(MESSAGE, None, BOB, "chat", body, id="one"))
-        received = await asyncio.wait_for(heard.messages.get(), 10)
+        received = await asyncio.wait_for(heard.messages.get(), 60)
         assert (received.get("from"), received.get("id"), received.get("type")) == (str(ALICE), "one", "chat")
         note = received.find("{urn:example:0}note")
         assert note is not None
@@ -80,7 +80,7 @@ async def test_what_xml_cannot_say_does_not_end_the_stream(accounts: Prosody) ->
         body = ET.Element("{jabber:client}body")
         body.text = "a\x1b\x00b\ud800c"
         sender.send(stanza(MESSAGE, None, BOB, "chat", body))
-        received = await asyncio.wait_for(heard.messages.get(), 10)
+        received = await asyncio.wait_for(heard.messages.get(), 60)
         assert received.findtext("{jabber:client}body") == "a\ufffd\ufffdb\ufffdc"
         assert sender.connected
 
@@ -95,7 +95,7 @@ async def test_what_we_could_not_write_ourselves_is_read_at_every_level_of_logs(
         sender._stream.send_raw(
             f"<message to='{BOB}' type='chat'><note xmlns='urn:example:0' xmlns:e='urn:example:1' e:a='x'/></message>"
         )
-        received = await asyncio.wait_for(heard.messages.get(), 10)
+        received = await asyncio.wait_for(heard.messages.get(), 60)
         assert received[0].get("{urn:example:1}a") == "x"
 
 
@@ -147,9 +147,9 @@ async def test_presence_reaches_the_handler_and_slixmpp_answers_none(accounts: P
     heard = Recorder()
     async with online(alice(accounts), Recorder()) as connection, online(bob(accounts), heard) as other:
         other.send(ET.Element(PRESENCE))
-        assert (await asyncio.wait_for(heard.presences.get(), 10)).get("from") == str(BOB)
+        assert (await asyncio.wait_for(heard.presences.get(), 60)).get("from") == str(BOB)
         connection.send(stanza(PRESENCE, None, BOB.bare, "subscribe"))
-        request = await asyncio.wait_for(heard.presences.get(), 10)
+        request = await asyncio.wait_for(heard.presences.get(), 60)
         assert (request.get("type"), request.get("from")) == ("subscribe", str(ALICE.bare))
         other.send(stanza(MESSAGE, None, ALICE, "chat", id="after"))
         assert heard.presences.empty()
@@ -290,9 +290,9 @@ async def test_what_comes_before_the_login_is_through_waits_for_it() -> None:
         account = Account(JID.parse("localhost"), server=server.sockets[0].getsockname()[:2], insecure=True)
         async with online(account, handler) as connection:
             assert str(connection.jid) == "guest@localhost/1"
-            assert (await asyncio.wait_for(handler.presences.get(), 10)).get("type") == "subscribe"
-            assert (await asyncio.wait_for(handler.messages.get(), 10)).get("id") == "later"
-            answer = await asyncio.wait_for(eager.answers.get(), 10)
+            assert (await asyncio.wait_for(handler.presences.get(), 60)).get("type") == "subscribe"
+            assert (await asyncio.wait_for(handler.messages.get(), 60)).get("id") == "later"
+            answer = await asyncio.wait_for(eager.answers.get(), 60)
             assert b'type="result"' in answer
             assert b'id="early"' in answer
 
@@ -306,7 +306,7 @@ async def test_a_server_that_goes_is_noticed_and_ends_every_question(accounts: P
     async with online(alice(accounts), handler) as connection, online(bob(accounts), Recorder(answer)):
         with pytest.raises(Disconnected):
             await connection.iq(BOB, "get", ET.Element("{urn:example:0}what"))
-        assert await asyncio.wait_for(handler.lost, 10)
+        assert await asyncio.wait_for(handler.lost, 60)
         assert not connection.connected
         with pytest.raises(Disconnected):
             await connection.iq(BOB, "get", ET.Element("{urn:example:0}what"))
@@ -318,7 +318,7 @@ async def test_a_session_taken_over_by_another_is_told_why(accounts: Prosody) ->
     handler = Recorder()
     async with online(alice(accounts), handler), online(alice(accounts), Recorder()) as second:
         assert second.connected
-        assert "conflict" in await asyncio.wait_for(handler.lost, 10)
+        assert "conflict" in await asyncio.wait_for(handler.lost, 60)
 
 
 async def test_closing_is_no_loss(accounts: Prosody) -> None:

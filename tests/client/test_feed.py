@@ -91,5 +91,5 @@ async def test_several_readers_share_it_and_all_learn_the_end() -> None:
         feed.put(number, NOON)
     await asyncio.sleep(0)
     feed.end()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert sorted(chain(*await asyncio.gather(*readers))) == [0, 1, 2, 3, 4]

@@ -27,7 +27,6 @@ from focus.client import (
     Unjoined,
 )
 from focus.client.feed import Feed
-from focus.service.phone import Phone
 from focus.service.prosody import Prosody
 from tests.client.conftest import RayoFactory
 from tests.interop.callers import CallerFactory
@@ -42,8 +41,7 @@ from tests.interop.running import (
     settings_for,
 )
 from tests.interop.servers import only_prosody
-from tests.media.peers import level
-from tests.service.phones import listened
+from tests.service.phones import hears
 
 pytestmark = pytest.mark.interop
 
@@ -73,12 +71,6 @@ async def refused(doing: object) -> tuple[str, str]:
         await doing  # type: ignore[misc]
     assert caught.value.text
     return caught.value.condition, caught.value.type
-
-
-async def hears(phone: Phone, frequency: float) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while level(await listened(phone), frequency) < -30:
-            pass
 
 
 async def test_a_call_is_made_and_told_of_until_its_end(

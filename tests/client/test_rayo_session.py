@@ -181,7 +181,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_hung_up(
     service: Service, rayo: RayoFactory, patient: bool
 ) -> None:
     """It may have been made. Who asked for it has had no answer, or has given up before there was one."""
-    juliet = await rayo("juliet", timeout=2)
+    juliet = await rayo("juliet")
     asked, silence = asyncio.Event(), asyncio.Event()
 
     async def never(stanza: ET.Element) -> ET.Element | None:
@@ -191,6 +191,8 @@ async def test_a_call_that_nobody_waits_for_any_more_is_hung_up(
         return await service.answer(stanza)
 
     service.party.on_iq = never
+    if patient:
+        juliet._session._timeout = 2
     dialling = asyncio.create_task(juliet.dial("bob@localhost"))
     await asyncio.wait_for(asked.wait(), PATIENCE)
     if patient:
@@ -376,7 +378,8 @@ async def test_a_service_that_dies_without_a_word_ends_the_client(
 
 
 async def test_a_service_that_answers_nothing_any_more_is_lost(service: Service, rayo: RayoFactory) -> None:
-    juliet = await rayo("juliet", timeout=0.5, check_every=0.1)
+    juliet = await rayo("juliet", check_every=0.1)
+    juliet._session._timeout = 0.5
     silence = asyncio.Event()
 
     async def never(stanza: ET.Element) -> ET.Element | None:

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.interop.running import PATIENCE
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 #: Before the page's own scripts: the microphone is a tone, and what the page receives can be measured.
 EARS = """

@@ -38,6 +38,12 @@ class AiortcCaller:
 
     async def call(self, room: JID, *, dialect: int | None = 0, trickle: bool = False) -> Jingle:
         """Until the session-accept, which is returned."""
+        accept = await self.reach(room, dialect=dialect, trickle=trickle)
+        await self.connect(accept)
+        return accept
+
+    async def reach(self, room: JID, *, dialect: int | None = 0, trickle: bool = False) -> Jingle:
+        """Until the session-accept, which is returned; there is no media before `connect`."""
         device = room.with_resource("focus")
         if dialect is not None:
             namespace = JMI.format(dialect=dialect)
@@ -66,14 +72,17 @@ class AiortcCaller:
                     "transport-info", f"<content creator='initiator' name='a0'>{one.to_string()}</content>"
                 )
         accepted = await self.client.expect_child(f"{{{JINGLE}}}jingle", action="session-accept", sid=self.sid)
-        accept = Jingle.parse(accepted[0])
+        self._offered = payload, extension
+        return Jingle.parse(accepted[0])
+
+    async def connect(self, accept: Jingle) -> None:
+        """Find whoever has accepted, and talk."""
         (content,) = accept.contents
         assert content.transport is not None
         assert content.description is not None
         setup = content.transport.fingerprints[0].setup
         remote = SimpleNamespace(local_transport=content.transport, ssrc=content.description.sources[0].ssrc)
-        await self.connection.accept(remote, payload, extension, str(setup))  # type: ignore[arg-type]
-        return accept
+        await self.connection.accept(remote, *self._offered, str(setup))  # type: ignore[arg-type]
 
     async def jingle(self, action: str, content: str) -> None:
         """Send an action of this session; returns when it was acknowledged, raises its `StanzaError`."""
@@ -178,19 +187,23 @@ def _with_setup(transport: Transport, setup: str) -> str:
 CallerFactory = Callable[[str, float], Awaitable[AiortcCaller]]
 
 
-async def assert_hears(one: AiortcCaller, others: list[float], own: float) -> None:
-    """It hears all of the others, and not itself: its own tone is at least 40 dB below each of theirs.
+async def assert_hears(one: AiortcCaller | AiortcCallee, others: list[float], *absent: float) -> None:
+    """It hears all of the others, and nothing of what is `absent`, of which its own tone is one: that is at least 40 dB
+    below each of theirs.
 
     For one whole second; there may be bad ones before it, as a busy machine makes the senders stumble.
     """
-    levels, mine = [-200.0], 0.0
+    levels: dict[float, float] = {}
     try:
         async with asyncio.timeout(PATIENCE):
-            while min(levels) < -25 or mine > min(levels) - 40:
+            while True:
                 heard = await one.connection.ear.next(1.0)
-                levels, mine = [level(heard, frequency) for frequency in others], level(heard, own)
+                levels = {each: level(heard, each) for each in (*others, *absent)}
+                least = min((levels[each] for each in others), default=-5.0)
+                if least > -25 and all(levels[each] < least - 40 for each in absent):
+                    return
     except TimeoutError:
-        raise AssertionError(f"{dict(zip(others, levels, strict=False))} dB are heard, and {mine} of itself") from None
+        raise AssertionError(f"{others} should be heard without {absent}; there are {levels}") from None
 
 
 async def until_gone(one: AiortcCaller, frequency: float) -> None:

@@ -30,8 +30,8 @@ from focus.wire.jid import JID
 from tests.interop.servers import Server
 
 PASSWORD = "secret"
-#: Seconds for anything to happen; only a failing test waits so long.
-PATIENCE = 20.0
+#: Seconds for anything to happen; only a failing test waits so long, or one on a machine that does something else.
+PATIENCE = 60.0
 #: What an archive (XEP-0313) puts into messages, that of ejabberd before everything else.
 OF_THE_ARCHIVE = ("{urn:xmpp:mam:tmp}archived", "{urn:xmpp:sid:0}stanza-id")
 

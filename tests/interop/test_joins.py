@@ -16,8 +16,7 @@ from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from tests.interop.callers import CallerFactory
 from tests.interop.running import PATIENCE, ClientFactory, PhoneFactory, RunningFocus, StanzaClient
-from tests.media.peers import level
-from tests.service.phones import listened
+from tests.service import phones as ears
 
 pytestmark = pytest.mark.interop
 
@@ -25,7 +24,6 @@ RAYO = "urn:xmpp:rayo:1"
 BODY = "{jabber:client}body"
 CAPS = "http://jabber.org/protocol/caps"
 TONES = {"alice": 300, "bob": 440, "carol": 600}
-SILENCE, SOUND = -60, -35
 
 
 class Program:
@@ -75,17 +73,9 @@ async def phones(listening: PhoneFactory) -> dict[str, Phone]:
 
 
 async def hears(phone: Phone, *names: str) -> None:
-    """For one whole second it hears these, and nobody else; there may be bad seconds before."""
-    levels: dict[str, float] = {}
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                heard = await listened(phone)
-                levels = {name: level(heard, frequency) for name, frequency in TONES.items()}
-                if all((levels[name] > SOUND) if name in names else (levels[name] < SILENCE) for name in TONES):
-                    return
-    except TimeoutError:
-        raise AssertionError(f"{names} should be heard; there are {levels}") from None
+    """It hears these, and nobody else."""
+    without = [frequency for name, frequency in TONES.items() if name not in names]
+    await ears.hears(phone, *(TONES[name] for name in names), without=without)
 
 
 async def test_two_calls_are_joined_in_each_direction(program: Program, phones: dict[str, Phone]) -> None:

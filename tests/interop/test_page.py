@@ -45,7 +45,7 @@ async def test_two_pages_and_a_caller_meet(focus: RunningFocus, caller: CallerFa
     await anna.screenshot(path=ARTIFACTS / "meeting.png")
 
     await bert.get_by_role("button", name="Mute").click()
-    await expect(anna.locator(participant(anna, "Bert", "[data-muted=true]"))).to_have_count(1, timeout=5000)
+    await expect(anna.locator(participant(anna, "Bert", "[data-muted=true]"))).to_have_count(1)
     await expect(bert.get_by_role("button", name="Unmute")).to_be_visible()
     await bert.screenshot(path=ARTIFACTS / "muted.png")
     await bert.get_by_role("button", name="Unmute").click()
@@ -118,7 +118,7 @@ async def test_the_page_stays_in_the_call_while_the_server_restarts(
     await prosody.start()
     for page in (anna, bert):
         for name in ("Anna", "Bert"):
-            await expect(page.locator(participant(page, name))).to_have_count(1, timeout=20_000)
+            await expect(page.locator(participant(page, name))).to_have_count(1)
         await expect(page.get_by_text("Connected").first).to_be_visible(timeout=20_000)
     await hears(anna, 440, not_=300)
     await hears(bert, 300, not_=440)

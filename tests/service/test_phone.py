@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -26,9 +27,9 @@ from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.xmpp.discovery import CAPS, INFO_QUERY, verification_string
 from tests.client.sessions import Recorder, online
 from tests.interop.callers import AiortcCallee
-from tests.interop.running import StanzaClient
+from tests.interop.running import PATIENCE, StanzaClient
 from tests.media.peers import level
-from tests.service.phones import SECONDS, listened
+from tests.service.phones import SECONDS, hears, listened
 
 pytestmark = pytest.mark.interop
 
@@ -77,9 +78,7 @@ async def test_each_hears_the_other_and_not_itself(server: Prosody, dialect: Dia
         await alice.call(BOB if dialect is None else BOB.bare, dialect=dialect)
         await connected(alice, bob)
         for phone, theirs, own in ((alice, 660, 440), (bob, 440, 660)):
-            heard = await listened(phone)
-            assert level(heard, theirs) > -20
-            assert level(heard, own) < level(heard, theirs) - 40
+            await hears(phone, theirs, without=[own])
         alice.hangup()
         ended = await bob.wait_for("ended")
         assert (ended["reason"], ended["by"], ended["connected"]) == ("success", "peer", True)
@@ -108,13 +107,11 @@ async def test_being_muted_is_heard_and_told(server: Prosody) -> None:
         await listened(bob, 0.2)
         alice.mute()
         muted = await bob.wait_for("info", info="mute")
-        await listened(bob, 1.0)  # what was on its way
-        assert level(await listened(bob), 440) < -60
-        assert level(await listened(alice), 660) > -20
+        await hears(bob, without=[440])
+        await hears(alice, 660)
         alice.mute(False)
         await bob.wait_for("info", since=muted, info="unmute")
-        await listened(bob, 0.5)
-        assert level(await listened(bob), 440) > -20
+        await hears(bob, 440)
 
 
 async def test_who_takes_no_keys_is_not_pressed_any(server: Prosody, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,15 +159,13 @@ async def test_during_a_call_one_is_busy(server: Prosody) -> None:
             await second.call(BOB.bare)
             assert (await second.wait_for("ended"))["reason"] == "busy"
             await bob.wait_for("refused", reason="busy")
-        assert level(await listened(bob), 440) > -20
-        assert level(await listened(bob), 300) < -60
+        await hears(bob, 440, without=[300])
 
 
 async def test_nobody_answers(server: Prosody) -> None:
     patience = Timeouts(answer=1.5)
     async with two_phones(server, Answering(delay=3600), timeouts=patience) as (alice, bob):
         await alice.call(BOB.bare)
-        await alice.wait_for("ringing")
         ended = await alice.wait_for("ended")
         assert (ended["reason"], ended["by"]) == ("timeout", "us")
         assert (await bob.wait_for("ended"))["by"] == "peer"
@@ -226,7 +221,8 @@ async def test_one_phone_makes_several_calls(server: Prosody, tmp_path: Path) ->
     for path in (recording, tmp_path / "heard-2.wav"):
         samples = np.concatenate(list(read_audio(path)))
         assert len(samples) >= SECONDS * SAMPLE_RATE
-        assert level(samples[-int(0.5 * SAMPLE_RATE) :], 660) > -20
+        halves = [samples[at : at + SAMPLE_RATE // 2] for at in range(0, len(samples) - SAMPLE_RATE // 2, 4800)]
+        assert max(level(each, 660) for each in halves) > -20
 
 
 async def test_a_file_is_played_once_or_again_and_again(server: Prosody, tmp_path: Path) -> None:
@@ -242,9 +238,8 @@ async def test_a_file_is_played_once_or_again_and_again(server: Prosody, tmp_pat
         await alice.call(BOB.bare)
         await connected(alice, bob)
         await listened(bob, 2.0)
-        heard = await listened(bob, 0.5)
-        assert level(heard, 520) < -60
-        assert level(await listened(alice, 0.5), 520) > -20
+        await hears(bob, without=[520])
+        await hears(alice, 520, seconds=0.5)
 
 
 async def test_a_text_is_spoken(server: Prosody) -> None:
@@ -257,8 +252,9 @@ async def test_a_text_is_spoken(server: Prosody) -> None:
         await alice.call(BOB.bare)
         await connected(alice, bob)
         await bob.wait_for("speaking", speaking=True)
-        heard = (await listened(bob)).astype(np.float64)
-        assert np.sqrt(np.mean(heard**2)) > 300
+        async with asyncio.timeout(PATIENCE):
+            while np.sqrt(np.mean((await listened(bob)).astype(np.float64) ** 2)) < 300:
+                pass
 
 
 async def test_a_source_that_fails_ends_the_call_and_says_why(server: Prosody) -> None:
@@ -281,7 +277,7 @@ async def test_guests_can_call(server: Prosody) -> None:
         bob.listen()
         await alice.call(bob.jid, dialect=JMI_0)
         await connected(alice, bob)
-        assert level(await listened(alice), 660) > -20
+        await hears(alice, 660)
 
 
 async def test_a_call_outlives_the_server(server: Prosody) -> None:
@@ -291,7 +287,7 @@ async def test_a_call_outlives_the_server(server: Prosody) -> None:
         await listened(alice, 0.2)
         server.kill()
         offline = [await phone.wait_for("offline") for phone in (alice, bob)]
-        assert level(await listened(alice), 660) > -20
+        await hears(alice, 660)
         await server.start()
         for phone, since in zip((alice, bob), offline, strict=True):
             await phone.wait_for("online", since=since)

@@ -17,8 +17,7 @@ from focus.service.prosody import Prosody
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from tests.interop.running import RunningFocus, eventually, serve, settings_for
-from tests.media.peers import level
-from tests.service.phones import listened
+from tests.service.phones import hears, listened
 
 pytestmark = pytest.mark.interop
 
@@ -83,10 +82,8 @@ async def test_three_phones_meet(focus: RunningFocus) -> None:
         assert all(len(each) == 1 for each in sources.values())
         assert len(set.union(*sources.values())) == 3
         for nick, phone in phones.items():
-            heard = await listened(phone)
-            for name, frequency in TONES.items():
-                assert (level(heard, frequency) > -30) == (name != nick)
-            assert level(heard, TONES[nick]) < max(level(heard, each) for each in TONES.values()) - 40
+            others = [frequency for name, frequency in TONES.items() if name != nick]
+            await hears(phone, *others, without=[TONES[nick]])
 
         phones["bob"].mute()
         for nick in ("alice", "carol"):
@@ -96,10 +93,7 @@ async def test_three_phones_meet(focus: RunningFocus) -> None:
         phones["carol"].hangup()
         assert (await phones["carol"].wait_for("ended"))["reason"] == "success"
         await phones["alice"].wait_for("coin", since=seen["alice"], where=shows("alice", "bob"))
-        await listened(phones["bob"], 0.5)
-        heard = await listened(phones["bob"])
-        assert level(heard, TONES["alice"]) > -30
-        assert level(heard, TONES["carol"]) < -60
+        await hears(phones["bob"], TONES["alice"], without=[TONES["carol"]])
     await eventually(lambda: focus.service.calls() == 0)
 
 
