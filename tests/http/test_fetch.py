@@ -18,7 +18,7 @@ from aiohttp import web
 from focus.engines.fetching import FetchError
 from focus.http.fetch import Reach, SafeFetch, is_public, networks
 
-LOOPBACK = Reach(networks=networks(["127.0.0.0/8"])[1], max_size=100_000, timeout=5)
+LOOPBACK = Reach(networks=networks(["127.0.0.0/8"])[1], max_size=100_000, timeout=60)
 Serve = Callable[..., Awaitable[str]]
 
 

@@ -24,7 +24,7 @@ from focus.wire.jingle_message import BY_TAG, Dialect, JingleMessage, Propose
 from focus.wire.rtp import Info, PayloadType
 from focus.wire.shim import Shim
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Diary:

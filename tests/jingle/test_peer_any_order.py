@@ -252,7 +252,7 @@ class AnyOrder(RuleBasedStateMachine):
             async def end() -> None:
                 assert self.session is not None
                 self.session.hangup(Reason.of("gone"))
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await self.session.closed()
 
             self.runner.run(end())

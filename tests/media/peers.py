@@ -43,9 +43,13 @@ OPUS = rtp.PayloadType(
 )
 
 
+#: Seconds for anything to happen; only a failing test waits so long.
+PATIENCE = 60.0
+
+
 async def until(condition: Callable[[], bool]) -> None:
-    """Return when `condition` holds, TimeoutError if it does not within 15 s."""
-    async with asyncio.timeout(15):
+    """Return when `condition` holds, TimeoutError if it never does."""
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in other threads and in other libraries
             await asyncio.sleep(0.02)
 
@@ -121,7 +125,7 @@ class Ear:
 
     async def until_heard(self, *frequencies: float) -> None:
         """Return when all of `frequencies` are there."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not all(level(heard, f) > -40 for heard in [await self.next(0.2)] for f in frequencies):
                 pass
 
@@ -133,7 +137,7 @@ class Ear:
         """
         levels: dict[float, float] = {}
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     heard = await self.next(0.5)
                     levels = {f: level(heard, f) for f in (*frequencies, *without)}
@@ -158,6 +162,11 @@ class ToneTrack(MediaStreamTrack):
         self._tone = Tone(frequency)
         self._sent = 0
         self._start: float | None = None
+
+    @property
+    def said(self) -> float:
+        """How much of it, in seconds."""
+        return self._sent / SAMPLE_RATE
 
     async def recv(self) -> av.AudioFrame:
         loop = asyncio.get_running_loop()

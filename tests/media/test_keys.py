@@ -55,7 +55,7 @@ async def test_sound_and_reports_are_sealed_under_the_profile_that_both_know(
     leg = plane.create_leg(controlling=False, observer=observer)
     async with closing(peer, leg):
         leg.set_codec(OPUS, level_extension=None)
-        leg.play(Tone(440).samples(8 * SAMPLE_RATE))
+        leg.play(Tone(440).samples(60 * SAMPLE_RATE))
         await leg.connect(await peer.transport(), dtls_role="passive" if client else "active")
         await peer.connect(leg.local_transport)
         await observer.connected()

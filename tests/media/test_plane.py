@@ -89,8 +89,8 @@ async def test_a_join_goes_the_way_it_says(
     leg, far, _, _ = await connected(plane, await start_plane())
     mixer = plane.create_mixer()
     plane.join(leg.node, mixer, direction)
-    far.play(Tone(440).samples(10 * SAMPLE_RATE))
-    plane.play(mixer, Tone(660).samples(10 * SAMPLE_RATE))
+    far.play(Tone(440).samples(60 * SAMPLE_RATE))
+    plane.play(mixer, Tone(660).samples(60 * SAMPLE_RATE))
     assert plane.play_pending(mixer) > 0
     said, mixed, reached = leg.tap(), plane.tap(mixer), far.tap()
     await Ear(said.read).until_only(440, without=[660])
@@ -128,7 +128,7 @@ async def test_what_is_played_has_the_volume_of_its_mixer(plane: MediaPlane) -> 
     tap = plane.tap(mixer)
     plane.set_gain(mixer, 0.5)
     plane.play(mixer, np.full(4800, 1000, np.int16))
-    await asyncio.wait_for(plane.played(mixer), 10)
+    await asyncio.wait_for(plane.played(mixer), 60)
     heard = tap.read()
     assert int((heard == 500).sum()) >= 4800 - 3 * 240
     assert heard.max() <= 1000
@@ -142,7 +142,7 @@ async def test_the_end_of_what_is_played_can_be_waited_for(plane: MediaPlane) ->
     await plane.played(mixer)
     tap = plane.tap(mixer)
     plane.play(mixer, np.full(4800, 1000, np.int16))
-    await asyncio.wait_for(plane.played(mixer), 10)
+    await asyncio.wait_for(plane.played(mixer), 60)
     assert plane.play_pending(mixer) == 0
     heard = tap.read()
     assert int((heard == 1000).sum()) == 4800 - 239  # but for the ramp at its beginning
@@ -153,7 +153,7 @@ async def test_the_end_of_what_is_played_can_be_waited_for(plane: MediaPlane) ->
     waiting = asyncio.create_task(plane.played(other))
     await asyncio.sleep(0)
     plane.remove_mixer(other)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_nobody_waits_for_the_end_of_what_is_played_when_the_plane_has_stopped() -> None:
@@ -164,4 +164,4 @@ async def test_nobody_waits_for_the_end_of_what_is_played_when_the_plane_has_sto
     waiting = asyncio.create_task(plane.played(mixer))
     await asyncio.sleep(0)
     await plane.stop()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)

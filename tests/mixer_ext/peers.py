@@ -88,7 +88,7 @@ class Peer:
         fence = os.urandom(16)
         self.socket.sendto(b"\xff" + fence, self.address)
         while True:
-            assert select.select([self.socket], [], [], 5)[0]
+            assert select.select([self.socket], [], [], 60)[0]
             data = self.socket.recv(4096)
             if data == b"\xff" + fence:
                 return

@@ -17,7 +17,7 @@ import pytest
 from mixer_ext import Plane, RtpPacket, rtp_parse
 from tests.mixer_ext.peers import FRAME, OPUS, Peer, Stage, stun, tone
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -547,7 +547,7 @@ def test_a_plane_that_runs_by_itself_drops_thousands_and_loses_nothing() -> None
             friend.say(tone(300, 1, n), plane.addresses[0])
             for data in junk * 40:
                 stranger.socket.sendto(data, plane.addresses[0])
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while sum(plane.plane_stats()[name] for name in counters) < 200 * n:
                 assert time.monotonic() < deadline
                 time.sleep(0.002)

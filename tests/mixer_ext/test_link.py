@@ -11,7 +11,7 @@ from mixer_ext import Plane
 from tests.mixer_ext.levels import RAMP, LimiterOracle
 from tests.mixer_ext.peers import FRAME, TICK, FakeClock, Samples, Stage, tone
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Planes:

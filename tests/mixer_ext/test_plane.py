@@ -551,7 +551,7 @@ def test_a_voice_speaks(stage: Stage) -> None:
     leg, _ = stage.peer()
     command = ["espeak-ng", "--stdout", "The quick brown fox jumps over the lazy dog."]
     environment = os.environ | {"LD_PRELOAD": ""}  # a sanitizer that this process runs with is not for that one
-    voice = subprocess.run(command, check=True, capture_output=True, timeout=30, env=environment).stdout
+    voice = subprocess.run(command, check=True, capture_output=True, timeout=60, env=environment).stdout
     with wave.open(io.BytesIO(voice)) as spoken:
         rate, sound = spoken.getframerate(), np.frombuffer(spoken.readframes(-1), np.int16)
     sound = np.interp(np.arange(0, len(sound), rate / 48000), np.arange(len(sound)), sound).astype(np.int16)

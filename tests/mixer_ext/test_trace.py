@@ -33,7 +33,7 @@ def sine(frames: int) -> list[bytes]:
 def voice() -> Samples:
     command = ["espeak-ng", "--stdout", "A voice that goes on and on, lest anybody else should say a word in between."]
     environment = os.environ | {"LD_PRELOAD": ""}
-    said = subprocess.run(command, check=True, capture_output=True, timeout=30, env=environment).stdout
+    said = subprocess.run(command, check=True, capture_output=True, timeout=60, env=environment).stdout
     with wave.open(io.BytesIO(said)) as spoken:
         rate, sound = spoken.getframerate(), np.frombuffer(spoken.readframes(-1), np.int16)
     resampled = np.interp(np.arange(0, len(sound), rate / 48000), np.arange(len(sound)), sound).astype(np.int16)

@@ -45,7 +45,7 @@ class Scene:
         component = self.component = self._new(name, CLIENT, command)
         self._task = self._tasks[-1]
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await component.ready
         except StanzaError:
             await self._task
@@ -83,7 +83,7 @@ class Scene:
         pass
 
     async def does(self, command: Command) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await self.component.submit(CLIENT, command) is None
 
     def emit(self, sender: JID, to: JID, event: Event) -> None:
@@ -97,7 +97,7 @@ class Scene:
         self.ended.set()
 
     async def complete(self) -> Complete:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self._task
         *_, last = self.events
         assert isinstance(last, Complete)
@@ -118,7 +118,7 @@ class Scene:
         await self.until(lambda: len(self.heard()) >= before + seconds * RATE)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

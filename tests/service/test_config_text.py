@@ -74,7 +74,7 @@ async def log_in_as_component(settings: Settings) -> tuple[asyncio.StreamReader,
     assert identity is not None
     digest = hashlib.sha1((identity[1] + xmpp.secret.get_secret_value()).encode()).hexdigest()
     writer.write(f"<handshake>{digest}</handshake>".encode())
-    assert await asyncio.wait_for(reader.readuntil(b">"), 10) == b"<handshake/>"
+    assert await asyncio.wait_for(reader.readuntil(b">"), 60) == b"<handshake/>"
     return reader, writer
 
 
@@ -90,7 +90,7 @@ async def test_prosody_takes_the_snippet(state_dir: Path, settings: Settings) ->
             b"<presence from='focus@focus.example.org/tea' to='tea@rooms.example.org/focus'>"
             b"<x xmlns='http://jabber.org/protocol/muc'/></presence>"
         )
-        presence = await asyncio.wait_for(reader.readuntil(b"</presence>"), 10)
+        presence = await asyncio.wait_for(reader.readuntil(b"</presence>"), 60)
         assert b"affiliation='owner'" in presence or b'affiliation="owner"' in presence
         writer.close()
         await writer.wait_closed()

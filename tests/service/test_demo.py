@@ -70,13 +70,13 @@ class Demo:
 
     async def ready(self) -> dict[str, Any]:
         assert self.process.stdout is not None
-        line = await asyncio.wait_for(self.process.stdout.readline(), 30)
+        line = await asyncio.wait_for(self.process.stdout.readline(), 60)
         facts: dict[str, Any] = json.loads(line)
         return facts
 
     async def end(self) -> tuple[int, str, str]:
         """Exit code, the rest of standard output, standard error."""
-        output, errors = await asyncio.wait_for(self.process.communicate(), 30)
+        output, errors = await asyncio.wait_for(self.process.communicate(), 60)
         assert self.process.returncode is not None
         return self.process.returncode, output.decode(), errors.decode()
 
@@ -160,7 +160,7 @@ async def test_the_real_one_comes_up_serves_its_page_and_ends(state_dir: Path) -
                 await socket.send_str(
                     f"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{config['guests']}' version='1.0'/>"
                 )
-                assert "<open" in await socket.receive_str(timeout=10)
+                assert "<open" in await socket.receive_str(timeout=60)
                 # It ends with a guest still connected.
                 running.process.terminate()
                 code, _, errors = await running.end()
@@ -219,7 +219,7 @@ async def test_prosody_is_started_again_when_it_dies(state_dir: Path) -> None:
         (server,) = children(facts["pid"])
         os.kill(server, signal.SIGKILL)
         assert running.process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for line in running.process.stderr:
                 if b"Prosody is back" in line:
                     break
@@ -241,7 +241,7 @@ async def test_killing_it_takes_prosody_along(state_dir: Path) -> None:
         ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(descriptor, ended.set)
         running.process.kill()
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), 60)
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)
         await running.end()

@@ -21,7 +21,7 @@ from focus.service.cli import main
 from focus.service.prosody import Prosody
 from tests.media.peers import level
 
-PATIENCE = 40
+PATIENCE = 60
 
 
 @pytest.fixture

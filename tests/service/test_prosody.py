@@ -33,7 +33,7 @@ async def stream_features(address: tuple[str, int], domain: str) -> str:
         f"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' "
         f"to='{domain}'>".encode()
     )
-    features = await asyncio.wait_for(reader.readuntil(b"</stream:features>"), 10)
+    features = await asyncio.wait_for(reader.readuntil(b"</stream:features>"), 60)
     writer.close()
     await writer.wait_closed()
     return features.decode()
@@ -73,7 +73,7 @@ async def test_a_crash_is_seen_and_nothing_is_left(prosody: Prosody) -> None:
     pid = prosody.pid
     assert pid is not None
     prosody.kill()
-    assert await asyncio.wait_for(prosody.wait(), 10) == -signal.SIGKILL
+    assert await asyncio.wait_for(prosody.wait(), 60) == -signal.SIGKILL
     assert prosody.pid is None
     assert gone(pid)
     await prosody.stop()
@@ -108,7 +108,7 @@ async def test_it_dies_with_a_parent_that_is_killed(state_dir: Path) -> None:
         sys.executable, "-c", script, str(state_dir / "prosody"), stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
-    pid = int(await asyncio.wait_for(parent.stdout.readline(), 30))
+    pid = int(await asyncio.wait_for(parent.stdout.readline(), 60))
     # A pidfd becomes readable when the process ends, whosever child it is.
     descriptor = os.pidfd_open(pid)
     ended = asyncio.Event()
@@ -116,7 +116,7 @@ async def test_it_dies_with_a_parent_that_is_killed(state_dir: Path) -> None:
     try:
         parent.kill()
         await parent.wait()
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), 60)
     finally:
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)

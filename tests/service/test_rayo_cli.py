@@ -21,7 +21,7 @@ from tests.interop.running import PASSWORD, ClientFactory, PhoneFactory, Running
 
 __all__ = ["caller", "client", "focus", "listening", "rayo"]
 
-PATIENCE = 40
+PATIENCE = 60
 
 
 class Process:

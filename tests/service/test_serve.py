@@ -63,7 +63,7 @@ async def serving(config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 async def line_with(process: asyncio.subprocess.Process, word: str) -> str:
     """The next log line that has the word."""
     assert process.stderr is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for line in process.stderr:
             if word in line.decode():
                 return line.decode()
@@ -101,7 +101,7 @@ async def test_it_serves_until_it_is_told_to_stop(
         assert (await get(f"http://{health}/healthz"))[0] == 200
         assert (await get(f"http://{health}/readyz"))[0] == 503
         process.terminate()
-        _, errors = await asyncio.wait_for(process.communicate(), 30)
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, errors.decode()
 
 

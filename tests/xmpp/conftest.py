@@ -95,7 +95,7 @@ async def running(connection: Connection, party: Party) -> AsyncIterator[Connect
         yield connection
     finally:
         connection.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await task
 
 

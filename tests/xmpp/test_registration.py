@@ -243,7 +243,7 @@ class Asked(Discovery):
         return await answer
 
     async def answer(self, *features: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             question = await self.questions.get()
         question.set_result(frozenset(features))
 
