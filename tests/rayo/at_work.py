@@ -108,6 +108,12 @@ class Scene:
         self._heard = np.concatenate([self._heard, self._tap.read()])
         return self._heard
 
+    def forget(self) -> None:
+        """What has been heard and told."""
+        self.heard()
+        self._heard = np.zeros(0, np.int16)
+        self.events.clear()
+
     async def until_heard(self, seconds: float) -> None:
         """Until so much of sound that is not silence has been heard."""
         await self.until(lambda: np.count_nonzero(self.heard()) >= seconds * RATE)

@@ -115,11 +115,16 @@ def url(*names: str) -> tuple[Document, ...]:
 
 
 async def test_sounds_are_heard_one_after_another_and_each_sample_of_them(scene: Scene) -> None:
-    await scene.begin(Output(documents=url("short", "list"), repeat_times=2, repeat_interval=100))
-    assert await scene.complete() == Complete(reason=Finish())
-    rounds = scene.parts()
     three = np.tile(marked(0.2), 3)
-    assert [len(part) for part in rounds] == [pytest.approx(len(three), abs=300)] * 2  # it dies away in 240
+    for _ in range(5):  # once in a second in which nothing else has the processor
+        await scene.begin(Output(documents=url("short", "list"), repeat_times=2, repeat_interval=100))
+        assert await scene.complete() == Complete(reason=Finish())
+        rounds = scene.parts()
+        if (lengths := [len(part) for part in rounds]) == [pytest.approx(len(three), abs=300)] * 2:
+            break
+        scene.forget()
+    else:
+        pytest.fail(f"{lengths} samples are heard, not {len(three)} and the 240 in which it dies away")
     for part in rounds:
         middle = three[480:-480]  # the first samples of the ramp up are zero
         assert any((part[480 - lost : 480 - lost + len(middle)] == middle).all() for lost in range(20))

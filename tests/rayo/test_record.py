@@ -352,7 +352,7 @@ async def test_what_the_hook_has_not_been_given_in_time_it_is_given_at_the_next_
         else:
             gate.touch()
             await asyncio.sleep(0)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not told.exists() or told.read_text().count("\n") < 2:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         await recordings.handed_over(within)
