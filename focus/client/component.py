@@ -28,7 +28,16 @@ from focus.wire.rayo_output import (
     VolumeUp,
 )
 from focus.wire.rayo_prompt import Prompt
-from focus.wire.rayo_record import Hint, PauseRecording, Record, RecordDirection, Recording, ResumeRecording
+from focus.wire.rayo_record import (
+    Hint,
+    PauseRecording,
+    Record,
+    RecordDirection,
+    Recording,
+    ResumeRecording,
+    TrackFile,
+    TrackFiles,
+)
 
 if TYPE_CHECKING:
     from focus.client.rayo import RayoClient
@@ -153,6 +162,12 @@ class RecordComponent(Component):
         """Where it is, once it is complete; None where nothing could be kept, too."""
         brought = self.complete.metadata if self.complete is not None else ()
         return next((each for each in brought if isinstance(each, Recording)), None)
+
+    @property
+    def tracks(self) -> tuple[TrackFile, ...]:
+        """Who speaks in it, each in a file, if these have been asked for (`hints={"tracks": "speaker"}`)."""
+        brought = self.complete.metadata if self.complete is not None else ()
+        return next((each.tracks for each in brought if isinstance(each, TrackFiles)), ())
 
     async def pause(self) -> None:
         await self.command(PauseRecording())

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from focus.conference.conference import Conference
-from focus.conference.policy import has_say
+from focus.conference.policy import has_say, occupant_of
 from focus.conference.ringing import Callout
 from focus.conference.room import RoomError
 from focus.conference.subscription import Document
@@ -56,6 +56,11 @@ class ConferenceApplication:
 
     def mixer_opened(self, name: str) -> None:
         self._open(name)
+
+    def nick(self, mixer: str, peer: JID) -> str:
+        known = self._conferences.get(mixer)
+        occupant = occupant_of(peer, known[0].roster.occupants) if known is not None else None
+        return occupant.nick if occupant is not None else ""
 
     async def summon(self, room: JID, password: str = "", by: JID | None = None) -> None:
         """Enter `room` and stay while somebody is in it; `by` is whoever wants that, as far as it is known.

@@ -1,4 +1,5 @@
-"""/recordings/NAME: a recording, whole or in parts (Range), for whoever has been told its name."""
+"""/recordings/NAME: a recording, whole or in parts (Range), for whoever has been told its name; its tracks, and
+the manifest that says whose they are, likewise."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from focus.media.recordings import NAME
+from focus.media.recordings import MANIFEST, NAME
 from focus.media.writer import FORMATS
 
 RECORDINGS_PATH = "/recordings"
@@ -26,6 +27,10 @@ class RecordingFiles:
         headers = {
             "Cache-Control": "private, no-cache",
             "Content-Disposition": "inline",
-            "Content-Type": FORMATS[path.suffix.removeprefix(".")].media_type,
+            "Content-Type": _media_type(path),
         }
         return web.FileResponse(path, headers=headers)
+
+
+def _media_type(path: Path) -> str:
+    return "application/json" if path.suffix == MANIFEST else FORMATS[path.suffix.removeprefix(".")].media_type

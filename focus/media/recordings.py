@@ -16,8 +16,12 @@ from focus.media.writer import FORMATS, PART, SoundWriter, recover
 
 log = logging.getLogger(__name__)
 
-#: Names that we give: 128 bits, and the format.
-NAME = re.compile(rf"[0-9a-f]{{32}}(?:-[0-9]{{1,3}})?\.(?:{'|'.join(FORMATS)})")
+#: The file beside a recording with tracks that says whose they are.
+MANIFEST = ".json"
+#: Behind the name of a manifest that is being written.
+NEW = ".new"
+#: Names that we give: 128 bits, of a track a number, and the format.
+NAME = re.compile(rf"[0-9a-f]{{32}}(?:(?:-[0-9]{{1,3}})?\.(?:{'|'.join(FORMATS)})|\{MANIFEST})")
 #: Beside a recording that the hook has not been given yet: a file of that name and this behind it.
 DUE = ".due"
 #: Bytes that must be free for a recording to begin.
@@ -78,12 +82,12 @@ class Recordings:
 
     def bring_in(self, writer: SoundWriter) -> int:
         """Make what `writer` has written whole; its size in bytes. Raises `WriteError`; blocks, for the disk."""
-        self._make_due(writer.path)
+        self.make_due(writer.path)
         return writer.close()
 
     def finished(self, path: Path) -> None:
-        """A recording is whole."""
-        self.counted["whole"] += 1
+        """A recording is whole, or a track of one, or the manifest of its tracks."""
+        self.counted["whole"] += path.suffix != MANIFEST
         self._finished.put_nowait(path)
 
     def failed(self, path: Path) -> None:
@@ -128,7 +132,8 @@ class Recordings:
                 mark.unlink(missing_ok=True)
         return [*dict.fromkeys((*recovered, *due))]
 
-    def _make_due(self, path: Path) -> None:
+    def make_due(self, path: Path) -> None:
+        """Have `path`, which is about to be whole, given to the hook, by a later run if need be. Blocks."""
         if self._hook is not None:
             with suppress(OSError):  # then it is given to the hook by this run, or not at all
                 path.with_name(path.name + DUE).touch(mode=0o600)
@@ -136,11 +141,14 @@ class Recordings:
     def recover(self) -> list[Path]:
         """Recordings that had not been ended, and are whole now."""
         found = []
+        for new in self.folder.glob(f"*{MANIFEST}{PART}{NEW}") if self.folder.is_dir() else ():
+            if NAME.fullmatch(new.name.removesuffix(PART + NEW)):
+                new.unlink()
         for part in sorted(self.folder.glob(f"*{PART}")) if self.folder.is_dir() else ():
             if not NAME.fullmatch(part.name.removesuffix(PART)):
                 continue
-            self._make_due(part.with_name(part.name.removesuffix(PART)))
-            whole = recover(part)
+            self.make_due(part.with_name(part.name.removesuffix(PART)))
+            whole = recover(part) if part.suffixes[0] != MANIFEST else part.rename(part.with_suffix(""))
             if whole is not None:
                 log.warning("a recording that was cut short has been recovered: %s", whole.name)
                 self.counted["recovered"] += 1

@@ -61,7 +61,7 @@ class SoundWriter:
         self._part = path.with_name(path.name + PART)
         layout = "mono" if channels == 1 else "stereo"
         try:
-            _make_private(self._part)
+            make_private(self._part)
             self._container = av.open(
                 str(self._part), "w", format=format.container, options={"flush_packets": "1", **dict(format.options)}
             )
@@ -120,7 +120,7 @@ def recover(part: Path) -> Path | None:
     whole = part.with_name(part.name.removesuffix(PART))
     mended = part.with_name(whole.name + ".mended")
     try:
-        _make_private(mended)
+        make_private(mended)
         with (
             av.open(str(part)) as broken,
             av.open(str(mended), "w", format=broken.format.name.partition(",")[0]) as out,
@@ -146,7 +146,7 @@ def recover(part: Path) -> Path | None:
     return whole
 
 
-def _make_private(file: Path) -> None:
+def make_private(file: Path) -> None:
     """FFmpeg writes into what is there, and leaves it to whom it is."""
     file.touch(mode=0o600)
     file.chmod(0o600)

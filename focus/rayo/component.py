@@ -18,6 +18,7 @@ from focus.engines.recognizer import Recognizer
 from focus.engines.synthesizer import Synthesizer
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
+from focus.media.tracks import Speaker
 from focus.rayo.actor import Actor, Outcome, on
 from focus.rayo.surroundings import Client
 from focus.wire.conditions import FeatureNotImplemented, InternalServerError, ItemNotFound, NotTheOwner, StanzaError
@@ -55,6 +56,9 @@ class Target(Protocol):
 
     async def has_media(self) -> None:
         """Return when it is in the media plane, or has been."""
+
+    def people(self, client: JID) -> Iterable[Speaker]:
+        """Of a mixer, who is heard in it, named as far as `client` may know who that is."""
 
     def execute(self, sender: JID, command: Execution) -> Component[Any]:
         """Start a component for `sender`. Raises `StanzaError`."""

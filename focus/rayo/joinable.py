@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypedDict
 
 from focus.media.plane import Direction, MediaPlane
+from focus.media.tracks import Speaker
 from focus.rayo.actor import Actor, Later, Outcome, on
 from focus.rayo.component import Component
 from focus.rayo.stages import Link, News, Turn, turned
@@ -201,6 +202,9 @@ class Joinable(Actor):
     def speakers(self) -> Iterable[int]:
         """Who can be heard speaking here now: legs in the media plane."""
         return () if self.node is None else (self.node,)
+
+    def people(self, client: JID) -> Iterable[Speaker]:
+        return ()
 
     def component_ended(self, component: Component[Any]) -> None:
         self.components.pop(component, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from focus.media.plane import Direction, MediaPlane
+from focus.media.tracks import Speaker
 from focus.rayo.joinable import Joinable, Parties, PartyName
 from focus.wire.conditions import NotAllowed, NotTheOwner
 from focus.wire.jid import JID
@@ -29,6 +30,9 @@ class Neighbourhood(Parties, Protocol):
 
     def is_ours(self, party: Joinable) -> bool:
         """Whether `party` is in the security zone of the rooms, so that what is joined with it stays there."""
+
+    def people(self, mixer: Mixer, client: JID) -> Iterable[Speaker]:
+        """Who is heard in `mixer`, named as far as `client` may know who that is."""
 
     def mixer_unused(self, mixer: Mixer) -> None:
         """Nothing is joined with it any more, nobody holds it: it is to be destroyed."""
@@ -153,6 +157,9 @@ class Mixer(Joinable):
     def speakers(self) -> Iterable[int]:
         heard = [party for party in self.joins if not party.is_mixer and self._hears(party)]
         return [party.node for party in heard if party.node is not None]
+
+    def people(self, client: JID) -> Iterable[Speaker]:
+        return self._server.people(self, client)
 
     def hear(self, party: Joinable) -> None:
         """Tell, once, that the call `party` began or ceased to be heard speaking here."""

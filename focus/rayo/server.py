@@ -17,6 +17,7 @@ from focus.jingle.invitation import refuse_tie, too_late
 from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import Direction, MediaPlane
+from focus.media.tracks import Speaker
 from focus.rayo.actor import Actor, Later, Outcome, on
 from focus.rayo.addresses import OCCUPANT, RESOURCE, Addresses, is_call_name
 from focus.rayo.call import Call
@@ -33,6 +34,7 @@ from focus.rayo.mixers import Mixers
 from focus.rayo.offering import NOBODY_THERE, Offering
 from focus.rayo.registration import Registrations, Security
 from focus.rayo.routing import TO_ITS_ROOM, Route, may_call_from, route_of
+from focus.rayo.speakers import speakers
 from focus.rayo.supervisor import Supervisor, scope
 from focus.rayo.surroundings import Application, Client, EventOutbox
 from focus.wire import context
@@ -362,6 +364,12 @@ class Server(Actor):
         if isinstance(party, Mixer):
             return party.zone == HOUSE
         return all(self._zone(client) == HOUSE for client in party.audience())
+
+    def people(self, mixer: Mixer, client: JID) -> Iterable[Speaker]:
+        return speakers(mixer, client, self._nick, self.addresses.account)
+
+    def _nick(self, room: str, peer: JID) -> str:
+        return self.application.nick(room, peer) if self.application is not None else ""
 
     def mixer_unused(self, mixer: Mixer) -> None:
         mixer.destroy()

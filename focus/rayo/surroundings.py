@@ -36,3 +36,6 @@ class Application(Protocol):
 
     def mixer_opened(self, name: str) -> None:
         """A join has made the mixer `name`, of a room."""
+
+    def nick(self, mixer: str, peer: JID) -> str:
+        """What `peer` is called in the room of the mixer `mixer`; nothing where that is not known."""

@@ -13,6 +13,8 @@ from focus.wire.rayo_component import Execution, Metadata, Reason, Timeout
 
 RECORD: Final = "urn:xmpp:rayo:record:1"
 RECORD_COMPLETE: Final = "urn:xmpp:rayo:record:complete:1"
+#: Of our own: the files of a recording that has one for each who speaks.
+TRACKS: Final = "urn:focus-conference:record:tracks:0"
 
 RecordDirection = Literal["duplex", "send", "recv"]
 
@@ -53,6 +55,22 @@ class Recording(Metadata, tag="recording", ns="", nsmap={"": RECORD_COMPLETE}):
     uri: Name = attr()
     duration: Annotated[Integer, Field(ge=0)] = attr()
     size: Annotated[Integer, Field(ge=0)] = attr()
+
+
+class TrackFile(StrictElement, tag="track", ns="", nsmap={"": TRACKS}):
+    """What one person has said, as long as the whole; `name` and `jid` as far as the client may know who that is."""
+
+    uri: Name = attr()
+    size: Annotated[Integer, Field(ge=0)] = attr()
+    name: Token | None = attr(default=None)
+    jid: Token | None = attr(default=None)
+
+
+class TrackFiles(Metadata, tag="tracks", ns="", nsmap={"": TRACKS}):
+    """Of a recording with tracks: where they are, and (`uri`) what says when who was heard in them."""
+
+    uri: Name = attr()
+    tracks: tuple[TrackFile, ...] = element(tag="track", default=())
 
 
 class MaxDuration(Reason, tag="max-duration", ns="", nsmap={"": RECORD_COMPLETE}):

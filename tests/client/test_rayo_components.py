@@ -32,7 +32,7 @@ from focus.service.sections import RecordingSettings
 from focus.wire.rayo import Ref
 from focus.wire.rayo_component import Complete, Execution
 from tests.client.conftest import RayoFactory
-from tests.interop.callers import AiortcCaller, CallerFactory
+from tests.interop.callers import AiortcCaller, CallerFactory, assert_hears
 from tests.interop.rayo_listings.sounds import Listener, rising, tone
 from tests.interop.running import PATIENCE, RunningFocus, eventually, serve
 from tests.interop.servers import Server
@@ -107,6 +107,29 @@ async def test_a_call_and_a_mixer_are_recorded(
         heard = np.concatenate([*read_audio(Path(unquote(urlparse(record.recording.uri).path)))])
         assert [level(heard, frequency) > -40 for frequency in (300, 1000, 1500, 2000)] == [True, True, False, True]
         assert record.recording.duration == pytest.approx(len(heard) / 48, abs=30)
+
+
+async def test_of_a_room_each_who_speaks_is_recorded_in_a_track(
+    focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory
+) -> None:
+    controller = await rayo("controller")
+    alice, bob = await caller("alice", 600), await caller("bob", 1800)
+    await alice.call(focus.mixer("tea"))
+    record = await controller.mixer("tea").record(format="ogg", hints={"tracks": "speaker"})
+    await bob.call(focus.mixer("tea"))
+    await assert_hears(alice, [1800], 600)
+    await assert_hears(bob, [600], 1800)
+    await record.stop()
+    assert (await completed(record)).reason == Stopped()
+    assert {(track.name, track.jid) for track in record.tracks} == {
+        (name, f"{name}@{focus.prosody.domain}") for name in ("alice", "bob")
+    }
+    found = {
+        track.name: np.concatenate([*read_audio(Path(unquote(urlparse(track.uri).path)))]) for track in record.tracks
+    }
+    assert len({len(samples) for samples in found.values()}) == 1
+    heard = {name: [level(samples, pitch) > -45 for pitch in (600, 1800)] for name, samples in found.items()}
+    assert heard == {"alice": [True, False], "bob": [False, True]}
 
 
 async def test_what_is_recorded_when_the_service_ends_is_handed_over(

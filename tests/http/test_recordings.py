@@ -23,6 +23,7 @@ async def base(tmp_path: Path) -> AsyncIterator[str]:
     (folder / NAME).write_bytes(bytes(range(100)))
     for format in FORMATS:
         (folder / f"{STEM}-1.{format}").write_bytes(b"sound")
+    (folder / f"{STEM}.json").write_text("{}")
     (folder / f"{NAME}.part").write_bytes(b"part")
     (folder / "notes.txt").write_text("notes")
     (tmp_path / "secret.wav").write_text("secret")
@@ -53,6 +54,8 @@ async def test_a_browser_is_told_what_it_is_so_that_it_plays_it(base: str) -> No
         for format in FORMATS:
             async with session.get(f"{base}/recordings/{STEM}-1.{format}") as response:
                 types[format] = response.headers["Content-Type"]
+        async with session.get(f"{base}/recordings/{STEM}.json") as response:
+            assert (await response.json(), response.content_type) == ({}, "application/json")
     assert types == {
         "wav": "audio/wav",
         "mp3": "audio/mpeg",

@@ -10,6 +10,7 @@ import numpy as np
 
 from focus.engines.synthesizer import Samples
 from focus.media.plane import MediaPlane
+from focus.media.tracks import Speaker
 from focus.rayo.component import Component, Facilities
 from focus.rayo.components import registry
 from focus.rayo.surroundings import Client
@@ -38,6 +39,7 @@ class Scene:
         self.ended = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._clients: dict[JID, Client] = {}
+        self.heard_here: list[Speaker] = []
         self.components: list[Component[Any]] = []
 
     async def begin(self, command: Execution, name: str = "eh3u28") -> Component[Any]:
@@ -81,6 +83,9 @@ class Scene:
 
     async def has_media(self) -> None:
         pass
+
+    def people(self, client: JID) -> list[Speaker]:
+        return self.heard_here
 
     async def does(self, command: Command) -> None:
         async with asyncio.timeout(60):

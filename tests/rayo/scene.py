@@ -231,12 +231,16 @@ class Takers:
     def __init__(self) -> None:
         self.parties: list[JID] = []
         self.opened: list[str] = []
+        self.nicks: dict[JID, str] = {}
 
     def controllers(self, called: JID, mixer: str) -> list[JID]:
         return self.parties
 
     def mixer_opened(self, name: str) -> None:
         self.opened.append(name)
+
+    def nick(self, mixer: str, peer: JID) -> str:
+        return self.nicks.get(peer.bare, "")
 
 
 class Focus:

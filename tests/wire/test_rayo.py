@@ -27,6 +27,7 @@ COMPONENTS: tuple[type[Element], ...] = (Stop, Complete, *OUTPUT_COMMANDS, *PROM
 MODELS = COMMANDS | EVENTS | {kind.qualified_tag(): kind for kind in (Ref, *COMPONENTS)}
 #: What is in a `<complete/>` of these.
 PARTS = tuple(f"urn:xmpp:rayo:{part}:" for part in ("ext", "output", "input", "record"))
+PARTS += ("urn:focus-conference:record:",)
 OUTCOMES = {tag for tag in Outcome.kinds if namespace_of(tag).startswith(PARTS)}
 
 #: What is written though it was not there: the defaults of section 7.

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from focus.media.leg import Tap
 from focus.media.player import Player
 from focus.media.recordings import Recordings, RecordingsError
 from focus.media.threads import in_thread
 from focus.media.tones import SAMPLE_RATE, Tone
+from focus.media.tracks import Ear, Speaker, Tracks, Written
 from focus.media.writer import FORMATS, RATES, SoundWriter, WriteError
 from focus.rayo.actor import Outcome, on
 from focus.rayo.component import Component, ComponentError, registry
@@ -30,6 +30,8 @@ from focus.wire.rayo_record import (
     Record,
     Recording,
     ResumeRecording,
+    TrackFile,
+    TrackFiles,
 )
 
 log = logging.getLogger(__name__)
@@ -38,8 +40,10 @@ log = logging.getLogger(__name__)
 STEP = 0.1
 #: Of both beeps.
 BEEP, BEEP_SECONDS = 1000.0, 0.2
-#: The hint that is known: bits per second for each channel.
-BITRATE = "bitrate"
+#: The hints that are known: bits per second for each channel, and files of their own for those who speak.
+BITRATE, TRACKS = "bitrate", ("tracks", "speaker")
+#: Seconds that tracks are given to be whole in the end.
+TRACKS_WIND_UP = 7.0
 
 
 @registry.component(Record, RECORD)
@@ -49,8 +53,8 @@ class Recorder(Component[Record]):
     async def prepare(self) -> None:
         command = self.command
         self._writer: SoundWriter | None = None
-        self._taps: list[Tap] = []
-        self._waiting: list[NDArray[np.int16]] = []  # of each side, what the others do not have yet
+        self._ears: list[Ear] = []  # of each side
+        self._tracks: Tracks | None = None
         self._kept: list[NDArray[np.int16]] = []  # of all sides, what is to be written
         self._is_paused = command.start_paused
         if command.format not in FORMATS:
@@ -68,6 +72,8 @@ class Recorder(Component[Record]):
             )
         except (RecordingsError, WriteError) as error:
             raise ResourceConstraint(str(error)) from None
+        if TRACKS in ((hint.name, hint.value) for hint in command.hints):
+            self._tracks = Tracks(self._plane, self._recordings, self._path, rate=self._rate())
 
     @property
     def _sides(self) -> tuple[bool, ...]:
@@ -91,11 +97,11 @@ class Recorder(Component[Record]):
         if self.command.start_beep:
             await self._beep()
         try:
-            self._taps = [self._plane.tap(self.node, sent=side) for side in self._sides]
+            self._ears = [Ear(self._plane, self.node, sent=side) for side in self._sides]
         except ValueError:
             raise ComponentError("its media has ended") from None
+        self._take()  # so that who is there is heard from the beginning
         log.info("%s records %s into %s", self.creator, self.target.address, self._path)
-        self._waiting = [np.zeros(0, np.int16) for _ in self._taps]
         silent_for, has_spoken = 0.0, False
         while True:
             await asyncio.sleep(STEP)
@@ -119,19 +125,33 @@ class Recorder(Component[Record]):
 
     def _take(self) -> int:
         """Read what has been said, and keep it unless this is a pause. How many samples of each side."""
-        new = [tap.read() for tap in self._taps]
-        self._waiting = [np.concatenate(pair) for pair in zip(self._waiting, new, strict=True)]
-        count = min((len(each) for each in self._waiting), default=0)
+        for ear in self._ears:
+            ear.listen()
+        count = min((ear.ready for ear in self._ears), default=0)
+        if self._tracks is not None and self._ears:
+            self._tracks.listen(self._speakers(), waiting=count)
+            count = self._tracks.ready(count)
+            self._tracks.take(count, keep=not self._is_paused)
+        taken = [ear.take(count) for ear in self._ears]
         if not self._is_paused and count:
-            self._kept.append(np.stack([each[:count] for each in self._waiting]))
-        self._waiting = [each[count:] for each in self._waiting]
+            self._kept.append(np.stack(taken))
         return count
+
+    def _speakers(self) -> Iterable[Speaker]:
+        """Of a call its sides."""
+        if self.target.is_mixer:
+            return self.target.people(self.creator)
+        if self.target.node is None:
+            return ()
+        names = [(side, "recv" if side else "send") for side in self._sides]
+        return [Speaker(name, self.target.node, name, sent=side) for side, name in names]
 
     async def _write(self, most: int | None) -> bool:
         """Write what has been kept; no more than `most`. Whether that is the end."""
         assert self._writer is not None
         sides = np.concatenate([np.zeros((len(self._sides), 0), np.int16), *self._kept], axis=1)[:, :most]
         self._kept.clear()
+        of_tracks = self._tracks.kept() if self._tracks is not None else None
         taken = sides.shape[1]
         if taken:
             if self._channels < len(sides):
@@ -141,6 +161,9 @@ class Recorder(Component[Record]):
                 await in_thread(self._writer.write, sides)
             except WriteError as error:
                 raise ComponentError(str(error)) from None
+            finally:
+                if self._tracks is not None and of_tracks is not None:
+                    await in_thread(self._tracks.write, of_tracks, self._writer.samples)
         return most is not None and taken >= most
 
     async def _beep(self) -> None:
@@ -161,23 +184,50 @@ class Recorder(Component[Record]):
         if not self._begun.is_set():
             await in_thread(writer.discard)
             return ()
-        if self._taps and not isinstance(reason, Failed):
-            self._take()
-            await self._write(self._most())
-        for tap in self._taps:
-            tap.close()
+        try:
+            if self._ears and not isinstance(reason, Failed):
+                self._take()
+                await self._write(self._most())
+        finally:
+            for ear in self._ears:
+                ear.close()
+            if self._tracks is not None:
+                self._tracks.stop()
         try:
             size = await in_thread(self._recordings.bring_in, writer)
         except WriteError:
             self._recordings.failed(self._path)
+            if self._tracks is not None:
+                await self._bring_in(self._tracks, writer.samples)
             raise
         what, why = f"{self._path.name} of {self.target.address}", type(reason).__xml_tag__
         log.info("the recording %s has ended (%s): %.1f s", what, why, writer.samples / SAMPLE_RATE)
         self._recordings.finished(self._path)
+        tracks = await self._bring_in(self._tracks, writer.samples) if self._tracks is not None else ()
         if self.command.stop_beep and not isinstance(reason, HungUp | Failed):
             await self._beep()
         duration = round(writer.samples * 1000 / SAMPLE_RATE)
-        return (Recording(uri=self._recordings.uri(self._path), duration=duration, size=size),)
+        return (Recording(uri=self._recordings.uri(self._path), duration=duration, size=size), *tracks)
+
+    async def _bring_in(self, tracks: Tracks, length: int) -> Iterable[Metadata]:
+        """Those that are whole in time. The others are made so at the next start, at the latest."""
+        working = asyncio.ensure_future(in_thread(tracks.close, length))
+        await asyncio.wait((working,), timeout=TRACKS_WIND_UP)
+        if not working.done():
+            log.error("the tracks of %s are not brought in within %g s", self._path.name, TRACKS_WIND_UP)
+            working.add_done_callback(lambda _: self._are_whole(tracks, working.result()))
+            return ()
+        written = working.result()
+        self._are_whole(tracks, written)
+        files = [
+            TrackFile(uri=self._recordings.uri(each.path), size=each.size, name=each.name or None, jid=each.jid or None)
+            for each in written
+        ]
+        return (TrackFiles(uri=self._recordings.uri(tracks.manifest), tracks=tuple(files)),)
+
+    def _are_whole(self, tracks: Tracks, written: Iterable[Written]) -> None:
+        for path in (*(each.path for each in written), tracks.manifest):
+            self._recordings.finished(path)
 
     @on(PauseRecording)
     async def pause(self, sender: JID, command: PauseRecording) -> Outcome:
