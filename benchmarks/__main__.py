@@ -13,6 +13,7 @@ from rich.console import Console
 from benchmarks.coin import COIN
 from benchmarks.components import COMPONENTS
 from benchmarks.conference import CAPACITY_BENCHMARK, CONFERENCE
+from benchmarks.fax import FAX, FAX_LOSS
 from benchmarks.grammar import GRAMMAR
 from benchmarks.mix import MIX
 from benchmarks.primitives import PRIMITIVES
@@ -40,6 +41,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         COIN,
         VOICE,
         GRAMMAR,
+        FAX,
+        FAX_LOSS,
         START,
     )
 }

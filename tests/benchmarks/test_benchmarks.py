@@ -257,6 +257,14 @@ def test_ticks_are_counted_while_the_interpreter_is_locked(bench: Workbench) -> 
     assert lock["ticks_meanwhile"] > 0
 
 
+def test_faxes_have_their_figures(bench: Workbench) -> None:
+    cost = figures(BENCHMARKS["fax"].run(bench))
+    assert cost["pages received"] == [10]
+    loss = figures(BENCHMARKS["fax-loss"].run(bench))
+    assert loss["lost, %"] == [0.0, 0.5]
+    assert loss["sent with ECM, %"][0] == 100
+
+
 @needs_speech
 def test_each_grammar_has_its_figures(bench: Workbench) -> None:
     rows = BENCHMARKS["grammar"].run(bench).rows
