@@ -74,7 +74,7 @@ def _matches(loaded: Grammar, document: Document | None, inputs: Iterable[str]) 
     """Hold what matches to what must be true of it; returns what that may cost."""
     automaton = loaded.automaton
     edges = sum(map(len, automaton.edges))
-    size = edges + len(automaton.edges) + 1
+    size = edges + len(automaton.edges) + sum(len(read) for read in automaton.reads if read) + 1
     steps = size
     for text in inputs:
         tokens = of_input(text, loaded.mode)[:LONGEST]

@@ -15,6 +15,7 @@ import pytest
 
 from focus.media.files import read_audio
 from focus.service.prosody import Prosody
+from tests.client.test_rayo_answers import presses
 from tests.interop.callers import CallerFactory, assert_hears, until_gone
 from tests.interop.running import PASSWORD, PATIENCE, PhoneFactory, RunningFocus
 from tests.media.peers import level, until
@@ -27,6 +28,9 @@ PROGRAMS = {
     re.findall(r"(\w+\.py)", program)[0]: program
     for program in re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
 }
+
+
+FREQUENCIES = {"alice": 300, "bob": 440, "carol": 600}
 
 
 class Program:
@@ -72,8 +76,18 @@ async def running(prosody: Prosody, account: str, file: str, *arguments: str) ->
         await process.communicate()
 
 
-def test_there_are_four_of_them() -> None:
-    assert set(PROGRAMS) == {"desk.py", "call.py", "chair.py", "voicemail.py"}
+def sound_at(line: str) -> np.ndarray:
+    """Of the recording whose URI ends the line."""
+    return np.concatenate([*read_audio(Path(unquote(urlparse(line.split()[-1]).path)))])
+
+
+def tones_of(heard: np.ndarray) -> set[int]:
+    return {frequency for frequency in FREQUENCIES.values() if level(heard, frequency) > -45}
+
+
+def test_there_are_six_of_them() -> None:
+    assert set(PROGRAMS) == {"desk.py", "call.py", "chair.py", "voicemail.py", "menu.py", "meeting.py"}
+    assert max(program.count("\n") for program in PROGRAMS.values()) <= 64
 
 
 async def test_whoever_calls_the_desk_is_connected_with_the_agent(
@@ -142,3 +156,53 @@ async def test_whoever_calls_leaves_a_message(focus: RunningFocus, prosody: Pros
     assert int(said.split()[1]) == len(heard) // 48
     assert max(level(heard[at : at + 14_400], 300) for at in range(0, 48_000, 4800)) > -20
     assert level(heard[-48_000:], 300) < -40
+
+
+async def test_whoever_calls_chooses_by_key(
+    focus: RunningFocus, prosody: Prosody, caller: CallerFactory, listening: PhoneFactory
+) -> None:
+    alice, _ = await caller("alice", 300), await listening("bob", 440)
+    addresses = (f"nobody@{prosody.domain}", f"bob@{prosody.domain}")
+    async with running(prosody, "juliet", "menu.py", *addresses) as menu:
+        await menu.says("ready")
+        await asyncio.wait_for(alice.call(focus.mixer("desk-1")), PATIENCE)
+        for question, keys in (("For sales", "9"), ("For sales", "2"), ("What is your customer number?", "4711")):
+            await menu.says(f"asking: {question}")
+            await presses(alice, keys)
+        assert await menu.says("connected") == f"connected {alice.client.jid.uri} with support 4711"
+        await assert_hears(alice, [440], 300)
+        await alice.hang_up()
+    carol = await caller("carol", 600)
+    async with running(prosody, "juliet", "menu.py", *addresses) as menu:
+        await menu.says("ready")
+        await asyncio.wait_for(carol.call(focus.mixer("desk-1")), PATIENCE)
+        for _ in range(3):
+            await menu.says("asking: For sales")
+            await presses(carol, "#")
+        assert await menu.says("not") == "not connected: no answer that is one (undefined-condition)"
+        await carol.client.expect_child("{urn:xmpp:jingle:1}jingle", action="session-terminate")
+
+
+async def test_people_are_called_and_recorded(focus: RunningFocus, prosody: Prosody, listening: PhoneFactory) -> None:
+    """In a room, until somebody presses a key, and in a mixer of one's own, until nobody is there."""
+    alice, bob, carol = [await listening(*each) for each in FREQUENCIES.items()]
+    people = [f"{name}@{prosody.domain}" for name in ("alice", "bob", "nobody")]
+    async with (
+        running(prosody, "controller", "meeting.py", "tea", *people) as meeting,
+        running(prosody, "juliet", "meeting.py", "tea", f"carol@{prosody.domain}") as alone,
+    ):
+        await meeting.says("recording tea")
+        await alone.says("recording tea")
+        await hears(alice, 440)
+        bob.press("5,#")
+        carol.hangup()
+        for program, end, names in ((meeting, "Stopped", ("alice", "bob")), (alone, "HungUp", ("carol",))):
+            line = await program.says("ms:")
+            assert line.split()[0] == end
+            whole = sound_at(line)
+            assert int(line.split()[1]) == pytest.approx(len(whole) / 48, abs=30)
+            assert tones_of(whole) == {FREQUENCIES[name] for name in names}
+            for name in names:
+                track = await program.says(f"{name}@{prosody.domain} alone:")
+                assert tones_of(sound_at(track)) == {FREQUENCIES[name]}
+            assert await program.ends() == (0, "")
