@@ -1,6 +1,8 @@
-"""Speech to be listened to: said by espeak-ng, with silence around it, over noise."""
+"""Speech to be listened to: said by espeak-ng, with silence around it, over noise; and who listens."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
@@ -41,3 +43,13 @@ def over(speech: Samples, other: Samples) -> Samples:
 def rms(samples: Samples) -> float:
     """How loud that is."""
     return float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
+
+
+def decoders() -> list[int]:
+    """The processes of this one that decode."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if b"focus.engines.decoding" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from focus.engines.listening import Heard, listen
 from focus.engines.pocketsphinx import Pocketsphinx
 from focus.engines.recognizer import NotRecognizable, RecognitionError, Recognizer, RecognizerMissing
 from focus.engines.synthesizer import Samples
-from tests.engines.spoken import noise, over, rms, say, silence
+from tests.engines.spoken import decoders, noise, over, rms, say, silence
 
 NS = 'xmlns="http://www.w3.org/2001/06/grammar" version="1.0" mode="voice" tag-format="semantics/1.0-literals"'
 
@@ -182,16 +181,6 @@ async def test_it_does_not_hold_up_the_loop_and_answers_each_with_his_own(engine
     counting.cancel()
     assert [" ".join(result.matched.tokens) for result in results if result.matched] == list(SAID[DIGITS])
     assert turns > 1000
-
-
-def decoders() -> list[int]:
-    """The processes of this one that decode."""
-    found = []
-    for task in Path("/proc/self/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"focus.engines.decoding" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
-    return found
 
 
 async def test_a_process_that_ends_costs_one_utterance(engine: Pocketsphinx) -> None:
