@@ -10,18 +10,32 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
+import numpy as np
 import pytest
 
+from focus.client import RayoError
+from focus.media.files import read_audio
 from focus.service.cli import main
 from focus.service.prosody import Prosody
-from tests.client.conftest import RayoFactory, caller, client, focus, listening, rayo
+from focus.service.rayo import working
+from focus.service.rayo.report import Report
+from focus.service.ready import ServiceError
+from tests.client.conftest import RayoFactory, caller, client, focus, listening, rayo, settings
+from tests.client.test_rayo_answers import presses
 from tests.interop.callers import CallerFactory
+from tests.interop.rayo_listings.sounds import tone
 from tests.interop.running import PASSWORD, ClientFactory, PhoneFactory, RunningFocus, eventually, serve, settings_for
+from tests.media.peers import level
 
-__all__ = ["caller", "client", "focus", "listening", "rayo"]
+__all__ = ["caller", "client", "focus", "listening", "rayo", "settings"]
 
 PATIENCE = 60
+MENU = """
+<grammar xmlns="http://www.w3.org/2001/06/grammar" version="1.0" mode="dtmf" root="menu">
+  <rule id="menu"><one-of><item>1 <tag>sales</tag></item><item>2 <tag>support</tag></item></one-of></rule>
+</grammar>"""
 
 
 class Process:
@@ -152,6 +166,67 @@ async def test_an_operator_calls_somebody_into_a_room_and_sees_and_ends_it(
         watching.process.send_signal(signal.SIGINT)
         assert await watching.end() == (0, "", "")
     await eventually(lambda: focus.service.calls() == 0)
+
+
+@pytest.mark.interop
+async def test_an_operator_plays_into_a_room_and_records_it(
+    server: Prosody, focus: RunningFocus, caller: CallerFactory, tmp_path: Path
+) -> None:
+    alice = await caller("alice", 300)
+    await alice.call(focus.mixer("tea"))
+    name = {"mixer": "tea", "uri": focus.mixer("tea").uri}
+    async with (
+        begun(server, "record", "tea", "--format", "flac", "--json") as recording,
+        begun(server, "play", "tea", tone(tmp_path, 1000), "--times", "0", "--json") as playing,
+    ):
+        assert name.items() <= (await recording.event("recording")).items()
+        async with asyncio.timeout(PATIENCE):
+            while level(await alice.connection.ear.next(0.4), 1000) < -50:
+                pass
+        for process, reason in ((playing, "stop"), (recording, "stop")):
+            process.process.send_signal(signal.SIGINT)
+            complete = await process.event("complete", reason=reason)
+            assert name.items() <= complete.items()
+            assert await process.end() == (0, "", "")
+    heard = np.concatenate([*read_audio(Path(unquote(urlparse(complete["recording"]).path)))])
+    assert complete["duration"] == len(heard) // 48
+    assert level(heard, 300) > -40
+
+
+@pytest.mark.interop
+async def test_what_is_said_and_asked_is_told(
+    server: Prosody,
+    focus: RunningFocus,
+    rayo: RayoFactory,
+    caller: CallerFactory,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    alice, controller = await caller("alice", 300), await rayo("controller", ready=None)
+    await alice.call(focus.mixer("tea"))
+    (tmp_path / "menu.grxml").write_text(MENU)
+    report, grammar = Report(json=True), str(tmp_path / "menu.grxml")
+    asking = asyncio.create_task(
+        working.ask(controller, report, "tea", "Yes?", grammar=grammar, mode="dtmf", wait=PATIENCE)
+    )
+    told = ""
+    while "asking" not in told:
+        await asyncio.sleep(0.01)
+        told += capsys.readouterr().out
+    await presses(alice, "2")
+    assert await asking == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["event"], answer["mixer"], answer["reason"]) == ("complete", "tea", "match")
+    assert (answer["meaning"], answer["input"], answer["confidence"]) == ("support", "2", 1)
+    report = Report(json=False)
+    assert await working.say(controller, report, "tea", "Yes.", "de") == 0
+    assert capsys.readouterr().out.partition("  ")[2] == "done\n"
+    assert await working.ask(controller, report, "tea", "Yes?", grammar="builtin:dtmf/date", mode="dtmf", wait=0) == 75
+    assert capsys.readouterr().out.partition("  ")[2].splitlines()[-1].endswith("  no answer")
+    with pytest.raises(ServiceError, match="/nowhere: No such file or directory"):
+        await working.ask(controller, report, "tea", "Yes?", grammar="/nowhere", mode="dtmf", wait=0)
+    with pytest.raises(RayoError, match="item-not-found"):
+        await working.record(controller, report, "coffee", "flac", None)
 
 
 @pytest.mark.interop
@@ -354,6 +429,11 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["join", "x", "y", *ACCOUNT, "--media", "gold"], "--media"),
         (["hangup", *ACCOUNT], "CALL"),
         (["watch", *ACCOUNT], "ROOM"),
+        (["say", "tea", *ACCOUNT], "TEXT"),
+        (["play", "tea", "file:///x", *ACCOUNT, "--times", "-1"], "--times"),
+        (["ask", "tea", "Well?", *ACCOUNT, "--mode", "cpa"], "--mode"),
+        (["ask", "tea", "Well?", *ACCOUNT, "--wait", "nan"], "--wait"),
+        (["record", "tea", *ACCOUNT, "--seconds", "0"], "--seconds"),
         (["dance"], "No such command 'dance'"),
     ],
 )
@@ -411,7 +491,9 @@ def test_a_server_that_is_not_there_is_one_line(
     assert f"127.0.0.1 port {port} cannot be reached" in complaint
 
 
-@pytest.mark.parametrize("command", ["list", "dial", "join", "unjoin", "hangup", "watch"])
+@pytest.mark.parametrize(
+    "command", ["list", "dial", "join", "unjoin", "hangup", "watch", "say", "play", "ask", "record"]
+)
 def test_help_is_complete(capfd: pytest.CaptureFixture[str], command: str) -> None:
     assert main(["rayo", command, "--help"]) == 0
     text = " ".join(capfd.readouterr().out.split())

@@ -15,7 +15,7 @@ import typer
 from focus.client.credentials import Credentials
 from focus.client.parties import HeaderPairs, headers_of
 from focus.client.rayo import COMMAND_TIMEOUT, LONGEST_RINGING
-from focus.service.rayo import doing
+from focus.service.rayo import doing, working
 from focus.service.rayo.doing import in_a_line
 from focus.service.rayo.report import Report
 from focus.service.rayo.who import credentials
@@ -25,7 +25,8 @@ from focus.wire.rayo import JoinDirection, JoinMedia
 HELP = "Command the calls and rooms of a Rayo service."
 EXIT_CODES = (
     f"Exit codes: 0 done, {ExitCode.USAGE} wrong usage, {ExitCode.UNAVAILABLE} the server or the service is not there, "
-    f"refuses the login, or does not answer, {doing.NOT_TAKEN} the call was not taken (busy, rejected, no answer), "
+    f"refuses the login, or does not answer, {doing.NOT_TAKEN} the call was not taken (busy, rejected, no answer), or "
+    "what was asked has not been answered, "
     f"{doing.REFUSED} the service refuses, or the call failed, {doing.NOT_ALLOWED} we may not do that, "
     f"{ExitCode.CONFIGURATION} the file with the account is wrong."
 )
@@ -258,6 +259,64 @@ def watch(
 ) -> int:
     """Tell who comes to ROOM, who goes and who speaks, until ctrl-C; also if nobody is there yet."""
     return session.run(lambda client: doing.watch(client, session.report, room), register=True)
+
+
+PlaceArgument = Annotated[str, typer.Argument(metavar="WHERE", help="A call, which alone hears it, or a mixer.")]
+
+
+@_command()
+def say(
+    session: Session,
+    to: PlaceArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say.")],
+    voice: Annotated[str | None, typer.Option(help="A voice of espeak-ng, such as de or en-us+f3.")] = None,
+) -> int:
+    """Say TEXT, and wait until it has been said; ctrl-C ends it."""
+    return session.run(lambda client: working.say(client, session.report, to, text, voice))
+
+
+@_command()
+def play(
+    session: Session,
+    to: PlaceArgument,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where the sound is, as the service finds it.")],
+    times: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="How often; 0 is for ever.")] = 1,
+) -> int:
+    """Play a sound, and wait until it is over; ctrl-C ends it."""
+    return session.run(lambda client: working.play(client, session.report, to, url, times))
+
+
+@_command()
+def ask(
+    session: Session,
+    to: PlaceArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask.")],
+    grammar: Annotated[
+        str, typer.Option(metavar="FILE|URL", help="What is an answer: an SRGS grammar, here or there.")
+    ] = "builtin:dtmf/digits?length=1",
+    mode: Annotated[working.AnswerMode, typer.Option(help="How it is given: by keys, by voice, or both.")] = "dtmf",
+    wait: Annotated[
+        float, typer.Option(min=0, max=LONGEST_RINGING, callback=_a_number, help="Seconds for it, and between keys.")
+    ] = 10,
+) -> int:
+    """Ask TEXT, wait for an answer, and tell what it means; ctrl-C ends it."""
+    return session.run(
+        lambda client: working.ask(client, session.report, to, text, grammar=grammar, mode=mode, wait=wait)
+    )
+
+
+@_command()
+def record(
+    session: Session,
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="A call, or a mixer: all who are in it.")],
+    format_: Annotated[str, typer.Option("--format", help="wav, flac, ogg or mp3.")] = "ogg",
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=LONGEST_RINGING, callback=_a_number, help="For so long; else until ctrl-C."),
+    ] = None,
+) -> int:
+    """Record WHAT until ctrl-C, or until nobody is there any more, and tell where the recording is."""
+    return session.run(lambda client: working.record(client, session.report, what, format_, seconds))
 
 
 # --- what the options mean --------------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ def _mixer(client: RayoClient, text: str) -> Mixer:
 
 def _address(client: RayoClient, text: str) -> JID:
     """Raises `ServiceError` where nothing of the service is meant."""
-    with _own_words():
+    with in_own_words():
         address = address_of(text) if "@" in text else JID(prepared(text), client.service.domain)
     if not address.local or address.resource or address.domain != client.service.domain:
         raise ServiceError(f"{text!r} is no call or mixer of {client.service}", ExitCode.USAGE)
@@ -186,7 +186,7 @@ def _address(client: RayoClient, text: str) -> JID:
 
 
 @contextmanager
-def _own_words() -> Iterator[None]:
+def in_own_words() -> Iterator[None]:
     """What cannot be made of the words of the command line is wrong usage. Raises `ServiceError`."""
     try:
         yield
@@ -252,7 +252,7 @@ async def dial(
     """Call `to`, and tell how it goes: until it is answered, or to the end if we `follow`. An interruption hangs up."""
     parties = [await party(client, name) for name in joins]
     with interruptible() as stop:
-        with _own_words():
+        with in_own_words():
             call = await client.dial(
                 to,
                 from_=from_,
