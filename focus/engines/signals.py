@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from focus.engines.moments import NARROW_RATE, Moment, Moments
 from focus.engines.synthesizer import SAMPLE_RATE, Samples
 
-#: What a telephone line carries, and what all of its signals are made for.
-NARROW_RATE = 8000
 _FACTOR = SAMPLE_RATE // NARROW_RATE
 #: The low pass before every sixth sample is taken: from 3.4 to 4.6 kHz it falls by 50 dB.
 _TAPS = 144
@@ -39,6 +39,13 @@ class Sound:
 
     wide: Samples
     narrow: Samples
+    _looking: Moments
+
+    @cached_property
+    def moments(self) -> tuple[Moment, ...]:
+        """What it is from one moment to the next, seen together with the piece before. To be asked of each piece, or of
+        none."""
+        return tuple(self._looking.feed(self.narrow))
 
 
 class Detector(Protocol):
@@ -53,13 +60,14 @@ class Narrowing:
 
     def __init__(self) -> None:
         self._before = np.zeros(_TAPS - 1, np.float32)
+        self._looking = Moments()
 
     def feed(self, block: Samples) -> Sound:
         samples = np.concatenate((self._before, block.astype(np.float32)))
         windows = sliding_window_view(samples, _TAPS)[::_FACTOR] if len(samples) >= _TAPS else np.zeros((0, _TAPS))
         self._before = samples[len(windows) * _FACTOR :]
         narrow = np.clip(np.rint(windows @ _LOW_PASS), -32768, 32767).astype(np.int16)
-        return Sound(block, narrow)
+        return Sound(block, narrow, self._looking)
 
 
 def _low_pass() -> NDArray[np.float32]:

@@ -272,16 +272,17 @@ class Registry:
     """The kinds of components that there are, by the commands that start them, and the features that they bring."""
 
     def __init__(self) -> None:
-        self._kinds: dict[type[Execution], type[Component[Any]]] = {}
+        self._kinds: dict[tuple[type[Execution], str], type[Component[Any]]] = {}
         self._features: dict[str, None] = {}
 
     def component(
-        self, kind: type[Execution], *features: str
+        self, kind: type[Execution], *features: str, variant: str = ""
     ) -> Callable[[type[Component[Any]]], type[Component[Any]]]:
-        """Mark the class that carries out `kind`, which is what the namespaces `features` are the features of."""
+        """Mark the class that carries out `kind`, of that `variant`, which is what the namespaces `features` are the
+        features of."""
 
         def mark(component: type[K]) -> type[K]:
-            self._kinds[kind] = component
+            self._kinds[kind, variant] = component
             self._features.update(dict.fromkeys(features))
             return component
 
@@ -289,7 +290,7 @@ class Registry:
 
     def of(self, command: Execution) -> type[Component[Any]]:
         """Raises `FeatureNotImplemented` (section 6.5.1)."""
-        kind = self._kinds.get(type(command))
+        kind = self._kinds.get((type(command), command.variant))
         if kind is None:
             raise FeatureNotImplemented(f"<{type(command).__xml_tag__}/> is not a component here")
         return kind

@@ -28,6 +28,11 @@ Body = Annotated[str, StringConstraints(max_length=200_000)]
 class Execution(Command):
     """A command to a call or a mixer that starts a component there."""
 
+    @property
+    def variant(self) -> str:
+        """Which one, where an element starts several kinds of components."""
+        return ""
+
 
 class DocumentElement(StrictElement):
     """A document for a component: in the element, with its type, or at a URL (sections 7.19.3.1.1 and 7.19.4.1.1)."""

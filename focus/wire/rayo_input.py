@@ -40,6 +40,11 @@ class Input(Execution, tag="input", ns="", nsmap={"": INPUT}):
     match_content_type: Name = attr(name="match-content-type", default="application/nlsml+xml")
     grammars: Annotated[tuple[Grammar, ...], Field(min_length=1, max_length=64)] = element(tag="grammar")
 
+    @property
+    def variant(self) -> str:
+        """What is listened for signals is another component than what gathers input (XEP-0341)."""
+        return "cpa" if self.mode == "cpa" else ""
+
     @classmethod
     def parse(cls, tree: ET.Element) -> Self:
         """A grammar may be written as XML, too, and not as text; it is text afterwards.

@@ -46,6 +46,10 @@ class InputTimersStarted(Event, tag="input-timers-started", ns="", nsmap={"": PR
 class PromptedInput(Input, tag="input", ns="", nsmap={"": INPUT}):
     """An input whose timers run only when it is told so, and which tells when it has begun."""
 
+    @property
+    def variant(self) -> str:
+        return ""
+
 
 class StartTimers(Command, tag="start-timers", ns="", nsmap={"": WITHIN}):
     """To a prompted input."""

@@ -112,7 +112,7 @@ def _known() -> Iterator[None]:
     registry.component(Act)(Actress)
     Actress.gate, Actress.stuck = asyncio.Event(), threading.Event()
     yield
-    del registry._kinds[Act]
+    del registry._kinds[Act, ""]
     Actress.all.clear()
 
 
@@ -203,7 +203,7 @@ async def test_what_cannot_be_done_is_refused_and_leaves_nothing(focus: Focus, o
     await eventually(lambda: not focus.call(call).components)
     assert [each.log for each in Actress.all] == [["wind up: Failed"]] * 2
     assert [event for event in owner.events() if isinstance(event, Complete)] == []
-    del registry._kinds[Act]
+    del registry._kinds[Act, ""]
     with pytest.raises(FeatureNotImplemented):
         await owner.command(call, Act())
     registry.component(Act)(Actress)

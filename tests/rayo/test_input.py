@@ -15,6 +15,7 @@ from focus.rayo.component import Facilities
 from focus.wire.conditions import BadRequest, ItemNotFound, OptionNotSupported, ResourceConstraint, StanzaError
 from focus.wire.rayo_component import Failed, Stop, Stopped
 from focus.wire.rayo_input import Grammar, Input, Match, NoInput, NoMatch
+from focus.wire.rayo_prompt import PromptedInput
 
 from .at_work import Scene
 
@@ -149,7 +150,7 @@ async def test_keys_before_it_begins_are_nobodys(scene: Scene) -> None:
         (Input(mode="voice", grammars=here(PIN)), BadRequest),
         (Input(mode="voice", grammars=here(PIN.replace('mode="dtmf"', ""))), OptionNotSupported),
         (Input(mode="dtmf", grammars=here(PIN.replace('mode="dtmf"', 'mode="voice"'))), BadRequest),
-        (Input(mode="cpa", grammars=here(PIN)), OptionNotSupported),
+        (PromptedInput(mode="cpa", grammars=here(PIN)), OptionNotSupported),
         (Input(recognizer="ears", grammars=here(PIN)), OptionNotSupported),
         (Input(terminator="##", grammars=here(PIN)), OptionNotSupported),
         (Input(match_content_type="application/emma+xml", grammars=here(PIN)), OptionNotSupported),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from focus.engines.signals import NARROW_RATE, DetectorMissing, Heard, Sound
+from focus.engines.moments import NARROW_RATE
+from focus.engines.signals import DetectorMissing, Heard, Sound
 from focus.engines.spandsp.library import Library, LibraryMissing, load
 
 _DECLARATIONS = """

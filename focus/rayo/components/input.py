@@ -57,7 +57,7 @@ class Gatherer(Component[Input]):
     async def prepare(self) -> None:
         command = self.command
         if command.mode not in MODES:
-            raise OptionNotSupported("signals are not detected here")
+            raise OptionNotSupported("no signal is an answer to a prompt; an input of its own listens for signals")
         if command.match_content_type not in RESULTS:
             raise OptionNotSupported(f"results are {nlsml.CONTENT_TYPE} here, not {command.match_content_type[:100]!r}")
         terminator = command.terminator
