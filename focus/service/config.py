@@ -31,6 +31,7 @@ from focus.service.sections import (
     LogSettings,
     MediaSettings,
     MetricsSettings,
+    PiperSettings,
     RayoSettings,
     RecordingSettings,
     RingingSettings,
@@ -72,6 +73,7 @@ class Settings(BaseModel):
     fetch: FetchSettings = FetchSettings()
     recordings: RecordingSettings = RecordingSettings()
     speech: SpeechSettings = SpeechSettings()
+    piper: PiperSettings = PiperSettings()
     routes: tuple[RouteSettings, ...] = ()
     log: LogSettings = LogSettings()
 

@@ -14,6 +14,8 @@ from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
 from focus.conference.surroundings import Surroundings
 from focus.engines.espeak import Espeak
+from focus.engines.piper import PROGRAM as PIPER
+from focus.engines.piper import Piper
 from focus.engines.pocketsphinx import Pocketsphinx
 from focus.http.fetch import Reach, SafeFetch, networks
 from focus.http.health import HealthServer
@@ -22,6 +24,7 @@ from focus.http.recordings import RECORDINGS_PATH
 from focus.jingle.codecs import preferred
 from focus.media.plane import MediaPlane, UnknownName
 from focus.media.recordings import Recordings, RecordingsError
+from focus.media.tempo import Tempo
 from focus.rayo.addresses import Addresses
 from focus.rayo.component import Facilities
 from focus.rayo.components import registry
@@ -73,6 +76,8 @@ class Service:
         )
         self._outbox = Outbox(events=settings.limits.events, call_ids=settings.rayo.call_ids)
         self._recordings = _recordings(settings)
+        piper = settings.piper
+        self._piper = Piper(str(piper.program or PIPER), folders=piper.voices, tempo=Tempo)
         self._pocketsphinx = Pocketsphinx(processes=settings.speech.processes, timeout=settings.speech.timeout)
         self._server = Server(
             self._addresses,
@@ -115,7 +120,7 @@ class Service:
                 self._plane,
                 fetch=SafeFetch(_reach(settings.fetch)),
                 recordings=self._recordings,
-                synthesizers={"espeak": Espeak()},
+                synthesizers={"espeak": Espeak(), "piper": self._piper},
                 recognizers={"pocketsphinx": self._pocketsphinx} if settings.speech.processes else {},
             ),
         )
@@ -217,6 +222,7 @@ class Service:
                 where = f"[media] addresses {', '.join(media.addresses)}, UDP port {media.port}"
                 raise ServiceError(f"cannot take audio on {where}: {_words(error)}") from error
             cleanup.push_async_callback(self._plane.stop)
+            cleanup.push_async_callback(self._piper.close)
             cleanup.push_async_callback(self._pocketsphinx.close)
             log.info("audio %s", _ways_in(self._plane.addresses, self._plane.public_addresses))
             page = health = None

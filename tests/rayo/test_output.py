@@ -13,8 +13,10 @@ import pytest
 
 from focus.engines.espeak import Espeak
 from focus.engines.fetching import Fetched, FetchError
+from focus.engines.piper import Piper
 from focus.engines.synthesizer import Samples
 from focus.media.plane import MediaPlane
+from focus.media.tempo import Tempo
 from focus.rayo.component import Facilities
 from focus.rayo.components.output import FASTER
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
@@ -30,6 +32,7 @@ from focus.wire.rayo_output import (
     SpeedUp,
     VolumeDown,
 )
+from tests.engines.test_piper import TOOLS, VOICES, installed
 
 from .at_work import CLIENT, RATE, Scene
 
@@ -226,6 +229,22 @@ async def test_text_and_ssml_are_spoken_and_sounds_played_between(scene: Scene) 
     pattern = marked(0.2)[480:-480]
     starts = np.flatnonzero(heard == pattern[0])
     assert any((heard[at : at + len(pattern)] == pattern).all() for at in starts if at + len(pattern) <= len(heard))
+
+
+@installed
+@pytest.mark.timeout(180)
+async def test_the_renderer_that_is_asked_for_speaks(plane: MediaPlane) -> None:
+    piper = Piper(str(TOOLS / "bin" / "piper"), folders=VOICES, tempo=Tempo)
+    scene = Scene(plane, Facilities(plane, fetch=Web(), synthesizers={"espeak": Espeak(), "piper": piper}))
+    assert [block async for block in piper.synthesize("One")]  # the voice is loaded by now
+    document = Document(content_type="application/ssml+xml", body="<speak>One <audio src='http://x/short'/></speak>")
+    with pytest.raises(OptionNotSupported, match="no voice 'nobody'"):
+        await scene.begin(Output(documents=(document,), renderer="piper", voice="nobody"))
+    await scene.begin(Output(documents=(document,), renderer="piper", voice="joe"))
+    assert (await scene.complete()).reason == Finish()
+    assert np.abs(scene.heard().astype(int)).max() > 3000
+    await scene.close()
+    await piper.close()
 
 
 @pytest.mark.parametrize(
