@@ -498,7 +498,7 @@ class PiperSettings(Section):
     )
     voices: Annotated[tuple[Annotated[Path, AfterValidator(existing_folder)], ...], BeforeValidator(listed)] = Field(
         default=(),
-        description='Folders with voices, as "/usr/local/share/piper-voices": a NAME.onnx and a NAME.onnx.json for each.',
+        description='Folders with voices, as "/usr/share/piper": a NAME.onnx and a NAME.onnx.json for each.',
     )
 
 
