@@ -305,13 +305,13 @@ async def test_the_size_is_limited(tmp_path: Path) -> None:
 
 
 async def test_time_is_limited(tmp_path: Path) -> None:
-    path = pdf(tmp_path / "a.pdf", *[A4_POINTS] * 400)
+    path = pdf(tmp_path / "a.pdf", *[A4_POINTS] * 100)
     assert "takes too long" in await refused(tmp_path, document(path), limits=Limits(cpu=1))
     assert "takes too long" in await refused(tmp_path, document(path), seconds=0.3)
 
 
 async def test_who_no_longer_waits_leaves_nothing(tmp_path: Path) -> None:
-    path = pdf(tmp_path / "a.pdf", *[A4_POINTS] * 400)
+    path = pdf(tmp_path / "a.pdf", *[A4_POINTS] * 100)
     output = tmp_path / "prepared.tiff"
     preparing = asyncio.create_task(Preparation().prepare([document(path)], output))
     async with asyncio.timeout(60):

@@ -18,6 +18,7 @@ from tests.engines.spandsp.modem import Modem, converse
 
 #: Fine, 14400 bit/s, 1728 columns, any length, one-dimensional.
 _CAPABILITIES = "1,5,0,2,0,0,0,0"
+PAGE = page(1, height=300)
 
 
 @asynccontextmanager
@@ -50,7 +51,7 @@ async def talk(terminal: FaxTerminal, *arguments: str) -> str:
 
 @pytest.mark.timeout(90)
 async def test_efax_receives_what_we_send(tmp_path: Path) -> None:
-    document = write(tmp_path / "sent.tiff", [page(1)])
+    document = write(tmp_path / "sent.tiff", [PAGE])
     terminal = SpandspFax().send(document, identity="+49 30 100")
     log = await talk(terminal, "-r", str(tmp_path / "got"))
     result = terminal.result()
@@ -58,13 +59,13 @@ async def test_efax_receives_what_we_send(tmp_path: Path) -> None:
     assert (result.pages, result.transfer_rate, result.ecm) == (1, 14400, False)
     assert result.remote_identity == "+1 555 1234"
     assert "+49 30 100" in log
-    assert same(pages_of(tmp_path / "got.001")[0], page(1))
+    assert same(pages_of(tmp_path / "got.001")[0], PAGE)
 
 
 @pytest.mark.timeout(90)
 async def test_we_receive_what_efax_sends(tmp_path: Path) -> None:
     document = tmp_path / "sent.tiff"
-    page(1).save(document, compression="group3", dpi=FINE, tiffinfo={278: 700})  # in one strip, as efax reads it
+    PAGE.save(document, compression="group3", dpi=FINE, tiffinfo={278: PAGE.height})  # in one strip, as efax reads it
     terminal = SpandspFax().receive(tmp_path / "received.tiff", identity="+49 30 200")
     log = await talk(terminal, "-h", "", "-t", "123", str(document))
     result = terminal.result()
@@ -73,7 +74,7 @@ async def test_we_receive_what_efax_sends(tmp_path: Path) -> None:
     assert result.remote_identity == "+1 555 1234"
     assert "+49 30 200" in log
     [received] = pages_of(tmp_path / "received.tiff")
-    assert contains(received, page(1))
+    assert contains(received, PAGE)
 
 
 def contains(image: Image.Image, part: Image.Image) -> bool:

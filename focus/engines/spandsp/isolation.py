@@ -1,0 +1,201 @@
+"""Faxes with libspandsp, each terminal in a process of its own (`focus.engines.spandsp.terminals`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from focus.engines import fax
+from focus.engines.fax import FaxError, FaxResult, Role, Samples, header_of, identity_of
+from focus.engines.spandsp import terminals
+from focus.engines.spandsp.terminals import CLOSE, EXCHANGE, HEAD, RESULT, STATE, TERMINATE
+
+#: What a terminal's process may have: bytes of address space, and of the file that it writes. Half an hour of a call
+#: at 14400 bit/s is 26 MB.
+MEMORY = 512 << 20
+SIZE = 256 << 20
+
+#: The code of a result where there is none of T.30.
+FAILED = -1
+
+
+class _Silent(Exception):
+    """The process has ended, or does not answer."""
+
+
+class IsolatedFax:
+    """The FaxEngine that uses libspandsp where nothing else is; see `SpandspFax` for what it is given.
+
+    `timeout`: for so many seconds a terminal's process may be silent. It starts in a fifth of a second and answers
+    within milliseconds.
+    """
+
+    def __init__(self, *, timezone: str = "", ecm: bool = True, timeout: float = 15.0) -> None:
+        self._timeout = timeout
+        self._options = {"timezone": timezone, "ecm": ecm, "memory": MEMORY, "size": SIZE}
+
+    def receive(self, path: Path, *, identity: str = "", role: Role = Role.ANSWERING) -> IsolatedTerminal:
+        """See `FaxEngine.receive`. Starts a process, and waits until it is ready."""
+        return self._made(path, identity_of(identity), None, role)
+
+    def send(
+        self, path: Path, *, identity: str = "", headers: Sequence[str] = (), role: Role = Role.CALLING
+    ) -> IsolatedTerminal:
+        """See `FaxEngine.send`. Starts a process, and waits until it is ready."""
+        return self._made(path, identity_of(identity), [header_of(header) for header in headers], role)
+
+    def _made(self, path: Path, identity: str, headers: list[str] | None, role: Role) -> IsolatedTerminal:
+        question = {"path": str(path), "identity": identity, "headers": headers, "role": role.value, **self._options}
+        return IsolatedTerminal(question, self._timeout)
+
+
+class IsolatedTerminal:
+    """See `FaxTerminal`. Where its process ends by itself it is over, with `FAILED`; what it has received stays."""
+
+    def __init__(self, question: dict[str, Any], timeout: float) -> None:
+        self._lock = threading.Lock()
+        self._timeout = timeout
+        self._pages = 0
+        self._is_over = False
+        self._is_closed = False
+        self._result = _failed(question["identity"])
+        # In the same environment as this one, and from the same place.
+        self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
+            (sys.executable, "-m", terminals.__name__),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+        try:
+            self._write(json.dumps(question).encode() + b"\n")
+            answer = json.loads(self._read_line())
+        except _Silent:
+            self._end()
+            raise FaxError("the fax engine does not start") from None
+        if "error" in answer:
+            self._end()
+            raise getattr(fax, answer["error"], ValueError)(answer["text"])
+
+    def exchange(self, received: Samples) -> Samples:
+        """See `FaxTerminal.exchange`."""
+        heard = np.ascontiguousarray(received, np.int16)
+        with self._lock:
+            if self._is_closed:
+                raise ValueError("the terminal is closed")
+            said = self._ask(EXCHANGE, heard.tobytes())
+        return np.zeros(len(heard), np.int16) if said is None else np.frombuffer(said, np.int16)
+
+    @property
+    def is_over(self) -> bool:
+        """See `FaxTerminal.is_over`."""
+        return self._is_over
+
+    @property
+    def pages(self) -> int:
+        """See `FaxTerminal.pages`."""
+        return self._pages
+
+    def terminate(self) -> None:
+        """See `FaxTerminal.terminate`."""
+        with self._lock:
+            self._ask(TERMINATE)
+
+    def result(self) -> FaxResult:
+        """See `FaxTerminal.result`."""
+        with self._lock:
+            return self._asked_result(RESULT)
+
+    def close(self) -> None:
+        """See `FaxTerminal.close`."""
+        with self._lock:
+            self._is_closed = True
+            self._result = self._asked_result(CLOSE)
+            self._end()
+
+    def _asked_result(self, kind: bytes) -> FaxResult:
+        answer = self._ask(kind)
+        if answer is None:
+            return replace(self._result, pages=self._pages)
+        values = json.loads(answer)
+        pairs = {name: tuple(values[name]) for name in ("resolution", "image_size")}
+        return FaxResult(**{**values, **pairs})
+
+    def _ask(self, kind: bytes, data: bytes = b"") -> bytes | None:
+        """The answer; None where there is no process any more."""
+        if self._process is None:
+            return None
+        try:
+            self._write(HEAD.pack(kind, len(data)) + data)
+            self._pages, self._is_over, length = STATE.unpack(self._read(STATE.size))
+            return self._read(length)
+        except _Silent:
+            self._is_over = True
+            self._end()
+            return None
+
+    def _write(self, data: bytes) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            while data:
+                data = data[os.write(self._process.stdin.fileno(), data) :]
+        except BrokenPipeError:
+            raise _Silent from None
+
+    def _read(self, length: int) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        parts = []
+        while length:
+            if not poll.poll(self._timeout * 1000):
+                raise _Silent
+            part = os.read(pipe, length)
+            if not part:
+                raise _Silent
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def _read_line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            line += self._read(1)
+        return line
+
+    def _end(self) -> None:
+        """See that the process is no more. It has closed its file where it was asked to, or is beyond that."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+def _failed(identity: str) -> FaxResult:
+    return FaxResult(
+        code=FAILED,
+        text="the fax engine has failed",
+        pages=0,
+        total_pages=None,
+        bad_rows=0,
+        transfer_rate=0,
+        ecm=False,
+        resolution=(0, 0),
+        image_size=(0, 0),
+        local_identity=identity,
+        remote_identity="",
+    )

@@ -1,0 +1,128 @@
+"""Fax terminals in processes of their own: what they do is test_fax.py's, here is what a process adds to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from focus.engines import tiff
+from focus.engines.fax import BadHeader, BadIdentity, DocumentError, FaxError, Role
+from focus.engines.spandsp.fax import SpandspFax
+from focus.engines.spandsp.isolation import FAILED, IsolatedFax, IsolatedTerminal
+from tests.engines.faxes import FRAME, Line, page, pages_of, same, write
+
+ENGINE = IsolatedFax()
+SILENCE = np.zeros(FRAME, np.int16)
+
+
+def pid(terminal: IsolatedTerminal) -> int:
+    assert terminal._process is not None
+    return terminal._process.pid
+
+
+def test_pages_come_as_they_were_sent(tmp_path: Path) -> None:
+    document = write(tmp_path / "sent.tiff", [page(1), page(2)])
+    with (
+        closing(ENGINE.send(document, identity="+49 30 100", headers=["", "x"])) as sender,
+        closing(ENGINE.receive(tmp_path / "received.tiff", identity="+49 30 200")) as receiver,
+    ):
+        line = Line(sender, receiver)
+        line.run(lambda: sender.pages == 1)
+        assert sender.result().code is None
+        assert not sender.is_over
+        line.run()
+        assert sender.result().is_success
+    for result in (sender.result(), receiver.result()):
+        assert (result.code, result.pages, result.total_pages, result.ecm) == (0, 2, 2, True)
+        assert (result.resolution, result.transfer_rate) == ((204, 196), 14400)
+    assert receiver.result().image_size == (1728, 732)
+    assert (receiver.result().local_identity, receiver.result().remote_identity) == ("+49 30 200", "+49 30 100")
+    assert [image.height for image in pages_of(tmp_path / "received.tiff")] == [700, 732]
+    assert same(pages_of(tmp_path / "received.tiff")[0], page(1))
+
+
+def test_roles_errors_and_ends_are_as_without_a_process(tmp_path: Path) -> None:
+    document = write(tmp_path / "sent.tiff", [page(1)])
+    with pytest.raises(BadIdentity, match="21 characters, where 20 is the most"):
+        ENGINE.receive(tmp_path / "received.tiff", identity="1" * 21)
+    with pytest.raises(BadHeader, match="51 characters, where 50 is the most"):
+        ENGINE.send(document, headers=["x" * 51])
+    (tmp_path / "junk.tiff").write_bytes(b"junk")
+    with pytest.raises(DocumentError, match="no TIFF"):
+        ENGINE.send(tmp_path / "junk.tiff")
+    sender = ENGINE.send(document, role=Role.ANSWERING)
+    said = np.concatenate([sender.exchange(SILENCE) for _ in range(50)])
+    assert abs(said).max() > 1000  # CED, where a calling terminal would wait for 3 s in between
+    sender.terminate()
+    assert sender.is_over
+    sender.close()
+    sender.close()
+    sender.terminate()
+    assert (sender.result().code, sender.result().total_pages) == (49, 1)
+    with pytest.raises(ValueError, match="closed"):
+        sender.exchange(SILENCE)
+
+
+def test_a_process_that_dies_ends_the_fax_and_leaves_its_whole_pages(tmp_path: Path) -> None:
+    document = write(tmp_path / "sent.tiff", [page(1), page(2)])
+    received = tmp_path / "received.tiff"
+    with closing(SpandspFax().send(document)) as sender, closing(ENGINE.receive(received, identity="+49")) as receiver:
+        line = Line(sender, receiver)
+        line.run(lambda: sender.pages == 1)
+        os.kill(pid(receiver), signal.SIGSEGV)
+        line.run(lambda: receiver.is_over)
+        assert not receiver.exchange(SILENCE).any()
+        receiver.terminate()
+    result = receiver.result()
+    assert (result.code, result.text, result.pages) == (FAILED, "the fax engine has failed", 1)
+    assert result.local_identity == "+49"
+    assert len(tiff.recover(received)) == 1
+    assert same(pages_of(received)[0], page(1))
+
+
+def test_a_process_that_says_nothing_is_ended(tmp_path: Path) -> None:
+    receiver = IsolatedFax(timeout=5.0).receive(tmp_path / "received.tiff")
+    receiver._timeout = 0.2
+    stopped = pid(receiver)
+    os.kill(stopped, signal.SIGSTOP)
+    assert not receiver.exchange(SILENCE).any()
+    assert receiver.is_over
+    assert not Path(f"/proc/{stopped}").exists()
+    receiver.close()
+    assert receiver.result().code == FAILED
+
+
+def test_a_process_whose_parent_is_gone_ends_and_its_file_is_whole(tmp_path: Path) -> None:
+    document = write(tmp_path / "sent.tiff", [page(1), page(2)])
+    received = tmp_path / "received.tiff"
+    with closing(SpandspFax().send(document)) as sender, closing(ENGINE.receive(received)) as receiver:
+        Line(sender, receiver).run(lambda: sender.pages == 1)
+        process, receiver._process = receiver._process, None
+        assert process is not None
+        process.communicate()
+        assert process.returncode == 0
+        assert same(pages_of(received)[0], page(1))
+
+
+def test_an_engine_that_does_not_start_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FaxError, match="does not start"):
+        IsolatedFax(timeout=0.001).receive(tmp_path / "received.tiff")
+
+
+def test_processes_and_their_pipes_are_given_back(tmp_path: Path) -> None:
+    def pipes() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = pipes()
+    terminals = [ENGINE.receive(tmp_path / f"{number}.tiff") for number in range(2)]
+    running = [pid(terminal) for terminal in terminals]
+    assert pipes() > before
+    for terminal in terminals:
+        terminal.close()
+    assert pipes() == before
+    assert not any(Path(f"/proc/{each}").exists() for each in running)
