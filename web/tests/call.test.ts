@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Call, type SessionState, TRANSITIONS } from '../src/call';
-import { FakeMediaStream, FakePeerConnection, FakeStream, acceptance, installMedia } from './fakes';
+import { FakeMediaStream, FakePeerConnection, FakeStream, PATIENCE, acceptance, installMedia } from './fakes';
 
 const PEER = 'tea@focus.example/focus';
 const ACTIONS = ['session-initiate', 'session-accept', 'session-info', 'transport-info', 'description-info', 'session-terminate', 'content-add', 'nonsense'];
@@ -110,7 +110,7 @@ describe('candidates', () => {
       ),
     );
     from(act('session-accept'));
-    await vi.waitFor(() => expect(watch.callAccepted).toHaveBeenCalled());
+    await vi.waitFor(() => expect(watch.callAccepted).toHaveBeenCalled(), PATIENCE);
     expect(FakePeerConnection.last.candidates).toEqual([{ candidate: 'candidate:1 1 udp 9 192.0.2.9 5000 typ host generation 0', sdpMid: '0', usernameFragment: 'U1qd' }]);
   });
 });
@@ -122,7 +122,7 @@ describe('mute', () => {
     call.mute(true);
     expect(told()).toEqual([]);
     from(act('session-accept'));
-    await vi.waitFor(() => expect(watch.callAccepted).toHaveBeenCalled());
+    await vi.waitFor(() => expect(watch.callAccepted).toHaveBeenCalled(), PATIENCE);
     expect(told()).toEqual(['mute']);
     call.mute(true);
     call.mute(false);

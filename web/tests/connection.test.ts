@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StreamLost, WebsocketStream } from '../src/connection';
 import { StanzaError, iq } from '../src/stanza';
 import { element } from '../src/xml';
+import { PATIENCE } from './fakes';
 
 /** A server at the other end of the websocket: it lets guests in, and then does what the test says. */
 class Server {
@@ -58,7 +59,7 @@ class Server {
       const found = this.heard.find((each) => each.includes(part));
       if (!found) throw new Error(`nothing with ${part}`);
       return found;
-    });
+    }, PATIENCE);
   }
 }
 
@@ -158,10 +159,10 @@ describe('what comes in', () => {
     const stop = stream.onStanza(({ localName }) => seen.push(`first ${localName}`) > 9);
     stream.onStanza(({ localName }) => seen.push(`second ${localName}`) > 0);
     Server.last.say("<message xmlns='jabber:client' from='a@b'/>");
-    await vi.waitFor(() => expect(seen).toEqual(['first message', 'second message']));
+    await vi.waitFor(() => expect(seen).toEqual(['first message', 'second message']), PATIENCE);
     stop();
     Server.last.say("<presence xmlns='jabber:client' from='a@b'/>");
-    await vi.waitFor(() => expect(seen.at(-1)).toBe('second presence'));
+    await vi.waitFor(() => expect(seen.at(-1)).toBe('second presence'), PATIENCE);
     expect(seen).toHaveLength(3);
     stream.close();
   });

@@ -5,6 +5,9 @@ import type { Stream } from '../src/connection';
 import { StreamLost } from '../src/connection';
 import { parseStanzaError } from '../src/stanza';
 
+/** For what the machine does when it comes to it; only a failing test waits so long. */
+export const PATIENCE = { timeout: 60_000 };
+
 export function data(name: string): string {
   return readFileSync(join(import.meta.dirname, 'data', name), 'utf8');
 }

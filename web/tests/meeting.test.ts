@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Meeting, type View } from '../src/meeting';
 import { strings } from '../src/strings';
-import { FakeMediaStream, FakePeerConnection, FakeStream, enterRoom, information, installMedia, letIn, refuseServices } from './fakes';
+import { FakeMediaStream, FakePeerConnection, FakeStream, PATIENCE, enterRoom, information, installMedia, letIn, refuseServices } from './fakes';
 
 const FOCUS = 'tea@focus.example';
 const CONFIG = { domain: 'example', guests: 'guest.example', rooms: 'rooms.example', focus: 'focus.example', websocket: '/xmpp-websocket', title: '' };
@@ -46,7 +46,7 @@ function until(subject: Meeting, holds: (view: View) => boolean): Promise<View> 
 }
 
 async function opened(count: number): Promise<FakeStream> {
-  await vi.waitFor(() => expect(streams).toHaveLength(count), { timeout: 4000 });
+  await vi.waitFor(() => expect(streams).toHaveLength(count), PATIENCE);
   return stream();
 }
 
@@ -141,7 +141,7 @@ describe('joining', () => {
     const { last } = FakePeerConnection;
     expect(last.offered).toEqual({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers: [{ urls: 'turn:turn.example', username: 'u', credential: 'p' }] });
     line.receive(`<iq type='set' id='x1' from='guest.example'>${services('q')}</iq>`);
-    await vi.waitFor(() => expect(last.configuration.iceServers?.[0]?.credential).toBe('q'));
+    await vi.waitFor(() => expect(last.configuration.iceServers?.[0]?.credential).toBe('q'), PATIENCE);
     last.broken = true;
     line.receive(`<iq type='set' id='x2' from='guest.example'>${services('r')}</iq>`);
     expect((await line.next('iq[id=x2]')).getAttribute('type')).toBe('result');

@@ -5,7 +5,7 @@ import { strings } from '../src/strings';
 import { FocusMeeting } from '../src/ui/focus-meeting';
 import { initials } from '../src/ui/focus-participants';
 import '../src/ui/focus-rooms';
-import { installMedia } from './fakes';
+import { PATIENCE, installMedia } from './fakes';
 
 class Model extends EventTarget implements MeetingModel {
   view: View = INITIAL_VIEW;
@@ -158,10 +158,10 @@ describe('in the meeting', () => {
     Object.defineProperty(audio, 'srcObject', { value: null, writable: true });
     const model = element.meeting as Model;
     model.show({ audio: new MediaStream() });
-    await vi.waitFor(() => button(root, strings.enableSound));
+    await vi.waitFor(() => button(root, strings.enableSound), PATIENCE);
     HTMLMediaElement.prototype.play = () => Promise.resolve();
     button(root, strings.enableSound).click();
-    await vi.waitFor(() => expect(() => button(root, strings.enableSound)).toThrow());
+    await vi.waitFor(() => expect(() => button(root, strings.enableSound)).toThrow(), PATIENCE);
   });
 
   it('a lost server is told, and that the sound goes on', async () => {
