@@ -3,7 +3,7 @@
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focus.conference.partial import Outcome, Reader, difference
@@ -33,6 +33,7 @@ def said(document: ConferenceInfo) -> object:
     return canonical(document.to_element())
 
 
+@settings(max_examples=50)
 @given(DOCUMENTS.flatmap(lambda base: st.tuples(st.just(base), DOCUMENTS | following(base))))
 def test_the_base_and_what_has_changed_are_the_new_document(pair: tuple[ConferenceInfo, ConferenceInfo]) -> None:
     base, new = pair
@@ -47,6 +48,7 @@ def test_the_base_and_what_has_changed_are_the_new_document(pair: tuple[Conferen
     assert said(reader.document) == said(new)
 
 
+@settings(max_examples=50)
 @given(DOCUMENTS.flatmap(lambda base: st.tuples(st.just(base), following(base))))
 def test_every_level_says_its_state(pair: tuple[ConferenceInfo, ConferenceInfo]) -> None:
     news = difference(*pair)
