@@ -21,7 +21,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("patient")
 
-#: Tests in here talk to every server if nobody chooses one; all others to Prosody.
+#: Tests in here talk to every server if nobody chooses one, unless they are of `any_server`; all others to Prosody.
 TO_EVERY_SERVER = (Path(__file__).parent / "interop",)
 
 
@@ -38,7 +38,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = metafunc.config.getoption("server")
         if chosen is None:
             every = any(metafunc.definition.path.is_relative_to(folder) for folder in TO_EVERY_SERVER)
-            chosen = "all" if every else "prosody"
+            is_of_any = metafunc.definition.get_closest_marker("any_server") is not None
+            chosen = "all" if every and not is_of_any else "prosody"
         metafunc.parametrize("server_name", NAMES if chosen == "all" else (chosen,), indirect=True, scope="session")
 
 

@@ -191,13 +191,13 @@ async def assert_hears(one: AiortcCaller | AiortcCallee, others: list[float], *a
     """It hears all of the others, and nothing of what is `absent`, of which its own tone is one: that is at least 40 dB
     below each of theirs.
 
-    For one whole second; there may be bad ones before it, as a busy machine makes the senders stumble.
+    For half a second at once; there may be bad ones before it, as a busy machine makes the senders stumble.
     """
     levels: dict[float, float] = {}
     try:
         async with asyncio.timeout(PATIENCE):
             while True:
-                heard = await one.connection.ear.next(1.0)
+                heard = await one.connection.ear.next(0.5)
                 levels = {each: level(heard, each) for each in (*others, *absent)}
                 least = min((levels[each] for each in others), default=-5.0)
                 if least > -25 and all(levels[each] < least - 40 for each in absent):

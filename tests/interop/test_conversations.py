@@ -10,7 +10,7 @@ from tests.interop.conversation import NAMES, Conversation
 from tests.interop.running import ClientFactory, RunningFocus, eventually
 from tests.media.peers import PeerConnection, closing
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_server]
 
 
 @pytest.mark.parametrize("name", NAMES)

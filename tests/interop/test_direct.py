@@ -20,7 +20,7 @@ from tests.interop.running import PATIENCE, ClientFactory, PhoneFactory, Running
 from tests.interop.test_joins import RAYO, Program
 from tests.service.phones import hears
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_server]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from focus.wire.jingle_message import JMI_0
 from tests.interop.callers import AiortcCaller, CallerFactory, assert_hears
 from tests.interop.running import ClientFactory, RunningFocus, StanzaClient, eventually
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_server]
 
 RTP = "urn:xmpp:jingle:apps:rtp:1"
 ICE = "urn:xmpp:jingle:transports:ice-udp:1"

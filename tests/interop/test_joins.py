@@ -78,6 +78,7 @@ async def hears(phone: Phone, *names: str) -> None:
     await ears.hears(phone, *(TONES[name] for name in names), without=without)
 
 
+@pytest.mark.any_server
 async def test_two_calls_are_joined_in_each_direction(program: Program, phones: dict[str, Phone]) -> None:
     alice, bob = await program.dial("alice"), await program.dial("bob")
     await asyncio.gather(hears(phones["alice"]), hears(phones["bob"]))
@@ -103,6 +104,7 @@ async def test_two_calls_are_joined_in_each_direction(program: Program, phones: 
     assert (refused.value.condition, refused.value.type) == ("service-unavailable", "cancel")
 
 
+@pytest.mark.any_server
 async def test_a_call_has_several_joins_of_different_directions(program: Program, phones: dict[str, Phone]) -> None:
     """Alice whispers to carol, whom nobody else hears, while she talks with bob; all of it is said in the dials."""
     alice = await program.dial("alice")
@@ -118,6 +120,7 @@ async def test_a_call_has_several_joins_of_different_directions(program: Program
     ]
 
 
+@pytest.mark.any_server
 async def test_a_mixer_lives_from_its_first_join_to_its_last(
     focus: RunningFocus, program: Program, phones: dict[str, Phone]
 ) -> None:
@@ -161,6 +164,7 @@ async def test_a_mixer_lives_from_its_first_join_to_its_last(
     await hears(phones["bob"])
 
 
+@pytest.mark.any_server
 async def test_mixers_are_joined_with_each_other(
     focus: RunningFocus, program: Program, phones: dict[str, Phone]
 ) -> None:

@@ -83,6 +83,7 @@ async def test_who_goes_on_from_another_device_is_missed_by_nobody(
     assert [stanza.find(finish).get("id") for stanza in leftover] in ([], [tablet.sid])  # type: ignore[union-attr]
 
 
+@pytest.mark.any_server
 async def test_who_was_muted_is_so_on_the_other_device(
     focus: RunningFocus, caller: CallerFactory, client: ClientFactory
 ) -> None:
@@ -120,6 +121,7 @@ async def test_who_was_muted_is_so_on_the_other_device(
 
 
 @pytest.mark.parametrize("dialect", [0, None])
+@pytest.mark.any_server
 async def test_who_lost_the_call_and_calls_anew_is_there_once(
     focus: RunningFocus, caller: CallerFactory, dialect: int | None
 ) -> None:

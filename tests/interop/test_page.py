@@ -63,6 +63,7 @@ async def test_two_pages_and_a_caller_meet(focus: RunningFocus, caller: CallerFa
     await eventually(lambda: focus.service.calls() == 0)
 
 
+@pytest.mark.any_server
 async def test_a_refused_microphone_is_explained(focus: RunningFocus, browser: Browser) -> None:
     page = await (await browser.new_context(permissions=[])).new_page()
     await page.goto(f"{focus.http}/tea?name=Anna")
@@ -72,6 +73,7 @@ async def test_a_refused_microphone_is_explained(focus: RunningFocus, browser: B
     assert focus.service.calls() == 0
 
 
+@pytest.mark.any_server
 async def test_a_full_room_says_so(prosody: Prosody, browser: Browser) -> None:
     async with serve(prosody, settings_for(prosody, maximum_participants=1)) as focus:
         anna = await open_page(browser, f"{focus.http}/tea", 300)
@@ -92,6 +94,7 @@ async def test_a_focus_that_takes_occupants_only_takes_the_page(prosody: Prosody
         await eventually(lambda: focus.service.calls() == 0)
 
 
+@pytest.mark.any_server
 async def test_a_taken_name_gets_another_one(focus: RunningFocus, browser: Browser) -> None:
     pages = []
     for frequency in (300, 440):
@@ -124,6 +127,7 @@ async def test_the_page_stays_in_the_call_while_the_server_restarts(
     await hears(bert, 300, not_=440)
 
 
+@pytest.mark.any_server
 async def test_the_page_fits_a_phone_in_the_dark(focus: RunningFocus, browser: Browser) -> None:
     anna = await open_page(browser, f"{focus.http}/tea", 300)
     await anna.set_viewport_size({"width": 360, "height": 640})

@@ -24,7 +24,7 @@ from tests.interop.callers import AiortcCallee, CallerFactory
 from tests.interop.rayo_listings.conversation import Client, shim, tones
 from tests.interop.running import PATIENCE, ClientFactory, RunningFocus, StanzaClient, serve, settings_for
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_server]
 
 RAYO = "urn:xmpp:rayo:1"
 STANZAS = {path.stem[3:]: path.read_text() for path in (Path(__file__).parents[1] / "golden/punchblock").glob("*.xml")}

@@ -237,6 +237,7 @@ async def test_other_software_is_asked_whether_it_is_a_rayo_client(focus: Runnin
     await offer(juliet)
 
 
+@pytest.mark.any_server
 async def test_a_client_that_does_not_read_delays_nobody(
     focus: RunningFocus, prosody: Prosody, client: ClientFactory
 ) -> None:

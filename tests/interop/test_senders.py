@@ -10,7 +10,7 @@ from tests.interop.callers import AiortcCaller, CallerFactory
 from tests.interop.running import PATIENCE, RunningFocus
 from tests.media.peers import level
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.any_server]
 
 
 async def until_heard(ear: AiortcCaller, mouth: AiortcCaller, heard: bool) -> None:

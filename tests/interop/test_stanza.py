@@ -84,6 +84,7 @@ async def test_it_calls_a_room_and_is_called_into_it(
     await eventually(lambda: focus.service.calls() == 0)
 
 
+@pytest.mark.any_server
 async def test_it_restarts_ice_in_mid_call(focus: RunningFocus, caller: CallerFactory, browser: Browser) -> None:
     """XEP-0176 section 5.9, as a client does it that has come to another network."""
     room = focus.mixer("tea")

@@ -12,7 +12,7 @@ from focus.service.phone import Phone
 from tests.interop.running import PATIENCE
 from tests.media.peers import level
 
-SECONDS = 1.0
+SECONDS = 0.5
 #: dB: from the first on a tone is there; where there is none, all are below the second.
 SOUND, SILENCE = -35, -60
 

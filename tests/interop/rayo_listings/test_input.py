@@ -16,7 +16,7 @@ from tests.interop.rayo_listings.conversation import Client, Conversation, listi
 from tests.interop.running import PATIENCE
 from tests.service.phones import listened
 
-pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="package")]
+pytestmark = [pytest.mark.interop, pytest.mark.any_server, pytest.mark.asyncio(loop_scope="package")]
 
 #: Of samples: what is louder than the first is speech, and what is softer than the second nothing.
 LOUD, QUIET = 1000, 50

@@ -11,7 +11,7 @@ from tests.interop.rayo_listings.conftest import Stage
 from tests.interop.rayo_listings.conversation import Client, Conversation, is_spoken_to, listings
 from tests.interop.rayo_listings.sounds import Listener, rising
 
-pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="package")]
+pytestmark = [pytest.mark.interop, pytest.mark.any_server, pytest.mark.asyncio(loop_scope="package")]
 
 SSML = """<![CDATA[
         <?xml version="1.0"?>
