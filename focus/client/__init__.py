@@ -27,6 +27,7 @@ from focus.wire.rayo import (
     Unjoined,
 )
 from focus.wire.rayo_component import Complete, Failed, HungUp, Stopped
+from focus.wire.rayo_cpa import Signal
 from focus.wire.rayo_input import Grammar, Match, NoInput, NoMatch
 from focus.wire.rayo_output import Document, Finish, MaxTime
 from focus.wire.rayo_prompt import InputTimersStarted
@@ -77,6 +78,7 @@ __all__ = [
     "Recording",
     "Ringing",
     "SessionLost",
+    "Signal",
     "StartedSpeaking",
     "Stopped",
     "StoppedSpeaking",

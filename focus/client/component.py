@@ -15,6 +15,7 @@ from focus.client.interpretation import Interpretation
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Event, Ref
 from focus.wire.rayo_component import Complete, Execution, Stop
+from focus.wire.rayo_cpa import Signal
 from focus.wire.rayo_input import Grammar, Input, InputMode, Match
 from focus.wire.rayo_output import (
     Document,
@@ -127,7 +128,13 @@ class OutputComponent(Component):
 
 
 class InputComponent(Component):
-    """Something that is gathered (section 6.5.4)."""
+    """Something that is gathered (section 6.5.4). In the mode "cpa" `events` has the signals (XEP-0341 section 3.1)."""
+
+    @property
+    def signal(self) -> Signal | None:
+        """What has ended it, where that was a signal (XEP-0341 section 3.2)."""
+        reason = self.complete.reason if self.complete is not None else None
+        return reason if isinstance(reason, Signal) else None
 
     @property
     def interpretation(self) -> Interpretation | None:

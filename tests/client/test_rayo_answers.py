@@ -22,6 +22,7 @@ from focus.client import (
     NoMatch,
     RayoClient,
     RayoError,
+    Signal,
     Stopped,
 )
 from focus.wire.rayo import Ref
@@ -143,6 +144,29 @@ async def test_a_prompt_is_interrupted_or_waits(
                 await presses(alice, "1")
     assert events == [InputTimersStarted(), patient.complete]
     assert await matched(patient) == found
+
+
+async def test_signals_are_told_and_one_may_end_it(
+    focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory
+) -> None:
+    juliet, alice = await rayo("juliet"), await caller("alice", 300)
+    call = await taken(focus, juliet, alice)
+    keys, ended = [
+        await call.input(grammar_url=f"urn:xmpp:rayo:cpa:dtmf:1{options}", mode="cpa")
+        for options in ("", "?terminate=true")
+    ]
+    await presses(alice, "57")
+    async with asyncio.timeout(PATIENCE):
+        signals = [await anext(keys.events) for _ in range(2)]
+    assert [(signal.type, signal.value) for signal in signals if isinstance(signal, Signal)] == [
+        ("urn:xmpp:rayo:cpa:dtmf:1", "5"),
+        ("urn:xmpp:rayo:cpa:dtmf:1", "7"),
+    ]
+    assert await matched(ended) is None
+    assert ended.signal == signals[0]
+    await keys.stop()
+    assert (await completed(keys)).reason == Stopped()
+    assert keys.signal is None
 
 
 async def test_what_cannot_be_asked_is_refused(focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory) -> None:
