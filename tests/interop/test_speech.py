@@ -38,9 +38,11 @@ async def test_a_question_is_interrupted_by_its_answer(prosody: Server) -> None:
     is_asked = asyncio.Event()
 
     async def answer() -> AsyncGenerator[Samples, None]:
-        await is_asked.wait()
-        async for block in speech("no", loop=False)():
-            yield block
+        while True:
+            await is_asked.wait()
+            is_asked.clear()
+            async for block in speech("no", loop=False)():
+                yield block
 
     phone = Phone(Settings(account=caller, sound=Sound(answer), media=["127.0.0.1"]))
     async with serve(prosody, settings) as focus, asyncio.timeout(2 * PATIENCE):
@@ -50,12 +52,14 @@ async def test_a_question_is_interrupted_by_its_answer(prosody: Server) -> None:
             call = await anext(client.offers)
             await call.answer()
             await calling
-            asked = await call.prompt(text=QUESTION, grammar=ANSWER)
-            is_asked.set()
-            found = await asked.matched()
+            for _ in range(3):  # a busy machine swallows syllables
+                asked = await call.prompt(text=QUESTION, grammar=ANSWER, min_confidence=0.5)
+                is_asked.set()
+                if found := await asked.matched():
+                    break
             assert found is not None
             assert (found.input, found.meaning, found.mode) == ("no", "it is not", "speech")
-            assert found.confidence > 0.5
+            assert found.confidence >= 0.5
             assert decoders()
         await phone.close()
     assert not decoders()  # they end with the service
