@@ -74,7 +74,10 @@ def _grammar(bench: Workbench) -> Result:
             Column("reading it, ms", ".2f"),
         ],
         rows,
-        ["A key: of an input whose like the grammar has seen before, and of the first one; with making the matcher."],
+        [
+            "A key: of an input whose like the grammar has seen before, and of the first one; with making the matcher. "
+            "To be reached are 10 µs."
+        ],
     )
 
 

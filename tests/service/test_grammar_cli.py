@@ -46,6 +46,13 @@ def test_json_is_a_line_for_each_input_with_these_fields(capsys: pytest.CaptureF
     assert [line["input"] for line in lines] == ["1", "* 1", "1 1"]
     assert [line["match"] for line in lines] == ["match-end", "partial", "nomatch"]
     assert [line["interpretation"] for line in lines] == ["sales", None, None]
+    assert [line["nlsml"] is None for line in lines] == [False, True, True]
+
+
+def test_no_input_at_all_is_partial(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grammar", "builtin:dtmf/digits", "--json", "--input", "", "--input", " "]) == 0
+    for line, text in zip(capsys.readouterr().out.splitlines(), ("", " "), strict=True):
+        assert json.loads(line) == {"input": text, "match": "partial", "interpretation": None, "nlsml": None}
 
 
 def test_the_mode_says_what_the_tokens_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +116,8 @@ def test_a_fault_of_another_document_says_which(tmp_path: Path, capsys: pytest.C
         (["menu.grxml", "--mode", "smell"], 64, "Invalid value for '--mode'"),
         (["menu.grxml", "--mode", "voice"], 65, "menu.grxml:1:1: <grammar>: its mode is 'dtmf', but 'voice' is wanted"),
         (["menu.grxml", "words"], 65, "words: all grammars must be of the same mode"),
+        (["empty"], 65, "empty:1:1: not well-formed: no element found"),
+        (["bytes"], 65, "bytes:1:2: not well-formed"),
         (["builtin:dtmf/colour"], 65, "builtin:dtmf/colour:1:1: 'builtin:dtmf/colour': there is no such grammar"),
     ],
 )
@@ -116,6 +125,8 @@ def test_what_cannot_be_done_is_one_line(
     arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("words").write_text(f'{START}><rule id="r">one</rule></grammar>')
+    Path("empty").touch()
+    Path("bytes").write_bytes(b"\xff\xfe\0")
     assert main(["grammar", *arguments]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
