@@ -336,8 +336,8 @@ cdef class Plane(Nodes):
 
     def set_delay(self, int64_t leg, milliseconds):
         """Play what a leg sends this long after it was sent (as the quickest packets tell it), 20 to 500 ms with the 20 ms
-        of the tick in it, and never stretch it: what comes later is lost. None: as soon as the network allows, which
-        changes.
+        of the tick in it, and never stretch it: what comes later is lost. A frame that is lost is the last one again. So
+        a modem wants it. None: as soon as the network allows, which changes; what is lost is concealed as speech.
         """
         cdef Handle handle = self._leg(leg)
         if milliseconds is not None and not 20 <= milliseconds <= LONGEST_DELAY:

@@ -55,6 +55,7 @@ cdef struct Stream:
     int level           # RFC 6464 level of what was played last, NO_LEVEL: none
     int16_t samples[HELD]
     int16_t over[960]
+    int16_t last[960]   # decoded of a pinned stream, to be repeated
 
 cdef void stream_init(Stream* stream) noexcept nogil
 cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil

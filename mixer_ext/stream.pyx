@@ -128,7 +128,11 @@ cdef void stream_free(Stream* stream) noexcept nogil:
 
 
 cdef void stream_pin(Stream* stream, int delay) noexcept nogil:
-    """Play at a delay of so many samples and never stretch what is played; 0: as seems best again."""
+    """Play at a delay of so many samples and never stretch what is played, and repeat the last frame where one is lost;
+    0: as seems best again.
+    """
+    if delay and not stream.jitter.pinned:
+        memset(stream.last, 0, sizeof(stream.last))
     jitter_pin(&stream.jitter, delay)
     stream_look_anew(stream)
 
@@ -165,6 +169,27 @@ cdef void _append(Stream* stream, const int16_t* samples, int count) noexcept no
     stream.held += count
 
 
+cdef void _remember(Stream* stream, const int16_t* samples, int count) noexcept nogil:
+    """The last frame of what has been decoded."""
+    if count >= FRAME:
+        memcpy(stream.last, samples + count - FRAME, FRAME * sizeof(int16_t))
+    else:
+        memmove(stream.last, stream.last + count, (FRAME - count) * sizeof(int16_t))
+        memcpy(stream.last + FRAME - count, samples, count * sizeof(int16_t))
+
+
+cdef bint _invent(Stream* stream, Codec* codec, int16_t* samples, int count) noexcept nogil:
+    """What may have been in count samples. A pinned stream is a modem's: to that a codec's idea of how a voice goes on is
+    noise, while of its own last frame again it makes out most.
+    """
+    cdef int i
+    if not stream.jitter.pinned:
+        return codec_conceal(codec, samples, count) == count
+    for i in range(count):
+        samples[i] = stream.last[(stream.run + i) % FRAME]
+    return True
+
+
 cdef int _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
     """Something in place of count samples: what the decoder thinks, for so long; a fade; then nothing. How much of
     it was something.
@@ -186,7 +211,7 @@ cdef int _conceal(Stream* stream, Codec* codec, int count) noexcept nogil:
             stream.blend = BLEND
         return 0
     stream.runs += 1
-    if codec_conceal(codec, samples, whole) != whole:
+    if not _invent(stream, codec, samples, whole):
         memset(samples, 0, count * sizeof(int16_t))
     if stream.run + count > CONCEALED:
         for i in range(count):
@@ -214,6 +239,8 @@ cdef void _decode(Stream* stream, Codec* codec, Slot* slot, bint discard) noexce
     elif not discard:
         stream.run = 0
         _append(stream, samples, count)
+        if stream.jitter.pinned:
+            _remember(stream, samples, count)
 
 
 cdef void _keep(Stream* stream, Slot* slot, bint discard) noexcept nogil:

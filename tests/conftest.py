@@ -31,6 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=(*NAMES, "all"),
         help="the XMPP server of the tests; without this, those in tests/interop talk to each, all others to Prosody",
     )
+    parser.addoption("--slow", action="store_true", help="run also what takes minutes, such as faxes of whole pages")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow") is not None]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

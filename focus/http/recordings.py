@@ -1,5 +1,5 @@
-"""/recordings/NAME: a recording, whole or in parts (Range), for whoever has been told its name; its tracks, and
-the manifest that says whose they are, likewise."""
+"""/recordings/NAME: a recording or a received fax, whole or in parts (Range), for whoever has been told its name; the
+tracks of a recording, and the manifest that says whose they are, likewise."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from focus.media.recordings import MANIFEST, NAME
-from focus.media.writer import FORMATS
+from focus.media.recordings import MEDIA_TYPES, NAME
 
 RECORDINGS_PATH = "/recordings"
 
@@ -27,10 +26,6 @@ class RecordingFiles:
         headers = {
             "Cache-Control": "private, no-cache",
             "Content-Disposition": "inline",
-            "Content-Type": _media_type(path),
+            "Content-Type": MEDIA_TYPES[path.suffix.removeprefix(".")],
         }
         return web.FileResponse(path, headers=headers)
-
-
-def _media_type(path: Path) -> str:
-    return "application/json" if path.suffix == MANIFEST else FORMATS[path.suffix.removeprefix(".")].media_type

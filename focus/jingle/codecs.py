@@ -5,7 +5,7 @@ payload types of XEP-0167 section 5.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from focus.wire.rtp import TELEPHONE_EVENT, Description, Parameter, PayloadType
 
@@ -52,16 +52,19 @@ class Codec:
         )
 
 
+def _parameters(**values: int) -> tuple[Parameter, ...]:
+    return tuple(Parameter(name=name, value=str(value)) for name, value in values.items())
+
+
 def opus(*, bitrate: int = 32000) -> Codec:
     """Opus as we like to receive it (RFC 7587 section 6.1): mono, with error correction, silent when nobody speaks."""
-    parameters = {"minptime": 10, "useinbandfec": 1, "usedtx": 1, "stereo": 0, "maxaveragebitrate": bitrate}
-    return Codec(
-        name="opus",
-        clockrate=48000,
-        channels=2,
-        offered_id=111,
-        parameters=tuple(Parameter(name=name, value=str(value)) for name, value in parameters.items()),
-    )
+    parameters = _parameters(minptime=10, useinbandfec=1, usedtx=1, stereo=0, maxaveragebitrate=bitrate)
+    return Codec(name="opus", clockrate=48000, channels=2, offered_id=111, parameters=parameters)
+
+
+#: How Opus is to come as a rule, and where what it carries are the tones of a modem: all of it, always.
+SPEECH = opus().parameters
+MODEM = _parameters(minptime=10, useinbandfec=0, usedtx=0, stereo=0, maxaveragebitrate=128_000)
 
 
 def g711() -> tuple[Codec, ...]:
@@ -74,6 +77,12 @@ def g711() -> tuple[Codec, ...]:
 def usual() -> tuple[Codec, ...]:
     """All that we speak, best first."""
     return (opus(), *g711())
+
+
+def for_modems(codecs: Iterable[Codec]) -> tuple[Codec, ...]:
+    """These as a modem likes them: the sound of telephones before Opus, and Opus without what helps speech alone."""
+    wanted = [replace(each, parameters=MODEM) if each.name == "opus" else each for each in codecs]
+    return tuple(sorted(wanted, key=lambda each: each.name == "opus"))
 
 
 def preferred(names: Iterable[str]) -> tuple[Codec, ...]:

@@ -29,7 +29,7 @@ from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
 from focus.wire.jingle_message import Dialect, JingleMessage, Propose
-from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Unhold, Unmute
+from focus.wire.rtp import Active, Description, Hold, Info, Mute, Parameter, Ringing, Unhold, Unmute
 from focus.wire.shim import Shim
 
 __all__ = ["Leg", "LegFactory", "LegObserver", "Outbox", "PeerObserver", "PeerSession", "Timeouts"]
@@ -230,6 +230,20 @@ class PeerSession(Dialogue):
         self.isfocus = isfocus
         if self._marked not in (None, isfocus):
             self._do(self._mark_anew)
+
+    def wish_for(self, parameters: tuple[Parameter, ...]) -> None:
+        """Ask the peer to encode otherwise from now on, if it sends Opus (XEP-0167 section 9)."""
+        if self.settled is None or (self.settled.payload.name or "").lower() != "opus":
+            return
+        payload = self.settled.payload.model_copy(update={"parameters": parameters})
+        description = Description(media="audio", payload_types=(payload,))
+        content = Content(creator=self.settled.creator, name=self.settled.name, description=description)
+
+        async def send() -> None:
+            self._send(Jingle(action=Action.DESCRIPTION_INFO, sid=self.sid, contents=(content,)))
+
+        if self._session.state is State.ACTIVE:
+            self._do(send)
 
     @property
     def settled(self) -> Settled | None:

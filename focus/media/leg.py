@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 #: Bits per second of Opus sent to a peer, and what one that wants less may ask for (RFC 7587 section 6.1).
 BITRATE, BITRATES = 32000, range(6000, 510001)
+
+#: What Opus needs to carry the tones of a modem, and for how long, in ms, each packet of a modem is kept: what comes
+#: later is lost to it.
+MODEM_BITRATE, MODEM_DELAY = 128_000, 200
 
 
 class LegObserver(Protocol):
@@ -49,12 +54,12 @@ class LegObserver(Protocol):
         """
 
 
-def bitrate_for(payload: rtp.PayloadType) -> int:
+def bitrate_for(payload: rtp.PayloadType, most: int = BITRATE) -> int:
     """What to send: no more than the peer asks for, if that makes sense (RFC 7587 section 6.1)."""
     wish = payload.parameter("maxaveragebitrate") or ""
     if not wish.isdecimal() or len(wish) > len(str(BITRATES[-1])) or int(wish) not in BITRATES:
-        return BITRATE
-    return min(int(wish), BITRATE)
+        return most
+    return min(int(wish), most)
 
 
 class SourceIds:
@@ -157,6 +162,8 @@ class Leg:
         self._left = left
         self._totals = totals
         self._agc = agc
+        self._is_modem = False
+        self._encode: Callable[[], None] | None = None  # as the peer wants it
         self._task: asyncio.Task[None] | None = None
         self._restart_task: asyncio.Task[None] | None = None
         self._lost = "the peer stopped answering"  # what to say when ICE is closed
@@ -282,17 +289,45 @@ class Leg:
         `level_extension`, `mixed_extension`: the numbers negotiated for RFC 6464 and RFC 6465, if any;
         `telephone_events`: what RFC 4733 goes by, at 8000 or 48000 Hz. Raises ValueError for an unknown codec.
         """
-        self._plane.set_codec(
-            self.node,
-            payload_type=payload.id,
-            name=(payload.name or "").lower(),
-            bitrate=bitrate_for(payload),
-            fec=payload.parameter("useinbandfec") == "1",
-            dtx=payload.parameter("usedtx") == "1",
+        self._encode = partial(
+            self._set_codec,
+            payload,
             level_extension=level_extension or 0,
             mixed_extension=mixed_extension or 0,
             telephone_events={each.id: each.clockrate or 8000 for each in telephone_events},
         )
+        self._encode()
+
+    def _set_codec(
+        self,
+        payload: rtp.PayloadType,
+        *,
+        level_extension: int,
+        mixed_extension: int,
+        telephone_events: Mapping[int, int],
+    ) -> None:
+        self._plane.set_codec(
+            self.node,
+            payload_type=payload.id,
+            name=(payload.name or "").lower(),
+            bitrate=bitrate_for(payload, MODEM_BITRATE if self._is_modem else BITRATE),
+            fec=payload.parameter("useinbandfec") == "1" and not self._is_modem,
+            dtx=payload.parameter("usedtx") == "1" and not self._is_modem,
+            level_extension=level_extension,
+            mixed_extension=mixed_extension,
+            telephone_events=telephone_events,
+        )
+
+    def set_modem(self, enabled: bool) -> None:
+        """Carry what a modem says and hears, or again what people do. A modem's tones are neither stretched nor brought
+        to a volume nor made up in words, they come at a fixed delay, and Opus is given as much room for them as the
+        peer allows.
+        """
+        self._is_modem = enabled
+        self._plane.set_delay(self.node, MODEM_DELAY if enabled else None)
+        self._plane.set_agc(self.node, self._agc and not enabled)
+        if self._encode is not None:
+            self._encode()
 
     def set_mute(self, muted: bool) -> None:
         """Keep what the peer says from everybody else."""
@@ -305,7 +340,8 @@ class Leg:
 
     def set_agc(self, enabled: bool) -> None:
         """Bring what the peer says slowly to how loud all should speak, or leave it as it is."""
-        self._plane.set_agc(self.node, enabled)
+        self._agc = enabled
+        self._plane.set_agc(self.node, enabled and not self._is_modem)
 
     def set_listener_gain(self, source: Leg, gain: float) -> None:
         """Make what the peer of `source` says 0 to 4 times as loud for this leg's peer alone, until either is closed.

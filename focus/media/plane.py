@@ -233,6 +233,12 @@ class MediaPlane:
         else:
             self._shards.set_listener_gain(listener, source, gain)
 
+    def set_modem(self, leg: int, enabled: bool) -> None:
+        """Have a leg carry what a modem says and hears (`Leg.set_modem`). ValueError: it is none, or closed."""
+        if leg not in self._legs:
+            raise ValueError(f"{leg} is no leg")
+        self._legs[leg].set_modem(enabled)
+
     def succeed(self, leg: int, predecessor: int) -> None:
         """Let the peer of a leg be heard as loud as that of another has been, by everybody and by each, and hear others
         so. ValueError: they are no legs, or closed.

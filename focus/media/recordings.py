@@ -1,4 +1,5 @@
-"""The folder of recordings: names that nobody can guess, parts that a crash has left, and an end to what is kept."""
+"""The folder of recordings, and of faxes that were received: names that nobody can guess, parts that a crash has left,
+and an end to what is kept."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import secrets
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,12 +18,17 @@ from focus.media.writer import FORMATS, PART, SoundWriter, recover
 
 log = logging.getLogger(__name__)
 
+#: What is kept here besides sound.
+FAX = "tiff"
 #: The file beside a recording with tracks that says whose they are.
 MANIFEST = ".json"
 #: Behind the name of a manifest that is being written.
 NEW = ".new"
+#: What a file is, as the web calls it, by its suffix without the dot.
+MEDIA_TYPES = {name: format.media_type for name, format in FORMATS.items()}
+MEDIA_TYPES |= {FAX: "image/tiff", MANIFEST.removeprefix("."): "application/json"}
 #: Names that we give: 128 bits, of a track a number, and the format.
-NAME = re.compile(rf"[0-9a-f]{{32}}(?:(?:-[0-9]{{1,3}})?\.(?:{'|'.join(FORMATS)})|\{MANIFEST})")
+NAME = re.compile(rf"[0-9a-f]{{32}}(?:(?:-[0-9]{{1,3}})?\.(?:{'|'.join(FORMATS)}|{FAX})|\{MANIFEST})")
 #: Beside a recording that the hook has not been given yet: a file of that name and this behind it.
 DUE = ".due"
 #: Bytes that must be free for a recording to begin.
@@ -41,16 +48,24 @@ class Recordings:
     for our own user only; so is the folder, unless it was there before.
 
     `keep`: seconds after which they are deleted, None: never. `hook`: a program that is run for each recording, with
-    its path and its URI.
+    its path and its URI. `mend`: by format, what makes whole what a crash has left and returns where it is then, or
+    None where nothing can be read; what is sound is known here.
     """
 
     def __init__(
-        self, folder: Path, *, base: str | None = None, keep: float | None = None, hook: Path | None = None
+        self,
+        folder: Path,
+        *,
+        base: str | None = None,
+        keep: float | None = None,
+        hook: Path | None = None,
+        mend: Mapping[str, Callable[[Path], Path | None]] | None = None,
     ) -> None:
         self.folder = folder
         self._base = base
         self._keep = keep
         self._hook = hook
+        self._mend = dict.fromkeys(FORMATS, recover) | {MANIFEST.removeprefix("."): _renamed} | dict(mend or {})
         self._finished: asyncio.Queue[Path] = asyncio.Queue()
         #: How many are whole, were recovered, lost or deleted as too old, and how often the hook has failed.
         self.counted: Counter[str] = Counter()
@@ -145,10 +160,12 @@ class Recordings:
             if NAME.fullmatch(new.name.removesuffix(PART + NEW)):
                 new.unlink()
         for part in sorted(self.folder.glob(f"*{PART}")) if self.folder.is_dir() else ():
-            if not NAME.fullmatch(part.name.removesuffix(PART)):
+            name = part.name.removesuffix(PART)
+            mend = self._mend.get(name.rpartition(".")[2])
+            if mend is None or not NAME.fullmatch(name):
                 continue
-            self.make_due(part.with_name(part.name.removesuffix(PART)))
-            whole = recover(part) if part.suffixes[0] != MANIFEST else part.rename(part.with_suffix(""))
+            self.make_due(part.with_name(name))
+            whole = mend(part)
             if whole is not None:
                 log.warning("a recording that was cut short has been recovered: %s", whole.name)
                 self.counted["recovered"] += 1
@@ -200,3 +217,8 @@ class Recordings:
                 await process.wait()
         log.info("%s has been run for %s", hook, path.name)
         return True
+
+
+def _renamed(part: Path) -> Path:
+    """A manifest is whole as it is."""
+    return part.rename(part.with_suffix(""))

@@ -104,7 +104,7 @@ class SoundWriter:
                 self._container.mux(self._stream.encode(None))
             finally:
                 self._container.close()
-            return _finish(self._part, self.path)
+            return finish(self._part, self.path)
         except (av.FFmpegError, OSError) as error:
             raise WriteError(f"{self.path.name} cannot be ended: {_words(error)}") from None
 
@@ -138,7 +138,7 @@ def recover(part: Path) -> Path | None:
                 pass  # what comes behind is broken
         if not count:
             raise ValueError("no packets")
-        _finish(mended, whole)
+        finish(mended, whole)
     except (av.FFmpegError, OSError, ValueError, IndexError):
         mended.unlink(missing_ok=True)
         return None
@@ -152,8 +152,8 @@ def make_private(file: Path) -> None:
     file.chmod(0o600)
 
 
-def _finish(part: Path, whole: Path) -> int:
-    """To the disk, then under its name."""
+def finish(part: Path, whole: Path) -> int:
+    """To the disk, then under its name; its size in bytes. Raises OSError."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size

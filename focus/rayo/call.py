@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Literal, Protocol
 
+from focus.jingle.codecs import MODEM, SPEECH
 from focus.jingle.peer import LegObserver, PeerSession
 from focus.media.leg import Leg
 from focus.media.plane import MediaPlane
@@ -373,6 +374,14 @@ class Call(Connectable):
         self._commanded_end = other._commanded_end
         self._is_hung_up = by_peer or other._is_hung_up
         self.end_session(Reason.of(reason.condition, reason.text))
+
+    def set_modem(self, enabled: bool) -> None:
+        """Carry what a modem says and hears, or again what people do: on our side, and as we ask of the peer."""
+        if self.leg is None:
+            raise ValueError(f"{self.address} has no media here")
+        self.leg.set_modem(enabled)
+        if not self.is_over:
+            self._session.wish_for(MODEM if enabled else SPEECH)
 
     # the peer (`focus.jingle.peer.PeerObserver`)
 

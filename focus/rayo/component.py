@@ -20,6 +20,7 @@ from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
 from focus.media.tracks import Speaker
 from focus.rayo.actor import Actor, Outcome, on
+from focus.rayo.faxes import FaxMachine
 from focus.rayo.surroundings import Client
 from focus.wire.conditions import FeatureNotImplemented, InternalServerError, ItemNotFound, NotTheOwner, StanzaError
 from focus.wire.jid import JID
@@ -65,6 +66,12 @@ class Target(Protocol):
 
     def component_ended(self, component: Component[Any]) -> None: ...
 
+    def check_alone(self, component: Component[Any]) -> None:
+        """Raises `WrongState` where `component` does not have it for itself."""
+
+    def set_modem(self, enabled: bool) -> None:
+        """Carry what a modem says and hears, or again what people do. Raises ValueError where its media has ended."""
+
 
 class Stage(Protocol):
     """What a component needs of its server."""
@@ -83,17 +90,21 @@ class Stage(Protocol):
 @dataclass(frozen=True, slots=True)
 class Facilities:
     """What components work with: the media plane, engines by their names, of which the first is the default, where
-    documents are fetched from, and where recordings are put."""
+    documents are fetched from, where recordings and faxes are put, and what faxes are made with."""
 
     plane: MediaPlane
     fetch: Fetch | None = None
     recordings: Recordings | None = None
     synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
     recognizers: Mapping[str, Recognizer] = field(default_factory=dict)
+    fax: FaxMachine | None = None
 
 
 class Component(Actor, Generic[E]):
     """One execution of `command`, for the client `creator`, which alone may command it."""
+
+    #: Whether nothing else may be at work where it is, and nobody joined.
+    is_alone = False
 
     def __init__(
         self, address: JID, command: E, *, creator: JID, target: Target, stage: Stage, facilities: Facilities
@@ -166,6 +177,11 @@ class Component(Actor, Generic[E]):
         return None
 
     # life
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the client has been told that it cannot be."""
+        return self.ready.done() and not self.ready.cancelled() and self.ready.exception() is not None
 
     def begin(self) -> None:
         """The client knows the address by now."""

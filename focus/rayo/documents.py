@@ -44,7 +44,7 @@ class Documents:
         except RenderingError as error:
             raise OptionNotSupported(str(error)) from None
         except FetchError as error:
-            raise _refusal(error) from None
+            raise refusal_of(error) from None
 
     async def _read(self, content_type: str, body: str, *, base: str) -> None:
         kind = content_type.partition(";")[0].strip().lower()
@@ -127,5 +127,6 @@ def _kind(fetched: Fetched) -> str | None:
     return None
 
 
-def _refusal(error: FetchError) -> StanzaError:
+def refusal_of(error: FetchError) -> StanzaError:
+    """Of a command whose document cannot be had."""
     return ResourceConstraint(str(error)) if error.temporary else OptionNotSupported(str(error))

@@ -180,6 +180,8 @@ class Joinable(Actor):
     def execute(self, sender: JID, command: Execution) -> Component[Any]:
         """Start a component here, for `sender`, that says by its `ready` whether it can. Raises `StanzaError`."""
         self.check_executing()
+        if self.is_taken:
+            raise WrongState(f"{self.address} is taken by a fax, beside which nothing else can be at work")
         component = self._parties.execute(self, sender, command)
         self.components[component] = None
         return component
@@ -188,6 +190,22 @@ class Joinable(Actor):
         """Raises `WrongState` where no component can work now (section 6.5.1)."""
         if self.node is None:
             raise WrongState(f"{self.address} has no media yet")
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a component has it for itself."""
+        return any(component.is_alone and not component.is_refused for component in self.components)
+
+    def check_alone(self, component: Component[Any]) -> None:
+        """Raises `WrongState` where `component` does not have it for itself."""
+        if self.joins:
+            raise WrongState(f"{self.address} is joined: a fax needs the line for itself, so unjoin it first")
+        if any(each is not component and not each.is_refused for each in self.components):
+            raise WrongState(f"other components are at work on {self.address}: a fax needs the line for itself")
+
+    def set_modem(self, enabled: bool) -> None:
+        """Carry what a modem says and hears, or again what people do. Raises ValueError where there is no line."""
+        raise ValueError(f"{self.address} is no line")
 
     async def has_media(self) -> None:
         """Return when it is in the media plane, or has been."""
@@ -232,13 +250,17 @@ class Joinable(Actor):
         """Join with `other`, as `maker` commands, or change the direction of the join there is (which announces
         nothing, section 6.3.4).
 
-        Raises `OptionNotSupported` where `media` cannot go so, `Conflict` where `other` is this or the two are joined
-        by way of other mixers already, so that this would close a loop (no join could be made without destroying one,
-        section 6.3.4), and `ServiceUnavailable` where one of them has left the plane.
+        Raises `WrongState` while one of them sends or receives a fax, `OptionNotSupported` where `media` cannot go so,
+        `Conflict` where `other` is this or the two are joined by way of other mixers already, so that this would close
+        a loop (no join could be made without destroying one, section 6.3.4), and `ServiceUnavailable` where one of them
+        has left the plane.
         """
         if other is self:
             raise Conflict(f"{self.address} cannot be joined with itself")
         try:
+            for party in (self, other):
+                if party.is_taken:
+                    raise WrongState(f"{party.address} is taken by a fax, and can be joined when that is over")
             self.check_media(other, direction, media)
             other.check_media(self, direction, media)
             self._check_loop(other)

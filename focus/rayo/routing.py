@@ -24,6 +24,7 @@ class Route:
     clients: tuple[JID, ...] = ()
     staged: bool = False
     timeout: float = 20.0
+    fax: bool = False
 
     @property
     def stages(self) -> Iterable[Sequence[JID]]:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from pydantic import ValidationError
 
-from focus.jingle.codecs import Codec
+from focus.jingle.codecs import Codec, for_modems, usual
 from focus.jingle.invitation import refuse_tie, too_late
 from focus.jingle.peer import Outbox, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
@@ -491,7 +491,7 @@ class Server(Actor):
                     legs=call.make_leg,
                     observer=call,
                     isfocus=bool(mixer),
-                    codecs=self._codecs,
+                    codecs=for_modems(self._codecs or usual()) if route.fax else self._codecs,
                     tasks=self._supervisor.tasks,
                 )
             )

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from focus.service.faxing import FaxSettings
 from focus.service.ready import ExitCode, ServiceError
 from focus.service.sections import (
     ConferenceSettings,
@@ -74,6 +75,7 @@ class Settings(BaseModel):
     recordings: RecordingSettings = RecordingSettings()
     speech: SpeechSettings = SpeechSettings()
     piper: PiperSettings = PiperSettings()
+    fax: FaxSettings = FaxSettings()
     routes: tuple[RouteSettings, ...] = ()
     log: LogSettings = LogSettings()
 

@@ -442,8 +442,9 @@ class FetchSettings(Section):
 
 
 class RecordingSettings(Section):
-    """Where the recordings of Rayo's `<record/>` go. Without a folder nothing is recorded. Whoever knows the URI of a
-    recording can hear it, at `[http] url` below /recordings/; without a `url` it is a file: URI."""
+    """Where the recordings of Rayo's `<record/>` go, and the faxes of its `<receivefax/>`. Without a folder nothing is
+    recorded or received. Whoever knows the URI of a recording can hear it, at `[http] url` below /recordings/; without
+    a `url` it is a file: URI."""
 
     folder: Annotated[Path, AfterValidator(possible_folder)] | None = Field(
         default=None,
@@ -530,6 +531,12 @@ class RouteSettings(Section):
         ge=0.1,
         le=300,
         description="Seconds in which a client must take the call: in each stage, if they are staged.",
+    )
+
+    fax: bool = Field(
+        default=False,
+        description="Whether such calls are answered with G.711 (PCMU or PCMA) where the caller offers that, as a fax "
+        "wants it, and with Opus only where not.",
     )
 
     @field_validator("conference")

@@ -23,23 +23,27 @@ from focus.http.page import PageConfig, PageServer
 from focus.http.recordings import RECORDINGS_PATH
 from focus.jingle.codecs import preferred
 from focus.media.plane import MediaPlane, UnknownName
+from focus.media.recordings import FAX as TIFF
 from focus.media.recordings import Recordings, RecordingsError
 from focus.media.tempo import Tempo
 from focus.rayo.addresses import Addresses
 from focus.rayo.component import Facilities
 from focus.rayo.components import registry
+from focus.rayo.faxes import mend
 from focus.rayo.limits import Limits
 from focus.rayo.listing import Listing
 from focus.rayo.registration import Security
 from focus.rayo.routing import Route
 from focus.rayo.server import Server
 from focus.service.config import Settings
+from focus.service.faxing import fax_machine
 from focus.service.metrics import Metrics
 from focus.service.ready import ExitCode, ServiceError, ServiceReady
 from focus.service.sections import FetchSettings
 from focus.service.values import Address, is_global
 from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
+from focus.wire.rayo_fax import FAX, FAX_PAGES
 from focus.xmpp.binding import Binding, Outbox
 from focus.xmpp.call_invites import CallInvites
 from focus.xmpp.commands import AdHocCommands
@@ -79,6 +83,7 @@ class Service:
         piper = settings.piper
         self._piper = Piper(str(piper.program or PIPER), folders=piper.voices, tempo=Tempo)
         self._pocketsphinx = Pocketsphinx(processes=settings.speech.processes, timeout=settings.speech.timeout)
+        self._fax = fax_machine(settings.fax)
         self._server = Server(
             self._addresses,
             self._plane,
@@ -97,6 +102,7 @@ class Service:
                     clients=tuple(JID.parse(jid) for jid in route.clients),
                     staged=route.distribution == "staged",
                     timeout=route.timeout,
+                    fax=route.fax,
                 )
                 for route in settings.routes
             ],
@@ -122,6 +128,7 @@ class Service:
                 recordings=self._recordings,
                 synthesizers={"espeak": Espeak(), "piper": self._piper},
                 recognizers={"pocketsphinx": self._pocketsphinx} if settings.speech.processes else {},
+                fax=self._fax,
             ),
         )
         self._binding = Binding(self._server, self._outbox)
@@ -130,7 +137,7 @@ class Service:
         self._discovery = Discovery(
             self._connection,
             self._rooms,
-            components=registry.features,
+            components=[each for each in registry.features if self._fax or each not in (FAX, FAX_PAGES)],
             kind=self._kind,
             items=self._items,
             state=self._listing.state,
@@ -382,7 +389,8 @@ def _recordings(settings: Settings) -> Recordings | None:
     if wanted.folder is None:
         return None
     base = f"{settings.http.url.rstrip('/')}{RECORDINGS_PATH}/" if settings.http.url else None
-    return Recordings(wanted.folder, base=base, keep=wanted.days and wanted.days * 86_400, hook=wanted.hook)
+    keep = wanted.days and wanted.days * 86_400
+    return Recordings(wanted.folder, base=base, keep=keep, hook=wanted.hook, mend={TIFF: mend})
 
 
 def _reach(settings: FetchSettings) -> Reach:

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from focus.http.page import PageConfig, PageServer
+from focus.media.recordings import FAX
 from focus.media.writer import FORMATS
 
 STEM = "0123456789abcdef" * 2
@@ -21,7 +22,7 @@ async def base(tmp_path: Path) -> AsyncIterator[str]:
     folder = tmp_path / "recordings"
     folder.mkdir()
     (folder / NAME).write_bytes(bytes(range(100)))
-    for format in FORMATS:
+    for format in (*FORMATS, FAX):
         (folder / f"{STEM}-1.{format}").write_bytes(b"sound")
     (folder / f"{STEM}.json").write_text("{}")
     (folder / f"{NAME}.part").write_bytes(b"part")
@@ -51,7 +52,7 @@ async def test_a_recording_is_fetched_whole_and_in_parts(base: str) -> None:
 async def test_a_browser_is_told_what_it_is_so_that_it_plays_it(base: str) -> None:
     types = {}
     async with ClientSession() as session:
-        for format in FORMATS:
+        for format in (*FORMATS, FAX):
             async with session.get(f"{base}/recordings/{STEM}-1.{format}") as response:
                 types[format] = response.headers["Content-Type"]
         async with session.get(f"{base}/recordings/{STEM}.json") as response:
@@ -61,6 +62,7 @@ async def test_a_browser_is_told_what_it_is_so_that_it_plays_it(base: str) -> No
         "mp3": "audio/mpeg",
         "ogg": "audio/ogg",
         "opus": "audio/ogg",
+        "tiff": "image/tiff",
         "flac": "audio/flac",
     }
 

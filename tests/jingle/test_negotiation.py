@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focus.jingle.codecs import opus, preferred
+from focus.jingle.codecs import for_modems, opus, preferred, usual
 from focus.jingle.negotiation import (
     Answer,
     Local,
@@ -165,6 +165,14 @@ def test_of_what_a_peer_knows_the_first_of_our_preferences_is_taken(names: tuple
     spoken = [each.name for each in described(offer(ours)[0]).payload_types if each.name != "telephone-event"]
     assert tuple(spoken) == names
     assert refusal(initiate(audio(payload_types=(G722,)))) == "failed-application"
+
+
+def test_a_modem_has_the_sound_of_telephones_before_opus_and_opus_without_what_helps_speech() -> None:
+    assert [codec.name for codec in for_modems(usual())] == ["PCMU", "PCMA", "opus"]
+    assert [codec.name for codec in for_modems(preferred(["opus", "PCMA", "PCMU"]))] == ["PCMA", "PCMU", "opus"]
+    *_, last = for_modems(usual())
+    payload = last.payload_type(111)
+    assert [payload.parameter(name) for name in ("maxaveragebitrate", "usedtx", "useinbandfec")] == ["128000", "0", "0"]
 
 
 def test_only_what_there_is_can_be_preferred() -> None:

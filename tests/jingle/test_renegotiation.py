@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from focus.jingle.codecs import MODEM, SPEECH
 from focus.jingle.leg_driver import MAX_RESTARTS
 from focus.jingle.peer import PeerSession
 from focus.wire.conditions import FeatureNotImplemented
 from focus.wire.dtls import Fingerprint
 from focus.wire.ice import Transport
-from focus.wire.jingle import Action, Content, Jingle
+from focus.wire.jingle import Action, Content, Jingle, Reason
 from focus.wire.rtp import Active, Description, Parameter, PayloadType
 
 from .pair import End, candidate
@@ -237,3 +240,29 @@ async def test_advice_on_other_codecs_and_contents_changes_nothing(client: Clien
     await client.says(Action.DESCRIPTION_INFO, description=Description(media="audio", payload_types=(other,)))
     await client.says(Action.DESCRIPTION_INFO)
     assert leg_of(far).codec == before
+
+
+async def test_who_carries_a_modem_asks_for_all_of_it_and_then_for_speech_again(alice: End, bob: End) -> None:
+    session, _, _ = await connected_call(alice, bob)
+    leg = leg_of(bob.sessions[0])
+
+    def wanted() -> list[str | None]:
+        assert leg.codec is not None
+        return [leg.codec.parameter(name) for name in ("maxaveragebitrate", "usedtx", "useinbandfec")]
+
+    for parameters, values in ((MODEM, ["128000", "0", "0"]), (SPEECH, ["32000", "1", "1"])):
+        session.wish_for(parameters)
+        session.send_info(Active())
+        before = bob.owners[0].count(Active())
+        await bob.owners[0].until(lambda _, before=before: bob.owners[0].count(Active()) > before)
+        assert wanted() == values
+
+
+async def test_of_g711_there_is_nothing_to_ask(alice: End, bob: End) -> None:
+    session, _, _ = await connected_call(alice, bob)
+    assert session.settled is not None
+    session._driver.settled = replace(session.settled, payload=PayloadType(id=0, name="PCMU"))
+    session.wish_for(MODEM)
+    session.hangup(Reason.of("success"))
+    await bob.owners[0].until_ended()
+    assert not of_action(alice, Action.DESCRIPTION_INFO)

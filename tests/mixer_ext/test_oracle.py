@@ -96,6 +96,10 @@ def places(heard: Samples) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.where(known[at] == wanted, order[at], -1)
 
 
+#: Samples in which what comes is mixed with what was before.
+FILTER = 192
+
+
 class Run(NamedTuple):
     """What was said from a place on and heard from a time on without a change."""
 
@@ -250,6 +254,19 @@ def check_order(played: Played, found: list[Run]) -> None:
     assert twice <= played["lengthened"]
 
 
+def heard_first(found: list[Run]) -> list[Run]:
+    """Without the last frame again, which a pinned stream has in place of what it loses, nor the filter's tail of what
+    was before a loss, which is heard behind it."""
+    furthest = 0
+    firsts = []
+    for run in found:
+        is_again = run.place <= furthest - FRAME // 2 and run.length <= 3 * FRAME // 2
+        if not is_again and run.length > FILTER:
+            firsts.append(run)
+        furthest = max(furthest, run.place + run.length)
+    return firsts
+
+
 def disturbances(played: Played) -> int:
     """Times, at most, that what was heard went on with something else than what comes next."""
     numbers = sorted(packet.number for packet in played.taken)
@@ -341,7 +358,7 @@ def test_a_pinned_delay_is_the_same_throughout(
 ) -> None:
     trace = trace_of(length, parts, ppm, seed)
     played = play(trace, pin=pin)
-    found = runs(np.concatenate(played.heard))
+    found = heard_first(runs(np.concatenate(played.heard)))
     check_counters(played)
     check_order(played, found)
     assert played["shortened"] == played["lengthened"] == 0

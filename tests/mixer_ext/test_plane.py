@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mixer_ext import Plane, level, rtp_audio_level, rtp_mixed_levels
+from mixer_ext import Companded, Plane, level, rtp_audio_level, rtp_mixed_levels
 from tests.mixer_ext.levels import LimiterOracle, dying, ramped
 from tests.mixer_ext.peers import FRAME, Peer, Stage, loudness, tone
 
@@ -581,3 +581,23 @@ def test_a_leg_can_be_pinned_to_a_delay(stage: Stage) -> None:
     stage.run(100, {leg: 440})
     assert stage.plane.stats(leg)["depth_ms"] <= 60
     assert stage.plane.stats(leg)["shortened_ms"] >= 120
+
+
+def test_what_a_pinned_leg_loses_is_its_last_frame_again(stage: Stage) -> None:
+    leg, peer = stage.peer(payload_type=0, codec=Companded("pcmu"), unit=6)
+    stage.plane.set_codec(leg, payload_type=0, name="pcmu")
+    stage.plane.set_delay(leg, 100)
+    tap = stage.plane.tap(leg)
+    noise = np.random.default_rng(1).integers(-8000, 8000, (60, FRAME)).astype(np.int16)
+    for n, frame in enumerate(noise):
+        packet = peer.packet(frame)
+        if n not in (20, 35, 36):
+            peer.send(packet, stage.address)
+        stage.tick()
+    stage.tick(10)
+    heard = stage.plane.tap_read(tap)
+    start = int(np.flatnonzero(heard)[0]) // 120 * 120
+    frames = heard[start : start + len(noise) * FRAME].reshape(-1, FRAME)
+    again = [n for n in range(1, len(frames)) if np.array_equal(frames[n], frames[n - 1])]
+    assert again == [20, 35, 36]
+    assert frames[50].any()

@@ -362,6 +362,11 @@ def _callbacks() -> _Callbacks:
     return _Callbacks(_library().ffi)
 
 
+def check_engine() -> None:
+    """Raises `EngineMissing` where there is no libspandsp that can be used."""
+    _library()
+
+
 def _library() -> Library:
     try:
         return load(_DECLARATIONS)

@@ -1,0 +1,304 @@
+"""`<receivefax/>` and `<sendfax/>`: pages over the sound of a call (XEP-0342).
+
+A fax has its call for itself: no other component is at work there, nor is it joined with anybody. The call's leg then
+carries tones of a modem, and T.30 runs in a thread that is clocked by the samples which come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import tempfile
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from focus.engines.fax import (
+    BadHeader,
+    BadIdentity,
+    Document,
+    DocumentError,
+    EngineMissing,
+    FaxError,
+    FaxResult,
+    FaxTerminal,
+    Samples,
+)
+from focus.engines.fetching import FetchError
+from focus.media.line import Line
+from focus.media.recordings import FAX as TIFF
+from focus.media.recordings import Recordings, RecordingsError
+from focus.media.threads import in_thread
+from focus.rayo.component import Component, ComponentError, Facilities, Stage, Target, registry
+from focus.rayo.documents import refusal_of
+from focus.rayo.faxes import FaxMachine, Received, bring_in, part_of
+from focus.wire.conditions import BadRequest, FeatureNotImplemented, OptionNotSupported, ResourceConstraint
+from focus.wire.jid import JID
+from focus.wire.rayo_component import Failed, HungUp, Metadata, Reason
+from focus.wire.rayo_fax import FAX, FAX_PAGES, Fax, FaxFinish, FaxMetadata, FaxPage, ReceiveFax, SendFax
+
+log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=ReceiveFax | SendFax)
+
+
+class FaxComponent(Component[E]):
+    """One end of a T.30 call."""
+
+    is_alone = True
+
+    def __init__(
+        self, address: JID, command: E, *, creator: JID, target: Target, stage: Stage, facilities: Facilities
+    ) -> None:
+        super().__init__(address, command, creator=creator, target=target, stage=stage, facilities=facilities)
+        self._terminal: FaxTerminal | None = None
+        self._clocking: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._is_modem = False
+        self._seen = (0, False)  # pages, and whether it is over: as the line's thread has told last
+        self._paged = 0  # pages that have been told
+        self._done = asyncio.Event()  # the terminal is
+        self._left = asyncio.Event()  # the call has gone
+
+    async def prepare(self) -> None:
+        if self.target.is_mixer:
+            raise FeatureNotImplemented("a fax goes over the line of one call, and a mixer has none")
+        if self._facilities.fax is None:
+            raise FeatureNotImplemented("there is no fax engine here")
+        self._machine: FaxMachine = self._facilities.fax
+        self.target.check_alone(self)
+        try:
+            await self._make_terminal()
+        except EngineMissing as error:
+            raise FeatureNotImplemented(str(error)) from None
+        except (DocumentError, BadIdentity, BadHeader) as error:
+            raise BadRequest(str(error)) from None
+        except FaxError as error:
+            raise ResourceConstraint(str(error)) from None
+
+    @abstractmethod
+    async def _make_terminal(self) -> None:
+        """Raises `StanzaError`, and `FaxError`."""
+
+    def _take(self, make: Callable[[], FaxTerminal]) -> None:
+        """In a thread, which goes on where nobody waits for it any more."""
+        self._terminal = make()
+
+    async def work(self) -> Reason:
+        try:
+            self.target.set_modem(True)
+            self._is_modem = True
+            line = Line(self._plane, self.node, self._exchange)
+        except ValueError:
+            raise ComponentError("its media has ended") from None
+        log.info("%s begins a fax on %s", self.creator, self.target.address)
+        self._clocking = asyncio.create_task(line.run(), name=f"line of {self.address}")
+        await self._until(self._done)
+        is_gone = self._left.is_set()
+        if self._clocking.done():
+            try:
+                self._clocking.result()
+            except ValueError:
+                is_gone = True  # the leg is closed: the call is about to end
+        result = await in_thread(self._end)
+        if result.is_success:
+            return FaxFinish()
+        if is_gone:
+            return HungUp()
+        return Failed(text=f"the fax has failed: {result.text}")
+
+    def hang_up(self) -> None:
+        """Whoever hangs up may have sent everything: that is for the terminal to say."""
+        self._left.set()
+        if self._clocking is None:
+            super().hang_up()
+
+    async def _until(self, event: asyncio.Event, *, within: float | None = None) -> None:
+        """Return when `event` is set, or the call has gone, or its line, or so many seconds."""
+        assert self._clocking is not None
+        waits = [asyncio.ensure_future(each.wait()) for each in (event, self._left)]
+        try:
+            await asyncio.wait((*waits, self._clocking), timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    def _end(self) -> FaxResult:
+        assert self._terminal is not None
+        self._terminal.terminate()
+        return self._terminal.result()
+
+    def _close(self) -> FaxResult:
+        assert self._terminal is not None
+        self._terminal.close()
+        return self._terminal.result()
+
+    # in the line's thread
+
+    def _exchange(self, heard: Samples) -> Samples:
+        assert self._terminal is not None
+        said = self._terminal.exchange(heard)
+        seen = (self._terminal.pages, self._terminal.is_over)
+        if seen != self._seen:
+            self._seen = seen
+            self._loop.call_soon_threadsafe(self._progressed, *seen)
+        return said
+
+    # and back
+
+    def _progressed(self, pages: int, is_over: bool) -> None:
+        if self.command.report_pages is not None and not self.over.is_set():
+            for number in range(self._paged + 1, pages + 1):
+                self.emit(FaxPage(number=number, pages=self._total))
+        self._paged = max(self._paged, pages)
+        if is_over:
+            self._done.set()
+
+    @property
+    def _total(self) -> int | None:
+        """How many pages there will be, where that is known."""
+        return None
+
+    async def wind_up(self, reason: Reason) -> Iterable[Metadata]:
+        try:
+            if self._clocking is not None:
+                if self._done.is_set():  # what was said last has to be heard there
+                    await self._until(asyncio.Event(), within=self._machine.linger)
+                self._clocking.cancel()
+                await asyncio.wait((self._clocking,))
+            if self._terminal is None:
+                return ()
+            result = await in_thread(self._close)
+            brought = list(await self._bring_in())
+            if not self._begun.is_set():
+                return ()
+            log.info("the fax on %s has ended: %s, %d pages", self.target.address, result.text, result.pages)
+            return (*brought, *described(result))
+        finally:
+            if self._is_modem:
+                with contextlib.suppress(ValueError):  # its leg is closed
+                    self.target.set_modem(False)
+
+    async def _bring_in(self) -> Iterable[Metadata]:
+        """What has come, when the terminal is closed; tidy up."""
+        return ()
+
+
+@registry.component(ReceiveFax, FAX, FAX_PAGES)
+class FaxReceiver(FaxComponent[ReceiveFax]):
+    """Waits for whoever sends; what has come is a file among the recordings."""
+
+    _path: Path | None = None
+
+    async def _make_terminal(self) -> None:
+        if self._facilities.recordings is None:
+            raise OptionNotSupported("nothing is received here: no folder is configured for it, see [recordings]")
+        self._recordings: Recordings = self._facilities.recordings
+        try:
+            self._path = await in_thread(self._recordings.new, TIFF)
+        except RecordingsError as error:
+            raise ResourceConstraint(str(error)) from None
+        receive, identity = self._machine.engine.receive, self._machine.identity
+        await in_thread(self._take, partial(receive, part_of(self._path), identity=identity))
+
+    async def _bring_in(self) -> Iterable[Metadata]:
+        assert self._path is not None
+        try:
+            received = await in_thread(bring_in, self._recordings, self._path)
+        except OSError as error:
+            self._recordings.failed(self._path)
+            raise ComponentError(f"the fax could not be kept: {error.strerror}") from None
+        if received is None:
+            return ()
+        self._recordings.finished(received.path)
+        return (self._described(received),)
+
+    def _described(self, received: Received) -> Fax:
+        width, length = received.resolution
+        return Fax(
+            url=self._recordings.uri(received.path),
+            resolution=f"{width}x{length}",
+            size=received.size,
+            pages=received.pages,
+        )
+
+
+@registry.component(SendFax, FAX)
+class FaxSender(FaxComponent[SendFax]):
+    """Fetches the documents, makes one fax of them, and sends that to whoever answers."""
+
+    _folder: Path | None = None
+    _pages: int | None = None
+
+    async def _make_terminal(self) -> None:
+        identities = {each.identity for each in self.command.documents if each.identity is not None}
+        if len(identities) > 1:
+            raise OptionNotSupported(f"a fax is sent by one machine, not by {' and '.join(sorted(identities))}")
+        self._folder = await in_thread(_new_folder)
+        documents = []
+        for number, each in enumerate(self.command.documents):
+            path = self._folder / f"document-{number}"
+            await self._fetch(each.url.strip(), path)
+            documents.append(Document(path, name=each.url[:200], pages=each.pages, header=each.header or ""))
+        prepared = await self._machine.documents.prepare(documents, self._folder / "fax.tiff")
+        self._pages = prepared.pages
+        identity = next(iter(identities), self._machine.identity)
+        send = partial(self._machine.engine.send, prepared.path, identity=identity, headers=prepared.headers)
+        await in_thread(self._take, send)
+
+    async def _fetch(self, uri: str, path: Path) -> None:
+        if self._facilities.fetch is None:
+            raise OptionNotSupported("nothing is fetched here")
+        try:
+            fetched = await self._facilities.fetch(uri)
+        except FetchError as error:
+            raise refusal_of(error) from None
+        with contextlib.closing(fetched.file) as file:
+            await in_thread(_copy, file, path)
+
+    @property
+    def _total(self) -> int | None:
+        return self._pages
+
+    async def wind_up(self, reason: Reason) -> Iterable[Metadata]:
+        try:
+            return await super().wind_up(reason)
+        finally:
+            if self._folder is not None:
+                await in_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+def described(result: FaxResult) -> tuple[FaxMetadata, ...]:
+    """How it went, under the names that FreeSWITCH has for it, which are spelt as in the listings of the XEP."""
+    across, down = result.resolution
+    width, length = result.image_size
+    known = {
+        "success": int(result.is_success),
+        "result-code": result.code,
+        "result-text": result.text,
+        "document-transferred-pages": result.pages,
+        "document-total-pages": result.total_pages,
+        "image-resolution": f"{across}x{down}" if across and down else None,
+        "image-pixel-size": f"{width}x{length}" if width and length else None,
+        "bad-rows": result.bad_rows,
+        "transfer-rate": result.transfer_rate or None,
+        "ecm-used": "on" if result.ecm else "off",
+        "local-station-id": result.local_identity or None,
+        "remote-station-id": result.remote_identity or None,
+    }
+    return tuple(
+        FaxMetadata(name=f"fax-{name}", value=str(value)) for name, value in known.items() if value is not None
+    )
+
+
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="focus-fax-"))
+
+
+def _copy(file: BinaryIO, path: Path) -> None:
+    with path.open("wb") as into:
+        shutil.copyfileobj(file, into)

@@ -1,0 +1,70 @@
+"""Faxes as files, and what a service faxes with."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from focus.engines import tiff
+from focus.engines.documents import Preparation
+from focus.engines.fax import LINGER, DocumentError, FaxEngine
+from focus.media.recordings import Recordings
+from focus.media.writer import PART, finish
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FaxMachine:
+    """`identity`: what it says of itself to other machines, where nobody says otherwise. `linger`: for how many seconds
+    the line is kept when a fax is over, so that the other end hears the last of it."""
+
+    engine: FaxEngine
+    documents: Preparation = field(default_factory=Preparation)
+    identity: str = ""
+    linger: float = LINGER
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A fax that has been brought in: `size` in bytes, `resolution` of its first page in pixels."""
+
+    path: Path
+    size: int
+    resolution: tuple[int, int]
+    pages: int
+
+
+def part_of(path: Path) -> Path:
+    """Where a fax is until it is whole."""
+    return path.with_name(path.name + PART)
+
+
+def bring_in(recordings: Recordings, path: Path) -> Received | None:
+    """Make the whole pages of a fax, which nobody writes any more, durable at `path`. None, and no file, where there
+    are none. Raises OSError; blocks, for the disk."""
+    part = part_of(path)
+    try:
+        pages = tiff.recover(part)
+    except (DocumentError, FileNotFoundError):
+        pages = ()
+    if not pages:
+        part.unlink(missing_ok=True)
+        return None
+    part.chmod(0o600)
+    recordings.make_due(path)
+    return Received(path, finish(part, path), pages[0].size, len(pages))
+
+
+def mend(part: Path) -> Path | None:
+    """Make whole what a crash has left of a fax; where it is then, or None where there is no page of it."""
+    try:
+        if not tiff.recover(part):
+            return None
+        whole = part.with_name(part.name.removesuffix(PART))
+        finish(part, whole)
+    except (DocumentError, OSError) as error:
+        log.error("%s cannot be read: %s", part.name, error)
+        return None
+    return whole

@@ -1,0 +1,114 @@
+"""A leg as a telephone line: what becomes of samples on their way, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from focus.media.leg import bitrate_for
+from focus.media.line import LINE_RATE, UNIT, Line, Narrowing, Samples, Widening
+from focus.media.plane import MediaPlane
+from focus.wire import rtp
+
+from .peers import Observer, until
+
+
+def of_a_modem(seconds: float) -> Samples:
+    """Noise where the tones of modems are."""
+    count = int(seconds * LINE_RATE)
+    spectrum = np.fft.rfft(np.random.default_rng(7).normal(size=count))
+    frequencies = np.fft.rfftfreq(count, 1 / LINE_RATE)
+    spectrum[(frequencies < 300) | (frequencies > 3300)] = 0
+    noise = np.fft.irfft(spectrum)
+    return np.asarray(noise / np.abs(noise).max() * 20_000).astype(np.int16)
+
+
+def test_what_a_modem_says_comes_through_both_changes_of_rate_with_no_more_than_60_db_of_noise() -> None:
+    said = of_a_modem(4)
+    widen, narrow = Widening(), Narrowing()
+    pieces = np.split(said, range(160, len(said), 160))
+    heard = np.concatenate([narrow(widen(piece)) for piece in pieces])
+    assert len(heard) == len(said)
+    delay = (192 - 2) // UNIT
+    wrong = heard[delay:].astype(float) - said[:-delay]
+    assert 10 * np.log10(np.mean(said.astype(float) ** 2) / np.mean(wrong**2)) > 60
+
+
+def test_pieces_of_any_length_are_as_good_as_the_whole() -> None:
+    said = of_a_modem(0.5)
+    whole = Widening()(said)
+    widen, narrow = Widening(), Narrowing()
+    pieces = np.split(said, [1, 2, 50, 1000, 1001])
+    assert np.array_equal(np.concatenate([widen(piece) for piece in pieces]), whole)
+    parts = np.split(whole, [6, 960, 966, 9600])
+    assert np.array_equal(np.concatenate([narrow(part) for part in parts]), Narrowing()(whole))
+
+
+class Device:
+    """Says what it is told, and remembers in which threads."""
+
+    def __init__(self, said: Samples) -> None:
+        self.left = said
+        self.heard = 0
+        self.threads: set[str] = set()
+        self.fault: Exception | None = None
+
+    def __call__(self, heard: Samples) -> Samples:
+        self.threads.add(threading.current_thread().name)
+        self.heard += len(heard)
+        if self.fault is not None:
+            raise self.fault
+        said, self.left = self.left[: len(heard)], self.left[len(heard) :]
+        return np.concatenate([said, np.zeros(len(heard) - len(said), np.int16)])
+
+
+async def test_a_device_is_given_as_much_as_comes_and_what_it_says_is_said(plane: MediaPlane) -> None:
+    leg = plane.create_leg(controlling=True, observer=Observer())
+    device = Device(of_a_modem(0.5))
+    running = asyncio.create_task(Line(plane, leg.node, device).run())
+    await until(lambda: device.heard >= LINE_RATE)
+    assert device.threads == {f"line {leg.node}"}
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    heard = device.heard
+    assert not any(thread.name == f"line {leg.node}" for thread in threading.enumerate())
+    assert device.heard == heard
+
+
+async def test_a_line_ends_with_its_leg_and_with_its_device(plane: MediaPlane) -> None:
+    legs = [plane.create_leg(controlling=True, observer=Observer()) for _ in range(2)]
+    devices = [Device(of_a_modem(0.1)) for _ in legs]
+    running = [
+        asyncio.create_task(Line(plane, leg.node, device).run()) for leg, device in zip(legs, devices, strict=True)
+    ]
+    await until(lambda: all(device.heard > 0 for device in devices))
+    await legs[0].close()
+    with pytest.raises(ValueError, match="no such"):
+        await running[0]
+    devices[1].fault = RuntimeError("the device broke")
+    with pytest.raises(RuntimeError, match="the device broke"):
+        await running[1]
+
+
+async def test_a_leg_that_is_no_more_is_no_line(plane: MediaPlane) -> None:
+    leg = plane.create_leg(controlling=True, observer=Observer())
+    plane.set_modem(leg.node, True)
+    await leg.close()
+    with pytest.raises(ValueError, match="no such"):
+        Line(plane, leg.node, Device(of_a_modem(0.1)))
+    with pytest.raises(ValueError, match="is no leg"):
+        plane.set_modem(leg.node, True)
+
+
+def test_opus_is_given_room_for_a_modem_and_never_more_than_the_peer_wants() -> None:
+    def opus(**parameters: int) -> rtp.PayloadType:
+        given = tuple(rtp.Parameter(name=name, value=str(value)) for name, value in parameters.items())
+        return rtp.PayloadType(id=111, name="opus", clockrate=48000, channels=2, parameters=given)
+
+    assert bitrate_for(opus(), 128_000) == 128_000
+    assert bitrate_for(opus(maxaveragebitrate=64_000), 128_000) == 64_000
+    assert bitrate_for(opus()) == 32_000

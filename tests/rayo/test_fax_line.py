@@ -1,0 +1,257 @@
+"""Faxes over real calls: Jingle, ICE, DTLS and RTP between a call's component and a fax machine, both with spandsp,
+over G.711 and over Opus. They take as long as faxes do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from focus.engines.fax import FaxResult, FaxTerminal
+from focus.engines.fetching import Fetched
+from focus.engines.spandsp.fax import SpandspFax
+from focus.jingle.codecs import MODEM
+from focus.media.line import Line
+from focus.media.plane import MediaPlane
+from focus.media.recordings import Recordings
+from focus.rayo.component import Facilities
+from focus.rayo.faxes import FaxMachine
+from focus.rayo.registration import Availability
+from focus.rayo.routing import Route
+from focus.wire.jid import JID
+from focus.wire.jingle_message import JMI_0
+from focus.wire.rayo import Answer, Ref
+from focus.wire.rayo_component import Complete, Failed, Stop, Stopped
+from focus.wire.rayo_fax import Fax, FaxDocument, FaxFinish, FaxMetadata, FaxPage, ReceiveFax, ReportPages, SendFax
+from tests.engines.faxes import FINE, STANDARD, page, pages_of, write
+from tests.jingle.pair import End as Caller
+
+from .conftest import QUICK
+from .scene import DOMAIN, Client, Focus, Net, eventually
+
+#: Seconds that a fax of a few lines may take, however busy the processor is.
+PATIENCE = 110.0
+
+
+@dataclass
+class Machine:
+    """What is at the other end of a call."""
+
+    leg: object
+    plane: MediaPlane
+    running: asyncio.Task[None] | None = None
+    terminal: FaxTerminal | None = None
+
+    def begin(self, terminal: FaxTerminal) -> None:
+        self.terminal = terminal
+        line = Line(self.plane, self.leg.node, terminal.exchange)  # type: ignore[attr-defined]
+        self.running = asyncio.create_task(line.run())
+
+    async def end(self) -> FaxResult:
+        assert self.terminal is not None
+        assert self.running is not None
+        terminal = self.terminal
+        async with asyncio.timeout(PATIENCE):
+            while not terminal.is_over:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        self.running.cancel()
+        await asyncio.wait((self.running,))
+        terminal.close()
+        return terminal.result()
+
+
+@dataclass
+class Scene:
+    owner: Client
+    call: JID
+    machine: Machine
+    folder: Path
+    engine: SpandspFax
+
+    async def begin(self, command: ReceiveFax | SendFax) -> JID:
+        reference = await self.owner.command(self.call, command)
+        assert isinstance(reference, Ref)
+        return JID.from_uri(reference.uri)
+
+    async def complete(self, component: JID) -> Complete:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                for event in self.owner.events(component):
+                    if isinstance(event, Complete):
+                        return event
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def scene(folder: Path, *, fax: bool) -> AsyncIterator[Scene]:
+    """A call that has been answered: with G.711 if the route says that it is one of fax machines, else with Opus."""
+    planes = [MediaPlane([("127.0.0.1", 0)]) for _ in range(2)]
+    for plane in planes:
+        await plane.start()
+
+    async def fetch(uri: str) -> Fetched:
+        return Fetched(uri, "image/tiff", "", (folder / uri.rpartition("/")[2]).open("rb"))
+
+    folder.mkdir()
+    net, engine = Net(), SpandspFax(timezone="UTC0")
+    client = JID.parse("juliet@example.org")
+    route = Route("fax", clients=(client,), fax=fax)
+    focus = Focus(net, planes[0], clients=frozenset({client}), routes=(route,))  # type: ignore[arg-type]
+    focus.server._facilities = Facilities(
+        planes[0],
+        fetch=fetch,
+        recordings=Recordings(folder / "faxes"),
+        fax=FaxMachine(engine, identity="+390458077500"),
+    )
+    await focus.start()
+    owner = focus.client("juliet@example.org/balcony")
+    focus.server.registrations.update(owner.jid, Availability.READY)
+    caller = Caller(net, "alice@example.org/desk", planes[1].create_leg, timeouts=QUICK)
+    session, _ = caller.call(JID("fax", DOMAIN), JMI_0)
+    await session.start()
+    call = await owner.offered()
+    await owner.command(call, Answer())
+    await caller.owners[-1].until("connected")
+    await eventually(lambda: focus.call(call)._connected)
+    assert session.settled is not None
+    assert session.settled.payload.name == ("PCMU" if fax else "opus")
+    planes[1].set_modem(session.leg.node, True)  # type: ignore[union-attr]
+    session.wish_for(MODEM)
+    machine = Machine(session.leg, planes[1])
+    try:
+        yield Scene(owner, call, machine, folder, engine)
+    finally:
+        await focus.stop()
+        if machine.running is not None:
+            machine.running.cancel()
+            await asyncio.wait((machine.running,))
+            assert machine.terminal is not None
+            machine.terminal.close()
+        await caller.close()
+        await net.cut()
+        for plane in planes:
+            await plane.stop()
+
+
+def told(complete: Complete) -> dict[str, str]:
+    return {each.name: each.value for each in complete.metadata if isinstance(each, FaxMetadata)}
+
+
+def rows(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.asarray(image.convert("1"))
+
+
+async def received(scene: Scene, sent: Sequence[Image.Image], resolution: tuple[int, int]) -> Complete:
+    document = write(scene.folder / "sent.tiff", sent, resolution)
+    component = await scene.begin(ReceiveFax(report_pages=ReportPages()))
+    scene.machine.begin(scene.engine.send(document, identity="+4930", headers=["From Verona"] * len(sent)))
+    complete = await scene.complete(component)
+    assert complete.reason == FaxFinish(), told(complete)
+    (fax,) = [each for each in complete.metadata if isinstance(each, Fax)]
+    path = Path(unquote(urlparse(fax.url).path))
+    came = pages_of(path)
+    assert (fax.pages, fax.size) == (len(sent), path.stat().st_size)
+    assert fax.resolution == f"{came[0].width}x{came[0].height}"
+    for there, here in zip(sent, came, strict=True):
+        assert here.height > there.height  # a line has been put above it
+        assert np.array_equal(rows(here)[-there.height :], rows(there))
+        assert not rows(here)[: here.height - there.height].all()
+    assert told(complete)["fax-remote-station-id"] == "+4930"
+    assert told(complete)["fax-image-resolution"] == f"{resolution[0]}x{resolution[1]}"
+    assert (await scene.machine.end()).is_success
+    pages = [event.number for event in scene.owner.events(component) if isinstance(event, FaxPage)]
+    assert pages == list(range(1, len(sent) + 1))
+    return complete
+
+
+async def sent(scene: Scene, pages: Sequence[Image.Image], wanted: str, resolution: tuple[int, int]) -> FaxResult:
+    write(scene.folder / "letter.tiff", pages, resolution)
+    into = scene.folder / "received.tiff"
+    scene.machine.begin(scene.engine.receive(into, identity="+4930"))
+    document = FaxDocument(url="http://a.example/letter.tiff", pages=wanted, identity="+39 045", header="From Verona")
+    component = await scene.begin(SendFax(documents=(document,), report_pages=ReportPages()))
+    complete = await scene.complete(component)
+    assert complete.reason == FaxFinish(), told(complete)
+    assert told(complete)["fax-remote-station-id"] == "+4930"
+    result = await scene.machine.end()
+    assert result.is_success
+    assert result.remote_identity == "+39 045"
+    came = pages_of(into)
+    numbers = [int(each) for each in wanted.split(",")]
+    for number, here in zip(numbers, came, strict=True):
+        there = pages[number - 1]
+        assert np.array_equal(rows(here)[-there.height :], rows(there))
+        assert not rows(here)[: here.height - there.height].all()
+    assert told(complete)["fax-document-total-pages"] == str(len(numbers))
+    return result
+
+
+async def test_a_page_comes_over_g711_and_another_goes_over_opus_as_they_were(tmp_path: Path) -> None:
+    """At the same time, as both take twenty seconds."""
+    async with scene(tmp_path / "g711", fax=True) as one, scene(tmp_path / "opus", fax=False) as other:
+        pages = [page(number, height=120) for number in (1, 2, 3)]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(received(one, pages[:1], FINE))
+            tasks.create_task(sent(other, pages, "2", FINE))
+
+
+async def test_a_fax_is_stopped_in_each_phase_and_the_line_is_free_again(tmp_path: Path) -> None:
+    async with scene(tmp_path / "g711", fax=True) as here:
+        component = await here.begin(ReceiveFax())  # nobody calls
+        await here.owner.command(component, Stop())
+        complete = await here.complete(component)
+        assert (complete.reason, told(complete)["fax-result-code"]) == (Stopped(), "49")
+        component = await here.begin(ReceiveFax())
+        document = write(here.folder / "sent.tiff", [page(1)])
+        here.machine.begin(here.engine.send(document))
+        async with asyncio.timeout(PATIENCE):
+            while here.machine.terminal.result().remote_identity != "+390458077500":  # type: ignore[union-attr] # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        await here.owner.command(component, Stop())  # while the modems are trained
+        assert (await here.complete(component)).reason == Stopped()
+        await here.begin(ReceiveFax())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fax", [True, False], ids=["g711", "opus"])
+@pytest.mark.parametrize("resolution", [FINE, STANDARD], ids=["fine", "standard"])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_whole_pages_come_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fax: bool, resolution: tuple[int, int], count: int
+) -> None:
+    monkeypatch.setitem(globals(), "PATIENCE", 400.0)
+    height = 2290 if resolution == FINE else 1145
+    async with scene(tmp_path / "scene", fax=fax) as here:
+        await received(here, [page(number, height=height) for number in range(1, count + 1)], resolution)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fax", [True, False], ids=["g711", "opus"])
+async def test_the_pages_that_are_wanted_go_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fax: bool
+) -> None:
+    monkeypatch.setitem(globals(), "PATIENCE", 400.0)
+    async with scene(tmp_path / "scene", fax=fax) as here:
+        await sent(here, [page(number, height=2290) for number in range(1, 6)], "2,3,5", FINE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_nobody_who_sends_and_nobody_who_answers_are_errors_in_time(tmp_path: Path) -> None:
+    async with scene(tmp_path / "one", fax=True) as one, scene(tmp_path / "other", fax=True) as other:
+        write(other.folder / "letter.tiff", [page(1)])
+        waiting = await one.begin(ReceiveFax())
+        calling = await other.begin(SendFax(documents=(FaxDocument(url="http://a.example/letter.tiff"),)))
+        for component, here, code in ((waiting, one, "48"), (calling, other, "2")):
+            complete = await here.complete(component)
+            assert isinstance(complete.reason, Failed)
+            assert told(complete)["fax-result-code"] == code
