@@ -9,7 +9,6 @@ from collections.abc import Iterable
 
 from focus.conference.conference import Conference
 from focus.conference.policy import has_say, occupant_of
-from focus.conference.ringing import Callout
 from focus.conference.room import RoomError
 from focus.conference.subscription import Document
 from focus.conference.surroundings import Surroundings
@@ -106,9 +105,8 @@ class ConferenceApplication:
         name = self._server.addresses.room_name(room)
         return name if name and self._server.room_called(self._server.addresses.mixer(name)) == name else None
 
-    def callout_for(self, address: JID, client: JID) -> tuple[Callout, str | None]:
-        """By what people are called into the conference at `address` on behalf of `client`, and by which address in the
-        room that one is known.
+    def conference_for(self, address: JID, client: JID) -> tuple[Conference, str | None]:
+        """The conference at `address`, for `client` to command, and by which address in the room that one is known.
 
         Raises `ItemNotFound` where we are in no such room, and `Forbidden` where `client` has no say in it.
         """
@@ -122,7 +120,7 @@ class ConferenceApplication:
         seat = next(filter(has_say, own), None)
         if seat is None and not self._server.may_command(client):
             raise Forbidden("only moderators of the room can do this")
-        return conference.callout, seat.jid.uri if seat is not None else None
+        return conference, seat.jid.uri if seat is not None else None
 
     def refusal(self, name: str, caller: JID) -> str:
         """Why a call of `caller` to the room with that name would be refused, as far as it can be seen now: where there

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from focus.conference.admission import Admission
+from focus.conference.attendant import Attendant
 from focus.conference.call_invites import RoomInvite
 from focus.conference.documents import Documents
 from focus.conference.goodbye import Goodbye, saying
@@ -91,6 +92,8 @@ class Conference:
         self.voices = Voices(self)
         self.admission = Admission(self, self.voices, policy)
         self.documents = Documents(self, surroundings.outbox, surroundings.features, coalesce=policy.coalesce)
+        comfort = surroundings.comfort(self.roster.room)
+        self.attendant = Attendant(self, self._server, self.client, comfort) if comfort is not None else None
         self.calls: set[JID] = set()  # that are not over
         self.inside: set[JID] = set()  # those of them that are joined with the mixer
         self._dismissed: set[JID] = set()  # calls that are being ended by us
@@ -227,6 +230,8 @@ class Conference:
     def deliver(self, sender: JID, event: Event) -> None:
         self.callout.deliver(sender, event)
         self.invite.deliver(sender, event)
+        if self.attendant is not None:
+            self.attendant.deliver(sender, event)
         match event:
             case Offer():
                 self.admission.called(sender, JID.from_uri(event.from_ or ""))
@@ -270,10 +275,10 @@ class Conference:
         except RoomError as error:
             log.error("somebody was called into a room that cannot be entered: %s", error)
             text = f"the room {self.roster.room} cannot be entered by the focus ({error.condition})"
-            self._dismiss(call, Goodbye(text))
+            self.dismiss(call, Goodbye(text))
         if not self.admission.answered(call, JID.parse(session.peer)):
             log.info("somebody who was called has answered too late: all %d places are taken", self._all.policy.maximum)
-            self._dismiss(call, Goodbye("all places in the conference are taken"))
+            self.dismiss(call, Goodbye("all places in the conference are taken"))
         await self._described(call, session)
         if call in self.inside:
             await self.voices.brought_in(call)
@@ -352,7 +357,7 @@ class Conference:
         """The next with that nick may be, or is, somebody else."""
         goodbye = Goodbye("your nick in the room is another one now; call again from there", method="departed")
         for call in self._calls_of(lambda peer: peer == old):
-            self._dismiss(call, goodbye)
+            self.dismiss(call, goodbye)
 
     def occupant_left(self, occupant: Occupant, departure: Departure, cause: Cause) -> None:
         self._occupants(self._others(occupant.nick))
@@ -370,7 +375,7 @@ class Conference:
                 before = self._all.interruptions()
                 self.spawn(call, partial(self._hang_up_unless_back, call, occupant, goodbye, before))
             else:
-                self._dismiss(call, goodbye)
+                self.dismiss(call, goodbye)
 
     def _calls_of(self, are_meant: Callable[[JID], bool]) -> list[JID]:
         """Those with a peer that is meant, in whatever state."""
@@ -393,7 +398,7 @@ class Conference:
             for call in self.admission.strangers:
                 peer = self.peer_of(call)
                 if peer is not None and occupant_of(peer, self.roster.occupants) is None:
-                    self._dismiss(call, goodbye)
+                    self.dismiss(call, goodbye)
 
     def sight_changed(self, sees_real_jids: bool) -> None:
         self.do(self.admission.reconsider)
@@ -407,7 +412,7 @@ class Conference:
         self._occupants([])
         self.callout.call_off()
         for call in self.calls | self.admission.peers.keys():
-            self._dismiss(call, goodbye)
+            self.dismiss(call, goodbye)
 
     def _call_instead(self, cause: Cause) -> JID | None:
         """What to call for the conference in the room that takes the place of ours."""
@@ -430,7 +435,7 @@ class Conference:
         for call in self._calls_of(lambda peer: is_banned(self._missing.get(peer, peer), outcasts)):
             peer = self.peer_of(call)
             if peer is not None and here.find(peer) is None:
-                self._dismiss(call, goodbye)
+                self.dismiss(call, goodbye)
 
     def _others(self, nick: str) -> list[Occupant]:
         return [occupant for occupant in self.roster.occupants if occupant.nick != nick]
@@ -453,9 +458,9 @@ class Conference:
         """
         await asyncio.sleep(GRACE)
         if self._all.interruptions() == before and not is_back(self.peer_of(call), occupant, self.roster.occupants):
-            self._dismiss(call, goodbye)
+            self.dismiss(call, goodbye)
 
-    def _dismiss(self, call: JID, goodbye: Goodbye) -> None:
+    def dismiss(self, call: JID, goodbye: Goodbye) -> None:
         """From now on `call` can do nothing any more but end."""
         self._dismissed.add(call)
         self.spawn(call, partial(self._hang_up, call, goodbye))
@@ -539,6 +544,8 @@ class Conference:
             self.documents.changed()
             self.callout.look()
             self.invite.look()
+            if self.attendant is not None:
+                self.attendant.look()
 
     async def command(self, address: JID, command: Command) -> bool:
         """Whether the call, or the mixer, at `address` did what it was told; it may have ended meanwhile."""

@@ -60,6 +60,7 @@ def _endpoint(base: Endpoint, new: Endpoint) -> Endpoint:
         "disconnection_method",
         "disconnection_info",
         "call_info",
+        "hand",
     )
     before = {media.id: media for media in base.media}
     if _lacks(base, new, singles) or not before.keys() <= {media.id for media in new.media}:

@@ -22,6 +22,7 @@ from focus.wire.conference_info import (
     Endpoint,
     EndpointStatus,
     Execution,
+    Hand,
     HostInfo,
     JingleSession,
     JoiningMethod,
@@ -59,7 +60,8 @@ class Leaving:
 class Participant:
     """One call in the conference: what its session says, and since when. `leaving`: it is being ended by us, and why.
 
-    `cascaded`: the address of the conference that the peer mixes itself, where it is a focus, too.
+    `cascaded`: the address of the conference that the peer mixes itself, where it is a focus, too. `hand`: since when
+    somebody wants to say something.
     """
 
     call: JID
@@ -67,6 +69,7 @@ class Participant:
     since: datetime
     leaving: Leaving | None = None
     cascaded: str | None = None
+    hand: datetime | None = None
 
     @property
     def peer(self) -> JID:
@@ -210,6 +213,12 @@ class Roster:
             self, participants={**self.participants, call: replace(self.participants[call], cascaded=conference)}
         )
 
+    def with_hand(self, call: JID, hand: datetime | None) -> Roster:
+        """The roster after somebody has raised a hand, or (None) lowered it."""
+        if call not in self.participants:
+            return self
+        return replace(self, participants={**self.participants, call: replace(self.participants[call], hand=hand)})
+
     def with_mixer(self, mixer: JID, now: datetime) -> Roster:
         """The roster while `mixer` is joined with ours."""
         return replace(self, mixers={**self.mixers, mixer: self.mixers.get(mixer, now)})
@@ -255,12 +264,17 @@ class Roster:
             ),
             host_info=self._host(),
             conference_state=ConferenceState(
-                user_count=sum(_is_here(user) for user in users),
+                user_count=_count(users),
                 active=any(one.session.connected for one in self.participants.values()),
                 locked=self.maximum is not None and len(self.participants) >= self.maximum,
             ),
             users=Users(state="full", users=users),
         )
+
+    @property
+    def count(self) -> int:
+        """How many people are here."""
+        return _count((*self._users(), *self._conferences()))
 
     def _addresses(self) -> Iterable[Uri]:
         """Where one can join (section 5.3.1)."""
@@ -409,7 +423,7 @@ class Roster:
                     disconnection_method=how.method,
                     disconnection_info=Execution(when=_time(when), reason=how.reason, by=self._actor(how.by)),
                 )
-            case Participant(session=session, leaving=leaving):
+            case Participant(session=session, leaving=leaving, hand=hand):
                 media = Media(
                     id="1",
                     type="audio",
@@ -425,6 +439,7 @@ class Roster:
                     joining_info=joined,
                     media=(media,),
                     call_info=CallInfo(jingle=JingleSession(sid=session.sid)) if self.real_jids_are_public else None,
+                    hand=Hand(since=_time(hand)) if hand is not None else None,
                 )
 
     def _actor(self, nick: str) -> str | None:
@@ -435,6 +450,11 @@ class Roster:
         if self.real_jids_are_public and occupant is not None and occupant.real_jid is not None:
             return occupant.real_jid.bare.uri
         return self.room.with_resource(nick).uri
+
+    def name_of(self, peer: JID) -> str:
+        """By which others know them."""
+        occupant = Occupants(self.occupants).find(peer)
+        return occupant.nick if occupant is not None else self._caller_name(peer)
 
     def _caller_name(self, peer: JID) -> str:
         """A caller who is not in the room is shown as a telephone would: by the local part of the address.
@@ -459,9 +479,9 @@ def _without(entries: dict[JID, Entry], call: JID) -> dict[JID, Entry]:
     return {key: entry for key, entry in entries.items() if key != call} if call in entries else entries
 
 
-def _is_here(user: User) -> bool:
-    """Whether somebody counts: who is not admitted yet, is being called, or has gone does not."""
-    return any(endpoint.status not in _ABSENT for endpoint in user.endpoints)
+def _count(users: Iterable[User]) -> int:
+    """Who is not admitted yet, is being called, or has gone does not count."""
+    return sum(any(endpoint.status not in _ABSENT for endpoint in user.endpoints) for user in users)
 
 
 def _time(moment: datetime) -> str:

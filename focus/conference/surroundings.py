@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from focus.conference.comfort import Comfort
 from focus.conference.notification import DocumentOutbox
 from focus.conference.policy import Policy
 from focus.conference.ringing import Ringing
@@ -33,3 +34,5 @@ class Surroundings:
     interruptions: Callable[[], int]
     guests: str
     host: Host
+    #: What is done for the ears of those in a room, if anything.
+    comfort: Callable[[JID], Comfort | None] = lambda room: None

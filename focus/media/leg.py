@@ -170,6 +170,7 @@ class Leg:
         self._close_task: asyncio.Task[None] | None = None
         self._ended = False  # the observer knows
         self._gain = 1.0
+        self._muted = self._silenced = False
         self._hears: WeakKeyDictionary[Leg, float] = (
             WeakKeyDictionary()
         )  # how loud, those who are heard otherwise than by all
@@ -331,7 +332,13 @@ class Leg:
 
     def set_mute(self, muted: bool) -> None:
         """Keep what the peer says from everybody else."""
-        self._plane.set_mute(self.node, muted)
+        self._muted = muted
+        self._plane.set_mute(self.node, self._muted or self._silenced)
+
+    def silence(self, silenced: bool) -> None:
+        """The same, whatever `set_mute` says: at the peer's wish."""
+        self._silenced = silenced
+        self._plane.set_mute(self.node, self._muted or self._silenced)
 
     def set_gain(self, gain: float) -> None:
         """Make what the peer says 0 to 4 times as loud for everybody. Raises ValueError outside."""

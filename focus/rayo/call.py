@@ -45,12 +45,15 @@ from focus.wire.rayo import (
     Reject,
     Ringing,
 )
-from focus.wire.session import Move, Session, Watch
+from focus.wire.session import Listen, Move, Session, Silence, Watch
 
 log = logging.getLogger(__name__)
 
 #: RFC 3986 section 3.1: whatever a caller may be told to call.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+\Z")
+
+#: How many dB somebody can hear others louder, or quieter, than they are.
+MOST_LOUDER = 12.0
 
 _REJECT = {"decline": "decline", "busy": "busy", "error": "general-error"}
 
@@ -108,6 +111,7 @@ class Call(Connectable):
         self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
         self._connected = self._muted = self._held = self._focus = False
+        self._silenced = False
         self._speaks = self._hears = True
         self._has_told_keys = False
         self._muted_before = False  # on the device that the peer has moved here from, of which this one knows nothing
@@ -154,7 +158,7 @@ class Call(Connectable):
 
     def authorize(self, sender: JID, command: Command) -> None:
         """A potential controlling party takes control by a command, not by what it says to the caller."""
-        if isinstance(command, Watch | Move):
+        if isinstance(command, Watch | Move | Silence | Listen):
             return  # they come from applications of ours only
         takes_it = not isinstance(command, CallMessage) and self._take_control(sender)
         may_command = takes_it or sender == self.controller or self._calls.may_command(sender)
@@ -248,12 +252,37 @@ class Call(Connectable):
         if self.leg is not None and other.leg is not None:
             with contextlib.suppress(ValueError):  # one of them has closed
                 self._plane.succeed(self.leg.node, other.leg.node)
-        self._muted_before = other._is_muted
+        self._muted_before = other._muted or other._muted_before
+        self._silence(other._silenced)
+        self.volume = other.volume
         self._session_changed()
 
     @property
     def _is_muted(self) -> bool:
-        return self._muted or self._muted_before
+        return self._muted or self._muted_before or self._silenced
+
+    @on(Silence)
+    async def silence(self, sender: JID, command: Silence) -> Outcome:
+        if self.leg is None:
+            raise WrongState("there is no media yet")
+        if command.muted and not self.tells_keys:
+            raise WrongState("it presses keys as sound, which could not be heard when it wants to be heard again")
+        self._silence(command.muted)
+        self._session_changed()
+        return None
+
+    def _silence(self, silenced: bool) -> None:
+        if self.leg is not None and silenced is not self._silenced:
+            self._silenced = silenced
+            self.leg.silence(silenced)
+
+    @on(Listen)
+    async def listen(self, sender: JID, command: Listen) -> Outcome:
+        self.volume = min(max(self.volume + command.louder, -MOST_LOUDER), MOST_LOUDER)
+        for mixer in self.joins:
+            if isinstance(mixer, Mixer):
+                mixer.let_hear(self)
+        return None
 
     @on(Accept)
     async def accept(self, sender: JID, command: Accept) -> Outcome:
@@ -430,6 +459,7 @@ class Call(Connectable):
                 self._muted = True
             case rtp.Unmute():
                 self._muted = False
+                self._silence(False)
             case rtp.Hold():
                 self._held = True
             case rtp.Unhold():
@@ -531,6 +561,7 @@ class Call(Connectable):
             accepted=self._accepted,
             connected=self._connected,
             muted=self._is_muted,
+            silenced=self._silenced,
             held=self._held,
             speaks=self._speaks,
             hears=self._hears,

@@ -67,6 +67,8 @@ class Joinable(Actor):
     is_mixer = False
     #: Whether somebody is heard to speak here.
     speaking = False
+    #: How many dB louder than they are others are heard here, in mixers.
+    volume = 0.0
 
     def __init__(self, address: JID, plane: MediaPlane, parties: Parties) -> None:
         super().__init__(address)

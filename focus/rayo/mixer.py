@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from focus.media.plane import Direction, MediaPlane
 from focus.media.tracks import Speaker
+from focus.rayo.actor import Outcome
+from focus.rayo.component import Component
 from focus.rayo.joinable import Joinable, Parties, PartyName
 from focus.wire.conditions import NotAllowed, NotTheOwner
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Joined, StartedSpeaking, StoppedSpeaking
+from focus.wire.rayo_component import Execution
+from focus.wire.rayo_record import Record
+from focus.wire.session import Recorded
 
 #: The zone of the rooms; no JID is empty.
 HOUSE = ""
@@ -59,6 +67,7 @@ class Mixer(Joinable):
         self._owners: dict[JID, Guard] = {}
         self._shown: dict[JID, None] = {}
         self._heard: set[Joinable] = set()
+        self._recorders: set[Component[Any]] = set()
         self._is_over = False
 
     @property
@@ -133,6 +142,8 @@ class Mixer(Joinable):
         does. Whom `guard` lets pass may command it."""
         self._owners[owner] = guard
         self.audience_changed()
+        if self._recorders:
+            self._tell([owner], Recorded(recorded=True))
 
     def guard_changed(self) -> None:
         """Others are admitted now. What those who are not any more have led out of the room hears it no longer."""
@@ -146,6 +157,37 @@ class Mixer(Joinable):
         self._owners.pop(owner, None)
         self.audience_changed()
         self.joins_changed()
+
+    # who records
+
+    def execute(self, sender: JID, command: Execution) -> Component[Any]:
+        component = super().execute(sender, command)
+        if isinstance(command, Record):
+            component.ready.add_done_callback(partial(self._recorded, component))
+        return component
+
+    def _recorded(self, component: Component[Any], ready: asyncio.Future[Outcome]) -> None:
+        if not ready.cancelled() and ready.exception() is None:
+            self._recorders.add(component)
+            if len(self._recorders) == 1:
+                self._tell(sorted(self._owners, key=str), Recorded(recorded=True))
+
+    def component_ended(self, component: Component[Any]) -> None:
+        super().component_ended(component)
+        if component in self._recorders:
+            self._recorders.discard(component)
+            if not self._recorders:
+                self._tell(sorted(self._owners, key=str), Recorded(recorded=False))
+
+    # how loud it is to each
+
+    def let_hear(self, listener: Joinable) -> None:
+        """Each call here is as loud to `listener` as that wishes."""
+        for other in self.joins:
+            if listener.node is None or other.node is None or other.is_mixer or other is listener:
+                continue
+            with contextlib.suppress(ValueError):  # one has left the plane, or they are in different shards
+                self._plane.set_listener_gain(listener.node, other.node, 10 ** (listener.volume / 20))
 
     # who speaks
 
@@ -186,6 +228,9 @@ class Mixer(Joinable):
     def joins_changed(self) -> None:
         for party in [party for party in self.joins if party.speaking or party in self._heard]:
             self.hear(party)  # of the others there is nothing to tell; mixers do not speak
+        for party in self.joins:
+            if party.volume:
+                self.let_hear(party)
         if not self._is_over and not any(map(_is_used, self.tree())):
             self.unjoin_all()
             if not self._is_over:  # the last of these has brought us here again

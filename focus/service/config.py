@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from focus.service.comfort import ComfortSettings
 from focus.service.faxing import FaxSettings
 from focus.service.ready import ExitCode, ServiceError
 from focus.service.sections import (
@@ -69,6 +70,7 @@ class Settings(BaseModel):
     summoning: SummoningSettings = SummoningSettings()
     ringing: RingingSettings = RingingSettings()
     rooms: tuple[RoomSettings, ...] = ()
+    comfort: tuple[ComfortSettings, ...] = ()
     rayo: RayoSettings = RayoSettings()
     limits: LimitsSettings = LimitsSettings()
     fetch: FetchSettings = FetchSettings()

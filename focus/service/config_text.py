@@ -73,6 +73,9 @@ def _toml(value: object) -> str:
     """The value in TOML, whose strings, numbers and lists are JSON's."""
     if isinstance(value, Address | Path):
         value = str(value)
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{key} = {_toml(each)}" for key, each in value.items())
+        return f"{{ {pairs} }}"
     return json.dumps(value, ensure_ascii=False)
 
 

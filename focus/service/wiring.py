@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from focus.conference.application import ConferenceApplication
 from focus.conference.policy import Policy
@@ -35,6 +36,7 @@ from focus.rayo.listing import Listing
 from focus.rayo.registration import Security
 from focus.rayo.routing import Route
 from focus.rayo.server import Server
+from focus.service.comfort import comforts, sound_files
 from focus.service.config import Settings
 from focus.service.faxing import fax_machine
 from focus.service.metrics import Metrics
@@ -124,7 +126,7 @@ class Service:
             ),
             facilities=Facilities(
                 self._plane,
-                fetch=SafeFetch(_reach(settings.fetch)),
+                fetch=SafeFetch(_reach(settings.fetch, *sound_files(settings.comfort))),
                 recordings=self._recordings,
                 synthesizers={"espeak": Espeak(), "piper": self._piper},
                 recognizers={"pocketsphinx": self._pocketsphinx} if settings.speech.processes else {},
@@ -185,6 +187,7 @@ class Service:
                     page=settings.http.url or "",
                     telephone=settings.conference.telephone or "",
                 ),
+                comfort=comforts(settings.comfort, xmpp.muc),
             ),
             summoned=settings.limits.summoned,
             summoned_of_account=settings.limits.summoned_of_account,
@@ -393,9 +396,10 @@ def _recordings(settings: Settings) -> Recordings | None:
     return Recordings(wanted.folder, base=base, keep=keep, hook=wanted.hook, mend={TIFF: mend})
 
 
-def _reach(settings: FetchSettings) -> Reach:
+def _reach(settings: FetchSettings, *files: Path) -> Reach:
+    """`files`: that are fetched besides."""
     hosts, allowed = networks(settings.allow)
-    return Reach(hosts, allowed, settings.folders, settings.max_size, settings.timeout)
+    return Reach(hosts, allowed, (*settings.folders, *files), settings.max_size, settings.timeout)
 
 
 def _bindings(name: str, port: int) -> list[tuple[str, int]]:

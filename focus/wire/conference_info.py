@@ -11,6 +11,8 @@ from focus.wire.base import Address, Element, Name, Text, Token
 
 CONFERENCE_INFO: Final = "urn:ietf:params:xml:ns:conference-info"
 JINGLE: Final = "urn:xmpp:jingle:1"
+#: An extension of our own.
+HAND: Final = "urn:focus-conference:hand:0"
 
 State = Literal["full", "partial", "deleted"]
 EndpointStatus = Literal[
@@ -117,6 +119,12 @@ class CallInfo(_Part, tag="call-info", ns="", nsmap={"": CONFERENCE_INFO}):
     jingle: JingleSession | None = None
 
 
+class Hand(Element, tag="hand", ns="", nsmap={"": HAND}):
+    """Whoever is at this endpoint wants to say something, and since when; the schema has room for such elements."""
+
+    since: Token = attr()
+
+
 class Endpoint(_Part, tag="endpoint", ns="", nsmap={"": CONFERENCE_INFO}):
     """One device of a user (section 5.7)."""
 
@@ -130,6 +138,7 @@ class Endpoint(_Part, tag="endpoint", ns="", nsmap={"": CONFERENCE_INFO}):
     disconnection_info: Execution | None = element(tag="disconnection-info", default=None)
     media: tuple[Media, ...] = element(tag="media", default=())
     call_info: CallInfo | None = None
+    hand: Hand | None = None
 
 
 class Roles(_Part, tag="roles", ns="", nsmap={"": CONFERENCE_INFO}):

@@ -3,6 +3,8 @@
 Rayo says that a call exists and whom it is joined to. A roster also needs the session it is carried by, how the caller
 is named in the mix, and whether the caller has muted itself. `Watch` asks a call for that and for the news of it. And
 a participant may go on from another device, which Rayo knows as another call: `Move` makes one of the two.
+Who has nothing but the keys of a telephone says by them what others say by their clients: `Silence` is such a mute, and
+`Listen` the volume of what is heard. A mixer that is bound to a room tells it that it is `Recorded`.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Final
 
 from pydantic_xml import attr
 
-from focus.wire.base import Address, Name
+from focus.wire.base import Address, Decimal, Name
 from focus.wire.rayo import Command, Dial, Event, JoinDirection
 from focus.wire.rtp import Ssrc
 
@@ -29,6 +31,24 @@ class Move(Command, tag="move", ns="", nsmap={"": SESSION}):
     call_uri: Address = attr(name="call-uri")
 
 
+class Silence(Command, tag="silence", ns="", nsmap={"": SESSION}):
+    """The peer wants to be heard by nobody, or (`muted` false) by those again who would hear it."""
+
+    muted: bool = attr()
+
+
+class Listen(Command, tag="listen", ns="", nsmap={"": SESSION}):
+    """The peer wants to hear the others in its mixers so many dB louder than now."""
+
+    louder: Decimal = attr()
+
+
+class Recorded(Event, tag="recorded", ns="", nsmap={"": SESSION}):
+    """Whether somebody records the mixer, from now on."""
+
+    recorded: bool = attr()
+
+
 class Initiate(Dial, tag="initiate", ns="", nsmap={"": SESSION}):
     """Call a device that has asked for it (XEP-0482 section 2.3): straight by session-initiate, with the `sid` that it
     was told."""
@@ -41,7 +61,8 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
 
     `peer` and `local` are the full JIDs of its Jingle session, `source_id` the CSRC by which others hear it,
     `joining_method` RFC 4575's, `proposed` whether the peer has called by XEP-0353, `muted` and `held` what the peer
-    last said of itself by session-info, `speaks` and `hears` which way the `senders` of its content let the sound go,
+    last said of itself by session-info, `silenced` whether it is muted by us at its own wish, which is in `muted`, too,
+    `speaks` and `hears` which way the `senders` of its content let the sound go,
     `focus` whether it says that it mixes a conference itself, `connected` whether media flows, `accepted` whether the
     session is, and `direction` that of its join with a mixer.
     """
@@ -56,6 +77,7 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     accepted: bool = attr(default=False)
     connected: bool = attr(default=False)
     muted: bool = attr(default=False)
+    silenced: bool = attr(default=False)
     held: bool = attr(default=False)
     speaks: bool = attr(default=True)
     hears: bool = attr(default=True)

@@ -1,5 +1,5 @@
 """What the moderators of a room can tell the focus by ad-hoc commands (XEP-0050): whom to call into the conference, and
-whom no longer.
+whom no longer, and what to say there.
 
 Any client with ad-hoc commands has them, without knowing us: at the room's address for calls, and at our occupant in
 the room. Each has one form, so that nothing need be remembered between its two steps.
@@ -13,6 +13,7 @@ from secrets import token_hex
 from typing import NamedTuple, Protocol
 from xml.etree import ElementTree as ET
 
+from focus.conference.attendant import Attendant
 from focus.conference.ringing import Callout
 from focus.wire.base import Flag
 from focus.wire.commands import (
@@ -37,27 +38,38 @@ log = logging.getLogger(__name__)
 
 CALL_IN = "urn:focus-conference:call-in:0"
 CALL_OFF = "urn:focus-conference:call-off:0"
-WHOM = "jids"
+ANNOUNCE = "urn:focus-conference:announce:0"
+WHOM, TEXT, SOUND = "jids", "text", "sound"
 
 #: People whom one command can name.
 MAX_PEOPLE = 50
+#: Characters of what is to be said at once.
+MAX_TEXT = 1000
+
+
+class Moderated(Protocol):
+    """A conference, as far as its moderators command it. `attendant`: none, and nothing can be said in it."""
+
+    callout: Callout
+    attendant: Attendant | None
 
 
 class Moderation(Protocol):
     """Who knows which rooms there are, and who has a say in them."""
 
-    def callout_for(self, address: JID, client: JID) -> tuple[Callout, str | None]:
-        """By what people are called into the conference at `address`, and by which address in the room `client` is
-        known there. Raises `ItemNotFound` and `Forbidden`."""
+    def conference_for(self, address: JID, client: JID) -> tuple[Moderated, str | None]:
+        """The conference at `address`, and by which address in the room `client` is known there. Raises `ItemNotFound`
+        and `Forbidden`."""
 
 
 class _Command(NamedTuple):
     name: str
-    form: Callable[[Callout], Form]
-    submit: Callable[[Callout, Sequence[JID], str | None], str]
+    form: Callable[[Moderated], Form]
+    submit: Callable[[Moderated, Form, str | None], str]
+    is_possible: Callable[[Moderated], bool] = lambda conference: True
 
 
-def _whom_to_call(callout: Callout) -> Form:
+def _whom_to_call(conference: Moderated) -> Form:
     whom = Field(var=WHOM, type="jid-multi", label="Addresses", desc="Such as juliet@example.org", required=Flag())
     return Form(
         type="form",
@@ -67,7 +79,8 @@ def _whom_to_call(callout: Callout) -> Form:
     )
 
 
-def _call_in(callout: Callout, people: Sequence[JID], by: str | None) -> str:
+def _call_in(conference: Moderated, form: Form, by: str | None) -> str:
+    callout, people = conference.callout, _people(form)
     if not people:
         raise BadPayload("say whom to call")
     for person in people:
@@ -81,8 +94,8 @@ def _call_in(callout: Callout, people: Sequence[JID], by: str | None) -> str:
     return f"Calling {_listed(called)}." if called else "They are here, or are being called already."
 
 
-def _whom_not_to_call(callout: Callout) -> Form:
-    people = tuple(Option(value=str(person)) for person in callout.people)
+def _whom_not_to_call(conference: Moderated) -> Form:
+    people = tuple(Option(value=str(person)) for person in conference.callout.people)
     return Form(
         type="form",
         title="Call people no longer",
@@ -91,14 +104,44 @@ def _whom_not_to_call(callout: Callout) -> Form:
     )
 
 
-def _call_off(callout: Callout, people: Sequence[JID], by: str | None) -> str:
-    spared = callout.call_off(people or None)
+def _call_off(conference: Moderated, form: Form, by: str | None) -> str:
+    spared = conference.callout.call_off(_people(form) or None)
     return f"No longer calling {_listed(spared)}." if spared else "None of them was being called."
+
+
+def _what_to_say(conference: Moderated) -> Form:
+    known = conference.attendant.sounds if conference.attendant is not None else ()
+    sounds = tuple(Option(label=name, value=name) for name in known)
+    fields = [Field(var=TEXT, type="text-single", label="Text")]
+    if sounds:
+        fields.append(Field(var=SOUND, type="list-single", label="Sound, before the text", options=sounds))
+    return Form(
+        type="form",
+        title="Say something in the conference",
+        instructions="Everybody who takes part hears it.",
+        fields=tuple(fields),
+    )
+
+
+def _announce(conference: Moderated, form: Form, by: str | None) -> str:
+    text, sound = " ".join(form.values(TEXT)), next(iter(form.values(SOUND)), "")
+    if not (text or sound):
+        raise BadPayload("say what to say")
+    if len(text) > MAX_TEXT:
+        raise BadPayload(f"no more than {MAX_TEXT} characters at once")
+    if conference.attendant is not None:
+        conference.attendant.announce(text=text, sound=sound)
+    return f"Saying: {' '.join(filter(None, (sound, text)))}"
+
+
+def _can_announce(conference: Moderated) -> bool:
+    return conference.attendant is not None
 
 
 _COMMANDS = {
     CALL_IN: _Command("Call people into the conference", _whom_to_call, _call_in),
     CALL_OFF: _Command("Call people no longer", _whom_not_to_call, _call_off),
+    ANNOUNCE: _Command("Say something in the conference", _what_to_say, _announce, _can_announce),
 }
 
 
@@ -127,7 +170,9 @@ class AdHocCommands:
         command = _COMMANDS.get(asked.node)
         if command is None:
             raise ItemNotFound(f"there is no command {asked.node[:100]!r}")
-        callout, by = self._moderation.callout_for(to, sender)
+        conference, by = self._moderation.conference_for(to, sender)
+        if not command.is_possible(conference):
+            raise ItemNotFound(f"there is no command {asked.node!r} in this room")
         session = asked.sessionid or token_hex(8)
         action = asked.action or "execute"
         if action == "cancel" or (asked.form is not None and asked.form.type == "cancel"):
@@ -142,9 +187,9 @@ class AdHocCommands:
                 sessionid=session,
                 status="executing",
                 actions=Actions(execute="complete", complete=Flag()),
-                form=command.form(callout),
+                form=command.form(conference),
             )
-        said = command.submit(callout, _people(asked.form), by)
+        said = command.submit(conference, asked.form, by)
         log.info("%s has commanded: %s", sender, said)
         return AdHoc(node=asked.node, sessionid=session, status="completed", notes=(Note(text=said),))
 
@@ -153,10 +198,11 @@ class AdHocCommands:
         query = ET.Element(ITEMS_QUERY, {"node": node})
         if node == COMMANDS:
             try:
-                self._moderation.callout_for(to, sender)
+                conference, _ = self._moderation.conference_for(to, sender)
             except StanzaError:
                 return query
-            for each, command in _COMMANDS.items():
+            possible = {each: command for each, command in _COMMANDS.items() if command.is_possible(conference)}
+            for each, command in possible.items():
                 item = {"jid": str(to), "node": each, "name": command.name}
                 ET.SubElement(query, f"{{{DISCO_ITEMS}}}item", item)
         return query

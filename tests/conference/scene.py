@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import xmlschema
 
 from focus.conference.application import ConferenceApplication
+from focus.conference.comfort import Comfort
 from focus.conference.conference import Conference
 from focus.conference.policy import Policy
 from focus.conference.ringing import Ringing
@@ -19,6 +20,7 @@ from focus.conference.room import Cause, Departure, Occupant, RoomError, RoomObs
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
 from focus.conference.surroundings import Surroundings
+from focus.rayo.component import Facilities
 from focus.wire.base import Element, Payload, serialize
 from focus.wire.call_invites import CallInvite
 from focus.wire.coin import COIN
@@ -253,11 +255,19 @@ def names(*wanted: str) -> Callable[[ConferenceInfo], bool]:
 class Meeting:
     """Everything: the server, the application, the rooms, the readers, and callers by name."""
 
-    def __init__(self, policy: Policy, ringing: Ringing = RINGING) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        ringing: Ringing = RINGING,
+        *,
+        facilities: Facilities | None = None,
+        comfort: Comfort | None = None,
+    ) -> None:
+        """On the plane of the `facilities`, which is a real one, where there are some."""
         self.net = Net()
-        self.plane = FakePlane()
+        self.plane: FakePlane = facilities.plane if facilities else FakePlane()  # type: ignore[assignment]
         self.admin_jid = JID.parse("admin@example.org/rayo")
-        self.focus = Focus(self.net, self.plane, controllers=frozenset({self.admin_jid}))
+        self.focus = Focus(self.net, self.plane, controllers=frozenset({self.admin_jid}), facilities=facilities)
         self.admin = self.focus.client(str(self.admin_jid))
         self.rooms = FakeRooms()
         self.readers = Readers()
@@ -278,6 +288,7 @@ class Meeting:
                 interruptions=lambda: self.interruptions,
                 guests="guests.example.org",
                 host=Host("Meeting", DOMAIN, "https://meet.example.org"),
+                comfort=lambda room: comfort,
             ),
             summoned=3,
             summoned_of_account=2,
@@ -314,9 +325,10 @@ class Meeting:
         assert all(room.observer is None for room in self.rooms.rooms.values())
         await self.net.cut()
 
-    def caller(self, jid: str) -> Caller:
+    def caller(self, jid: str, plane: FakePlane | None = None) -> Caller:
+        """`plane`: of its own, where ours is a real one."""
         quick = Timeouts(answer=5, initiate=5, connect=5, closing=0.05, goodbye=0.1)
-        return Caller(self.net, jid, self.plane.create_leg, timeouts=quick)
+        return Caller(self.net, jid, (plane or self.plane).create_leg, timeouts=quick)
 
     def caller_at(self, jid: str) -> Caller:
         """Who has called from there before."""

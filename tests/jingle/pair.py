@@ -138,6 +138,7 @@ class FakeLeg:
     telephone_events: Sequence[PayloadType] = ()
     sending: bool = True
     muted: bool = False
+    silenced: bool = False
     connected: bool = False
     closed: bool = False
 
@@ -227,6 +228,9 @@ class FakeLeg:
 
     def set_mute(self, muted: bool) -> None:
         self.muted = muted
+
+    def silence(self, silenced: bool) -> None:
+        self.silenced = silenced
 
     async def close(self) -> None:
         if self.closed:

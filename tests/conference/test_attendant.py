@@ -1,0 +1,434 @@
+"""What callers do by the keys of a telephone, and what they hear, on the real plane: by what is heard and shown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from focus.conference.comfort import NAME, TEXTS, Action, Comfort
+from focus.conference.policy import Policy
+from focus.http.fetch import Reach, SafeFetch
+from focus.media.plane import MediaPlane
+from focus.media.recordings import Recordings
+from focus.rayo.component import Facilities
+from focus.wire.base import serialize
+from focus.wire.commands import AdHoc, BadPayload
+from focus.wire.conditions import Forbidden, ItemNotFound
+from focus.wire.conference_info import ConferenceInfo, Endpoint
+from focus.wire.jid import JID
+from focus.wire.rayo import Join, Ref, Unjoin
+from focus.wire.rayo_component import Stop
+from focus.wire.rayo_record import Record
+from focus.xmpp.commands import ANNOUNCE, AdHocCommands
+from tests.rayo.scene import eventually
+
+from .hearing import SPEECH, Telephone, Teller, sound, until
+from .scene import Meeting, users
+
+KEYS = {
+    Action.MUTE: "*6", Action.HAND: "*9", Action.QUIETER: "*7", Action.LOUDER: "*8", Action.COUNT: "*2",
+    Action.HELP: "*1", Action.LEAVE: "0",
+}  # fmt: skip
+ALICE, BOB, CAROL = 300.0, 440.0, 660.0
+MUSIC, ENTRY, EXIT = 880.0, 1500.0, 1900.0
+
+Caller = Callable[[str, float], Awaitable[Telephone]]
+
+
+@pytest.fixture
+def teller() -> Teller:
+    return Teller()
+
+
+@pytest.fixture
+def comfort(request: pytest.FixtureRequest, tmp_path: Path) -> Comfort | None:
+    """By `@pytest.mark.parametrize("comfort", [...], indirect=True)` a function of the folder with sounds."""
+    make = getattr(request, "param", lambda folder: Comfort(keys=KEYS))
+    made: Comfort | None = make(tmp_path)
+    return made
+
+
+@pytest.fixture
+async def meeting(policy: Policy, comfort: Comfort | None, teller: Teller, tmp_path: Path) -> AsyncIterator[Meeting]:
+    plane = MediaPlane([("127.0.0.1", 0)])
+    await plane.start()
+    (tmp_path / "recordings").mkdir()
+    facilities = Facilities(
+        plane,
+        fetch=SafeFetch(Reach(folders=(tmp_path,))),
+        recordings=Recordings(tmp_path / "recordings"),
+        synthesizers={"teller": teller},
+    )
+    meeting = Meeting(policy, facilities=facilities, comfort=comfort)
+    await meeting.start()
+    yield meeting
+    await meeting.stop()
+    await plane.stop()
+
+
+@pytest.fixture
+async def caller(meeting: Meeting) -> AsyncIterator[Caller]:
+    async with AsyncExitStack() as closing:
+
+        async def call(name: str, frequency: float) -> Telephone:
+            plane = MediaPlane([("127.0.0.1", 0)])
+            await plane.start()
+            closing.push_async_callback(plane.stop)
+            meeting.caller(f"{name}@example.org/phone", plane)  # type: ignore[arg-type]
+            telephone = Telephone(meeting, await meeting.join(f"{name}@example.org/phone"), frequency)
+            closing.callback(telephone.close)
+            return telephone
+
+        yield call
+
+
+def endpoint(document: ConferenceInfo, name: str) -> Endpoint:
+    return users(document)[name].endpoints[0]
+
+
+async def shown(meeting: Meeting, name: str, wanted: Callable[[Endpoint], bool]) -> Endpoint:
+    """What all are shown of somebody, as bob sees it."""
+    bob = JID.parse("bob@example.org/phone")
+    document = await meeting.readers.document(bob, lambda seen: name in users(seen) and wanted(endpoint(seen, name)))
+    return endpoint(document, name)
+
+
+# --- keys ---
+
+
+async def test_who_mutes_himself_is_heard_by_nobody_and_shown_so_until_he_does_it_again(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    await bob.until_hears(ALICE)
+    alice.press("*6")
+    muted = await shown(meeting, "alice", lambda seen: seen.media[0].status == "recvonly")
+    assert muted.status == "connected", "as by a client, not as by a moderator"
+    await bob.until_not(ALICE)
+    await alice.until_hears(SPEECH)
+    assert teller.said == [TEXTS["muted"]]
+
+    alice.press("*6")
+    await shown(meeting, "alice", lambda seen: seen.media[0].status == "sendrecv")
+    bob.forget()
+    await bob.until_hears(ALICE)
+    await until(lambda: teller.said == [TEXTS["muted"], TEXTS["unmuted"]])
+
+
+async def test_what_a_moderator_has_muted_keys_do_not_let_speak(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    await bob.until_hears(ALICE)
+    await meeting.admin.command(alice.call, Join(mixer_name="tea", direction="recv"))
+    await alice.until_hears(SPEECH)
+    assert teller.said == [TEXTS["muted_by_moderator"]]
+    for times in (2, 3):
+        alice.press("*6")
+        await until(lambda times=times: teller.said == [TEXTS["muted_by_moderator"]] * times)  # type: ignore[misc]
+    assert (await shown(meeting, "alice", lambda seen: True)).status == "muted-via-focus"
+    await bob.until_not(ALICE)
+
+    await meeting.admin.command(alice.call, Join(mixer_name="tea", direction="duplex"))
+    await until(lambda: teller.said[3:] == [TEXTS["unmuted_by_moderator"]])
+    bob.forget()
+    await bob.until_hears(ALICE)
+
+
+async def test_who_is_muted_by_himself_stays_so_when_a_moderator_lets_him_speak(
+    meeting: Meeting, caller: Caller
+) -> None:
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    alice.press("*6")
+    await shown(meeting, "alice", lambda seen: seen.media[0].status == "recvonly")
+    for direction, status in (("recv", "muted-via-focus"), ("duplex", "connected")):
+        await meeting.admin.command(alice.call, Join(mixer_name="tea", direction=direction))
+        seen = await shown(meeting, "alice", lambda seen, status=status: seen.status == status)  # type: ignore[misc]
+        assert seen.media[0].status == "recvonly"
+    await bob.until_not(ALICE)
+
+
+async def test_a_raised_hand_is_shown_to_all_until_it_is_lowered(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice, _ = await caller("alice", ALICE), await caller("bob", BOB)
+    alice.press("*9")
+    hand = (await shown(meeting, "alice", lambda seen: seen.hand is not None)).hand
+    assert hand is not None
+    assert hand.since.endswith("Z")
+    alice.press("*9")
+    await shown(meeting, "alice", lambda seen: seen.hand is None)
+    await until(lambda: teller.said == [TEXTS["hand_raised"], TEXTS["hand_lowered"]])
+
+
+async def test_one_hears_all_others_quieter_whoever_comes_and_nobody_else_does(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    await alice.until_hears(BOB)
+    alice.press("*7*7*7")
+    await until(lambda: teller.said == [TEXTS["quieter"]] * 3)
+    carol = await caller("carol", CAROL)
+    await alice.until_hears(CAROL)
+    for each in (alice, bob, carol):
+        each.forget()
+        await each.listen(1)
+
+    def loudest(hearer: Telephone, frequency: float) -> float:
+        return max(hearer.levels(frequency))
+
+    assert loudest(alice, BOB) == pytest.approx(loudest(carol, BOB) - 9, abs=2)
+    assert loudest(alice, CAROL) == pytest.approx(loudest(bob, CAROL) - 9, abs=2)
+    alice.press("*8")
+    await until(lambda: teller.said[3:] == [TEXTS["louder"]])
+    alice.forget()
+    await alice.listen(1)
+    assert loudest(alice, BOB) == pytest.approx(loudest(carol, BOB) - 6, abs=2)
+
+
+async def test_who_asks_is_told_how_many_are_here_and_what_the_keys_are_and_nobody_else(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice = await caller("alice", ALICE)
+    alice.press("*2")
+    await until(lambda: teller.said == [TEXTS["alone"]])
+    bob = await caller("bob", BOB)
+    alice.press("*2")
+    await until(lambda: teller.said[1:] == ["There are 2 people here."])
+    alice.press("*1")
+    await until(lambda: len(teller.said) == 3)
+    assert teller.said[2].startswith("To mute yourself, or to be heard again, press star 6. To raise")
+    assert teller.said[2].endswith("To leave, press 0.")
+    alice.forget()
+    await alice.until_hears(SPEECH)
+    await bob.listen(1)
+    assert bob.hears(ALICE)
+    assert not bob.hears(SPEECH)
+
+
+async def test_a_key_interrupts_what_is_said_and_wrong_keys_do_nothing(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice, _ = await caller("alice", ALICE), await caller("bob", BOB)
+    alice.press("5*47#*1")
+    await until(lambda: len(teller.said) == 1)
+    alice.press("*6")
+    await shown(meeting, "alice", lambda seen: seen.media[0].status == "recvonly")
+
+
+async def test_who_leaves_by_keys_has_departed(meeting: Meeting, caller: Caller, teller: Teller) -> None:
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    alice.press("0")
+    await alice.caller.owners[-1].until(lambda entry: alice.caller.owners[-1].reason is not None)
+    reason = alice.caller.owners[-1].reason
+    assert reason is not None
+    assert (reason.condition, reason.text) == ("gone", "you have left by your keys")
+    assert teller.said == [TEXTS["goodbye"]]
+    await eventually(lambda: list(meeting.conference().roster.participants) == [bob.call])
+
+
+async def test_who_is_taken_elsewhere_is_served_no_more_and_heard_again(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    alice.press("*6")
+    await shown(meeting, "alice", lambda seen: seen.media[0].status == "recvonly")
+    call = meeting.focus.call(alice.call)
+    await meeting.admin.command(call.address, Unjoin(mixer_name="tea"))
+    await eventually(lambda: not call.components)
+    await eventually(lambda: not call.describe().muted)
+    await meeting.admin.command(call.address, Join(mixer_name="tea"))
+    await eventually(lambda: len(call.components) == 1)
+    await bob.until_hears(ALICE)
+    alice.press("*6")
+    await until(lambda: teller.said == [TEXTS["muted"]] * 2)
+
+
+async def test_without_a_voice_keys_do_what_they_do(meeting: Meeting, caller: Caller) -> None:
+    meeting.focus.server._facilities.synthesizers.clear()  # type: ignore[attr-defined]
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    for status in ("recvonly", "sendrecv"):
+        alice.press("*6")
+        await shown(meeting, "alice", lambda seen, status=status: seen.media[0].status == status)  # type: ignore[misc]
+    await bob.until_hears(ALICE)
+
+
+@pytest.mark.parametrize("comfort", [lambda folder: None, lambda folder: Comfort()], indirect=True)
+async def test_where_nothing_is_wanted_nothing_is_at_work(meeting: Meeting, caller: Caller) -> None:
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    await bob.until_hears(ALICE)
+    await alice.until_hears(BOB)
+    assert not meeting.focus.server.components_started
+
+
+# --- alone ---
+
+
+def with_music(folder: Path) -> Comfort:
+    return Comfort(music=(sound(folder / "music.wav", MUSIC, 1.0),), music_after=0.1)
+
+
+@pytest.mark.parametrize("comfort", [with_music], indirect=True)
+async def test_who_is_alone_hears_music_until_somebody_comes_who_never_does(meeting: Meeting, caller: Caller) -> None:
+    alice = await caller("alice", ALICE)
+    await alice.until_hears(MUSIC)
+    bob = await caller("bob", BOB)
+    await alice.until_hears(BOB)
+    await alice.until_not(MUSIC)
+    await bob.listen(1)
+    assert bob.hears(ALICE)
+    assert not bob.hears(MUSIC)
+    alice.forget()
+    await bob.caller.close()
+    await alice.until_hears(MUSIC)
+
+
+@pytest.mark.parametrize("comfort", [with_music], indirect=True)
+async def test_the_music_goes_on_behind_its_end_and_ends_softly(meeting: Meeting, caller: Caller) -> None:
+    alice = await caller("alice", ALICE)
+    await alice.until_hears(MUSIC)
+    alice.forget()
+    await until(lambda: sum(each > -20 for each in alice.levels(MUSIC)) > 15)
+    loudest = max(alice.levels(MUSIC))
+    await caller("bob", BOB)
+    await eventually(lambda: not meeting.focus.call(alice.call).components)
+    levels: list[float] = []
+
+    def is_gone() -> bool:
+        levels[:] = alice.levels(MUSIC)
+        return levels[-1] < -60
+
+    await until(is_gone)
+    fading = [each for each in levels if loudest - 24 < each < loudest - 4]
+    assert len(fading) >= 2, "tenths of a second"
+
+
+@pytest.mark.parametrize("comfort", [with_music], indirect=True)
+async def test_music_that_is_not_there_any_more_costs_the_caller_nothing(
+    meeting: Meeting, caller: Caller, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "music.wav").unlink()
+    alice = await caller("alice", ALICE)
+    await until(lambda: "who is alone hears nothing" in caplog.text)
+    await caller("bob", BOB)
+    await alice.until_hears(BOB)
+
+
+# --- who comes and goes ---
+
+
+def with_tones(folder: Path) -> Comfort:
+    entry, exit = sound(folder / "entry.wav", ENTRY, 0.5), sound(folder / "exit.wav", EXIT, 0.5)
+    return Comfort(entry=entry, exit=exit, tones_up_to=2)
+
+
+@pytest.mark.parametrize("comfort", [with_tones], indirect=True)
+async def test_who_is_there_hears_that_somebody_comes_and_goes(meeting: Meeting, caller: Caller) -> None:
+    alice = await caller("alice", ALICE)
+    bob = await caller("bob", BOB)
+    await alice.until_hears(ENTRY)
+    assert not alice.hears(EXIT)
+    await alice.until_not(ENTRY)
+    alice.forget()
+    carol = await caller("carol", CAROL)
+    await alice.until_hears(CAROL)
+    await carol.caller.close()
+    await alice.until_hears(EXIT)
+    assert not alice.hears(ENTRY), "there were more than two"
+    await bob.caller.close()
+
+
+@pytest.mark.parametrize("comfort", [lambda folder: Comfort(entry=NAME, exit=NAME)], indirect=True)
+async def test_who_comes_and_goes_is_named_as_all_know_him(meeting: Meeting, caller: Caller, teller: Teller) -> None:
+    room = meeting.rooms.room("tea")
+    room.come("Bob & Co", "bob@example.org/phone")
+    alice = await caller("alice", ALICE)
+    bob = await caller("bob", BOB)
+    await alice.until_hears(SPEECH)
+    assert teller.said == ["Bob & Co has joined."]
+    alice.forget()
+    await bob.caller.close()
+    await until(lambda: teller.said[1:] == ["Bob & Co has left."])
+    await meeting.conference().attendant._announcer._announce(  # type: ignore[union-attr]
+        meeting.conference().attendant._announcer._passage(NAME, "joined", ["A", "B", "C", "D"])  # type: ignore[union-attr]
+    )
+    assert teller.said[2:] == ["4 people have joined."]
+
+
+# --- announcements ---
+
+
+def with_sounds(folder: Path) -> Comfort:
+    return Comfort(sounds={"gong": sound(folder / "gong.wav", MUSIC, 0.5)})
+
+
+class Desk:
+    """Where moderators command."""
+
+    def __init__(self, meeting: Meeting) -> None:
+        self._commands = AdHocCommands(meeting.application)
+
+    def announce(self, sender: str, **fields: str) -> AdHoc:
+        values = "".join(f"<field var='{name}'><value>{value}</value></field>" for name, value in fields.items())
+        form = f"<x xmlns='jabber:x:data' type='submit'>{values}</x>" if fields else ""
+        payload = f"<command xmlns='http://jabber.org/protocol/commands' node='{ANNOUNCE}'>{form}</command>"
+        answer = self._commands.answer(JID.parse(sender), JID("tea", "focus.example.org"), ET.fromstring(payload))
+        return AdHoc.parse(ET.fromstring(serialize(answer)))
+
+
+@pytest.mark.parametrize("comfort", [with_sounds], indirect=True)
+async def test_a_moderator_has_something_said_to_all(meeting: Meeting, caller: Caller, teller: Teller) -> None:
+    meeting.rooms.room("tea").come("Owner", "owner@example.org/desk", affiliation="owner")
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    desk = Desk(meeting)
+    form = desk.announce("owner@example.org/desk").form
+    assert form is not None
+    assert [option.value for field in form.fields for option in field.options] == ["gong"]
+    note = desk.announce("owner@example.org/desk", text="Tea is &lt;ready&gt;", sound="gong").notes[0]
+    assert note.text == "Saying: gong Tea is <ready>"
+    for each in (alice, bob):
+        await each.until_hears(MUSIC, SPEECH)
+    assert teller.said == ["Tea is <ready>"]
+
+    for fields, refusal in ((({"sound": "drum"}), ItemNotFound), ({"text": " "}, BadPayload)):
+        with pytest.raises(refusal):
+            desk.announce("owner@example.org/desk", **fields)
+    with pytest.raises(BadPayload):
+        desk.announce("owner@example.org/desk", text="a" * 1001)
+    with pytest.raises(Forbidden):
+        desk.announce("bob@example.org/phone", text="I am in charge")
+
+
+@pytest.mark.parametrize("comfort", [lambda folder: None], indirect=True)
+async def test_where_nothing_can_be_said_there_is_no_such_command(meeting: Meeting, caller: Caller) -> None:
+    meeting.rooms.room("tea").come("Owner", "owner@example.org/desk", affiliation="owner")
+    await caller("alice", ALICE)
+    with pytest.raises(ItemNotFound):
+        Desk(meeting).announce("owner@example.org/desk", text="Hello")
+
+
+@pytest.mark.parametrize("comfort", [lambda folder: Comfort()], indirect=True)
+async def test_all_are_told_that_they_are_recorded_also_who_comes_later(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice = await caller("alice", ALICE)
+    tea = meeting.conference().roster.focus
+    recorders = []
+    for _ in range(2):
+        made = await meeting.admin.command(tea, Record())
+        assert isinstance(made, Ref)
+        recorders.append(JID.from_uri(made.uri))
+    await alice.until_hears(SPEECH)
+    assert teller.said == [TEXTS["recording_begun"]]
+    bob = await caller("bob", BOB)
+    await bob.until_hears(SPEECH)
+    assert teller.said == [TEXTS["recording_begun"]] * 2
+    for each in recorders:
+        assert teller.said[2:] == []
+        await meeting.admin.command(each, Stop())
+        await eventually(lambda each=each: each not in [c.address for c in meeting.focus.server.directory.components()])  # type: ignore[misc]
+    await until(lambda: teller.said[2:] == [TEXTS["recording_ended"]])
