@@ -214,7 +214,7 @@ class Attendant:
         if service.answer is not None:
             await self._executions.stop(service.answer)
             service.answer = None
-        if text:
+        if text and not service.is_over:
             service.answer = await self._begin_saying(call, text)
 
     async def _do(self, call: JID, action: Action) -> str:

@@ -121,6 +121,6 @@ class Telephone:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - it happens in the plane
             await asyncio.sleep(0.02)

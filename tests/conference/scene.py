@@ -325,10 +325,9 @@ class Meeting:
         assert all(room.observer is None for room in self.rooms.rooms.values())
         await self.net.cut()
 
-    def caller(self, jid: str, plane: FakePlane | None = None) -> Caller:
-        """`plane`: of its own, where ours is a real one."""
+    def caller(self, jid: str) -> Caller:
         quick = Timeouts(answer=5, initiate=5, connect=5, closing=0.05, goodbye=0.1)
-        return Caller(self.net, jid, (plane or self.plane).create_leg, timeouts=quick)
+        return Caller(self.net, jid, self.plane.create_leg, timeouts=quick)
 
     def caller_at(self, jid: str) -> Caller:
         """Who has called from there before."""

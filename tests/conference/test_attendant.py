@@ -24,7 +24,7 @@ from focus.wire.rayo import Join, Ref, Unjoin
 from focus.wire.rayo_component import Stop
 from focus.wire.rayo_record import Record
 from focus.xmpp.commands import ANNOUNCE, AdHocCommands
-from tests.rayo.scene import eventually
+from tests.jingle.pair import End, Timeouts
 
 from .hearing import SPEECH, Telephone, Teller, sound, until
 from .scene import Meeting, users
@@ -37,6 +37,11 @@ ALICE, BOB, CAROL = 300.0, 440.0, 660.0
 MUSIC, ENTRY, EXIT = 880.0, 1500.0, 1900.0
 
 Caller = Callable[[str, float], Awaitable[Telephone]]
+
+
+@pytest.fixture(autouse=True)
+def pace() -> None:
+    """Sound takes its time."""
 
 
 @pytest.fixture
@@ -78,12 +83,20 @@ async def caller(meeting: Meeting) -> AsyncIterator[Caller]:
             plane = MediaPlane([("127.0.0.1", 0)])
             await plane.start()
             closing.push_async_callback(plane.stop)
-            meeting.caller(f"{name}@example.org/phone", plane)  # type: ignore[arg-type]
-            telephone = Telephone(meeting, await meeting.join(f"{name}@example.org/phone"), frequency)
+            patient = Timeouts(answer=20, initiate=20, connect=20, closing=0.05, goodbye=0.1)
+            end = End(meeting.net, f"{name}@example.org/phone", plane.create_leg, timeouts=patient)
+            await meeting.call(end)
+            await until(lambda: is_here(meeting, end.sessions[-1].sid))
+            telephone = Telephone(meeting, end, frequency)
             closing.callback(telephone.close)
             return telephone
 
         yield call
+
+
+def is_here(meeting: Meeting, sid: str) -> bool:
+    here = [one.session for each in meeting.application.conferences for one in each.roster.participants.values()]
+    return any(session.sid == sid and session.connected for session in here)
 
 
 def endpoint(document: ConferenceInfo, name: str) -> Endpoint:
@@ -223,12 +236,12 @@ async def test_a_key_interrupts_what_is_said_and_wrong_keys_do_nothing(
 async def test_who_leaves_by_keys_has_departed(meeting: Meeting, caller: Caller, teller: Teller) -> None:
     alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
     alice.press("0")
-    await alice.caller.owners[-1].until(lambda entry: alice.caller.owners[-1].reason is not None)
+    await until(lambda: alice.caller.owners[-1].reason is not None)
     reason = alice.caller.owners[-1].reason
     assert reason is not None
     assert (reason.condition, reason.text) == ("gone", "you have left by your keys")
     assert teller.said == [TEXTS["goodbye"]]
-    await eventually(lambda: list(meeting.conference().roster.participants) == [bob.call])
+    await until(lambda: list(meeting.conference().roster.participants) == [bob.call])
 
 
 async def test_who_is_taken_elsewhere_is_served_no_more_and_heard_again(
@@ -237,12 +250,13 @@ async def test_who_is_taken_elsewhere_is_served_no_more_and_heard_again(
     alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
     alice.press("*6")
     await shown(meeting, "alice", lambda seen: seen.media[0].status == "recvonly")
+    await until(lambda: teller.said == [TEXTS["muted"]])
     call = meeting.focus.call(alice.call)
     await meeting.admin.command(call.address, Unjoin(mixer_name="tea"))
-    await eventually(lambda: not call.components)
-    await eventually(lambda: not call.describe().muted)
+    await until(lambda: not call.components)
+    await until(lambda: not call.describe().muted)
     await meeting.admin.command(call.address, Join(mixer_name="tea"))
-    await eventually(lambda: len(call.components) == 1)
+    await until(lambda: any(each._begun.is_set() for each in call.components))
     await bob.until_hears(ALICE)
     alice.press("*6")
     await until(lambda: teller.said == [TEXTS["muted"]] * 2)
@@ -295,7 +309,7 @@ async def test_the_music_goes_on_behind_its_end_and_ends_softly(meeting: Meeting
     await until(lambda: sum(each > -20 for each in alice.levels(MUSIC)) > 15)
     loudest = max(alice.levels(MUSIC))
     await caller("bob", BOB)
-    await eventually(lambda: not meeting.focus.call(alice.call).components)
+    await until(lambda: not meeting.focus.call(alice.call).components)
     levels: list[float] = []
 
     def is_gone() -> bool:
@@ -430,5 +444,5 @@ async def test_all_are_told_that_they_are_recorded_also_who_comes_later(
     for each in recorders:
         assert teller.said[2:] == []
         await meeting.admin.command(each, Stop())
-        await eventually(lambda each=each: each not in [c.address for c in meeting.focus.server.directory.components()])  # type: ignore[misc]
+        await until(lambda each=each: each not in [c.address for c in meeting.focus.server.directory.components()])  # type: ignore[misc]
     await until(lambda: teller.said[2:] == [TEXTS["recording_ended"]])

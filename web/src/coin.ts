@@ -189,6 +189,8 @@ export interface Endpoint {
   readonly entity: string;
   readonly displayText: string;
   readonly status: string;
+  /** Whether whoever is there has raised a hand, by the keys of a telephone. */
+  readonly hand: boolean;
   readonly media: readonly Media[];
 }
 
@@ -223,6 +225,7 @@ export function users(document: Tree | undefined): User[] {
       entity: endpoint.attributes['entity'] ?? '',
       displayText: textOf(endpoint, 'display-text'),
       status: textOf(endpoint, 'status'),
+      hand: find(endpoint, 'hand') !== undefined,
       media: all(endpoint, 'media').map((media) => ({
         id: media.attributes['id'] ?? '',
         type: textOf(media, 'type'),

@@ -23,6 +23,7 @@ export interface Participant {
   readonly muted: boolean;
   readonly mutedByFocus: boolean;
   readonly speaking: boolean;
+  readonly hand: boolean;
   readonly status: 'connected' | 'ringing' | 'on-hold';
 }
 
@@ -357,6 +358,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       muted: this.view.muted || this.mutedByFocus,
       mutedByFocus: this.mutedByFocus,
       speaking: this.ownVoice && !this.view.muted && !this.mutedByFocus,
+      hand: own?.endpoints.some(({ hand }) => hand) ?? false,
       status: 'connected',
     };
     this.update({ participants: [self, ...others] });
@@ -375,6 +377,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       muted: mutedByFocus || (audio.length > 0 && audio.every((each) => each.status === 'recvonly' || each.status === 'inactive')),
       mutedByFocus,
       speaking: audio.some(({ source }) => source !== undefined && this.speaking.has(source)),
+      hand: user.endpoints.some(({ hand }) => hand),
       status: status.some((each) => CALLED.has(each)) ? 'ringing' : status.includes('on-hold') ? 'on-hold' : 'connected',
     };
   }

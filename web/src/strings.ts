@@ -144,6 +144,7 @@ export const strings = {
   you: 'You',
   muted: 'muted',
   mutedByFocus: 'muted by a moderator',
+  hand: '✋ hand raised',
   conference: 'another meeting',
   speaking: 'speaking',
   ringing: 'ringing…',

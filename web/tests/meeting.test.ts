@@ -249,6 +249,15 @@ describe('in the meeting', () => {
     expect(subject.view.participants.map(({ conference }) => conference)).toEqual([false, true]);
   });
 
+  it('a participant may raise a hand, and lower it', async () => {
+    const { subject, sid } = await talking();
+    const hands = () => subject.view.participants.map(({ hand }) => hand);
+    stream().receive(information(sid, 2, [ANN, { ...BOB, hand: true }]));
+    expect(hands()).toEqual([false, true]);
+    stream().receive(information(sid, 3, [{ ...ANN, hand: true }, BOB]));
+    expect(hands()).toEqual([true, false]);
+  });
+
   it('who is in the mix speaks', async () => {
     const { subject } = await talking();
     FakePeerConnection.last.sources = [{ source: 2, timestamp: 1 }];

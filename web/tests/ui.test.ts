@@ -20,7 +20,7 @@ class Model extends EventTarget implements MeetingModel {
   }
 }
 
-const ANN: Participant = { key: 'self', name: 'Ann', self: true, conference: false, muted: false, mutedByFocus: false, speaking: false, status: 'connected' };
+const ANN: Participant = { key: 'self', name: 'Ann', self: true, conference: false, muted: false, mutedByFocus: false, speaking: false, hand: false, status: 'connected' };
 const BOB: Participant = { ...ANN, key: 'bob', name: 'Bob', self: false, muted: true, speaking: true };
 
 async function shown(view: Partial<View> = {}): Promise<{ element: FocusMeeting; model: Model; root: ShadowRoot }> {
@@ -186,6 +186,15 @@ describe('in the meeting', () => {
     expect(button(root, strings.mute).disabled).toBe(false);
     window.dispatchEvent(new KeyboardEvent('keydown', { key: 'm' }));
     expect(model.setMuted).toHaveBeenCalledWith(true);
+  });
+
+  it('a raised hand is shown', async () => {
+    const { element, model, root } = await shown({ phase: 'joined', participants: [ANN, { ...BOB, hand: true }] });
+    const states = () => [...(root.querySelector('focus-participants')?.shadowRoot?.querySelectorAll('.state') ?? [])].map((each) => each.textContent);
+    expect(states()).toEqual(['', strings.hand]);
+    model.show({ participants: [ANN, BOB] });
+    await settled(element);
+    expect(states()).toEqual(['', strings.muted]);
   });
 
   it('a page that goes away leaves', async () => {

@@ -235,9 +235,10 @@ export class FocusParticipants extends LitElement {
   }
 }
 
-function stateOf({ conference, muted, mutedByFocus, speaking, status }: Participant): string {
+function stateOf({ conference, hand, muted, mutedByFocus, speaking, status }: Participant): string {
   if (status === 'ringing') return strings.ringing;
   if (status === 'on-hold') return strings.onHold;
+  if (hand) return strings.hand;
   if (mutedByFocus) return strings.mutedByFocus;
   if (muted) return strings.muted;
   if (speaking) return strings.speaking;
