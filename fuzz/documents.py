@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from focus.client.interpretation import Interpretation
-from focus.engines import nlsml, ssml
+from focus.engines import nlsml, plain, ssml
 from focus.engines.grammar import DocumentError, Grammar, Match, Matcher, Mode, load, load_from, of_input
 from focus.engines.grammar.automaton import Automaton
 from focus.engines.grammar.builtin import document as builtin_document
@@ -218,9 +218,20 @@ def speech(data: bytes) -> int:
         root = ET.fromstring(piece.markup)
         assert root.tag == "speak"
         assert not list(root.iter("audio"))
+        _can_be_said(piece.markup)
     assert pieces <= ssml.MAX_PIECES
     assert written <= ssml.MAX_WRITTEN
     return ANYTHING + A_BYTE * (len(data) + written)
+
+
+def _can_be_said(markup: str) -> None:
+    """By a synthesizer that knows no SSML."""
+    for phrase in plain.phrases(markup):
+        assert plain.RATES[0] <= phrase.rate <= plain.RATES[1]
+        assert 0 <= phrase.volume <= plain.LOUDEST
+        assert 0 <= phrase.pause <= plain.MAX_BREAK
+        assert phrase.text == " ".join(phrase.text.split())
+        assert all(0 < len(part) <= plain.LONGEST for part in plain.sentences(phrase.text))
 
 
 def result(data: bytes) -> int:

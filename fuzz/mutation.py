@@ -16,16 +16,32 @@ VALUES = (
     "", "0", "1", "2-", "0-1", "0-", "1-3", "3-1", "0-500", "499", "501-", "0.5", "1e9", "99999999999", "-1", "NULL",
     "VOID", "GARBAGE", "#r", "#", "#nowhere", "builtin:dtmf/digits?length=2", "builtin:dtmf/date", "http://[x", "dtmf",
     "voice", "1.0", "r", "semantics/1.0-literals", "semantics/1.0", "public", "private", "en-US", "\u0663", "\u00a8",
-    "a" * 5000,
+    "-999999999dB", "+999999999.999999999%", "silent", "x-fast", "-50%", "999999999s", "digits", "a" * 5000,
 )  # fmt: skip
 TEXTS = (
     "1", "2", "12", "*", "#", "star", '"1 2"', '"', "one", "New York", "well", "\u00a8", "\u00df", "\ufb01", "\u200b",
     "]]>", "<", "&amp;", " ", "\n", "\x85", "a" * 3000, "yes", "no", "\U0001d7d9", "e\u0301",
 )  # fmt: skip
-NAMES = ("item", "one-of", "rule", "ruleref", "token", "tag", "example", "audio", "p", "s", "sub", "break", "speak")
+NAMES = (
+    "item",
+    "one-of",
+    "rule",
+    "ruleref",
+    "token",
+    "tag",
+    "example",
+    "audio",
+    "p",
+    "s",
+    "sub",
+    "break",
+    "speak",
+    "prosody",
+    "say-as",
+)
 ATTRIBUTES = (
     "repeat", "repeat-prob", "weight", "uri", "special", "id", "scope", "root", "mode", "version", "tag-format", "src",
-    "alias", "type", "confidence", "{http://www.w3.org/XML/1998/namespace}lang",
+    "alias", "type", "confidence", "rate", "volume", "time", "strength", "interpret-as", "{http://www.w3.org/XML/1998/namespace}lang",
 )  # fmt: skip
 
 

@@ -180,6 +180,8 @@ def speeches() -> list[bytes]:
         "<p xml:lang='de'><prosody rate='-20%'>one<audio src='a.wav'/>two<audio src='b.wav'/></prosody></p>three",
         "<audio src='a'>no <desc>a bell</desc><emphasis>bell<audio src='b'>nor this</audio></emphasis></audio>",
         "<meta name='x' content='y'/><lexicon uri='x'/><metadata><x>no</x></metadata>yes<break time='1s'/>",
+        "<s>It is <say-as interpret-as='digits'>42</say-as></s><break strength='weak'/><break time='250ms'/>",
+        "<prosody rate='+50%' volume='-6dB'>a<prosody rate='2' volume='40'>b</prosody></prosody><p>c</p>",
         "<voice name='de'><mark name='m'/><![CDATA[<d>]]></voice><x xmlns='urn:x'>foreign</x>",
     )
     return [around.format(each).encode() for each in inner]
