@@ -35,6 +35,8 @@ STEEP = 4.0
 LEAST = 0.1
 
 _MAX_LINE = 1 << 20
+#: Words of which is remembered that they are in the dictionary: who asks for them again need not wait for a process.
+_MAX_KNOWN = 20_000
 
 
 class Pocketsphinx:
@@ -46,6 +48,7 @@ class Pocketsphinx:
 
     def __init__(self, *, processes: int = 1, timeout: float = 20.0) -> None:
         self._timeout = timeout
+        self._known: set[str] = set()
         self._decoders = [_Decoder() for _ in range(processes)]
         self._idle: asyncio.LifoQueue[_Decoder] = asyncio.LifoQueue()
         for decoder in self._decoders:
@@ -63,7 +66,10 @@ class Pocketsphinx:
             words = (await asyncio.to_thread(network, grammars)).words
         except NoNetwork as error:
             raise NotRecognizable(str(error)) from None
-        unknown = (await self._ask({"words": sorted(words)}))["unknown"]
+        asked = sorted(words - self._known)
+        unknown = (await self._ask({"words": asked}))["unknown"] if asked else []
+        if len(self._known) < _MAX_KNOWN:
+            self._known.update(words.difference(unknown))
         if unknown:
             shown = ", ".join(repr(word[:40]) for word in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
             raise NotRecognizable(f"pocketsphinx does not know how these words sound: {shown}")

@@ -214,6 +214,27 @@ async def test_who_no_longer_waits_leaves_no_answer_to_the_next(engine: Pocketsp
     assert result.matched.tokens == ("three", "one", "four", "one")
 
 
+async def test_while_one_process_is_at_work_another_answers_and_what_is_known_is_not_asked() -> None:
+    engine = Pocketsphinx(processes=2, timeout=60)
+    asked = await grammar(YES_NO)
+    await engine.check([asked])
+    (process,) = decoders()
+    os.kill(process, signal.SIGSTOP)
+    sound = await around("no")
+    stuck = asyncio.create_task(engine.recognize(sound, [asked]))
+    while engine._idle.qsize() > 1:  # noqa: ASYNC110 - until it is asked
+        await asyncio.sleep(0.01)
+    assert (await heard(engine, sound, asked)).matched is not None
+    both = [stuck, asyncio.create_task(engine.recognize(sound, [asked]))]
+    os.kill(next(other for other in decoders() if other != process), signal.SIGSTOP)
+    await engine.check([asked])
+    for each in decoders():
+        os.kill(each, signal.SIGCONT)
+    assert [hypothesis.tokens for hypothesis in await asyncio.gather(*both) if hypothesis] == [("no",), ("no",)]
+    await engine.close()
+    assert decoders() == []
+
+
 async def test_one_that_does_not_answer_is_given_up() -> None:
     engine = Pocketsphinx(timeout=60)
     await engine.check([await grammar(YES_NO)])
