@@ -153,6 +153,25 @@ def test_nobody_who_calls(tmp_path: Path) -> None:
     assert not (tmp_path / "received.tiff").exists()
 
 
+def test_a_document_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    document = write(tmp_path / "sent.tiff", [page(1)])
+    with closing(ENGINE.send(document)) as sender, closing(ENGINE.receive(tmp_path / "received.tiff")) as receiver:
+        document.unlink()
+        Line(sender, receiver).run()
+    assert (sender.result().code, sender.result().text) == (41, "TIFF/F file cannot be opened")
+    assert not receiver.result().is_success
+
+
+def test_every_end_has_a_text() -> None:
+    """They are 0 to 61, as in spandsp's header."""
+    with closing(ENGINE.receive(Path("/tmp/unused.tiff"))) as terminal:
+        texts = [terminal._text(code) for code in range(62)]
+        assert terminal._text(62) == "???"
+    assert texts[0] == "OK"
+    assert len({*texts}) == 62
+    assert "???" not in texts
+
+
 @contextmanager
 def call(tmp_path: Path, count: int = 3) -> Iterator[tuple[FaxTerminal, FaxTerminal, Line]]:
     document = write(tmp_path / "sent.tiff", [page(number) for number in range(1, count + 1)])
