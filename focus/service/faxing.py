@@ -7,7 +7,8 @@ import logging
 from pydantic import Field, field_validator
 
 from focus.engines.fax import EngineMissing, FaxError, identity_of
-from focus.engines.spandsp.fax import SpandspFax, check_engine
+from focus.engines.spandsp.fax import check_engine
+from focus.engines.spandsp.isolation import IsolatedFax
 from focus.rayo.faxes import FaxMachine
 from focus.service.sections import Section
 
@@ -51,5 +52,5 @@ def fax_machine(settings: FaxSettings) -> FaxMachine | None:
     except EngineMissing as error:
         log.info("nothing is faxed: %s", error)
         return None
-    engine = SpandspFax(timezone=settings.timezone or "", ecm=settings.ecm)
+    engine = IsolatedFax(timezone=settings.timezone or "", ecm=settings.ecm)
     return FaxMachine(engine, identity=settings.identity or "")
