@@ -187,8 +187,8 @@ class Attendant:
     # what callers do by keys
 
     async def _attend(self, call: JID, service: _Service, greeting: str) -> None:
-        """Take one command by keys after another. The next is waited for before anything is done, so that no key is
-        missed."""
+        """Take one command by keys after another. The next is waited for before anything is done: keys are missed for
+        some milliseconds only, in which nobody presses one."""
         end = await self._listen(call, service)
         await self._answer(call, service, greeting)
         while end is not None and isinstance(reason := await end, Match | NoMatch):
