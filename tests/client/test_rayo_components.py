@@ -105,7 +105,9 @@ async def test_a_call_and_a_mixer_are_recorded(
         assert (await completed(record)).reason == Stopped()
         assert record.recording is not None
         heard = np.concatenate([*read_audio(Path(unquote(urlparse(record.recording.uri).path)))])
-        assert [level(heard, frequency) > -40 for frequency in (300, 1000, 1500, 2000)] == [True, True, False, True]
+        *there, paused = (level(heard, frequency) for frequency in (300, 1000, 2000, 1500))
+        assert min(there) > -40
+        assert paused < min(there[1:]) - 10
         assert record.recording.duration == pytest.approx(len(heard) / 48, abs=30)
 
 
