@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 
 from focus.media.files import read_audio
+from focus.service.phone.sound import BLOCK, Samples, Source
 from focus.service.prosody import Prosody
 from tests.client.test_rayo_answers import presses
+from tests.engines.signalled import tone as signal
+from tests.engines.spoken import say, silence
 from tests.interop.callers import CallerFactory, assert_hears, until_gone
 from tests.interop.running import PASSWORD, PATIENCE, PhoneFactory, RunningFocus
 from tests.media.peers import level, until
@@ -85,8 +88,8 @@ def tones_of(heard: np.ndarray) -> set[int]:
     return {frequency for frequency in FREQUENCIES.values() if level(heard, frequency) > -45}
 
 
-def test_there_are_six_of_them() -> None:
-    assert set(PROGRAMS) == {"desk.py", "call.py", "chair.py", "voicemail.py", "menu.py", "meeting.py"}
+def test_there_are_seven_of_them() -> None:
+    assert set(PROGRAMS) == {"desk.py", "call.py", "chair.py", "voicemail.py", "menu.py", "meeting.py", "remind.py"}
     assert max(program.count("\n") for program in PROGRAMS.values()) <= 64
 
 
@@ -206,3 +209,25 @@ async def test_people_are_called_and_recorded(focus: RunningFocus, prosody: Pros
                 track = await program.says(f"{name}@{prosody.domain} alone:")
                 assert tones_of(sound_at(track)) == {FREQUENCIES[name]}
             assert await program.ends() == (0, "")
+
+
+@pytest.mark.parametrize("who", ["human", "beep", "fax-ced"])
+async def test_who_has_answered_is_told_and_reminded_unless_it_is_a_fax_machine(
+    focus: RunningFocus, prosody: Prosody, listening: PhoneFactory, who: str
+) -> None:
+    sounds = {"human": await say("Hello?"), "beep": signal(0.5, 1400), "fax-ced": signal(3, 2100)}
+    await listening("bob", repeated(np.concatenate([silence(0.5), sounds[who], silence(1.5)])))
+    async with running(prosody, "juliet", "remind.py", f"bob@{prosody.domain}", "Your train.") as program:
+        assert await program.says("answered by") == f"answered by {who}"
+        if who != "fax-ced":
+            await program.says("reminded")
+        assert await program.ends() == (0, "")
+
+
+def repeated(sound: Samples) -> Source:
+    async def play() -> AsyncGenerator[Samples, None]:
+        while True:
+            for start in range(0, len(sound), BLOCK):
+                yield sound[start : start + BLOCK]
+
+    return play

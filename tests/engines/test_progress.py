@@ -13,10 +13,10 @@ from tests.engines.signalled import cadence, heard, keys, noisy, signals, throug
 from tests.engines.spoken import say, silence
 
 RINGS = {
-    "North America": cadence(2, 2, 4, frequencies=[440, 480]),
-    "most of Europe": cadence(2, 1, 4, frequencies=[425]),
-    "France": cadence(2, 1.5, 3.5, frequencies=[440]),
-    "Great Britain": cadence(3, 0.4, 0.2, 0.4, 2, frequencies=[400, 450]),
+    "North America": cadence(1, 2, 4, frequencies=[440, 480]),
+    "most of Europe": cadence(1, 1, 4, frequencies=[425]),
+    "France": cadence(1, 1.5, 3.5, frequencies=[440]),
+    "Great Britain": cadence(2, 0.4, 0.2, 0.4, 2, frequencies=[400, 450]),
 }
 BUSY = {
     "North America": cadence(4, 0.5, 0.5, frequencies=[480, 620]),
@@ -128,7 +128,7 @@ SAID = (
 )
 
 
-@pytest.mark.parametrize("voice", ["en-us", "en-us+f3", "en-us+m7", "de", "it+f2"])
+@pytest.mark.parametrize("voice", ["en-us", "en-us+f3", "de+m7"])
 async def test_nothing_but_speech_is_heard_in_speech(voice: str) -> None:
     found = signals(through(await say(SAID, voice), "pcmu"), *everything())
     assert set(found) <= {"vad", "human", "machine", "notsure"}

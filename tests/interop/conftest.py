@@ -10,7 +10,7 @@ import pytest
 from focus.client.connection import Account
 from focus.service.phone import Answering, Phone, Settings
 from focus.service.phone.call import Sound
-from focus.service.phone.sound import tone
+from focus.service.phone.sound import Source, tone
 from focus.wire.jid import JID
 from tests.interop.callers import AiortcCaller, CallerFactory
 from tests.interop.running import PASSWORD, ClientFactory, PhoneFactory, RunningFocus, StanzaClient, serve, settings_for
@@ -68,11 +68,12 @@ async def listening(focus: RunningFocus) -> AsyncIterator[PhoneFactory]:
     """Makes phones that take calls, with accounts of their own."""
     async with AsyncExitStack() as closing:
 
-        async def make(name: str, frequency: float, reject: str | None = None) -> Phone:
+        async def make(name: str, sound: float | Source, reject: str | None = None) -> Phone:
             jid = JID(name, focus.prosody.domain, "phone")
             await focus.prosody.add_user(str(jid.bare), PASSWORD)
             account = Account(jid, PASSWORD, focus.prosody.c2s, insecure=True)
-            phone = Phone(Settings(account=account, sound=Sound(tone(frequency)), media=["127.0.0.1"]))
+            source = tone(sound) if isinstance(sound, int | float) else sound
+            phone = Phone(Settings(account=account, sound=Sound(source), media=["127.0.0.1"]))
             await phone.connect()
             closing.push_async_callback(phone.close)
             phone.listen(Answering(reject=reject))
