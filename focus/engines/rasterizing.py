@@ -156,8 +156,7 @@ def _page(picture: Any, across: float, down: float, rows: int, *, is_fitted: boo
     """
     from PIL import Image
 
-    gray = _gray(picture)
-    width, height = gray.size
+    width, height = picture.size
     if not across:
         scale = min(WIDTH / width, A4 * ACROSS / FINE / height)
         across = down = ACROSS / scale
@@ -169,6 +168,7 @@ def _page(picture: Any, across: float, down: float, rows: int, *, is_fitted: boo
     )
     if size[1] > 50 * A4:
         raise Unusable(f"{width}x{height} pixels is too long for its width")
+    gray = _gray(picture)
     if gray.size != size:
         gray = gray.resize(size, Image.Resampling.LANCZOS)
     steep = [0 if v < _BLACK else 255 if v > _WHITE else (v - _BLACK) * 255 // (_WHITE - _BLACK) for v in range(256)]
