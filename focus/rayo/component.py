@@ -58,6 +58,9 @@ class Target(Protocol):
     async def has_media(self) -> None:
         """Return when it is in the media plane, or has been."""
 
+    def authorize(self, sender: JID, command: Command) -> None:
+        """Raises `NotTheOwner` where `sender` does not command it."""
+
     def people(self, client: JID) -> Iterable[Speaker]:
         """Of a mixer, who is heard in it, named as far as `client` may know who that is."""
 
@@ -81,6 +84,9 @@ class Stage(Protocol):
     def component_ended(self, component: Component[Any]) -> None:
         """Nothing lives at its address any more."""
 
+    def is_there(self, client: JID) -> bool:
+        """Whether `client` is known to be there: it has registered, or is one of ours."""
+
     def register(self, address: JID, client: Client) -> None:
         """Events for `address`, one of ours, go to `client`."""
 
@@ -101,7 +107,7 @@ class Facilities:
 
 
 class Component(Actor, Generic[E]):
-    """One execution of `command`, for the client `creator`, which alone may command it."""
+    """One execution of `command`, for the client `creator`, which alone may command it while it is there."""
 
     #: Whether nothing else may be at work where it is, and nobody joined.
     is_alone = False
@@ -124,6 +130,8 @@ class Component(Actor, Generic[E]):
         #: Set when it is no more.
         self.over = asyncio.Event()
         self._told: asyncio.Future[Reason] = loop.create_future()
+        #: Who is told how it ends.
+        self._told_to = [creator]
 
     # what a kind of component does
 
@@ -167,12 +175,21 @@ class Component(Actor, Generic[E]):
     # commands
 
     def authorize(self, sender: JID, command: Command) -> None:
-        if sender != self.creator:
+        """Whose creator is not there is stopped by another client of the same account, or by whoever commands the call
+        or the mixer: nobody else could (section 6.5.2 knows no such case)."""
+        if sender == self.creator:
+            return
+        if not isinstance(command, Stop) or self._stage.is_there(self.creator):
             raise NotTheOwner(f"{self.address} has been made by somebody else")
+        if sender.bare != self.creator.bare:
+            self.target.authorize(sender, command)
 
     @on(Stop)
     async def stop(self, sender: JID, command: Stop) -> Outcome:
         """Acknowledged at once; `<complete/>` follows."""
+        if sender != self.creator:
+            log.info("%s of %s, who is not there, is stopped by %s", self.address, self.creator, sender)
+            self._told_to.append(sender)
         self.end(Stopped())
         return None
 
@@ -213,7 +230,8 @@ class Component(Actor, Generic[E]):
             self.ready.cancel()
             self._stage.component_ended(self)
             if self._begun.is_set():
-                self.emit(Complete(reason=reason, metadata=metadata))
+                for client in self._told_to:
+                    self._stage.emit(self.address, client, Complete(reason=reason, metadata=metadata))
             self.target.component_ended(self)
             self.over.set()
             mailbox.cancel()

@@ -48,6 +48,17 @@ class Listing:
         party = self._party(client, address)
         return (self._item(other, client) for other in (party.joins if party is not None else ()))
 
+    def components(self, client: JID, address: JID) -> Iterator[Item]:
+        """What is at work on the call or mixer at `address`, by the names of the elements that have started it; but
+        parts of others."""
+        party = self._party(client, address)
+        working = party.components if party is not None else ()
+        return (
+            (component.address, type(component.command).__xml_tag__ or "")
+            for component in working
+            if component.creator.bare != address
+        )
+
     def directions(self, client: JID, address: JID) -> dict[str, list[str]]:
         """The URIs of those whom the call or mixer at `address` only sends to (`send`), or only hears (`recv`)."""
         party = self._party(client, address)

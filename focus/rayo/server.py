@@ -140,6 +140,9 @@ class Server(Actor):
     def unregister(self, address: JID) -> None:
         self._clients.pop(address, None)
 
+    def is_there(self, client: JID) -> bool:
+        return client in self._clients or client in self.registrations
+
     # commands and events
 
     async def command(self, sender: JID, to: JID, command: Command) -> Outcome:

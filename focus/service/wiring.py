@@ -45,6 +45,7 @@ from focus.service.sections import FetchSettings
 from focus.service.values import Address, is_global
 from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
+from focus.wire.rayo_component import EXT
 from focus.wire.rayo_fax import FAX, FAX_PAGES
 from focus.xmpp.binding import Binding, Outbox
 from focus.xmpp.call_invites import CallInvites
@@ -311,6 +312,8 @@ class Service:
             return self._listing.mixers(client)
         if node == RAYO_CLIENT:
             return self._listing.clients(client)
+        if node == EXT:
+            return self._listing.components(client, address)
         return self._listing.joined(client, address)
 
     async def _dialect(self, peer: JID) -> Dialect | None:

@@ -22,6 +22,7 @@ from focus.wire.base import XML_LANG, local_name
 from focus.wire.conditions import FeatureNotImplemented, ItemNotFound, StanzaError
 from focus.wire.dtmf import DTMF
 from focus.wire.jid import JID
+from focus.wire.rayo_component import EXT
 from focus.xmpp.connection import Connection
 from focus.xmpp.paging import RSM, SET, add_page
 
@@ -170,7 +171,8 @@ class Discovery:
         `components` are the features of Rayo's components, which the service has and its calls and mixers too.
         `kind` says which of `KINDS` lives, for a client, at an address of ours. `items` gives what a client may know of
         at an address: of the domain's nodes `CALL`, `MIXER` and `RAYO_CLIENT`, or joined with what lives there (with an
-        empty node). `state` says how far the call at an address has come; nothing to who may not know.
+        empty node), or at work there (`EXT`). `state` says how far the call at an address has come; nothing to who may
+        not know.
         `directions` gives the URIs with which something is joined one way only, by that way.
         """
         self._connection = connection
@@ -250,7 +252,7 @@ class Discovery:
 
     def _items(self, stanza: ET.Element, node: str | None) -> ET.Element:
         is_service = stanza.get("to") == str(self._connection.jid)
-        if node is not None and not (is_service and node in _LISTS):
+        if node is not None and not (node in _LISTS if is_service else node == EXT):
             raise ItemNotFound(f"there is no node {node[:100]!r} here")
         query = ET.Element(ITEMS_QUERY, {} if node is None else {"node": node})
         if is_service and node is None:

@@ -77,6 +77,11 @@ class Scene:
     def unregister(self, address: JID) -> None:
         del self._clients[address]
 
+    def is_there(self, client: JID) -> bool:
+        return client == CLIENT or client in self._clients
+
+    def authorize(self, sender: JID, command: Command) -> None: ...
+
     @property
     def speakers(self) -> list[int]:
         return []

@@ -12,6 +12,7 @@ from focus.media.threads import in_thread
 from focus.rayo.actor import Outcome, on
 from focus.rayo.component import Component, ComponentError, registry
 from focus.rayo.limits import Limits
+from focus.rayo.listing import Listing
 from focus.wire import context
 from focus.wire.base import Name
 from focus.wire.conditions import (
@@ -181,10 +182,13 @@ async def test_the_address_is_known_before_anything_is_told(focus: Focus, owner:
 async def test_a_component_is_stopped_by_its_creator_alone(
     focus: Focus, owner: Client, admin: Client, alice: Caller
 ) -> None:
+    focus.server.register(owner.jid, owner)
     call = await answered(focus, alice, owner)
     component = await started(owner, call)
-    with pytest.raises(NotTheOwner):
-        await admin.command(component, Stop())
+    colleague = focus.client("juliet@example.org/tomb")
+    for client in (admin, colleague):
+        with pytest.raises(NotTheOwner):
+            await client.command(component, Stop())
     with pytest.raises(FeatureNotImplemented):
         await owner.command(component, Pause())
     await owner.command(component, Speak())
@@ -193,6 +197,31 @@ async def test_a_component_is_stopped_by_its_creator_alone(
     told = [Joined(mixer_name="not really"), Complete(reason=Stopped(), metadata=(Brought(what="a hat"),))]
     assert owner.events(component) == told
     assert admin.events(component) == []
+
+
+@pytest.mark.parametrize("who", ["juliet@example.org/tomb", f"{ADMIN}/rayo"])
+async def test_whose_creator_has_gone_is_stopped_by_their_account_or_by_who_commands_the_call(
+    focus: Focus, owner: Client, alice: Caller, who: str
+) -> None:
+    focus.server.register(owner.jid, owner)
+    call = await answered(focus, alice, owner)
+    component = await started(owner, call)
+    focus.server.unregister(owner.jid)
+    stranger, client = focus.client("romeo@example.org/orchard"), focus.client(who)
+    listing = Listing(focus.server)
+    assert list(listing.components(client.jid, call)) == [(component, "act")]
+    assert list(listing.components(stranger.jid, call)) == []
+    with pytest.raises(NotTheOwner):
+        await stranger.command(component, Stop())
+    with pytest.raises(NotTheOwner):
+        await client.command(component, Speak())
+    assert await client.command(component, Stop()) is None
+    told = Complete(reason=Stopped(), metadata=(Brought(what="a hat"),))
+    assert (await client.event(Complete, component))[1] == told
+    assert ends(owner, component) == [told]
+    assert stranger.events(component) == []
+    with pytest.raises(ItemNotFound):
+        await client.command(component, Stop())
 
 
 async def test_what_cannot_be_done_is_refused_and_leaves_nothing(focus: Focus, owner: Client, alice: Caller) -> None:
