@@ -97,15 +97,16 @@ class _Process:
         written = re.compile(rf"{re.escape(str(self._folder))}/\S+\.wav")
         try:
             async with asyncio.timeout(TIMEOUT):
-                self._process.stdin.write(sentence.encode() + b"\n")
-                await self._process.stdin.drain()
+                with contextlib.suppress(ConnectionError):  # it has gone; what it has said is there still
+                    self._process.stdin.write(sentence.encode() + b"\n")
+                    await self._process.stdin.drain()
                 while line := (await self._process.stdout.readline()).decode(errors="replace"):
                     if match := written.search(line):
                         return await asyncio.to_thread(_taken, Path(match[0]))
                     said.append(line.strip())
         except TimeoutError:
             raise SynthesisError(f"piper said nothing for {TIMEOUT:g} s") from None
-        except (ConnectionError, ValueError):  # it has gone; or a line without an end
+        except ValueError:  # a line without an end
             pass
         except (OSError, EOFError, wave.Error) as error:
             raise SynthesisError(f"what piper wrote cannot be read: {error}") from None

@@ -31,6 +31,7 @@ from focus.service.config import Settings
 from focus.service.sections import RecordingSettings
 from focus.wire.rayo import Ref
 from focus.wire.rayo_component import Complete, Execution
+from focus.wire.rayo_record import MaxDuration
 from tests.client.conftest import RayoFactory
 from tests.interop.callers import AiortcCaller, CallerFactory, assert_hears
 from tests.interop.rayo_listings.sounds import Listener, rising, tone
@@ -132,6 +133,61 @@ async def test_of_a_room_each_who_speaks_is_recorded_in_a_track(
     assert len({len(samples) for samples in found.values()}) == 1
     heard = {name: [level(samples, pitch) > -45 for pitch in (600, 1800)] for name, samples in found.items()}
     assert heard == {"alice": [True, False], "bob": [False, True]}
+
+
+async def test_a_call_and_a_mixer_in_two_shards_are_played_to_and_recorded(
+    prosody: Server, settings: Settings, rayo: RayoFactory, caller: CallerFactory, tmp_path: Path
+) -> None:
+    media = settings.media.model_copy(update={"shards": 2})
+    async with serve(prosody, settings.model_copy(update={"media": media})) as focus:
+        juliet, alice = await rayo("juliet"), await caller("alice", 300)
+        call = await taken(focus, juliet, alice)
+        await call.join(mixer="tea")
+        room = juliet.mixer("tea")
+        places = [focus.service._server.actor_at(each.address, juliet.jid) for each in (call, room)]
+        assert len({place.node % 2 for place in places}) == 2  # type: ignore[attr-defined]
+        records = [await room.record(hints={"tracks": "speaker"}), await call.record(direction="recv")]
+        for place, frequency in ((room, 1500), (call, 2000)):
+            output = await place.output(url=tone(tmp_path, frequency))
+            assert (await completed(output)).reason == Finish()
+        for record in records:
+            await record.stop()
+            await completed(record)
+        assert records[0].recording is not None
+        assert records[1].recording is not None
+        (track,) = records[0].tracks
+        uris = (records[0].recording.uri, track.uri, records[1].recording.uri)
+        found = [np.concatenate([*read_audio(Path(unquote(urlparse(uri).path)))]) for uri in uris]
+        heard = [[level(samples, frequency) > -45 for frequency in (300, 1500, 2000)] for samples in found]
+        assert heard == [[True, True, False], [True, False, False], [False, True, True]]
+
+
+async def test_who_is_muted_hears_what_is_played_and_who_holds_does_not(
+    focus: RunningFocus, rayo: RayoFactory, caller: CallerFactory, tmp_path: Path
+) -> None:
+    juliet, alice = await rayo("juliet"), await caller("alice", 300)
+    call = await taken(focus, juliet, alice)
+    output = await call.output(url=tone(tmp_path, 1500), repeat_times=0)
+
+    async def hears(wanted: bool) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                samples = await alice.connection.ear.within(0.6)
+                if (len(samples) > 20_000 and level(samples, 1500) > -45) is wanted:
+                    return
+
+    await hears(True)
+    for info, wanted in (("mute", True), ("unmute", True), ("hold", False), ("unhold", True)):
+        await alice.jingle("session-info", f"<{info} xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>")
+        await hears(wanted)
+    await alice.jingle("session-info", "<hold xmlns='urn:xmpp:jingle:apps:rtp:info:1'/>")
+    assert (await completed(await call.output(url=tone(tmp_path, 2000)))).reason == Finish()
+    record = await call.record(max_duration=0.5)
+    assert (await completed(record)).reason == MaxDuration()
+    assert record.recording is not None
+    assert record.recording.duration == 500
+    await output.stop()
+    assert (await completed(output)).reason == Stopped()
 
 
 async def test_what_is_recorded_when_the_service_ends_is_handed_over(
