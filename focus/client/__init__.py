@@ -4,7 +4,14 @@ What programs that control calls need is here by name (docs/rayo.md); `focus.cli
 """
 
 from focus.client.call import Call
-from focus.client.component import Component, InputComponent, OutputComponent, PromptComponent, RecordComponent
+from focus.client.component import (
+    Component,
+    FaxComponent,
+    InputComponent,
+    OutputComponent,
+    PromptComponent,
+    RecordComponent,
+)
 from focus.client.connection import ConnectionFailed, LoginRefused, Unreachable, Untrusted
 from focus.client.credentials import Credentials
 from focus.client.errors import CallEnded, EventsLost, NoAnswer, NoService, RayoError, SessionLost
@@ -28,6 +35,7 @@ from focus.wire.rayo import (
 )
 from focus.wire.rayo_component import Complete, Failed, HungUp, Stopped
 from focus.wire.rayo_cpa import Signal
+from focus.wire.rayo_fax import Fax, FaxDocument, FaxFinish, FaxMetadata, FaxPage
 from focus.wire.rayo_input import Grammar, Match, NoInput, NoMatch
 from focus.wire.rayo_output import Document, Finish, MaxTime
 from focus.wire.rayo_prompt import InputTimersStarted
@@ -47,6 +55,12 @@ __all__ = [
     "Event",
     "EventsLost",
     "Failed",
+    "Fax",
+    "FaxComponent",
+    "FaxDocument",
+    "FaxFinish",
+    "FaxMetadata",
+    "FaxPage",
     "Feed",
     "FinalTimeout",
     "Finish",

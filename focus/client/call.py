@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from focus.client.component import C, Workplace
+from focus.client.component import C, FaxComponent, Workplace
 from focus.client.errors import CallEnded, RayoError
 from focus.client.feed import Feed
 from focus.client.parties import HeaderPairs, headers_of, one_party, party_name, uri_of
@@ -33,6 +33,7 @@ from focus.wire.rayo import (
     Unjoin,
 )
 from focus.wire.rayo_component import Execution
+from focus.wire.rayo_fax import FaxDocument, ReceiveFax, ReportPages, SendFax
 
 if TYPE_CHECKING:
     from focus.client.mixer import Mixer
@@ -123,6 +124,31 @@ class Call(Workplace):
         """Write to the peer. Whether it arrives is not told."""
         self._check()
         self._client._write(self.address, CallMessage(body=body, subject=subject))
+
+    async def receive_fax(self, *, report_pages: bool = False) -> FaxComponent:
+        """Be a fax machine for whoever sends. Returns when it begins; `report_pages`: each page is told in `events`."""
+        command = ReceiveFax(report_pages=ReportPages() if report_pages else None)
+        return await self.start(command, FaxComponent)
+
+    async def send_fax(
+        self,
+        url: str | None = None,
+        *,
+        identity: str | None = None,
+        header: str | None = None,
+        pages: str | None = None,
+        documents: Iterable[FaxDocument] = (),
+        report_pages: bool = False,
+    ) -> FaxComponent:
+        """Send `documents`, and behind them what is at `url`: `pages` of it ("1-2,5"), as `identity`, a telephone
+        number, with `header` above each. Returns when it begins; `report_pages`: each page is told in `events`. Raises
+        ValueError where there is nothing to send, and for what no fax can have.
+        """
+        wanted = [*documents]
+        if url is not None:
+            wanted.append(FaxDocument(url=url, identity=identity, header=header, pages=pages))
+        command = SendFax(documents=tuple(wanted), report_pages=ReportPages() if report_pages else None)
+        return await self.start(command, FaxComponent)
 
     async def command(self, command: Command) -> Ref | None:
         """Any other command of Rayo."""

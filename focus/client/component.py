@@ -16,6 +16,7 @@ from focus.wire.jid import JID
 from focus.wire.rayo import Command, Event, Ref
 from focus.wire.rayo_component import Complete, Execution, Stop
 from focus.wire.rayo_cpa import Signal
+from focus.wire.rayo_fax import Fax, FaxMetadata
 from focus.wire.rayo_input import Grammar, Input, InputMode, Match
 from focus.wire.rayo_output import (
     Document,
@@ -181,6 +182,22 @@ class RecordComponent(Component):
 
     async def resume(self) -> None:
         await self.command(ResumeRecording())
+
+
+class FaxComponent(Component):
+    """A fax that is sent or received (XEP-0342). Its `events` have a `FaxPage` for each page, if that was asked for."""
+
+    @property
+    def fax(self) -> Fax | None:
+        """Where what has been received is, once it is complete; None where not one page has come, too."""
+        brought = self.complete.metadata if self.complete is not None else ()
+        return next((each for each in brought if isinstance(each, Fax)), None)
+
+    @property
+    def details(self) -> dict[str, str]:
+        """How it went, once it is complete: `fax-result-text`, `fax-transfer-rate` and so on."""
+        brought = self.complete.metadata if self.complete is not None else ()
+        return {each.name: each.value for each in brought if isinstance(each, FaxMetadata)}
 
 
 C = TypeVar("C", bound=Component)

@@ -20,6 +20,7 @@ from focus.wire.message import CallMessage
 from focus.wire.rayo import EVENTS, RAYO, Command, Dial, Event, Hangup, Ref
 from focus.wire.rayo_component import Complete, Execution, Stop
 from focus.wire.rayo_cpa import Signal
+from focus.wire.rayo_fax import FaxPage
 from focus.wire.rayo_prompt import InputTimersStarted
 from focus.wire.stanzas import CLIENT, MESSAGE, PRESENCE, Disconnected, read_error, stanza
 
@@ -33,7 +34,9 @@ CLOCK_ERROR = 1.0
 #: Seconds in which the service may still answer a `<dial/>` that nobody waits for, when the session is to be closed.
 CLOSE_PATIENCE = 2.0
 
-_OF_COMPONENTS: dict[str, type[Event]] = {kind.qualified_tag(): kind for kind in (Complete, InputTimersStarted, Signal)}
+_OF_COMPONENTS: dict[str, type[Event]] = {
+    kind.qualified_tag(): kind for kind in (Complete, InputTimersStarted, Signal, FaxPage)
+}
 _DELAY = "{urn:xmpp:delay}delay"
 _ROSTER = "jabber:iq:roster"
 

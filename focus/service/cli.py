@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 #: Commands of commands, and where they are: `phone` brings the media stack along, `rayo` a client.
-GROUPS = {"phone": "focus.service.phone", "rayo": "focus.service.rayo"}
+GROUPS = {"phone": "focus.service.phone", "rayo": "focus.service.rayo", "fax": "focus.service.fax"}
 
 
 class Commands(TyperGroup):

@@ -88,8 +88,10 @@ def tones_of(heard: np.ndarray) -> set[int]:
     return {frequency for frequency in FREQUENCIES.values() if level(heard, frequency) > -45}
 
 
-def test_there_are_seven_of_them() -> None:
-    assert set(PROGRAMS) == {"desk.py", "call.py", "chair.py", "voicemail.py", "menu.py", "meeting.py", "remind.py"}
+def test_there_are_nine_of_them() -> None:
+    """Those that fax are in `tests/client/test_rayo_fax.py`."""
+    usual = {"desk.py", "call.py", "chair.py", "voicemail.py", "menu.py", "meeting.py", "remind.py"}
+    assert set(PROGRAMS) == usual | {"faxes_in.py", "fax_out.py"}
     assert max(program.count("\n") for program in PROGRAMS.values()) <= 64
 
 

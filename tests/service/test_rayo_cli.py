@@ -65,7 +65,7 @@ class Process:
 
 
 @contextlib.asynccontextmanager
-async def begun(prosody: Prosody, *arguments: str, **environment: str) -> AsyncIterator[Process]:
+async def begun(prosody: Prosody, *arguments: str, group: str = "rayo", **environment: str) -> AsyncIterator[Process]:
     host, port = prosody.c2s
     known = {
         "PATH": "/usr/bin:/bin",
@@ -76,7 +76,7 @@ async def begun(prosody: Prosody, *arguments: str, **environment: str) -> AsyncI
         "FOCUS_RAYO_SERVER": f"{host}:{port}",
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "focus.service.cli", "rayo", *arguments,
+        sys.executable, "-m", "focus.service.cli", group, *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={name: value for name, value in (known | environment).items() if value},
     )  # fmt: skip
@@ -88,9 +88,9 @@ async def begun(prosody: Prosody, *arguments: str, **environment: str) -> AsyncI
         await process.communicate()
 
 
-async def command(prosody: Prosody, *arguments: str, **environment: str) -> tuple[int, str, str]:
+async def command(prosody: Prosody, *arguments: str, group: str = "rayo", **environment: str) -> tuple[int, str, str]:
     """Exit code, standard output, standard error."""
-    async with begun(prosody, *arguments, **environment) as process:
+    async with begun(prosody, *arguments, group=group, **environment) as process:
         return await process.end()
 
 

@@ -144,8 +144,10 @@ def _session(
     return Session(credentials(said, config), Report(json=json), timeout)
 
 
-def _command(name: str | None = None) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """A command of a function that is given a session first: with the options of that behind its own."""
+def session_command(
+    name: str | None = None, *, group: typer.Typer = app
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command of `group`, of a function that is given a session first: with the options of that behind its own."""
 
     def register(function: Callable[..., int]) -> Callable[..., int]:
         _, *own = inspect.signature(function, eval_str=True).parameters.values()
@@ -159,19 +161,19 @@ def _command(name: str | None = None) -> Callable[[Callable[..., int]], Callable
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {each.name: each.annotation for each in parameters}
-        app.command(name or function.__name__, epilog=EXIT_CODES)(command)
+        group.command(name or function.__name__, epilog=EXIT_CODES)(command)
         return function
 
     return register
 
 
-@_command("list")
+@session_command("list")
 def list_(session: Session) -> int:
     """The calls and mixers that we may know of: who is at the other end, how far it has come, what is joined."""
     return session.run(lambda client: doing.list_all(client, session.report))
 
 
-@_command()
+@session_command()
 def dial(
     session: Session,
     to: Annotated[str, typer.Argument(metavar="TO", help="Whom to call: a JID or an xmpp: URI.")],
@@ -214,7 +216,7 @@ def dial(
     )
 
 
-@_command()
+@session_command()
 def join(
     session: Session,
     one: Annotated[str, typer.Argument(metavar="A", help="A call or a mixer.")],
@@ -226,7 +228,7 @@ def join(
     return session.run(lambda client: doing.join(client, session.report, (one, other), direction, media))
 
 
-@_command()
+@session_command()
 def unjoin(
     session: Session,
     one: Annotated[str, typer.Argument(metavar="A", help="A call or a mixer.")],
@@ -238,7 +240,7 @@ def unjoin(
     return session.run(lambda client: doing.unjoin(client, session.report, one, other))
 
 
-@_command()
+@session_command()
 def hangup(
     session: Session,
     call: Annotated[list[str], typer.Argument(metavar="CALL...", help="The calls to end.")],
@@ -252,7 +254,7 @@ def hangup(
     return session.run(lambda client: doing.hangup(client, session.report, call, headers))
 
 
-@_command()
+@session_command()
 def watch(
     session: Session,
     room: Annotated[str, typer.Argument(metavar="ROOM", help="The name of a room, or of a mixer of ours.")],
@@ -264,7 +266,7 @@ def watch(
 PlaceArgument = Annotated[str, typer.Argument(metavar="WHERE", help="A call, which alone hears it, or a mixer.")]
 
 
-@_command()
+@session_command()
 def say(
     session: Session,
     to: PlaceArgument,
@@ -275,7 +277,7 @@ def say(
     return session.run(lambda client: working.say(client, session.report, to, text, voice))
 
 
-@_command()
+@session_command()
 def play(
     session: Session,
     to: PlaceArgument,
@@ -286,7 +288,7 @@ def play(
     return session.run(lambda client: working.play(client, session.report, to, url, times))
 
 
-@_command()
+@session_command()
 def ask(
     session: Session,
     to: PlaceArgument,
@@ -305,7 +307,7 @@ def ask(
     )
 
 
-@_command()
+@session_command()
 def record(
     session: Session,
     what: Annotated[str, typer.Argument(metavar="WHAT", help="A call, or a mixer: all who are in it.")],

@@ -1,0 +1,100 @@
+"""Faxes by those who command them: `focus fax` and the programs in docs/rayo.md send each other some, over a real
+Prosody, in calls of the service with itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+
+from focus.service.config import Settings
+from focus.service.prosody import Prosody
+from focus.service.sections import RayoSettings, RouteSettings
+from tests.client.test_rayo_examples import PROGRAMS, running
+from tests.engines.faxes import page, pages_of, write
+from tests.interop.running import PASSWORD, serve
+from tests.service.test_rayo_cli import begun, command
+
+#: Seconds that a fax of a few lines may take, however busy the processor is.
+PATIENCE = 110.0
+
+
+def of_faxes(settings: Settings, domain: str) -> Settings:
+    """Calls to program-… are for juliet's programs, to fax-… for romeo's; each leg has a port of its own."""
+    routes = tuple(
+        RouteSettings(match=f"{match}-*", clients=(f"{name}@{domain}",), timeout=60, fax=True)
+        for match, name in (("program", "juliet"), ("fax", "romeo"))
+    )
+    everybody = tuple(f"{name}@{domain}" for name in ("juliet", "romeo", "controller", "sender"))
+    shards = settings.media.model_copy(update={"shards": 4})
+    return settings.model_copy(update={"routes": routes, "media": shards, "rayo": RayoSettings(clients=everybody)})
+
+
+def is_at(url: str, sent: Path) -> bool:
+    """Whether the fax at `url` is what was sent, under a line."""
+    (here,), (there,) = pages_of(Path(unquote(urlparse(url).path))), pages_of(sent)
+    rows = np.asarray(here.convert("1"))
+    return bool(np.array_equal(rows[-there.height :], np.asarray(there.convert("1"))))
+
+
+async def test_the_command_line_and_the_programs_send_each_other_faxes(
+    prosody: Prosody, settings: Settings, tmp_path: Path
+) -> None:
+    for name in ("controller", "romeo"):
+        await prosody.add_user(f"{name}@{prosody.domain}", PASSWORD)
+    letter, other = (
+        write(tmp_path / "letter.tiff", [page(1, height=120)]),
+        write(tmp_path / "b.tiff", [page(2, height=90)]),
+    )
+    async with (
+        serve(prosody, of_faxes(settings, prosody.domain)) as focus,
+        running(prosody, "juliet", "faxes_in.py") as program,
+        begun(prosody, "receive", "--json", group="fax", FOCUS_RAYO_ACCOUNT=f"romeo@{prosody.domain}") as machine,
+    ):
+        await program.says("ready")
+        await machine.event("waiting")
+
+        async def by_command_line() -> None:
+            to = str(focus.mixer("program-1"))
+            code, output, errors = await command(
+                prosody, "send", to, str(letter), "--header", "From Verona", "--json", group="fax"
+            )
+            lines = [json.loads(line) for line in output.splitlines()]
+            assert (code, errors) == (0, "")
+            assert [line["event"] for line in lines] == ["dialled", "answered", "page", "done"]
+            assert lines[2]["number"] == lines[2]["pages"] == lines[3]["pages"] == 1
+            said = await program.says("pages")
+            assert said.startswith("1 pages whole from")
+            assert is_at(said.split()[-1], letter)
+
+        async def by_program() -> None:
+            async with running(prosody, "sender", "fax_out.py", str(focus.mixer("fax-1")), other.as_uri()) as sender:
+                assert await sender.says("page") == "page 1 of 1"
+                assert await sender.says("") == "sent"
+            done = await machine.event("done")
+            assert (done["pages"], done["remote-station-id"]) == (1, "+39 045 8077500")
+            assert is_at(done["url"], other)
+            assert (await machine.end())[0] == 0
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(by_command_line())
+            tasks.create_task(by_program())
+
+
+async def test_what_cannot_be_sent_is_said_before_anybody_is_called(prosody: Prosody, settings: Settings) -> None:
+    await prosody.add_user(f"controller@{prosody.domain}", PASSWORD)
+    async with serve(prosody, settings):
+        for arguments, why in (
+            (("no-such.tiff",), "there is no file no-such.tiff"),
+            (("http://a.example/x", "--pages", "3-1"), "pages"),
+        ):
+            code, output, errors = await command(prosody, "send", "tea@focus.localhost", *arguments, group="fax")
+            assert (code, output) == (64, "")
+            assert why in errors
+
+
+def test_both_programs_are_there() -> None:
+    assert {"faxes_in.py", "fax_out.py"} <= PROGRAMS.keys()
