@@ -17,7 +17,11 @@ from focus.media.plane import Direction
 from focus.service.config import Settings
 from focus.service.prosody import Prosody
 from focus.service.ready import ServiceError
-from focus.service.sections import ConferenceSettings, HttpSettings, MediaSettings, MetricsSettings, XmppSettings
+from focus.service.sections.conference import ConferenceSettings
+from focus.service.sections.http import HttpSettings
+from focus.service.sections.media import MediaSettings
+from focus.service.sections.monitoring import MetricsSettings
+from focus.service.sections.xmpp import XmppSettings
 from focus.service.wiring import Service
 from focus.wire.jid import JID
 from focus.wire.rayo import Dial, Join

@@ -171,7 +171,7 @@ def demo(
     """
     from focus.service import demo as demonstration
     from focus.service import logs
-    from focus.service.sections import LogSettings
+    from focus.service.sections.monitoring import LogSettings
     from focus.service.values import bare_jid, domain_name
 
     if (certificate is None) != (key is None):

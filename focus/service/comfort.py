@@ -17,7 +17,7 @@ from focus.conference.comfort import NAME, TEXTS, Action, Comfort
 from focus.engines.espeak import Espeak
 from focus.engines.synthesizer import SynthesisError
 from focus.media.files import FORMATS, AudioFileError, read_audio
-from focus.service.sections import Section
+from focus.service.sections.section import Section
 from focus.service.values import absolute, existing_folder, listed
 from focus.wire.dtmf import KEYS
 from focus.wire.jid import JID

@@ -1,6 +1,6 @@
 """Configuration: a TOML file, over it the environment (`FOCUS_SECTION__KEY`), secrets also from files of their own.
 
-What can be configured is in sections.py, and the example file (config_text.py) is written from that.
+What can be configured is in `sections`, and the example file (config_text.py) is written from that.
 """
 
 from __future__ import annotations
@@ -25,25 +25,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from focus.service.comfort import ComfortSettings
 from focus.service.faxing import FaxSettings
 from focus.service.ready import ExitCode, ServiceError
-from focus.service.sections import (
-    ConferenceSettings,
-    FetchSettings,
-    HttpSettings,
-    LimitsSettings,
-    LogSettings,
-    MediaSettings,
-    MetricsSettings,
-    PiperSettings,
-    RayoSettings,
-    RecordingSettings,
-    RingingSettings,
-    RoomSettings,
-    RouteSettings,
-    Section,
-    SpeechSettings,
-    SummoningSettings,
-    XmppSettings,
-)
+from focus.service.sections.components import FetchSettings, PiperSettings, RecordingSettings, SpeechSettings
+from focus.service.sections.conference import ConferenceSettings, RingingSettings, RoomSettings, SummoningSettings
+from focus.service.sections.http import HttpSettings
+from focus.service.sections.limits import LimitsSettings
+from focus.service.sections.media import MediaSettings
+from focus.service.sections.monitoring import LogSettings, MetricsSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
+from focus.service.sections.section import Section
+from focus.service.sections.xmpp import XmppSettings
 from focus.service.values import Address
 
 PREFIX = "FOCUS_"

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from focus.service.config import PREFIX, Settings, section_model
 from focus.service.lua import quoted
-from focus.service.sections import XmppSettings
+from focus.service.sections.xmpp import XmppSettings
 from focus.service.values import Address, is_ip
 
 WIDTH = 100

@@ -23,16 +23,12 @@ from pydantic import SecretStr
 from focus.service.config import Settings
 from focus.service.prosody import LOOPBACK, Prosody, free_port, keep_running
 from focus.service.ready import Runnable, ServiceError, ServiceReady
-from focus.service.sections import (
-    ConferenceSettings,
-    HttpSettings,
-    LogSettings,
-    MediaSettings,
-    MetricsSettings,
-    RayoSettings,
-    RouteSettings,
-    XmppSettings,
-)
+from focus.service.sections.conference import ConferenceSettings
+from focus.service.sections.http import HttpSettings
+from focus.service.sections.media import MediaSettings
+from focus.service.sections.monitoring import LogSettings, MetricsSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
+from focus.service.sections.xmpp import XmppSettings
 from focus.service.values import Address
 
 log = logging.getLogger(__name__)

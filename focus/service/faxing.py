@@ -10,7 +10,7 @@ from focus.engines.fax import EngineMissing, FaxError, identity_of
 from focus.engines.spandsp.fax import check_engine
 from focus.engines.spandsp.isolation import IsolatedFax
 from focus.rayo.faxes import FaxMachine
-from focus.service.sections import Section
+from focus.service.sections.section import Section
 
 log = logging.getLogger(__name__)
 

@@ -41,7 +41,7 @@ from focus.service.config import Settings
 from focus.service.faxing import fax_machine
 from focus.service.metrics import Metrics
 from focus.service.ready import ExitCode, ServiceError, ServiceReady
-from focus.service.sections import FetchSettings
+from focus.service.sections.components import FetchSettings
 from focus.service.values import Address, is_global
 from focus.wire.jid import JID, unescape_node
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect

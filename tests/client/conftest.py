@@ -10,7 +10,8 @@ import pytest
 
 from focus.client import RayoClient
 from focus.service.config import Settings
-from focus.service.sections import FetchSettings, RayoSettings, RecordingSettings, RouteSettings
+from focus.service.sections.components import FetchSettings, RecordingSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
 from tests.interop.conftest import caller, client, listening
 from tests.interop.running import PASSWORD, RunningFocus, serve, settings_for
 from tests.interop.servers import Server

@@ -28,7 +28,7 @@ from focus.client import (
 )
 from focus.media.files import read_audio
 from focus.service.config import Settings
-from focus.service.sections import RecordingSettings
+from focus.service.sections.components import RecordingSettings
 from focus.wire.rayo import Ref
 from focus.wire.rayo_component import Complete, Execution
 from focus.wire.rayo_record import MaxDuration

@@ -12,7 +12,7 @@ import numpy as np
 
 from focus.service.config import Settings
 from focus.service.prosody import Prosody
-from focus.service.sections import RayoSettings, RouteSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
 from tests.client.test_rayo_examples import PROGRAMS, running
 from tests.engines.faxes import page, pages_of, write
 from tests.interop.running import PASSWORD, serve

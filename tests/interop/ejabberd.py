@@ -27,7 +27,8 @@ from focus.service import config_text
 from focus.service.certificates import self_signed
 from focus.service.config import Settings
 from focus.service.prosody import LOOPBACK, free_port
-from focus.service.sections import HttpSettings, XmppSettings
+from focus.service.sections.http import HttpSettings
+from focus.service.sections.xmpp import XmppSettings
 
 START_TIMEOUT = 60.0
 PORT_ATTEMPTS = 5

@@ -15,14 +15,12 @@ from focus.client.connection import Account, Connection
 from focus.service.config import Settings
 from focus.service.phone import Phone
 from focus.service.ready import ServiceReady
-from focus.service.sections import (
-    ConferenceSettings,
-    HttpSettings,
-    MediaSettings,
-    MetricsSettings,
-    RayoSettings,
-    XmppSettings,
-)
+from focus.service.sections.conference import ConferenceSettings
+from focus.service.sections.http import HttpSettings
+from focus.service.sections.media import MediaSettings
+from focus.service.sections.monitoring import MetricsSettings
+from focus.service.sections.rayo import RayoSettings
+from focus.service.sections.xmpp import XmppSettings
 from focus.service.values import Address
 from focus.service.wiring import Service
 from focus.wire.base import serialize

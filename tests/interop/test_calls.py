@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.service.prosody import Prosody
-from focus.service.sections import RayoSettings, RouteSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
 from focus.wire.base import local_name
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID

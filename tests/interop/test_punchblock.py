@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.service.prosody import Prosody
-from focus.service.sections import RayoSettings, RouteSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
 from tests.interop.callers import AiortcCallee, CallerFactory

@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.service.prosody import Prosody
-from focus.service.sections import LimitsSettings, RayoSettings, RouteSettings
+from focus.service.sections.limits import LimitsSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason

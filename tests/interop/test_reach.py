@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page
 
 from focus.media.plane import MediaPlane
 from focus.service.prosody import Prosody
-from focus.service.sections import MediaSettings
+from focus.service.sections.media import MediaSettings
 from tests.interop import networks
 from tests.interop.browser import chromium, hears, join, open_page
 from tests.interop.ejabberd import Ejabberd

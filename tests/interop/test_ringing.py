@@ -10,7 +10,7 @@ import pytest
 
 from focus.service.phone import Answering
 from focus.service.prosody import Prosody
-from focus.service.sections import RingingSettings, RoomSettings
+from focus.service.sections.conference import RingingSettings, RoomSettings
 from focus.wire.commands import COMMANDS
 from focus.wire.conditions import Forbidden
 from focus.wire.jid import JID

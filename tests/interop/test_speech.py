@@ -12,7 +12,7 @@ from focus.client.connection import Account
 from focus.service.phone import Phone, Settings
 from focus.service.phone.call import Sound
 from focus.service.phone.sound import Samples, speech
-from focus.service.sections import RayoSettings, RouteSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
 from tests.engines.spoken import decoders
 from tests.interop.running import PASSWORD, PATIENCE, serve, settings_for
 from tests.interop.servers import Server

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.service.prosody import Prosody
-from focus.service.sections import SummoningSettings
+from focus.service.sections.conference import SummoningSettings
 from focus.wire.conditions import NotAllowed, NotAuthorized
 from focus.wire.jid import JID
 from focus.wire.summons import CONFERENCE_REQUEST, DIRECT, MUC_USER

@@ -9,7 +9,7 @@ import pytest
 
 from focus.service import config_text
 from focus.service.config import ConfigurationError, Settings, load, section_model
-from focus.service.sections import RouteSettings
+from focus.service.sections.rayo import RouteSettings
 from focus.service.values import Address
 
 GOOD = """\

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from focus.service import config_text
 from focus.service.config import Settings
 from focus.service.prosody import Prosody
-from focus.service.sections import HttpSettings, XmppSettings
+from focus.service.sections.http import HttpSettings
+from focus.service.sections.xmpp import XmppSettings
 
 pytestmark = pytest.mark.interop
 

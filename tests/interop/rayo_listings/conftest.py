@@ -17,7 +17,9 @@ from focus.service.phone import Phone, Settings
 from focus.service.phone.call import Sound
 from focus.service.phone.sound import tone
 from focus.service.prosody import LOOPBACK, free_port
-from focus.service.sections import FetchSettings, LimitsSettings, RayoSettings, RecordingSettings, RouteSettings
+from focus.service.sections.components import FetchSettings, RecordingSettings
+from focus.service.sections.limits import LimitsSettings
+from focus.service.sections.rayo import RayoSettings, RouteSettings
 from focus.service.values import Address
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
