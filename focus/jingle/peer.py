@@ -9,41 +9,36 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from xml.etree import ElementTree as ET
 
 from focus.jingle import checks, ending, invitation, negotiation
 from focus.jingle.codecs import Codec, usual
-from focus.jingle.contents import QUESTIONS, rejection
-from focus.jingle.dialogue import Dialogue
+from focus.jingle.contents import QUESTIONS
 from focus.jingle.invitation import Invitation
-from focus.jingle.leg_driver import LegDriver, NoRestart
+from focus.jingle.leg_driver import NoRestart
 from focus.jingle.negotiation import Local, NegotiationError, Settled
+from focus.jingle.renegotiation import Foreign, Renegotiable
 from focus.jingle.session import Party, State
 from focus.jingle.surroundings import Leg, LegFactory, LegObserver, Outbox, PeerObserver, Timeouts
 from focus.wire.coin import FocusMark
 from focus.wire.conditions import OutOfOrder, ResourceConstraint, StanzaError, UnknownSession
-from focus.wire.ice import Transport
 from focus.wire.jid import JID
-from focus.wire.jingle import Action, Content, Jingle, Reason, foreign_parts
+from focus.wire.jingle import Action, Jingle, Reason, foreign_parts
 from focus.wire.jingle_message import Dialect, JingleMessage, Propose
-from focus.wire.rtp import Active, Description, Hold, Info, Mute, Parameter, Ringing, Unhold, Unmute
+from focus.wire.rtp import Active, Hold, Info, Mute, Ringing, Unhold, Unmute
 from focus.wire.shim import Shim
 
 __all__ = ["Leg", "LegFactory", "LegObserver", "Outbox", "PeerObserver", "PeerSession", "Timeouts"]
 
 logger = logging.getLogger(__name__)
 
-#: What contents have that is neither RTP nor ICE-UDP.
-Foreign = frozenset[str]
-
 #: How often in one session a peer may ask for another content or transport.
 MAX_QUESTIONS = 64
 
 
-class PeerSession(Dialogue):
+class PeerSession(Renegotiable):
     """A session with one peer, from the first propose or session-initiate to the last goodbye.
 
     `local` is our full JID; `peer` theirs, bare until a device of theirs has answered. `leg` is there from the moment
@@ -75,7 +70,6 @@ class PeerSession(Dialogue):
         self._marked: bool | None = None  # what of that the peer was told last
         self._legs = legs
         self._codecs = tuple(codecs or usual())
-        self._driver = LegDriver(role)
         self._accepting = False  # whether our owner wants it
         self._questions = 0  # of theirs
         self._taken_with: Shim | None = None
@@ -230,29 +224,6 @@ class PeerSession(Dialogue):
         self.isfocus = isfocus
         if self._marked not in (None, isfocus):
             self._do(self._mark_anew)
-
-    def wish_for(self, parameters: tuple[Parameter, ...]) -> None:
-        """Ask the peer to encode otherwise from now on, if it sends Opus (XEP-0167 section 9)."""
-        if self.settled is None or (self.settled.payload.name or "").lower() != "opus":
-            return
-        payload = self.settled.payload.model_copy(update={"parameters": parameters})
-        description = Description(media="audio", payload_types=(payload,))
-        content = Content(creator=self.settled.creator, name=self.settled.name, description=description)
-
-        async def send() -> None:
-            self._send(Jingle(action=Action.DESCRIPTION_INFO, sid=self.sid, contents=(content,)))
-
-        if self._session.state is State.ACTIVE:
-            self._do(send)
-
-    @property
-    def settled(self) -> Settled | None:
-        """What was agreed on; stays after the end."""
-        return self._driver.settled
-
-    def with_candidates(self, contents: Iterable[Content]) -> tuple[Content, ...]:
-        """Contents of the peer, with the candidates that it has trickled."""
-        return self._driver.with_candidates(contents)
 
     @property
     def proposed(self) -> bool:
@@ -424,13 +395,6 @@ class PeerSession(Dialogue):
             if settled.senders != "both":
                 self._tell_senders()
 
-    def _no_restart(self) -> None:
-        self._end(Reason.of("connectivity-error", "what was agreed on cannot be changed here"), by_peer=False)
-
-    def _tell_senders(self) -> None:
-        senders = self._driver.senders
-        self._observer.peer_senders(negotiation.sends(self.role.other, senders), negotiation.sends(self.role, senders))
-
     async def _send_ringing(self, headers: Shim | None) -> None:
         if self._session.state is State.PENDING:
             self._send(Jingle(action=Action.SESSION_INFO, sid=self.sid, ringing=Ringing(), headers=headers))
@@ -438,37 +402,6 @@ class PeerSession(Dialogue):
     async def _rang(self, headers: Shim | None) -> None:
         self.told = headers
         self._observer.peer_ringing()
-
-    async def _transport_info(self, jingle: Jingle, _: Foreign) -> None:
-        """COMPAT (Conversations, Monal): new credentials without a candidate are an offer to them, and of several
-        candidates they read one."""
-        try:
-            ours = await self._driver.trickle(jingle.contents)
-        except NoRestart:
-            self._no_restart()
-            return
-        if ours is None:
-            return
-        for each in ours.candidates:
-            transport = ours.model_copy(update={"candidates": (each,), "fingerprints": ()})
-            contents = (self._about_transport(transport),)
-            self._send(Jingle(action=Action.TRANSPORT_INFO, sid=self.sid, contents=contents))
-
-    def _about_transport(self, transport: Transport) -> Content:
-        assert self.settled is not None
-        return Content(creator=self.settled.creator, name=self.settled.name, transport=transport)
-
-    async def _transport_replace(self, jingle: Jingle, foreign: Foreign) -> None:
-        """Another transport of the kind we have, for the certificate that we know, is a restart of ICE."""
-        ours: Transport | None = None
-        if self.settled is not None and {each.name for each in jingle.contents} == {self.settled.name}:
-            with suppress(NoRestart):
-                ours = await self._driver.trickle(jingle.contents)
-        if ours is None or self.settled is None:
-            self._send(rejection(jingle, foreign))
-            return
-        contents = (self._about_transport(negotiation.with_setup(ours, self.settled.dtls_role)),)
-        self._send(Jingle(action=Action.TRANSPORT_ACCEPT, sid=self.sid, contents=contents))
 
     async def _info(self, jingle: Jingle, _: Foreign) -> None:
         if jingle.focus is not None:
@@ -489,25 +422,6 @@ class PeerSession(Dialogue):
             case Unhold() | Active():
                 self._driver.hold(False)
         self._observer.peer_info(jingle.info)
-
-    async def _content_add(self, jingle: Jingle, foreign: Foreign) -> None:
-        self._send(rejection(jingle, foreign))
-
-    async def _description_info(self, jingle: Jingle, _: Foreign) -> None:
-        self._driver.advise(jingle.contents)
-
-    async def _content_modify(self, jingle: Jingle, _: Foreign) -> None:
-        if self.settled is None:
-            self._contents.modify(jingle.contents)
-            return
-        before = self._driver.senders
-        self._driver.modify(jingle.contents)
-        if self._driver.senders != before:
-            self._tell_senders()
-
-    async def _content_remove(self, jingle: Jingle, _: Foreign) -> None:
-        if self._contents.remove(jingle.contents, self.settled):
-            self.void()
 
     # Our side of it
 
