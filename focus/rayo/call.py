@@ -14,18 +14,17 @@ from focus.jingle.codecs import MODEM, SPEECH
 from focus.jingle.peer import LegObserver, PeerSession
 from focus.media.leg import Leg
 from focus.media.plane import MediaPlane
-from focus.rayo.actor import Later, Outcome, on
+from focus.rayo.actor import Outcome, on
 from focus.rayo.connectable import Connectable
+from focus.rayo.control import Authority, Controllable
 from focus.rayo.headers import REASON_HEADER, for_peer, from_shim, to_shim, wanted_reason
-from focus.rayo.joinable import Parties, PartyName
+from focus.rayo.joinable import PartyName
 from focus.rayo.mixer import HOUSE, Mixer
 from focus.rayo.stages import Stage, Step, following
 from focus.wire import rtp
 from focus.wire.conditions import (
     BadRequest,
     FeatureNotImplemented,
-    NotAllowed,
-    NotTheOwner,
     StanzaError,
     WrongState,
 )
@@ -36,11 +35,9 @@ from focus.wire.rayo import (
     Accept,
     Answer,
     Answered,
-    Command,
     End,
     Hangup,
     Header,
-    Offer,
     Redirect,
     Reject,
     Ringing,
@@ -69,18 +66,16 @@ _END = {
 }
 
 
-class Calls(Parties, Protocol):
+class Calls(Authority, Protocol):
     """What a call needs of its server."""
 
     def call_ended(self, call: Call) -> None: ...
-
-    def may_command(self, sender: JID) -> bool: ...
 
     def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
         """Send the peer `to` a message from our end of its session."""
 
 
-class Call(Connectable):
+class Call(Controllable):
     """Carries out the commands of its controlling party and reports what the peer does."""
 
     def __init__(
@@ -101,14 +96,6 @@ class Call(Connectable):
         self._method = method
         self.stage = Stage.OFFERED if method == "dialed-in" else Stage.DIALLED
         self.leg: Leg | None = None
-        #: Potential controlling parties, until the first command makes one of them the definitive one.
-        self.parties: set[JID] = set()
-        self.controller: JID | None = None
-        #: Set when a party takes the call, or one goes, and at the end.
-        self.parties_changed = asyncio.Event()
-        self._offered: set[JID] = set()
-        self._forgetful: set[JID] = set()  # those of them that have gone since
-        self._commanders: set[JID] = set()
         self._watchers: set[JID] = set()
         self._connected = self._muted = self._held = self._focus = False
         self._silenced = False
@@ -118,96 +105,20 @@ class Call(Connectable):
         self._commanded_end = self._is_hung_up = self._is_parting = self._is_left = False
         self.ended = asyncio.Event()
 
-    # who controls
-
     @property
     def party(self) -> PartyName:
         return {"call_uri": self.address.uri}
 
-    def audience(self) -> Iterable[JID]:
-        return [self.controller] if self.controller else sorted(self.parties, key=str)
+    # who waits for it
 
     @property
     def is_decided(self) -> bool:
         """Whether nobody need be offered the call any more."""
         return self.controller is not None or self._now not in (Stage.OFFERED, Stage.ACCEPTED)
 
-    def offer(self, parties: Iterable[JID], offer: Offer) -> None:
-        """Make `parties` potential controlling parties, and tell those to whom that is new."""
-        parties = list(parties)
-        new = [party for party in parties if party not in self._offered or party in self._forgetful]
-        self.parties.update(parties)
-        self._offered.update(parties)
-        self._forgetful.difference_update(parties)
-        self._tell(new, offer)
-        self._audience_changed()
-
     def is_waiting_for(self, client: JID) -> bool:
         """Whether the caller waits for an answer that `client` alone can give."""
         return client == self.controller and self._now in (Stage.OFFERED, Stage.ACCEPTED)
-
-    def withdraw(self, party: JID, *, is_gone: bool) -> None:
-        """`party` does not want the call any more, or `is_gone`: then it knows nothing of the call if it comes back.
-        It is told the end all the same."""
-        if is_gone and party in self._offered:
-            self._forgetful.add(party)
-        if party in self.parties:
-            self.parties.discard(party)
-            self.parties_changed.set()
-            self._audience_changed()
-
-    def authorize(self, sender: JID, command: Command) -> None:
-        """A potential controlling party takes control by a command, not by what it says to the caller."""
-        if isinstance(command, Watch | Move | Silence | Listen):
-            return  # they come from applications of ours only
-        takes_it = not isinstance(command, CallMessage) and self._take_control(sender)
-        may_command = takes_it or sender == self.controller or self._calls.may_command(sender)
-        if not (may_command or self._is_left_to(sender)):
-            raise NotTheOwner(f"{self.address} is not controlled by you")
-        self._commanders.add(sender)
-
-    def is_for(self, client: JID) -> bool:
-        """Whether `client` may know of this call: its account or the call's room commands it, or it may take it."""
-        is_own = self.controller is not None and client.bare == self.controller.bare
-        return is_own or client in self.audience() or self._calls.may_command(client) or self._is_left_to(client)
-
-    def check_partner(self, sender: JID) -> None:
-        """Raises `NotAllowed` where this call is not in the security zone of `sender`, who wants to join something with
-        it (section 6.3.1). A potential controlling party takes control by that, as by a command."""
-        is_in_zone = self.controller is not None and sender.bare == self.controller.bare
-        if not (
-            is_in_zone or self._take_control(sender) or self._calls.may_command(sender) or self._is_left_to(sender)
-        ):
-            raise NotAllowed(f"{self.address} is not yours")
-
-    def _take_control(self, sender: JID) -> bool:
-        if self.controller is not None or sender not in self._offered:
-            return False
-        self.controller = sender
-        self.parties_changed.set()
-        self._audience_changed()
-        return True
-
-    def give_back(self, sender: JID) -> None:
-        """What `sender` has taken control by has been refused: others may take the call."""
-        if self.controller == sender:
-            self.controller = None
-            self._audience_changed()
-
-    def _audience_changed(self) -> None:
-        """Who hears of this call hears of the mixers that it is in."""
-        for party in self.joins:
-            party.audience_changed()
-
-    def _is_left_to(self, sender: JID) -> bool:
-        """Whether this is a call of a room that leaves its mixer to `sender`."""
-        mixers = (party for party in self.joins if isinstance(party, Mixer) and self.controller in party.owners)
-        return any(mixer.admits(sender) for mixer in mixers)
-
-    async def carry_out(self, sender: JID, command: Command) -> Outcome | Later:
-        outcome = await super().carry_out(sender, command)
-        self.parties_changed.set()
-        return outcome
 
     # commands
 
