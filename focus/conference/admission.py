@@ -11,9 +11,10 @@ from itertools import takewhile
 from typing import Protocol
 
 from focus.conference.goodbye import saying
+from focus.conference.people import Failure
 from focus.conference.policy import Policy, Verdict, is_banned, occupant_of
 from focus.conference.room import Room
-from focus.conference.roster import Failure, Roster
+from focus.conference.roster import Roster
 from focus.conference.voices import Voices
 from focus.rayo.headers import REASON_HEADER
 from focus.wire import context

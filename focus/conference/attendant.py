@@ -18,7 +18,8 @@ from focus.conference.announcer import Announcer
 from focus.conference.comfort import Action, Comfort, sounds
 from focus.conference.executions import Commanded, Executions
 from focus.conference.goodbye import Goodbye
-from focus.conference.roster import Participant, Roster
+from focus.conference.people import Participant
+from focus.conference.roster import Roster
 from focus.conference.solitude import Solitude
 from focus.engines.nlsml import NAMESPACE
 from focus.wire.conditions import ItemNotFound, StanzaError

@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 from secrets import token_hex
 from typing import Protocol
 
+from focus.conference.people import Failure
 from focus.conference.policy import occupant_of
-from focus.conference.roster import Failure, Roster
+from focus.conference.roster import Roster
 from focus.rayo.server import Server
 from focus.wire.base import Element
 from focus.wire.call_invites import STANZA_ID, Accept, CallInvite, Invite, JingleMethod, Left, Retract

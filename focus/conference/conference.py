@@ -17,10 +17,11 @@ from focus.conference.attendant import Attendant
 from focus.conference.call_invites import RoomInvite
 from focus.conference.documents import Documents
 from focus.conference.goodbye import Goodbye, saying
+from focus.conference.people import Failure, Invited, Leaving
 from focus.conference.policy import Occupants, goes_with, is_back, is_banned, may_control, occupant_of
 from focus.conference.ringing import Callout
 from focus.conference.room import GRACE, Cause, Departure, Occupant, Room, RoomError, Rules
-from focus.conference.roster import Failure, Invited, Leaving, Roster
+from focus.conference.roster import Roster
 from focus.conference.surroundings import Surroundings
 from focus.conference.voices import Voices
 from focus.rayo.headers import REASON_HEADER

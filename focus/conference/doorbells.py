@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from focus.conference.roster import Failure
+from focus.conference.people import Failure
 from focus.conference.summoning import MAX_REMEMBERED, Pace
 from focus.wire.jid import JID
 

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from focus.conference.call_invites import RoomInvite
 from focus.conference.doorbells import Doorbells
+from focus.conference.people import Failure, Invited
 from focus.conference.policy import Occupants
-from focus.conference.roster import Failure, Invited, Roster
+from focus.conference.roster import Roster
 from focus.conference.summoning import Pace, is_among
 from focus.rayo.headers import REASON_HEADER
 from focus.rayo.server import Server

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from focus.conference.people import Failure, Invited, Leaving
 from focus.conference.room import Occupant
-from focus.conference.roster import Failure, Host, Invited, Leaving, Roster
+from focus.conference.roster import Host, Roster
 from focus.rayo.addresses import Addresses
 from focus.wire.call_invites import JingleMethod
 from focus.wire.conference_info import ConferenceInfo, Roles, User, Users
