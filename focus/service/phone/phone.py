@@ -22,6 +22,7 @@ from focus.jingle.peer import PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.media.plane import MediaPlane
 from focus.service.phone.call import Call, Refused, Sound, without_dtx
+from focus.service.phone.capabilities import FEATURES, Capabilities
 from focus.service.phone.events import Event, Events
 from focus.service.phone.outbox import PhoneOutbox
 from focus.service.phone.sound import Samples
@@ -36,38 +37,19 @@ from focus.wire.conditions import (
     UnknownSession,
 )
 from focus.wire.conference_info import ConferenceInfo
-from focus.wire.dtmf import DTMF
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, Dialect, Propose, parse_message
 from focus.wire.stanzas import PRESENCE, Disconnected, read_error, stanza
-from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, ITEMS_QUERY, PING_QUERY, verification_string
+from focus.xmpp.discovery import INFO_QUERY, ITEMS_QUERY, PING_QUERY
 
 log = logging.getLogger(__name__)
-
-#: Names our software in caps (XEP-0115 section 4).
-NODE = "urn:focus-conference:phone"
 
 MUC = "http://jabber.org/protocol/muc"
 MUC_USER = f"{MUC}#user"
 #: XEP-0045 section 7.2.2: this presence is our own.
 SELF_PRESENCE = "110"
 
-FEATURES = (
-    CAPS,
-    DISCO_INFO,
-    "urn:xmpp:jingle:1",
-    "urn:xmpp:jingle:apps:dtls:0",
-    "urn:xmpp:jingle:apps:rtp:1",
-    "urn:xmpp:jingle:apps:rtp:audio",
-    "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0",
-    "urn:xmpp:jingle:apps:rtp:ssma:0",
-    DTMF,
-    "urn:xmpp:jingle:transports:ice-udp:1",
-    "urn:xmpp:jingle-message:0",
-    "urn:xmpp:jingle-message:1",
-    "urn:xmpp:ping",
-)
 #: Seconds that a room may take to let us in.
 JOIN_TIMEOUT = 10.0
 #: Seconds that the server may take to let others know of us.
@@ -122,8 +104,7 @@ class Phone:
         self._calls = 0
         self._answering: Answering | None = None
         self._outbox = PhoneOutbox(self._send, self._ask, trickle=settings.trickle)
-        self._info = _information(FEATURES if not settings.coin else (*FEATURES, *COIN_FEATURES))
-        self._version = verification_string(self._info, "sha-1")
+        self._capabilities = Capabilities(FEATURES if not settings.coin else (*FEATURES, *COIN_FEATURES))
         self._available = asyncio.Event()
         self._joining: asyncio.Future[str] | None = None
         self._joined = False
@@ -294,7 +275,7 @@ class Phone:
                 self._coin(sender, query)
                 return None
             case "get", tag if tag == INFO_QUERY:
-                return self._answer_info(query)
+                return self._capabilities.answer(query)
             case "get", tag if tag == ITEMS_QUERY:
                 return ET.Element(ITEMS_QUERY)
             case "get", tag if tag == PING_QUERY:
@@ -394,19 +375,6 @@ class Phone:
             raise ItemNotFound(f"no session {document.sid}")
         call.document(document)
 
-    # Who we are
-
-    def _answer_info(self, query: ET.Element) -> ET.Element:
-        node = query.get("node") or None
-        if node not in (None, f"{NODE}#{self._version}"):
-            raise ItemNotFound(f"there is no node {node!r} here")
-        answer = ET.Element(INFO_QUERY, {} if node is None else {"node": node})
-        answer.extend(self._info)
-        return answer
-
-    def _caps(self) -> ET.Element:
-        return ET.Element(f"{{{CAPS}}}c", {"hash": "sha-1", "node": NODE, "ver": self._version})
-
     # The room
 
     async def _join(self) -> None:
@@ -419,7 +387,7 @@ class Phone:
             history = ET.Element(f"{{{MUC}}}history", {"maxstanzas": "0"})
             muc = ET.Element(f"{{{MUC}}}x")
             muc.append(history)
-            self._send(stanza(PRESENCE, None, occupant, None, muc, self._caps()))
+            self._send(stanza(PRESENCE, None, occupant, None, muc, self._capabilities.caps()))
             async with asyncio.timeout(JOIN_TIMEOUT):
                 nick = await self._joining
         except TimeoutError:
@@ -438,7 +406,7 @@ class Phone:
         self._connection = Connection(account, self)
         self.jid = await self._connection.connect()
         self._available = asyncio.Event()
-        self._send(stanza(PRESENCE, None, None, None, self._caps()))
+        self._send(stanza(PRESENCE, None, None, None, self._capabilities.caps()))
         # The server tells us of ourselves, too (RFC 6121 section 4.2.2); before that, calls may still miss us.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._available.wait(), PRESENCE_TIMEOUT)
@@ -497,12 +465,3 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:
         log.exception("the phone broke")
-
-
-def _information(features: Sequence[str]) -> ET.Element:
-    query = ET.Element(INFO_QUERY)
-    identity = {"category": "client", "type": "console", "name": "focus phone"}
-    ET.SubElement(query, f"{{{DISCO_INFO}}}identity", identity)
-    for feature in sorted(features):
-        ET.SubElement(query, f"{{{DISCO_INFO}}}feature", {"var": feature})
-    return query
