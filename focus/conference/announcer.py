@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 from focus.conference.comfort import NAME, Comfort, sounds
@@ -24,6 +25,10 @@ MAX_WAITING = 10
 LONGEST = 300.0
 #: Names that are said at once; of more it is said how many they are.
 MAX_NAMES = 3
+#: Characters of a name that are said.
+MAX_NAME = 40
+#: Seconds after word of who has come and gone in which there is none: it is kept, and told of together.
+REST = 3.0
 
 
 class Owner(Protocol):
@@ -36,8 +41,8 @@ class Owner(Protocol):
 
 
 class Announcer:
-    """Of one conference. Nothing is at work while nothing is said. Who comes or goes while something else is said is
-    told of together with others."""
+    """Of one conference. Nothing is at work while nothing is said. That it is recorded goes before all that waits; who
+    comes and goes, and what is announced, take turns."""
 
     def __init__(self, owner: Owner, executions: Executions, comfort: Comfort) -> None:
         self._owner = owner
@@ -45,8 +50,11 @@ class Announcer:
         self._comfort = comfort
         self._came: list[str] = []
         self._went: list[str] = []
+        self._rests_until = 0.0
         self._waiting: deque[Document] = deque()
+        self._is_recorded = self._is_told_so = self._is_to_be_told = False
         self._is_busy = False
+        self._news = asyncio.Event()
 
     def say(self, document: Document) -> None:
         """Raises `ResourceConstraint` where too much is to be said already."""
@@ -65,27 +73,60 @@ class Announcer:
             self._went.append(name)
             self._wake()
 
+    def recorded(self, is_recorded: bool, *, is_heard: bool) -> None:
+        """Whether the conference is recorded from now on; told to nobody where it `is_heard` by nobody."""
+        self._is_recorded = is_recorded
+        if not is_heard:
+            self._is_told_so, self._is_to_be_told = is_recorded, False
+        elif is_recorded and not self._is_told_so:
+            self._is_to_be_told = True
+        self._wake()
+
     def _wake(self) -> None:
+        self._news.set()
         if not self._is_busy:
             self._is_busy = True
             self._owner.spawn(None, self._run)
 
     async def _run(self) -> None:
         try:
-            while (document := self._next()) is not None:
-                await self._announce(document)
+            while True:
+                self._news.clear()
+                if documents := self._next():
+                    await self._announce(documents)
+                elif self._came or self._went:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout_at(self._rests_until):
+                            await self._news.wait()
+                else:
+                    return
         finally:
             self._is_busy = False
 
-    def _next(self) -> Document | None:
-        comfort = self._comfort
-        if self._came:
-            names, self._came = self._came, []
-            return self._passage(comfort.entry, "joined", names)
-        if self._went:
-            names, self._went = self._went, []
-            return self._passage(comfort.exit, "left", names)
-        return self._waiting.popleft() if self._waiting else None
+    def _next(self) -> tuple[Document, ...]:
+        """Nothing where there is nothing, or not yet."""
+        if said := self._recording():
+            return (self._comfort.speech(said),)
+        if (self._came or self._went) and asyncio.get_running_loop().time() >= self._rests_until:
+            return self._passages()
+        return (self._waiting.popleft(),) if self._waiting else ()
+
+    def _recording(self) -> str:
+        """What has begun is told also where it has ended already."""
+        if self._is_to_be_told:
+            self._is_to_be_told, self._is_told_so = False, True
+            return self._comfort.text("recording_begun")
+        if self._is_told_so and not self._is_recorded:
+            self._is_told_so = False
+            return self._comfort.text("recording_ended")
+        return ""
+
+    def _passages(self) -> tuple[Document, ...]:
+        came, self._came = self._came, []
+        went, self._went = self._went, []
+        self._rests_until = float("inf")  # until it has been said
+        passages = ((self._comfort.entry, "joined", came), (self._comfort.exit, "left", went))
+        return tuple(self._passage(sound, text, names) for sound, text, names in passages if names)
 
     def _passage(self, sound: str, text: str, names: list[str]) -> Document:
         """Somebody comes in, or goes out."""
@@ -94,14 +135,17 @@ class Announcer:
         comfort = self._comfort
         if len(names) > MAX_NAMES:
             return comfort.speech(comfort.text(f"many_{text}", count=len(names)))
-        return comfort.speech(" ".join(comfort.text(text, name=name) for name in names))
+        return comfort.speech(" ".join(comfort.text(text, name=name[:MAX_NAME].strip()) for name in names))
 
-    async def _announce(self, document: Document) -> None:
+    async def _announce(self, documents: tuple[Document, ...]) -> None:
         try:
-            output = self._comfort.output(document, max_time=LONGEST)
+            output = self._comfort.output(*documents, max_time=LONGEST)
             reason = await self._executions.run(self._owner.roster.focus, output)
         except StanzaError as error:
             log.info("something is not said in the conference: %s", error)
         else:
             if isinstance(reason, Failed):
                 log.warning("something could not be said in the conference: %s", reason.text)
+        finally:
+            if self._rests_until == float("inf"):
+                self._rests_until = asyncio.get_running_loop().time() + REST

@@ -15,7 +15,7 @@ from typing import Protocol
 from xml.etree import ElementTree as ET
 
 from focus.conference.announcer import Announcer
-from focus.conference.comfort import Action, Comfort, sounds
+from focus.conference.comfort import NAME, Action, Comfort, sounds
 from focus.conference.executions import Commanded, Executions
 from focus.conference.goodbye import Goodbye
 from focus.conference.people import Participant
@@ -74,7 +74,8 @@ class Attendant:
         self._announcer = Announcer(owner, self._executions, comfort)
         self._solitude = Solitude(owner, self._executions, comfort)
         self._served: dict[JID, Participant] = {}  # as they were when they were last looked at
-        self._names: dict[JID, str] = {}
+        self._last: Roster | None = None  # when it was last looked at
+        self._names: dict[JID, str] = {}  # where they are said
         self._services: dict[JID, _Service] = {}  # by keys, of calls
         self._is_recorded = False
 
@@ -82,31 +83,42 @@ class Attendant:
         self._executions.deliver(sender, event)
         if isinstance(event, Recorded) and event.recorded is not self._is_recorded:
             self._is_recorded = event.recorded
-            if self._comfort.recordings and self._served:
-                self._announce("recording_begun" if self._is_recorded else "recording_ended")
+            if self._comfort.recordings:
+                self._announcer.recorded(event.recorded, is_heard=bool(self._served))
 
     def look(self) -> None:
-        """The roster has changed, perhaps."""
-        before, here = self._served, self._owner.roster.participants
+        """The roster has changed, perhaps. It does so often: what is done here is little where nobody comes or goes."""
+        roster, last = self._owner.roster, self._last
+        if last is not None and roster.participants is last.participants and roster.mixers is last.mixers:
+            if roster.occupants is not last.occupants:
+                self._last = roster
+                self._learn_names()
+            return
+        self._last = roster
+        before, here = self._served, roster.participants
         self._served = now = {call: one for call, one in here.items() if one.session.connected or call in before}
         came, went = [call for call in now if call not in before], [call for call in before if call not in now]
         for call, one in now.items():
-            if call in before:
+            if call in before and one is not before[call]:
                 self._notice(before[call], one)
-            self._names[call] = self._owner.roster.name_of(one.peer)
+        names = self._names
+        if last is None or here.keys() != last.participants.keys() or roster.occupants is not last.occupants:
+            self._learn_names()
         for call in came:
             earlier = next((each for each in went if before[each].peer.bare == now[call].peer.bare), None)
             if earlier is not None:  # from another device, with no word to anybody
                 went.remove(earlier)
-                del self._names[earlier]
                 self._serve_no_more(earlier, before[earlier])
             self._come(call, before[earlier] if earlier is not None else None)
         for call in went:
-            name = self._names.pop(call)
             self._serve_no_more(call, before[call])
             if 0 < len(now) <= self._comfort.tones_up_to:
-                self._announcer.went(name)
+                self._announcer.went(names.get(call, ""))
         self._solitude.look()
+
+    def _learn_names(self) -> None:
+        if NAME in (self._comfort.entry, self._comfort.exit):
+            self._names = self._owner.roster.names(self._names)
 
     def _come(self, call: JID, earlier: Participant | None) -> None:
         comfort, greeting = self._comfort, ""
@@ -119,7 +131,7 @@ class Attendant:
                 filter(None, (comfort.text("welcome"), comfort.text("recording_begun") if is_told else ""))
             )
             if 1 < len(self._served) <= comfort.tones_up_to:
-                self._announcer.came(self._names[call])
+                self._announcer.came(self._names.get(call, ""))
         if comfort.keys:
             service = self._services[call] = _Service()
             self._owner.spawn(call, partial(self._attend, call, service, greeting))
@@ -161,13 +173,6 @@ class Attendant:
             self._announcer.say(sounds(self._comfort.sounds[sound]))
         if text:
             self._announcer.say(self._comfort.speech(text))
-
-    def _announce(self, name: str) -> None:
-        try:
-            if text := self._comfort.text(name):
-                self._announcer.say(self._comfort.speech(text))
-        except StanzaError as error:
-            log.warning("%s is not told: %s", name, error)
 
     # what is said to one
 

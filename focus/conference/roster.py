@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -361,10 +361,15 @@ class Roster:
             return occupant.real_jid.bare.uri
         return self.room.with_resource(nick).uri
 
-    def name_of(self, peer: JID) -> str:
-        """By which others know them."""
-        occupant = Occupants(self.occupants).find(peer)
-        return occupant.nick if occupant is not None else self._caller_name(peer)
+    def names(self, known: Mapping[JID, str]) -> dict[JID, str]:
+        """By which others know each participant, by calls; those who were `known` before keep that when they leave the
+        room, which may hide the name of their account."""
+        occupants = Occupants(self.occupants)
+        names = {}
+        for call, one in self.participants.items():
+            occupant = occupants.find(one.peer)
+            names[call] = occupant.nick if occupant else known.get(call) or self._caller_name(one.peer)
+        return names
 
     def _caller_name(self, peer: JID) -> str:
         """A caller who is not in the room is shown as a telephone would: by the local part of the address.

@@ -64,6 +64,14 @@ def sounds_in(folder: Path) -> Path:
     return folder
 
 
+def named_sounds_in(folder: Path) -> Path:
+    """The same, by whose names they are told apart. Raises ValueError."""
+    names = [path.stem for path in _files(sounds_in(folder))]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"there are several sounds with the name {twice} in {folder}")
+    return folder
+
+
 def sound_or_folder(path: Path) -> Path:
     """A sound, or a folder of sounds. Raises ValueError."""
     return sounds_in(path) if absolute(path).is_dir() else sound(path)
@@ -134,7 +142,7 @@ class ComfortSettings(Section):
     recordings: bool = Field(
         default=True, description="Whether all are told that the room is being recorded, also who comes later."
     )
-    sounds: Annotated[Path, AfterValidator(sounds_in)] | None = Field(
+    sounds: Annotated[Path, AfterValidator(named_sounds_in)] | None = Field(
         default=None,
         description="A folder of sounds that moderators can have played to all, beside what they have said.",
         examples=["/usr/share/sounds/focus/announcements"],
@@ -211,10 +219,12 @@ def comforts(tables: Iterable[ComfortSettings], service: str) -> Callable[[JID],
 
 
 def sound_files(tables: Iterable[ComfortSettings]) -> list[Path]:
-    """The files and folders that are played from."""
-    found = []
+    """The files that are played: not their folders, in which there may be others, now or later."""
+    found: list[Path] = []
     for table in tables:
-        found += [path for path in (table.music, table.sounds) if path is not None]
+        for path in (table.music, table.sounds):
+            if path is not None:
+                found += _files(path) if path.is_dir() else [path]
         for name, value in (("entry", table.entry), ("exit", table.exit)):
             found += [TONES[name]] if value == "tone" else [Path(value)] if value.startswith("/") else []
     return found

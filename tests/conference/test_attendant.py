@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,6 +12,8 @@ import pytest
 
 from focus.conference.comfort import NAME, TEXTS, Action, Comfort
 from focus.conference.policy import Policy
+from focus.conference.room import Departure
+from focus.conference.roster import Roster
 from focus.http.fetch import Reach, SafeFetch
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
@@ -367,10 +370,34 @@ async def test_who_comes_and_goes_is_named_as_all_know_him(meeting: Meeting, cal
     alice.forget()
     await bob.caller.close()
     await until(lambda: teller.said[1:] == ["Bob & Co has left."])
-    await meeting.conference().attendant._announcer._announce(  # type: ignore[union-attr]
-        meeting.conference().attendant._announcer._passage(NAME, "joined", ["A", "B", "C", "D"])  # type: ignore[union-attr]
-    )
-    assert teller.said[2:] == ["4 people have joined."]
+
+
+@pytest.mark.parametrize("comfort", [lambda folder: Comfort(entry=NAME, exit=NAME)], indirect=True)
+async def test_who_is_thrown_out_is_not_called_by_the_name_of_his_account(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    room = meeting.rooms.room("tea")
+    room.come("Tealover", "bob.secretname@example.org/phone")
+    await caller("alice", ALICE)
+    await caller("bob.secretname", BOB)
+    await until(lambda: teller.said == ["Tealover has joined."])
+    room.go("Tealover", Departure.KICKED)
+    await until(lambda: teller.said[1:] == ["Tealover has left."])
+
+
+class Unnamed(Roster):
+    def names(self, known: Mapping[JID, str]) -> dict[JID, str]:
+        raise AssertionError("it takes as long as there are people")
+
+
+@pytest.mark.parametrize("comfort", [lambda folder: Comfort()], indirect=True)
+async def test_nobody_is_looked_for_by_name_where_no_names_are_said(meeting: Meeting, caller: Caller) -> None:
+    await caller("alice", ALICE)
+    conference = meeting.conference()
+    conference.roster = Unnamed(**{each.name: getattr(conference.roster, each.name) for each in fields(Roster)})
+    meeting.rooms.room("tea").come("Bob", "bob@example.org/phone")
+    await caller("bob", BOB)
+    assert len(conference.roster.participants) == 2
 
 
 # --- announcements ---
@@ -408,9 +435,9 @@ async def test_a_moderator_has_something_said_to_all(meeting: Meeting, caller: C
         await each.until_hears(MUSIC, SPEECH)
     assert teller.said == ["Tea is <ready>"]
 
-    for fields, refusal in ((({"sound": "drum"}), ItemNotFound), ({"text": " "}, BadPayload)):
+    for given, refusal in ((({"sound": "drum"}), ItemNotFound), ({"text": " "}, BadPayload)):
         with pytest.raises(refusal):
-            desk.announce("owner@example.org/desk", **fields)
+            desk.announce("owner@example.org/desk", **given)
     with pytest.raises(BadPayload):
         desk.announce("owner@example.org/desk", text="a" * 1001)
     with pytest.raises(Forbidden):

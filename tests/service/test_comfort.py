@@ -25,11 +25,12 @@ def faults(file: Path, text: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Has two sounds in `sounds`, and none in `empty`; `broken.wav` and `text.txt` are none."""
+    """Has two sounds in `sounds`, two of one name in `twice`, none in `empty`; `broken.wav` and `text.txt` are none."""
     (tmp_path / "sounds").mkdir()
     (tmp_path / "empty").mkdir()
-    for name in ("a.wav", "b.wav"):
-        with wave.open(str(tmp_path / "sounds" / name), "wb") as file:
+    (tmp_path / "twice").mkdir()
+    for name in ("sounds/a.wav", "sounds/b.wav", "twice/a.wav", "twice/a.wave"):
+        with wave.open(str(tmp_path / name), "wb") as file:
             file.setparams((1, 2, 8000, 0, "NONE", ""))
             file.writeframes(b"\1\0" * 800)
     (tmp_path / "text.txt").write_text("la la la")
@@ -77,7 +78,8 @@ def test_what_is_played_are_files_that_may_be_read(folder: Path) -> None:
     assert comfort.music == uris
     assert comfort.sounds == dict(zip("ab", uris, strict=True))
     assert (comfort.entry, comfort.exit) == (TONES["entry"].as_uri(), uris[1])
-    assert sound_files([table]) == [sounds, sounds, TONES["entry"], sounds / "b.wav"]
+    files = [sounds / "a.wav", sounds / "b.wav"]
+    assert sound_files([table]) == [*files, *files, TONES["entry"], sounds / "b.wav"]
     assert sum(map(len, read_audio(TONES["entry"]))) == sum(map(len, read_audio(TONES["exit"]))) == 24_000
 
 
@@ -89,6 +91,7 @@ def test_what_is_played_are_files_that_may_be_read(folder: Path) -> None:
         ('music = "{folder}/empty"', "music: there are no sounds in {folder}/empty"),
         ('music = "{folder}/text.txt"', "music: {folder}/text.txt cannot be played"),
         ('sounds = "{folder}"', "sounds: {folder}/broken.wav cannot be played"),
+        ('sounds = "{folder}/twice"', "sounds: there are several sounds with the name a in {folder}/twice"),
         ('sounds = "{folder}/sounds/a.wav"', "sounds: is not a folder"),
         ('entry = "{folder}/empty"', "entry: {folder}/empty is not a file"),
         ('exit = "bell"', "exit: must be 'none', 'tone', 'name', or the absolute path of a sound"),
