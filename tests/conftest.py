@@ -32,13 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the XMPP server of the tests; without this, those in tests/interop talk to each, all others to Prosody",
     )
     parser.addoption("--slow", action="store_true", help="run also what takes minutes, such as faxes of whole pages")
+    parser.addoption("--desktop", action="store_true", help="run also what drives a desktop client of Debian's")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--slow"):
-        slow = [item for item in items if item.get_closest_marker("slow") is not None]
-        items[:] = [item for item in items if item not in slow]
-        config.hook.pytest_deselected(items=slow)
+    for marker in ("slow", "desktop"):
+        if not config.getoption(f"--{marker}"):
+            left_out = [item for item in items if item.get_closest_marker(marker) is not None]
+            items[:] = [item for item in items if item not in left_out]
+            config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
