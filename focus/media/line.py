@@ -105,13 +105,15 @@ class Line:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(ended.set_result, error)
 
-        threading.Thread(target=clock, name=f"line {self._leg}", daemon=True).start()
+        thread = threading.Thread(target=clock, name=f"line {self._leg}", daemon=True)
+        thread.start()
         try:
             if error := await asyncio.shield(ended):
                 raise error
         finally:
             self._over.set()
             await asyncio.wait((ended,))
+            thread.join()  # that was its last word
             self._tap.close()
 
     def _clock(self) -> None:
@@ -119,5 +121,5 @@ class Line:
         self._plane.play(self._leg, np.zeros(int(CUSHION * SAMPLE_RATE), np.int16))
         while not self._over.wait(LOOK):
             heard = self._tap.read()
-            if len(heard):
-                self._plane.play(self._leg, widen(self._device(narrow(heard))))
+            said = widen(self._device(narrow(heard))) if len(heard) else heard
+            self._plane.play(self._leg, said)  # also nothing: it tells whether the leg is there still

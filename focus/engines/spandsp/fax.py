@@ -164,7 +164,8 @@ class SpandspTerminal:
             raise MemoryError("no memory for a fax terminal")
         self._statistics = self._ffi.new("t30_stats_t *")
         self._t30 = self._lib.fax_get_t30_state(self._fax)
-        self._key = _callbacks().register(self)
+        self._callbacks = _callbacks(library)
+        self._key = self._callbacks.register(self)
         self._set_up(ecm)
 
     def _set_up(self, ecm: bool) -> None:
@@ -176,7 +177,7 @@ class SpandspTerminal:
         lib.t30_set_supported_image_sizes(t30, _IMAGE_SIZES)
         lib.t30_set_ecm_capability(t30, ecm)
         lib.t30_set_tx_ident(t30, self._identity.encode())
-        callbacks = _callbacks()
+        callbacks = self._callbacks
         user_data = self._ffi.cast("void *", self._key)
         lib.t30_set_phase_d_handler(t30, callbacks.phase_d, user_data)
         lib.t30_set_phase_e_handler(t30, callbacks.phase_e, user_data)
@@ -253,7 +254,7 @@ class SpandspTerminal:
             result = self._compose()
             self._lib.fax_free(self._fax)  # which closes the file
             self._fax = self._t30 = None
-            _callbacks().forget(self._key)
+            self._callbacks.forget(self._key)
             self._result = result
 
     # --- what the library tells, from within a call of it -------------------------------------------------------------
@@ -358,8 +359,8 @@ class _Callbacks:
 
 
 @cache
-def _callbacks() -> _Callbacks:
-    return _Callbacks(_library().ffi)
+def _callbacks(library: Library) -> _Callbacks:
+    return _Callbacks(library.ffi)
 
 
 def check_engine() -> None:

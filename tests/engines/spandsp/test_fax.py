@@ -24,6 +24,7 @@ from focus.engines.fax import (
 from focus.engines.spandsp import fax as spandsp_fax
 from focus.engines.spandsp import library
 from focus.engines.spandsp.fax import SpandspFax
+from focus.engines.spandsp.library import load
 from tests.engines.faxes import FINE, FRAME, STANDARD, Line, page, pages_of, same, write
 
 ENGINE = SpandspFax()
@@ -354,3 +355,9 @@ def test_a_closed_terminal_is_told_so(tmp_path: Path) -> None:
     receiver.terminate()
     with pytest.raises(ValueError, match="closed"):
         receiver.exchange(np.zeros(FRAME, np.int16))
+
+
+def test_a_library_that_is_loaded_anew_calls_back_as_the_first_one(tmp_path: Path) -> None:
+    SpandspFax().receive(tmp_path / "one.tiff").close()
+    load.cache_clear()
+    SpandspFax().receive(tmp_path / "other.tiff").close()
