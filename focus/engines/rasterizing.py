@@ -14,6 +14,7 @@ is the list of pages}`. What is asked for that way can be relied on, the documen
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import warnings
@@ -124,6 +125,7 @@ class Pdf:
         self._errors = pypdfium2.PdfiumError
         try:
             self._document = pypdfium2.PdfDocument(path)
+            self._document.init_forms()  # what has been filled in is drawn as well
         except self._errors as error:
             raise Unusable(f"the PDF cannot be read: {str(error)[:200]}") from None
 
@@ -285,6 +287,7 @@ def _limit(kind: int, value: int) -> None:
 def main() -> None:
     question = json.loads(sys.stdin.readline())
     limits = question["limits"]
+    os.umask(0o077)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, limits["memory"])
     _limit(resource.RLIMIT_CPU, limits["cpu"])

@@ -52,9 +52,13 @@ def bring_in(recordings: Recordings, path: Path) -> Received | None:
     if not pages:
         part.unlink(missing_ok=True)
         return None
-    part.chmod(0o600)
     recordings.make_due(path)
-    return Received(path, finish(part, path), pages[0].size, len(pages))
+    return Received(path, _finish(part, path), pages[0].size, len(pages))
+
+
+def _finish(part: Path, whole: Path) -> int:
+    part.chmod(0o600)
+    return finish(part, whole)
 
 
 def mend(part: Path) -> Path | None:
@@ -63,7 +67,7 @@ def mend(part: Path) -> Path | None:
         if not tiff.recover(part):
             return None
         whole = part.with_name(part.name.removesuffix(PART))
-        finish(part, whole)
+        _finish(part, whole)
     except (DocumentError, OSError) as error:
         log.error("%s cannot be read: %s", part.name, error)
         return None

@@ -26,6 +26,7 @@ async def prepared(tmp_path: Path, *documents: Document, limits: Limits | None =
     done = await Preparation(limits).prepare(documents, path)
     pages = pages_of(path)
     assert done.path == path
+    assert path.stat().st_mode & 0o777 == 0o600
     assert done.pages == len(pages) == len(tiff.read(path))
     for image in pages:
         assert image.mode == "1"
@@ -118,6 +119,28 @@ async def test_a_pdf_keeps_its_measures(tmp_path: Path) -> None:
     assert near(bottom - top, 196)
     assert near(left, (1728 - 595 / 72 * 204) / 2 + 204)  # in the middle of a page that is a little wider than A4
     assert near(sheet.height - bottom, 196)
+
+
+def filled_form(path: Path) -> Path:
+    """A page with a field, 4 inches by half an inch, an inch from the left and the bottom, that is filled: black."""
+    ink = b"0 0 288 36 re f"
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[4 0 R]>>>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<<>>/Annots[4 0 R]>>",
+        b"<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/V(Juliet)/Rect[72 72 360 108]/F 4/P 3 0 R/AP<</N 5 0 R>>>>",
+        b"<</Type/XObject/Subtype/Form/BBox[0 0 288 36]/Length %d>>stream\n%s\nendstream" % (len(ink), ink),
+    ]
+    body = b"".join(b"%d 0 obj\n%s\nendobj\n" % pair for pair in enumerate(objects, 1))
+    path.write_bytes(b"%PDF-1.4\n" + body + b"trailer<</Size 6/Root 1 0 R>>\n%%EOF\n")
+    return path
+
+
+async def test_what_is_filled_into_a_form_is_there(tmp_path: Path) -> None:
+    [sheet] = await prepared(tmp_path, document(filled_form(tmp_path / "a.pdf")))
+    left, top, right, bottom = ink(sheet)
+    assert near(right - left, 4 * 204)
+    assert near(bottom - top, 0.5 * 196)
 
 
 async def test_what_is_too_wide_becomes_smaller(tmp_path: Path) -> None:

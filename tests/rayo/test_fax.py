@@ -476,8 +476,11 @@ def test_a_fax_that_a_crash_has_cut_short_keeps_its_whole_pages(tmp_path: Path) 
     recordings = Recordings(tmp_path, mend={"tiff": mend})
     path = recordings.new("tiff")
     whole = tiff(3)
-    path.with_name(path.name + PART).write_bytes(whole[:-20])
+    part = path.with_name(path.name + PART)
+    part.write_bytes(whole[:-20])
+    part.chmod(0o644)
     assert recordings.recover() == [path]
+    assert path.stat().st_mode & 0o777 == 0o600
     with Image.open(path) as image:
         assert 0 < image.n_frames < 3  # type: ignore[attr-defined]
 

@@ -25,6 +25,9 @@ from focus.engines.spandsp.terminals import CLOSE, EXCHANGE, HEAD, RESULT, STATE
 MEMORY = 512 << 20
 SIZE = 256 << 20
 
+#: NumPy's library for matrices would have a thread for each core, with 40 MB of address space.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
 #: The code of a result where there is none of T.30.
 FAILED = -1
 
@@ -77,6 +80,7 @@ class IsolatedTerminal:
             stderr=subprocess.DEVNULL,
             bufsize=0,
             start_new_session=True,
+            env={**os.environ, **_ONE_THREAD},
         )
         try:
             self._write(json.dumps(question).encode() + b"\n")

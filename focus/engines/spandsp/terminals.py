@@ -16,6 +16,7 @@ It ends as well, with a file that is whole, when nobody asks any more.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import struct
 import sys
@@ -71,6 +72,7 @@ def _serve(terminal: FaxTerminal, requests: BinaryIO, answers: BinaryIO) -> None
 def main() -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     question = json.loads(requests.readline())
+    os.umask(0o077)  # faxes are for our own user only, also while they come
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, question["memory"]),

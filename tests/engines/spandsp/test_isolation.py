@@ -44,6 +44,7 @@ def test_pages_come_as_they_were_sent(tmp_path: Path) -> None:
     assert (receiver.result().local_identity, receiver.result().remote_identity) == ("+49 30 200", "+49 30 100")
     assert [image.height for image in pages_of(tmp_path / "received.tiff")] == [700, 732]
     assert same(pages_of(tmp_path / "received.tiff")[0], page(1))
+    assert (tmp_path / "received.tiff").stat().st_mode & 0o777 == 0o600
 
 
 def test_roles_errors_and_ends_are_as_without_a_process(tmp_path: Path) -> None:
@@ -112,6 +113,13 @@ def test_a_process_whose_parent_is_gone_ends_and_its_file_is_whole(tmp_path: Pat
 def test_an_engine_that_does_not_start_is_told(tmp_path: Path) -> None:
     with pytest.raises(FaxError, match="does not start"):
         IsolatedFax(timeout=0.001).receive(tmp_path / "received.tiff")
+
+
+def test_a_machine_with_many_cores_has_room_for_a_fax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where NumPy is told to use them, too: it would have as many threads, and address space for each."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
+    with closing(ENGINE.receive(tmp_path / "received.tiff")) as receiver:
+        assert len(os.listdir(f"/proc/{pid(receiver)}/task")) == 1
 
 
 def test_processes_and_their_pipes_are_given_back(tmp_path: Path) -> None:
