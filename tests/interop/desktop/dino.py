@@ -26,7 +26,8 @@ SOUND = f"--format=s16le --rate={SAMPLE_RATE} --channels=1 --raw".split()
 #: A tone that comes and goes, as speech does: a steady one is noise, which Dino suppresses.
 SYLLABLE, PAUSE = 0.3, 0.2
 #: Where to click in a window of Dino 0.4, which has no window manager to move it.
-CALL_BUTTON, AWAY, AUDIO_CALL, HANG_UP = (978, 28), (978, 112), (978, 80), (421, 475)
+CALL_BUTTON, AUDIO_CALL, VIDEO_CALL = (978, 28), (978, 80), (978, 112)
+MUTE, HANG_UP = (281, 475), (421, 475)
 
 
 def missing() -> str:
@@ -108,28 +109,32 @@ class Dino:
         ((conversation, call, _),) = await self._call()
         assert await self._act("accept-call", f"<({conversation}, {call})>")
 
-    async def calls(self, somebody: JID) -> None:
-        """Open the conversation with one who is among the contacts, and choose a call without video from its menu."""
+    async def declines_the_call(self) -> None:
+        ((conversation, call, _),) = await self._call()
+        assert await self._act("reject-call", f"<({conversation}, {call})>")
+
+    async def calls(self, somebody: JID, *, video: bool = False) -> None:
+        """Open the conversation with one who is among the contacts, and choose from the menu of its call button."""
 
         async def chosen() -> list[Any]:
-            for place in (CALL_BUTTON, AWAY, AUDIO_CALL):  # it takes a click only where it has seen the pointer arrive
-                await self._run("xdotool", "mousemove", *map(str, place))
-                await asyncio.sleep(0.5)
-                if place is not AWAY:
-                    await self._run("xdotool", "click", "1")
-                await asyncio.sleep(0.5)
+            await self._click(CALL_BUTTON)
+            for place in (VIDEO_CALL, AUDIO_CALL, VIDEO_CALL if video else AUDIO_CALL):
+                await self._point(place)  # the button's tooltip lies over the menu until the pointer has moved
+            await self._click(VIDEO_CALL if video else AUDIO_CALL)
             return await self._call()
 
         await self._until("conversation", lambda: self._run("dino-im", f"{somebody.uri}?message"))
         await self._until("call", chosen)
 
+    async def mutes_itself(self) -> None:
+        """Click on the microphone in the window of the call; again, and it is heard again."""
+        await self._click(MUTE)
+
     async def hangs_up(self) -> None:
         """Click on the red button of the window of the call."""
 
         async def ended() -> bool:
-            await self._run("xdotool", "mousemove", *map(str, HANG_UP))
-            await asyncio.sleep(0.5)
-            await self._run("xdotool", "click", "1")
+            await self._click(HANG_UP)
             return await self._has_ended()
 
         await self._until("end", ended)
@@ -171,6 +176,15 @@ class Dino:
         """Not for a call that ends in the second in which it began."""
         ((_, _, ended),) = await self._call()
         return bool(ended)
+
+    async def _point(self, place: tuple[int, int]) -> None:
+        await self._run("xdotool", "mousemove", *map(str, place))
+        await asyncio.sleep(0.3)  # it takes clicks only where it has seen the pointer arrive
+
+    async def _click(self, place: tuple[int, int]) -> None:
+        await self._point(place)
+        await self._run("xdotool", "click", "1")
+        await asyncio.sleep(0.3)
 
     async def _act(self, name: str, parameter: str = "") -> bool:
         """Activate one of the actions that it exports."""

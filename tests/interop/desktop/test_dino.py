@@ -21,7 +21,7 @@ from tests.interop.desktop import dino as desktop
 from tests.interop.desktop.dino import PAUSE, SYLLABLE, Dino
 from tests.interop.networks import Network
 from tests.interop.running import PASSWORD, PATIENCE, ClientFactory, RunningFocus, eventually, serve, settings_for
-from tests.interop.test_dial import dial, event
+from tests.interop.test_dial import RAYO, dial, event
 from tests.media.peers import level
 
 WHY_NOT = networks.missing() or desktop.missing()
@@ -105,6 +105,23 @@ async def assert_hear_each_other(alice: AiortcCaller, dina: Dino) -> None:
         raise AssertionError(f"alice should hear Dino; there are {levels}") from None
 
 
+async def until_shown_as(alice: AiortcCaller, direction: str) -> None:
+    """Return when she is told that Dino's sound goes this way."""
+    while True:
+        document = await alice.document()
+        assert document.users is not None
+        (dina,) = [user for user in document.users.users if user.display_text == "dina"]
+        if dina.endpoints[0].media[0].status == direction:
+            return
+
+
+async def until_silent(alice: AiortcCaller, frequency: float) -> None:
+    """Return when she has not heard this for so long that there would have been a syllable."""
+    async with asyncio.timeout(PATIENCE):
+        while level(await alice.connection.ear.next(SYLLABLE + PAUSE), frequency) > -60:
+            pass
+
+
 async def test_dino_is_called_and_talks(
     focus: RunningFocus, client: ClientFactory, dina: Dino, alice: AiortcCaller
 ) -> None:
@@ -122,11 +139,35 @@ async def test_dino_is_called_and_talks(
     await alice.document_of("alice")
 
 
-async def test_dino_calls_a_room_and_talks(focus: RunningFocus, dina: Dino, alice: AiortcCaller) -> None:
+async def test_dino_calls_a_room_talks_and_mutes_itself(focus: RunningFocus, dina: Dino, alice: AiortcCaller) -> None:
     await dina.calls(focus.mixer("tea"))
     await alice.document_of("alice", "dina")
+    await assert_hear_each_other(alice, dina)
+
+    await dina.mutes_itself()
+    await until_shown_as(alice, "recvonly")
+    await until_silent(alice, 440)
+    await dina.mutes_itself()
+    await until_shown_as(alice, "sendrecv")
     await assert_hear_each_other(alice, dina)
 
     await dina.hangs_up()
     await alice.document_of("alice")
     await eventually(lambda: focus.service.calls() == 1)
+
+
+async def test_dino_offers_video_and_talks(focus: RunningFocus, dina: Dino, alice: AiortcCaller) -> None:
+    await dina.calls(focus.mixer("tea"), video=True)
+    await alice.document_of("alice", "dina")
+    await assert_hear_each_other(alice, dina)
+
+
+async def test_dino_declines(focus: RunningFocus, client: ClientFactory, dina: Dino) -> None:
+    controller = await client("controller")
+    result = await controller.ask(JID("", focus.prosody.focus), "set", dial("dina@localhost", focus.mixer("tea")))
+    call = JID.from_uri(result[0].get("uri", ""))
+    await dina.rings()
+    await dina.declines_the_call()
+    end = await controller.expect("the end", event("end", call))
+    assert end.find(f"{{{RAYO}}}end/{{{RAYO}}}rejected") is not None
+    await eventually(lambda: focus.service.calls() == 0)
