@@ -49,7 +49,7 @@ class Recordings:
 
     `keep`: seconds after which they are deleted, None: never. `hook`: a program that is run for each recording, with
     its path and its URI. `mend`: by format, what makes whole what a crash has left and returns where it is then, or
-    None where nothing can be read; what is sound is known here.
+    None where nothing can be read, and raises OSError where the disk fails; what is sound is known here.
     """
 
     def __init__(
@@ -67,7 +67,8 @@ class Recordings:
         self._hook = hook
         self._mend = dict.fromkeys(FORMATS, recover) | {MANIFEST.removeprefix("."): _renamed} | dict(mend or {})
         self._finished: asyncio.Queue[Path] = asyncio.Queue()
-        #: How many are whole, were recovered, lost or deleted as too old, and how often the hook has failed.
+        #: How many are whole, were recovered, put off until the disk lets them be, lost or deleted as too old, and how
+        #: often the hook has failed.
         self.counted: Counter[str] = Counter()
 
     def make_folder(self) -> None:
@@ -111,9 +112,13 @@ class Recordings:
         log.error("a recording is lost, or a part of it: %s", path.name)
 
     async def run(self) -> None:
-        """Make whole what an earlier run has left, then serve the hook and delete what is too old; until cancelled."""
-        for path in await asyncio.to_thread(self._left_over):
-            self._finished.put_nowait(path)
+        """Make whole what an earlier run has left, then serve the hook and delete what is too old; until cancelled. A
+        disk that fails is told of in the log: calls go on without it."""
+        try:
+            for path in await asyncio.to_thread(self._left_over):
+                self._finished.put_nowait(path)
+        except OSError as error:
+            log.error("it cannot be seen what an earlier run has left of recordings: %s", error.strerror)
         while True:
             await asyncio.to_thread(self.expire)
             try:
@@ -143,8 +148,8 @@ class Recordings:
             path = mark.with_name(mark.name.removesuffix(DUE))
             if NAME.fullmatch(path.name) and path.is_file():
                 due.append(path)
-            elif NAME.fullmatch(path.name):
-                mark.unlink(missing_ok=True)
+            elif NAME.fullmatch(path.name) and not path.with_name(path.name + PART).exists():
+                _take_away(mark)
         return [*dict.fromkeys((*recovered, *due))]
 
     def make_due(self, path: Path) -> None:
@@ -158,41 +163,59 @@ class Recordings:
         found = []
         for new in self.folder.glob(f"*{MANIFEST}{PART}{NEW}") if self.folder.is_dir() else ():
             if NAME.fullmatch(new.name.removesuffix(PART + NEW)):
-                new.unlink()
+                _take_away(new)
         for part in sorted(self.folder.glob(f"*{PART}")) if self.folder.is_dir() else ():
             name = part.name.removesuffix(PART)
             mend = self._mend.get(name.rpartition(".")[2])
             if mend is None or not NAME.fullmatch(name):
                 continue
             self.make_due(part.with_name(name))
-            whole = mend(part)
+            try:
+                whole = mend(part)
+                if whole is None:
+                    log.error("nothing can be recovered of %s", part.name)
+                    part.rename(part.with_name(f"{part.name}.lost"))
+            except OSError as error:
+                log.error("%s is recovered at a later start: %s", part.name, error.strerror)
+                self.counted["put-off"] += 1
+                continue
             if whole is not None:
                 log.warning("a recording that was cut short has been recovered: %s", whole.name)
-                self.counted["recovered"] += 1
                 found.append(whole)
-            else:
-                log.error("nothing can be recovered of %s", part.name)
-                self.counted["lost"] += 1
-                part.rename(part.with_name(f"{part.name}.lost"))
+            self.counted["lost" if whole is None else "recovered"] += 1
         return found
 
     def expire(self) -> None:
         """Delete what is too old."""
-        if self._keep is None or not self.folder.is_dir():
+        if self._keep is None:
             return
-        oldest = time.time() - self._keep
-        for path in self.folder.iterdir():
-            if NAME.fullmatch(path.name) and path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
-                self.counted["deleted"] += 1
-                log.info("a recording has been deleted, as it is older than is kept: %s", path.name)
+        oldest, kept = time.time() - self._keep, []
+        try:
+            paths = list(self.folder.iterdir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            log.error("it cannot be seen which recordings are too old: %s", error.strerror)
+            return
+        for path in paths:
+            try:
+                if NAME.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                    path.unlink()
+                    self.counted["deleted"] += 1
+                    log.info("a recording has been deleted, as it is older than is kept: %s", path.name)
+            except FileNotFoundError:
+                pass  # somebody else has
+            except OSError as error:
+                kept.append(error)
+        if kept:
+            log.error("%d recordings that are older than is kept cannot be deleted: %s", len(kept), kept[0].strerror)
 
     async def _hand_over(self, path: Path) -> None:
         if self._hook is None:
             return
         if not await self._run(self._hook, path):
             self.counted["hook-failed"] += 1
-        path.with_name(path.name + DUE).unlink(missing_ok=True)
+        _take_away(path.with_name(path.name + DUE))
 
     async def _run(self, hook: Path, path: Path) -> bool:
         """Whether `hook` has done its work with the recording at `path`."""
@@ -217,6 +240,14 @@ class Recordings:
                 await process.wait()
         log.info("%s has been run for %s", hook, path.name)
         return True
+
+
+def _take_away(mark: Path) -> None:
+    """Where the disk does not let it stays, until a later start."""
+    try:
+        mark.unlink(missing_ok=True)
+    except OSError as error:
+        log.error("%s cannot be taken away: %s", mark.name, error.strerror)
 
 
 def _renamed(part: Path) -> Path:

@@ -116,7 +116,8 @@ class SoundWriter:
 
 
 def recover(part: Path) -> Path | None:
-    """Make whole what a crash has left at `part`; where it is then, or None, and no file, where nothing can be read."""
+    """Make whole what a crash has left at `part`; where it is then, or None, and no file, where there is nothing in it.
+    Raises OSError where it is the disk that fails, as one that is full: all of the part is still there then."""
     whole = part.with_name(part.name.removesuffix(PART))
     mended = part.with_name(whole.name + ".mended")
     try:
@@ -134,12 +135,18 @@ def recover(part: Path) -> Path | None:
                     packet.stream = stream
                     out.mux(packet)
                     count += 1
+            except OSError:
+                raise
             except av.FFmpegError:
                 pass  # what comes behind is broken
         if not count:
             raise ValueError("no packets")
         finish(mended, whole)
-    except (av.FFmpegError, OSError, ValueError, IndexError):
+    except OSError:
+        with suppress(OSError):
+            mended.unlink(missing_ok=True)
+        raise
+    except (av.FFmpegError, ValueError, IndexError):
         mended.unlink(missing_ok=True)
         return None
     part.unlink(missing_ok=True)

@@ -62,13 +62,14 @@ def _finish(part: Path, whole: Path) -> int:
 
 
 def mend(part: Path) -> Path | None:
-    """Make whole what a crash has left of a fax; where it is then, or None where there is no page of it."""
+    """Make whole what a crash has left of a fax; where it is then, or None where there is no page of it. Raises OSError
+    where it is the disk that fails."""
     try:
         if not tiff.recover(part):
             return None
         whole = part.with_name(part.name.removesuffix(PART))
         _finish(part, whole)
-    except (DocumentError, OSError) as error:
+    except DocumentError as error:
         log.error("%s cannot be read: %s", part.name, error)
         return None
     return whole

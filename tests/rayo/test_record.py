@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import stat
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -283,6 +284,23 @@ async def test_what_was_cut_short_is_whole_after_the_next_start(folder: Path) ->
     )
 
 
+async def test_what_finds_no_room_is_whole_after_a_later_start(folder: Path) -> None:
+    recordings = Recordings(folder)
+    path = recordings.new("wav")
+    writer = SoundWriter(path, FORMATS["wav"])
+    writer.write(Tone(440).samples(2 * RATE).reshape(1, -1))
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        assert recordings.recover() == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    assert [each.name for each in folder.iterdir()] == [f"{path.name}{PART}"]
+    assert recordings.recover() == [path]
+    assert recordings.counted == {"put-off": 1, "recovered": 1}
+    assert sum(len(block) for block in read_audio(path)) >= 2 * RATE
+
+
 async def test_recordings_are_for_our_own_user_only(tmp_path: Path) -> None:
     recordings = Recordings(tmp_path / "made" / "recordings")
     whole, cut = recordings.new("ogg"), recordings.new("flac")
@@ -310,6 +328,31 @@ async def test_what_is_too_old_is_deleted(folder: Path) -> None:
     recordings.expire()
     assert {path.name for path in folder.iterdir()} == {new.name, other.name}
     assert recordings.counted == {"deleted": 1}
+
+
+async def test_a_disk_that_does_not_let_things_be_deleted_or_renamed_ends_nothing(folder: Path, tmp_path: Path) -> None:
+    hook, told = hook_in(tmp_path)
+    recordings = Recordings(folder, base="http://x/", keep=1000, hook=hook)
+    path, old, left, cut, new = (recordings.new("wav") for _ in range(5))
+    path.write_bytes(b"x")
+    for each in (
+        old,
+        left.with_name(f"{left.name}.due"),
+        cut.with_name(f"{cut.name}{PART}"),
+        new.with_name(f"{new.stem}.json{PART}.new"),
+    ):
+        each.mkdir()  # as root can delete and rename everything else
+        (each / "full").touch()
+        os.utime(each, (0, 0))
+    running = asyncio.create_task(recordings.run())
+    recordings.finished(path)
+    await recordings.handed_over(60)
+    assert told.read_text() == f"{path} http://x/{path.name}\n"
+    recordings.expire()
+    assert recordings.counted == {"whole": 1, "put-off": 1}
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 def hook_in(folder: Path, deed: str = "") -> tuple[Path, Path]:
