@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -25,9 +26,8 @@ from focus.engines.nlsml import NAMESPACE
 from focus.wire.conditions import ItemNotFound, StanzaError
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Event
-from focus.wire.rayo_component import Failed, Reason
-from focus.wire.rayo_input import Match, NoMatch
-from focus.wire.session import Listen, Recorded, Silence
+from focus.wire.rayo_component import Failed, Reason, Stopped
+from focus.wire.session import Gathered, Listen, Recorded, Session, Silence
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 LOUDER = 3.0
 #: Seconds that may be said to one.
 LONGEST = 60.0
+#: Seconds until keys are listened for again, where that has failed.
+AGAIN = 2.0
+#: What one can have asked for by keys that is not done yet.
+MOST_ASKED = 20
 
 
 class Owner(Protocol):
@@ -48,6 +52,9 @@ class Owner(Protocol):
     def spawn(self, call: JID | None, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Do `work` on behalf of `call` beside all else, until the conference ends."""
 
+    async def session_of(self, call: JID) -> Session | None:
+        """As it is now. None where it has ended meanwhile."""
+
     async def command(self, address: JID, command: Command) -> bool:
         """Whether the call, or the mixer, at `address` did what it was told."""
 
@@ -57,10 +64,13 @@ class Owner(Protocol):
 
 @dataclass
 class _Service:
-    """What waits for the keys of one call, until that is over, and what answers them."""
+    """Of one call, until that is over: what waits for its keys, what they have asked for, and what is said to it."""
 
-    component: JID | None = None
+    keypad: JID | None = None
+    asked: asyncio.Queue[Action | None] = field(default_factory=lambda: asyncio.Queue(MOST_ASKED))
     answer: JID | None = None
+    said: set[JID] = field(default_factory=set)
+    is_silenced: bool = False
     is_over: bool = False
 
 
@@ -81,6 +91,8 @@ class Attendant:
 
     def deliver(self, sender: JID, event: Event) -> None:
         self._executions.deliver(sender, event)
+        if isinstance(event, Gathered):
+            self._pressed(sender, event)
         if isinstance(event, Recorded) and event.recorded is not self._is_recorded:
             self._is_recorded = event.recorded
             if self._comfort.recordings:
@@ -100,6 +112,8 @@ class Attendant:
         came, went = [call for call in now if call not in before], [call for call in before if call not in now]
         for call, one in now.items():
             if call in before and one is not before[call]:
+                if one.session.focus:
+                    self._serve_no_more(call, before[call])
                 self._notice(before[call], one)
         names = self._names
         if last is None or here.keys() != last.participants.keys() or roster.occupants is not last.occupants:
@@ -132,21 +146,26 @@ class Attendant:
             )
             if 1 < len(self._served) <= comfort.tones_up_to:
                 self._announcer.came(self._names.get(call, ""))
+        if self._served[call].session.focus:
+            return  # a conference, which has no keys, and whose people are not told what one of them may be
+        service = self._services[call] = _Service()
         if comfort.keys:
-            service = self._services[call] = _Service()
-            self._owner.spawn(call, partial(self._attend, call, service, greeting))
-        elif greeting:
-            self._owner.spawn(call, partial(self._whisper, call, greeting))
+            self._owner.spawn(call, partial(self._listen, call, service))
+        self._owner.spawn(call, partial(self._attend, call, service, greeting))
 
     def _serve_no_more(self, call: JID, last: Participant) -> None:
         """The call may go on elsewhere, where these keys mean nothing."""
         service = self._services.pop(call, None)
-        if service is not None:
-            service.is_over = True
-            if service.component is not None:
-                self._owner.spawn(call, partial(self._executions.stop, service.component))
-            if last.session.silenced:
-                self._owner.spawn(call, partial(self._let_be_heard, call))
+        if service is None:
+            return
+        service.is_over = True
+        with suppress(asyncio.QueueFull):  # then it is seen as well
+            service.asked.put_nowait(None)
+        for component in (service.keypad, *service.said):
+            if component is not None:
+                self._owner.spawn(call, partial(self._executions.stop, component))
+        if service.is_silenced or last.session.silenced:
+            self._owner.spawn(call, partial(self._let_be_heard, call))
 
     async def _let_be_heard(self, call: JID) -> None:
         await self._owner.command(call, Silence(muted=False))
@@ -154,9 +173,10 @@ class Attendant:
     def _notice(self, before: Participant, now: Participant) -> None:
         """Tell somebody what a moderator has done."""
         was, is_ = before.session.direction == "recv", now.session.direction == "recv"
-        if self._comfort.notices and was is not is_ and now.leaving is None:
+        service = self._services.get(now.call)
+        if self._comfort.notices and was is not is_ and now.leaving is None and service is not None:
             text = self._comfort.text("muted_by_moderator" if is_ else "unmuted_by_moderator")
-            self._owner.spawn(now.call, partial(self._whisper, now.call, text))
+            self._owner.spawn(now.call, partial(self._tell, now.call, service, text))
 
     # what moderators announce
 
@@ -176,54 +196,74 @@ class Attendant:
 
     # what is said to one
 
-    async def _whisper(self, call: JID, text: str) -> None:
-        if text and (component := await self._begin_saying(call, text)) is not None:
-            await self._executions.ended(component)
+    async def _tell(self, call: JID, service: _Service, text: str) -> None:
+        await self._say(call, service, text)
 
-    async def _begin_saying(self, call: JID, text: str) -> JID | None:
+    async def _say(self, call: JID, service: _Service, text: str) -> JID | None:
+        """Begin with it."""
+        if not text or service.is_over:
+            return None
         try:
             output = self._comfort.output(self._comfort.speech(text), max_time=LONGEST)
             component, end = await self._executions.begin(call, output)
         except StanzaError as error:
             log.info("something is not said to a caller: %s", error)
             return None
-        end.add_done_callback(_complain)
-        return component
+        service.said.add(component)
 
-    # what callers do by keys
+        def ended(end: asyncio.Future[Reason]) -> None:
+            service.said.discard(component)
+            if not end.cancelled() and isinstance(reason := end.result(), Failed):
+                log.warning("something could not be said to a caller: %s", reason.text)
 
-    async def _attend(self, call: JID, service: _Service, greeting: str) -> None:
-        """Take one command by keys after another. The next is waited for before anything is done: keys are missed for
-        some milliseconds only, in which nobody presses one."""
-        end = await self._listen(call, service)
-        await self._answer(call, service, greeting)
-        while end is not None and isinstance(reason := await end, Match | NoMatch):
-            end = await self._listen(call, service)
-            if isinstance(reason, Match):
-                await self._answer(call, service, await self._do(call, Action(_instance(reason.result))))
-
-    async def _listen(self, call: JID, service: _Service) -> asyncio.Future[Reason] | None:
-        """None where nobody can."""
-        if service.is_over:
-            return None
-        try:
-            service.component, end = await self._executions.begin(call, self._comfort.input())
-        except StanzaError as error:
-            log.info("nobody listens for keys: %s", error)
-            return None
+        end.add_done_callback(ended)
         if service.is_over:  # meanwhile
-            await self._executions.stop(service.component)
-        return end
+            await self._executions.stop(component)
+        return component
 
     async def _answer(self, call: JID, service: _Service, text: str) -> None:
         """What is said still is interrupted."""
         if service.answer is not None:
             await self._executions.stop(service.answer)
-            service.answer = None
-        if text and not service.is_over:
-            service.answer = await self._begin_saying(call, text)
+        service.answer = await self._say(call, service, text)
 
-    async def _do(self, call: JID, action: Action) -> str:
+    # what callers do by keys
+
+    async def _listen(self, call: JID, service: _Service) -> None:
+        """For keys, until the call is served no more; again where something has kept us from it."""
+        while not service.is_over:
+            try:
+                service.keypad, end = await self._executions.begin(call, self._comfort.keypad())
+                if service.is_over:  # meanwhile
+                    await self._executions.stop(service.keypad)
+                reason = await end
+                if not isinstance(reason, Failed):
+                    return
+                log.warning("keys are listened for no more: %s", reason.text)
+            except ItemNotFound:
+                return  # it has ended
+            except StanzaError as error:
+                log.warning("nobody listens for keys: %s", error)
+            await asyncio.sleep(AGAIN)
+
+    def _pressed(self, keypad: JID, event: Gathered) -> None:
+        service = next((each for each in self._services.values() if each.keypad == keypad), None)
+        if service is not None:
+            with suppress(asyncio.QueueFull):
+                service.asked.put_nowait(Action(_instance(event.result)))
+
+    async def _attend(self, call: JID, service: _Service, greeting: str) -> None:
+        """Do one after another what is asked for by keys. To what more is asked for already is said nothing."""
+        await self._answer(call, service, greeting)
+        while (action := await service.asked.get()) is not None and not service.is_over:
+            try:
+                answer = await self._do(call, service, action)
+                if service.asked.empty():
+                    await self._answer(call, service, answer)
+            except Exception:
+                log.exception("what was asked for by keys was not done: %s", action)
+
+    async def _do(self, call: JID, service: _Service, action: Action) -> str:
         """What is said to it."""
         comfort, owner = self._comfort, self._owner
         one = owner.roster.participants.get(call)
@@ -232,7 +272,7 @@ class Attendant:
         log.info("has pressed the keys for %s", action)
         match action:
             case Action.MUTE:
-                return await self._mute(one)
+                return await self._mute(call, service)
             case Action.HAND:
                 hand = None if one.hand is not None else datetime.now(UTC)
                 owner.update(owner.roster.with_hand(call, hand))
@@ -246,23 +286,28 @@ class Attendant:
             case Action.HELP:
                 return comfort.help()
             case Action.LEAVE:
-                await self._whisper(call, comfort.text("goodbye"))
-                owner.dismiss(call, Goodbye("you have left by your keys", method="departed"))
+                await self._leave(call, service)
                 return ""
 
-    async def _mute(self, one: Participant) -> str:
+    async def _leave(self, call: JID, service: _Service) -> None:
+        """Unless it has been taken elsewhere while it was said goodbye to."""
+        await self._answer(call, service, self._comfort.text("goodbye"))
+        if service.answer is not None and isinstance(await self._executions.ended(service.answer), Stopped):
+            return
+        if not service.is_over:
+            self._owner.dismiss(call, Goodbye("you have left by your keys", method="departed"))
+
+    async def _mute(self, call: JID, service: _Service) -> str:
         """What a moderator has done a caller cannot undo."""
-        if one.session.direction == "recv":
+        session = await self._owner.session_of(call)
+        if session is None or service.is_over:
+            return ""
+        if session.direction == "recv":
             return self._comfort.text("muted_by_moderator")
-        silenced = not one.session.silenced
-        if not await self._owner.command(one.call, Silence(muted=silenced)):
+        service.is_silenced = not session.silenced
+        if not await self._owner.command(call, Silence(muted=service.is_silenced)):
             return self._comfort.text("not_muted")
-        return self._comfort.text("muted" if silenced else "unmuted")
-
-
-def _complain(end: asyncio.Future[Reason]) -> None:
-    if not end.cancelled() and isinstance(reason := end.result(), Failed):
-        log.warning("something could not be said to a caller: %s", reason.text)
+        return self._comfort.text("muted" if service.is_silenced else "unmuted")
 
 
 def _instance(result: str) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from xml.sax.saxutils import escape, quoteattr
 
-from focus.wire.rayo_input import Grammar, Input
+from focus.wire.rayo_input import Grammar
 from focus.wire.rayo_output import Document, Output
+from focus.wire.session import Keypad
 
 #: In the place of the sound at an entry, or an exit: the name of whoever it is.
 NAME = "name"
@@ -108,14 +109,14 @@ class Comfort:
         """`max_time` in seconds."""
         return Output(documents=documents, voice=self.voice, max_time=round(max_time * 1000))
 
-    def input(self) -> Input:
+    def keypad(self) -> Keypad:
         """The keys, of which there must be some; the instance of a match is the action."""
         items = "".join(f"<item>{' '.join(keys)}<tag>{action}</tag></item>" for action, keys in self.keys.items())
         grammar = (
             '<grammar xmlns="http://www.w3.org/2001/06/grammar" version="1.0" mode="dtmf" root="keys" '
             f'tag-format="semantics/1.0-literals"><rule id="keys"><one-of>{items}</one-of></rule></grammar>'
         )
-        return Input(
+        return Keypad(
             mode="dtmf",
             inter_digit_timeout=INTER_DIGIT_TIMEOUT,
             grammars=(Grammar(content_type="application/srgs+xml", body=grammar),),

@@ -45,10 +45,10 @@ class Executions:
         _, end = await self.begin(target, command)
         return await end
 
-    async def ended(self, component: JID) -> None:
-        """Return when it has."""
-        if (end := self._ends.get(component)) is not None:
-            await asyncio.shield(end)
+    async def ended(self, component: JID) -> Reason | None:
+        """Why it has ended, when it has; None where it had already."""
+        end = self._ends.get(component)
+        return await asyncio.shield(end) if end is not None else None
 
     async def tell(self, component: JID, command: Command) -> None:
         """It may have ended."""

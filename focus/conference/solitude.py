@@ -74,6 +74,8 @@ class Solitude:
                     log.warning("who is alone hears nothing: %s", reason.text)
                 return
             for _ in range(FADE):
+                if call not in self._owner.roster.participants:
+                    break
                 await self._executions.tell(component, VolumeDown())
                 await asyncio.sleep(PACE)
             await self._executions.stop(component)

@@ -18,7 +18,7 @@ from focus.rayo.actor import Outcome, on
 from focus.rayo.connectable import Connectable
 from focus.rayo.control import Authority, Controllable
 from focus.rayo.headers import REASON_HEADER, for_peer, from_shim, to_shim, wanted_reason
-from focus.rayo.joinable import PartyName
+from focus.rayo.joinable import Joinable, PartyName
 from focus.rayo.mixer import HOUSE, Mixer
 from focus.rayo.stages import Stage, Step, following
 from focus.wire import rtp
@@ -42,6 +42,7 @@ from focus.wire.rayo import (
     Reject,
     Ringing,
 )
+from focus.wire.rayo_component import Stopped
 from focus.wire.session import Listen, Move, Session, Silence, Watch
 
 log = logging.getLogger(__name__)
@@ -291,6 +292,12 @@ class Call(Controllable):
         assert self.session is not None
         return self.session
 
+    def parting(self, other: Joinable) -> None:
+        """What an application of ours does here for a room ends with the join: the call is free for something else."""
+        if isinstance(other, Mixer):
+            for component in [each for each in self.components if each.creator in other.owners]:
+                component.end(Stopped())
+
     def end_session(self, reason: Reason, headers: Iterable[Header] = (), *, migrated_to: str | None = None) -> None:
         """End in any state: components first, then joins, then the session (section 6.6.3); `peer_ended` follows.
         Others are not to wait for that: the peer is heard by nobody, and hears nobody, from now on."""
@@ -413,8 +420,10 @@ class Call(Controllable):
     def pressed(self, key: str, duration: float) -> None:
         """Told to all components here, and of the mixers that this is in: who is muted there commands all the same."""
         mixers = [party for party in self.joins if party.is_mixer]
+        is_taken = any(each.wants_keys and not each.yields_keys and not each.is_refused for each in self.components)
         for component in [each for place in (self, *mixers) for each in place.components]:
-            component.key_pressed(key, duration)
+            if not (is_taken and component.yields_keys):
+                component.key_pressed(key, duration)
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:
         if self._now is Stage.ENDED or self._is_left:

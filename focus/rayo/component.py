@@ -158,6 +158,11 @@ class Component(Actor, Generic[E]):
         """Whether it has a use for keys that callers press, so that they are listened for in the sound as well."""
         return False
 
+    @property
+    def yields_keys(self) -> bool:
+        """Whether keys are not for it where something else wants those of the same call."""
+        return False
+
     def key_pressed(self, key: str, duration: float = 0.0) -> None:
         """A caller has pressed a key here, for so many seconds: 0 to 9, *, #, A to D, or "!", a flash of the hook."""
 
@@ -199,6 +204,11 @@ class Component(Actor, Generic[E]):
     def is_refused(self) -> bool:
         """Whether the client has been told that it cannot be."""
         return self.ready.done() and not self.ready.cancelled() and self.ready.exception() is not None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it has been told to end."""
+        return self._told.done()
 
     def begin(self) -> None:
         """The client knows the address by now."""

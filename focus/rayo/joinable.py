@@ -202,7 +202,7 @@ class Joinable(Actor):
         """Raises `WrongState` where `component` does not have it for itself."""
         if self.joins:
             raise WrongState(f"{self.address} is joined: a fax needs the line for itself, so unjoin it first")
-        if any(each is not component and not each.is_refused for each in self.components):
+        if any(each is not component and not (each.is_refused or each.is_ending) for each in self.components):
             raise WrongState(f"other components are at work on {self.address}: a fax needs the line for itself")
 
     def set_modem(self, enabled: bool) -> None:

@@ -4,7 +4,7 @@ Rayo says that a call exists and whom it is joined to. A roster also needs the s
 is named in the mix, and whether the caller has muted itself. `Watch` asks a call for that and for the news of it. And
 a participant may go on from another device, which Rayo knows as another call: `Move` makes one of the two.
 Who has nothing but the keys of a telephone says by them what others say by their clients: `Silence` is such a mute, and
-`Listen` the volume of what is heard. A mixer that is bound to a room tells it that it is `Recorded`.
+`Listen` the volume of what is heard; a `Keypad` waits for such keys. A mixer tells its room that it is `Recorded`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pydantic_xml import attr
 
 from focus.wire.base import Address, Decimal, Name
 from focus.wire.rayo import Command, Dial, Event, JoinDirection
+from focus.wire.rayo_component import Body
+from focus.wire.rayo_input import INPUT, Input
 from focus.wire.rtp import Ssrc
 
 SESSION: Final = "urn:focus-conference:session:0"
@@ -41,6 +43,21 @@ class Listen(Command, tag="listen", ns="", nsmap={"": SESSION}):
     """The peer wants to hear the others in its mixers so many dB louder than now."""
 
     louder: Decimal = attr()
+
+
+class Keypad(Input, tag="input", ns="", nsmap={"": INPUT}):
+    """An input of keys that goes on when something has matched, and takes keys of a call only where nothing else that
+    is at work there wants any."""
+
+    @property
+    def variant(self) -> str:
+        return ""
+
+
+class Gathered(Event, tag="gathered", ns="", nsmap={"": SESSION}):
+    """By a keypad: `result` is that of a match."""
+
+    result: Body = ""
 
 
 class Recorded(Event, tag="recorded", ns="", nsmap={"": SESSION}):

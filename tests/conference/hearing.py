@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from focus.engines.synthesizer import Samples
+from focus.engines.synthesizer import EngineMissing, Samples
 from focus.media.leg import Leg
 from focus.media.tones import SAMPLE_RATE, Tone
 from focus.wire.jid import JID
@@ -29,18 +29,23 @@ WINDOW = SAMPLE_RATE // 10
 
 
 class Teller:
-    """A Synthesizer that has one tone for everything, and remembers what it has said."""
+    """A Synthesizer that has half a second of a tone for everything, or several, and remembers what it has said."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.repeats = 1
+        self.is_mute = False
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
     ) -> AsyncGenerator[Samples, None]:
         assert markup
         assert language == "en"
+        if self.is_mute:
+            raise EngineMissing("it is not installed")
         self.said.append("".join(ET.fromstring(text).itertext()))
-        yield Tone(SPEECH).samples(SAMPLE_RATE // 2)
+        for _ in range(self.repeats):
+            yield Tone(SPEECH).samples(SAMPLE_RATE // 2)
 
 
 def sound(path: Path, frequency: float, seconds: float) -> str:

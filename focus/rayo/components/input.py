@@ -32,6 +32,7 @@ from focus.wire.jid import JID
 from focus.wire.rayo_component import Reason
 from focus.wire.rayo_input import INPUT, Input, Match, NoInput, NoMatch
 from focus.wire.rayo_prompt import InputStarted, PromptedInput, StartTimers
+from focus.wire.session import Gathered, Keypad
 
 #: What the grammars of a mode are; of `any` each is what it says itself.
 MODES = {"dtmf": Mode.DTMF, "voice": Mode.VOICE, "any": None}
@@ -68,6 +69,7 @@ class Gatherer(Component[Input]):
         grammars = await loaded(command.grammars, MODES[command.mode], self._facilities.fetch)
         of_keys = [grammar for grammar in grammars if grammar.mode is Mode.DTMF]
         of_words = [grammar for grammar in grammars if grammar.mode is Mode.VOICE]
+        self._of_keys = of_keys
         self._is_large = sum(len(grammar.automaton.reads) for grammar in of_keys) > LARGE
         self._matcher = await self._done(Matcher, of_keys) if of_keys else None
         self._listener: Listener | None = None
@@ -197,6 +199,35 @@ class Gatherer(Component[Input]):
         if put_in.matched is None or put_in.confidence < self.command.min_confidence:
             return NoMatch()
         return _result(put_in.matched, put_in.confidence)
+
+
+@registry.component(Keypad)
+class Follower(Gatherer):
+    """Goes on gathering keys: what has been pressed since one match is of the next, and the key by which something
+    cannot match any more may begin what can."""
+
+    @property
+    def yields_keys(self) -> bool:
+        return True
+
+    async def work(self) -> Reason:
+        key: str | None = None
+        while True:
+            if key is None:
+                key = await self._key()
+            matcher, begun_by, key = Matcher(self._of_keys), key, None
+            match = await self._done(matcher.feed, begun_by)
+            while match in (Matching.PARTIAL, Matching.MATCH) and (key := await self._next_key()) is not None:
+                match = await self._done(matcher.feed, key)
+            if match is Matching.MATCH_END:
+                key = None
+            if (matched := await self._done(matcher.matched)) is not None:
+                self.emit(Gathered(result=_result(matched).result))
+
+    async def _key(self) -> str:
+        while not isinstance(put_in := await self._next(), str):
+            pass
+        return put_in
 
 
 def _seconds(milliseconds: int) -> float | None:
