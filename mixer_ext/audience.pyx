@@ -38,7 +38,9 @@ cdef enum:
 
 cdef uint64_t _hash(Node* leg, const Coding* coding) noexcept nogil:
     """The same for the same nodes in any order."""
-    cdef uint64_t total = <uint64_t>coding.bitrate * 16 + coding.kind * 4 + coding.fec * 2 + coding.dtx
+    cdef uint64_t total = (
+        <uint64_t>coding.bitrate * 32 + coding.kind * 8 + coding.steady * 4 + coding.fec * 2 + coding.dtx
+    )
     cdef uint64_t each
     cdef int i
     for i in range(leg.count):

@@ -21,6 +21,7 @@ cdef struct Coding:
     int bitrate
     bint fec
     bint dtx
+    bint steady         # silence is encoded and sent as all else is
 
 # An encoder, its codec's state behind it in the same block of memory.
 cdef struct Encoder:

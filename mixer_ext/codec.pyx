@@ -85,7 +85,7 @@ cdef bint coding_check(Coding* coding) except False:
 
 
 cdef bint coding_equal(const Coding* a, const Coding* b) noexcept nogil:
-    return a.kind == b.kind and a.bitrate == b.bitrate and a.fec == b.fec and a.dtx == b.dtx
+    return a.kind == b.kind and a.bitrate == b.bitrate and a.fec == b.fec and a.dtx == b.dtx and a.steady == b.steady
 
 
 cdef inline OpusEncoder* _opus(Encoder* encoder) noexcept nogil:
@@ -188,10 +188,10 @@ cdef int encoder_payload(
     Encoder* encoder, const Coding* coding, const int16_t* frame, bint sounds, bint afresh, uint8_t* payload
 ) noexcept nogil:
     """What is sent for this frame; 0 for nothing. Silence is a few encoded frames, then for a while one that costs
-    nothing, then none.
+    nothing, then none, unless the coding is steady.
     """
     cdef int length
-    encoder.silence = 0 if sounds else min(encoder.silence + 1, STILL)
+    encoder.silence = 0 if sounds or coding.steady else min(encoder.silence + 1, STILL)
     if encoder.silence > ENCODED_SILENCE:
         encoder.restart = True
         if encoder_rests(encoder) or (coding.dtx and encoder.silence % COMFORT_EVERY):

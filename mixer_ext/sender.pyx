@@ -40,9 +40,12 @@ cdef enum:
 
 cdef Coding leg_coding(Leg* leg) noexcept nogil:
     """How what the leg is sent is encoded now: with what repairs losses if there are any and the peer can make use of it.
+    A pinned leg is a modem's, whose peer may take a pause between packets for a line that is dead.
     """
     cdef Coding coding = leg.format.coding
     coding.fec = coding.fec and leg.loss.heavy
+    if leg.stream.jitter.pinned:
+        coding.steady, coding.dtx = True, False
     return coding
 
 

@@ -583,6 +583,36 @@ def test_a_leg_can_be_pinned_to_a_delay(stage: Stage) -> None:
     assert stage.plane.stats(leg)["shortened_ms"] >= 120
 
 
+@pytest.mark.parametrize("codec", ["opus", "pcmu"])
+@pytest.mark.parametrize("rested", [0, 300])
+def test_a_pinned_leg_is_sent_each_frame_of_silence_however_long_it_lasts(
+    stage: Stage, codec: str, rested: int
+) -> None:
+    """A modem that listens for a page: its peer hears that the line is there all the time. Opus goes on where it was,
+    not as the frames that cost nothing."""
+    if codec == "opus":
+        leg, peer = stage.peer(dtx=True)
+    else:
+        leg, peer = stage.peer(payload_type=0, codec=Companded("pcmu"), unit=6)
+        stage.plane.set_codec(leg, payload_type=0, name="pcmu")
+    stage.tick(rested)
+    stage.plane.set_delay(leg, 200)
+    stage.tick(2)
+    before = len(peer.rtp)
+    stage.tick(400)
+    sent = peer.rtp[before:]
+    assert len(sent) == 400
+    steps = {(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(sent)}
+    assert steps == {FRAME if codec == "opus" else 160}
+    if codec == "opus":
+        assert bytes((0xF8, 0xFF, 0xFE)) not in {bytes(packet.payload) for packet in sent}
+    stage.plane.set_delay(leg, None)
+    stage.tick(300)
+    before = len(peer.rtp)
+    stage.tick(100)
+    assert len(peer.rtp) - before < 10
+
+
 def test_what_a_pinned_leg_loses_is_its_last_frame_again(stage: Stage) -> None:
     leg, peer = stage.peer(payload_type=0, codec=Companded("pcmu"), unit=6)
     stage.plane.set_codec(leg, payload_type=0, name="pcmu")
