@@ -64,10 +64,6 @@ class Ear:
             self._waiting = np.concatenate([self._waiting, self._tap.read()])
 
     @property
-    def is_open(self) -> bool:
-        return self._tap is not None
-
-    @property
     def ready(self) -> int:
         """How many samples there are."""
         return len(self._waiting)
@@ -97,7 +93,8 @@ class Written:
 
 @dataclass(slots=True)
 class _Track:
-    """`missing` samples of silence are to be written before what is `queued`. `visits`: the calls that were heard, and
+    """`missing` samples of silence are to be written before what is `queued`. `gone`: ears that hear nothing any more, of
+    which something is still to be taken. `visits`: the calls that were heard, and
     from which sample on, to which (None: still)."""
 
     path: Path
@@ -105,6 +102,7 @@ class _Track:
     jid: str
     missing: int
     ears: dict[tuple[int, bool], Ear] = field(default_factory=dict)
+    gone: list[Ear] = field(default_factory=list)
     kept: list[Samples] = field(default_factory=list)
     queued: list[Samples] = field(default_factory=list)
     visits: dict[tuple[int, bool], dict[str, Any]] = field(default_factory=dict)
@@ -153,16 +151,15 @@ class Tracks:
                 track.visits[key] = {"call": speaker.call, "from": self._length}
                 self._has_news = True
         for track in self._tracks.values():
+            track.gone = [ear for ear in track.gone if ear.ready]
             for key, ear in list(track.ears.items()):
-                if key not in heard:
-                    ear.close()
-                    if key in track.visits:
-                        track.past.append({**track.visits.pop(key), "to": self._length})
-                        self._has_news = True
-                    if not ear.ready:
-                        del track.ears[key]
-                else:
+                if key in heard:
                     ear.listen()
+                    continue
+                ear.close()
+                track.gone.append(track.ears.pop(key))
+                track.past.append({**track.visits.pop(key), "to": self._length})
+                self._has_news = True
 
     def _track_of(self, speaker: Speaker) -> _Track:
         known = self._tracks.get(speaker.who)
@@ -177,14 +174,14 @@ class Tracks:
 
     def ready(self, most: int) -> int:
         """How many samples can be taken of all, of `most` that there are of the whole."""
-        late = [ear.ready for track in self._tracks.values() for ear in track.ears.values() if ear.is_open]
+        late = [ear.ready for track in self._tracks.values() for ear in track.ears.values()]
         return max(min([most, *late]), most - PATIENCE)
 
     def take(self, count: int, *, keep: bool) -> None:
         """Take so many samples of each, and `keep` them."""
         for track in self._tracks.values():
             total = np.zeros(count, np.int32)
-            for ear in track.ears.values():
+            for ear in (*track.ears.values(), *track.gone):
                 total += ear.take(count)
             if keep:
                 track.kept.append(np.clip(total, -32768, 32767).astype(np.int16))

@@ -17,6 +17,7 @@ from focus.media.tones import Tone
 from focus.media.tracks import MAX_TRACKS, OTHERS, Ear, Samples, Speaker
 from focus.media.writer import FORMATS, PART
 from focus.rayo.component import Facilities
+from focus.rayo.components.record import Recorder
 from focus.wire.rayo_component import Complete, Stop, Stopped
 from focus.wire.rayo_record import Hint, MaxDuration, PauseRecording, Record, Recording, ResumeRecording, TrackFiles
 from tests.rayo.at_work import RATE, Scene
@@ -153,6 +154,42 @@ async def test_in_a_pause_nobody_is_recorded_and_the_tracks_stay_in_step(
     assert not sounds(tracks["Juliet"], 1500)
     assert len(sounds(tracks["Romeo"], 500)) == 2
     assert np.array(sounds(tracks["Romeo"], 500)) == pytest.approx(np.array(sounds(mix, 500)), abs=0.061)
+
+
+async def test_who_is_back_at_once_is_heard_again(plane: MediaPlane, scene: Scene, folder: Path) -> None:
+    romeo, juliet = Someone(plane, scene, "romeo", 500), Someone(plane, scene, "juliet", 1500)
+    recorder = await scene.begin(Record(hints=BY_SPEAKER))
+    assert isinstance(recorder, Recorder)
+    await scene.silence(0.3)
+    scene.heard_here.remove(juliet.speaker)
+    recorder._take()  # the plane may have nothing new by the next look
+    scene.heard_here.append(juliet.speaker)
+    recorder._take()
+    for each in (romeo, juliet):
+        each.says(0.4)
+    await juliet.said()
+    await scene.does(Stop())
+    _, mix, tracks, manifest = await whole(scene, folder)
+    assert {len(track) for track in tracks.values()} == {len(mix)}
+    assert np.array(sounds(tracks["Juliet"], 1500)) == pytest.approx(np.array(sounds(mix, 1500)), abs=0.061)
+    first, second = manifest["tracks"][1]["heard"]
+    assert "to" in first
+    assert first["to"] <= second["from"]
+
+
+async def test_of_what_began_in_a_pause_the_manifest_is_there_with_the_first_word(
+    plane: MediaPlane, scene: Scene, folder: Path
+) -> None:
+    juliet = Someone(plane, scene, "juliet", 1500)
+    await scene.begin(Record(start_paused=True, hints=BY_SPEAKER))
+    await scene.silence(0.3)
+    await scene.does(ResumeRecording())
+    juliet.says(0.3)
+    await scene.until(lambda: any(folder.glob(f"*-1.wav{PART}")) and any(folder.glob(f"*{MANIFEST}{PART}")))
+    (manifest,) = folder.glob(f"*{MANIFEST}{PART}")
+    assert [track["name"] for track in json.loads(manifest.read_text())["tracks"]] == ["Juliet"]
+    await scene.does(Stop())
+    await whole(scene, folder)
 
 
 async def test_tracks_are_as_long_as_the_whole_may_be_to_the_sample(

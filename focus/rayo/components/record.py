@@ -151,9 +151,9 @@ class Recorder(Component[Record]):
         assert self._writer is not None
         sides = np.concatenate([np.zeros((len(self._sides), 0), np.int16), *self._kept], axis=1)[:, :most]
         self._kept.clear()
-        of_tracks = self._tracks.kept() if self._tracks is not None else None
         taken = sides.shape[1]
         if taken:
+            of_tracks = self._tracks.kept() if self._tracks is not None else None
             if self._channels < len(sides):
                 total = sides.sum(axis=0, dtype=np.int32, keepdims=True)
                 sides = np.clip(total, -32768, 32767).astype(np.int16)
