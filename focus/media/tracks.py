@@ -93,9 +93,9 @@ class Written:
 
 @dataclass(slots=True)
 class _Track:
-    """`missing` samples of silence are to be written before what is `queued`. `gone`: ears that hear nothing any more, of
-    which something is still to be taken. `visits`: the calls that were heard, and
-    from which sample on, to which (None: still)."""
+    """`missing` samples of silence are to be written before what is `queued`. `gone`: ears that hear nothing any more,
+    of which something is still to be taken. `visits`: the calls that were heard, and from which sample on, to which
+    (None: still)."""
 
     path: Path
     name: str
