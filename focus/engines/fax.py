@@ -28,6 +28,9 @@ SAMPLE_RATE = 8000
 #: played, and the other end has to say its last, too.
 LINGER = 2.0
 
+#: The code of a result where none of the engine's says what is wrong.
+FAILED = -1
+
 #: T.30 section 5.3.6.2.4: an identification has this many characters.
 MAX_IDENTITY = 20
 MAX_HEADER = 50

@@ -111,7 +111,7 @@ def _directory(file: BinaryIO, size: int, order: str, offset: int) -> _Directory
             place = entry + 8
         values[tag] = struct.unpack(form, _at(file, place, length))
     strips, sizes = values.get(_STRIPS, ()), values.get(_STRIP_SIZES, ())
-    if not strips or len(strips) != len(sizes):
+    if not strips or len(strips) != len(sizes) or not all(sizes):  # 0: it could not be written
         raise _Incomplete
     end = max(end, *(int(strip + length) for strip, length in zip(strips, sizes, strict=True)))
     if end > size:

@@ -37,7 +37,11 @@ WIND_UP = 10.0
 
 
 class ComponentError(Exception):
-    """What a component cannot go on after; its text is the client's to read."""
+    """What a component cannot go on after; its text is the client's to read, and so is `metadata`."""
+
+    def __init__(self, text: str, *, metadata: Iterable[Metadata] = ()) -> None:
+        super().__init__(text)
+        self.metadata = tuple(metadata)
 
 
 class Target(Protocol):
@@ -297,7 +301,7 @@ class Component(Actor, Generic[E]):
                 raise ComponentError(f"what was made could not be brought in within {WIND_UP:g} s")
             return reason, tuple(winding.result())
         except Exception as error:
-            return self._failed(error), ()
+            return self._failed(error), error.metadata if isinstance(error, ComponentError) else ()
         finally:
             winding.cancel()
 

@@ -41,16 +41,17 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + PART)
 
 
-def bring_in(recordings: Recordings, path: Path) -> Received | None:
-    """Make the whole pages of a fax, which nobody writes any more, durable at `path`. None, and no file, where there
-    are none. Raises OSError; blocks, for the disk."""
+def bring_in(recordings: Recordings, path: Path, expected: int) -> Received | None:
+    """Make the whole pages of a fax, which nobody writes any more, durable at `path`. None where there are none, and no
+    file, unless there should be pages in it. Raises OSError; blocks, for the disk."""
     part = part_of(path)
     try:
         pages = tiff.recover(part)
     except (DocumentError, FileNotFoundError):
         pages = ()
     if not pages:
-        part.unlink(missing_ok=True)
+        if not expected:
+            part.unlink(missing_ok=True)
         return None
     recordings.make_due(path)
     return Received(path, _finish(part, path), pages[0].size, len(pages))

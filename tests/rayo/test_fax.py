@@ -22,7 +22,7 @@ from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
 from focus.media.writer import PART
 from focus.rayo.component import Facilities
-from focus.rayo.faxes import FaxMachine, mend
+from focus.rayo.faxes import FaxMachine, bring_in, mend
 from focus.wire.base import Element
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
@@ -265,6 +265,24 @@ async def test_the_pages_that_came_before_it_went_wrong_are_there(scene: Scene) 
     assert [fax.pages for fax in faxes(complete)] == [1]
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_pages_that_are_not_there_are_an_error_whatever_the_engine_says(
+    scene: Scene, kept: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    component, terminal = await scene.begins(ReceiveFax())
+    terminal.pages, terminal.kept = 2, kept
+    terminal.ends(0)
+    complete = await scene.complete(component)
+    assert complete.reason == Failed(text=f"2 pages have come, of which {kept} could be kept")
+    assert (told(complete)["fax-success"], told(complete)["fax-document-transferred-pages"]) == ("0", str(kept))
+    assert [fax.pages for fax in faxes(complete)] == [1] * kept
+    recordings = scene.focus.server._facilities.recordings
+    assert recordings is not None
+    assert recordings.counted["lost"] == 1
+    assert "is lost, or a part of it" in caplog.text
+    caplog.clear()
+
+
 async def test_a_terminal_is_clocked_in_a_thread_of_its_own_until_the_end_has_been_heard(scene: Scene) -> None:
     plane = scene.focus.server._facilities.plane
     scene.focus.server._facilities = Facilities(
@@ -483,6 +501,17 @@ def test_a_fax_that_a_crash_has_cut_short_keeps_its_whole_pages(tmp_path: Path) 
     assert path.stat().st_mode & 0o777 == 0o600
     with Image.open(path) as image:
         assert 0 < image.n_frames < 3  # type: ignore[attr-defined]
+
+
+def test_what_should_be_a_fax_is_kept_where_no_page_can_be_read(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path)
+    path = recordings.new("tiff")
+    part = path.with_name(path.name + PART)
+    part.write_bytes(b"II*\0\0\0\0\0")
+    assert bring_in(recordings, path, 1) is None
+    assert part.exists()
+    assert bring_in(recordings, path, 0) is None
+    assert not part.exists()
 
 
 def test_of_a_fax_without_a_page_nothing_is_recovered(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from focus.engines import tiff
 from focus.engines.fax import (
+    FAILED,
     SAMPLE_RATE,
     DocumentError,
     EngineMissing,
@@ -153,6 +154,8 @@ class SpandspTerminal:
         self._headers: list[str] = []
         self._total: int | None = None
         self._path: Path | None = None
+        self._written = 0  # pages of it that are on the disk
+        self._is_full = False  # the disk, or what else there is to keep a page from it
         self._bad_rows = 0
         self._acknowledged = False
         self._command = b""
@@ -209,6 +212,8 @@ class SpandspTerminal:
                 raise ValueError("the terminal is closed")
             if len(heard):
                 self._lib.fax_rx(self._fax, self._ffi.cast("int16_t *", heard.ctypes.data), len(heard))
+                if self._is_full:
+                    self.terminate()  # before there is a receipt for what is not there
                 self._lib.fax_tx(self._fax, self._ffi.cast("int16_t *", said.ctypes.data), len(said))
                 self._wait(len(said))
         return said
@@ -229,8 +234,7 @@ class SpandspTerminal:
         with self._lock:
             if self._result is not None:
                 return self._result.pages
-            statistics = self._read_statistics()
-            return int(statistics.pages_tx if self._path is None else statistics.pages_rx)
+            return int(self._read_statistics().pages_tx) if self._path is None else self._written
 
     def terminate(self) -> None:
         """See `FaxTerminal.terminate`."""
@@ -264,6 +268,9 @@ class SpandspTerminal:
         statistics = self._read_statistics()
         if self._path is not None:
             self._bad_rows += statistics.bad_rows
+            # The library does not look whether it could write.
+            self._written = len(self._pages_there())
+            self._is_full = self._written < statistics.pages_rx
         elif statistics.pages_tx < len(self._headers):
             self._lib.t30_set_tx_page_header_info(self._t30, self._headers[statistics.pages_tx].encode())
 
@@ -284,11 +291,13 @@ class SpandspTerminal:
 
     def _compose(self) -> FaxResult:
         statistics = self._read_statistics()
-        pages = int(statistics.pages_tx if self._path is None else statistics.pages_rx)
+        pages = int(statistics.pages_tx) if self._path is None else self._written
         code = self._code
         # The farewell may be lost, or the other end may do without: what counts is the receipt for the last page.
         is_whole = pages > 0 and (pages == self._total if self._path is None else self._acknowledged)
-        if code is not None and is_whole:
+        if code is not None and self._is_full:
+            code = FAILED
+        elif code is not None and is_whole:
             code = 0
         ident = self._lib.t30_get_rx_ident(self._t30)
         remote = "" if ident == self._ffi.NULL else self._ffi.string(ident).decode("latin-1")
@@ -311,10 +320,20 @@ class SpandspTerminal:
         """The library's own idea of a received page is gone once it has been written."""
         if self._path is None:
             return int(statistics.width), int(statistics.length)
-        pages = tiff.read(self._path) if self._path.exists() else ()
+        pages = self._pages_there()
         return pages[-1].size if pages else (0, 0)
 
+    def _pages_there(self) -> tuple[tiff.Page, ...]:
+        """The whole pages of what is received."""
+        assert self._path is not None
+        try:
+            return tiff.read(self._path)
+        except (DocumentError, OSError):
+            return ()
+
     def _text(self, code: int) -> str:
+        if code == FAILED:
+            return "a page that came could not be written"
         return str(self._ffi.string(self._lib.t30_completion_code_to_str(code)).decode("latin-1"))
 
     def _read_statistics(self) -> Any:

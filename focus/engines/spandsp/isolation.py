@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from focus.engines import fax
-from focus.engines.fax import FaxError, FaxResult, Role, Samples, header_of, identity_of
+from focus.engines.fax import FAILED, FaxError, FaxResult, Role, Samples, header_of, identity_of
 from focus.engines.spandsp import terminals
 from focus.engines.spandsp.terminals import CLOSE, EXCHANGE, HEAD, RESULT, STATE, TERMINATE
 
@@ -27,9 +27,6 @@ SIZE = 256 << 20
 
 #: NumPy's library for matrices would have a thread for each core, with 40 MB of address space.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-#: The code of a result where there is none of T.30.
-FAILED = -1
 
 
 class _Silent(Exception):

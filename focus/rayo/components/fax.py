@@ -13,11 +13,13 @@ import shutil
 import tempfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from focus.engines.fax import (
+    FAILED,
     BadHeader,
     BadIdentity,
     Document,
@@ -173,19 +175,23 @@ class FaxComponent(Component[E]):
             if self._terminal is None:
                 return ()
             result = await in_thread(self._close)
-            brought = list(await self._bring_in())
+            brought = await self._bring_in(result)
             if not self._begun.is_set():
                 return ()
             log.info("the fax on %s has ended: %s, %d pages", self.target.address, result.text, result.pages)
+            self._check_brought(brought, result, reason)
             return (*brought, *described(result))
         finally:
             if self._is_modem:
                 with contextlib.suppress(ValueError):  # its leg is closed
                     self.target.set_modem(False)
 
-    async def _bring_in(self) -> Iterable[Metadata]:
+    async def _bring_in(self, result: FaxResult) -> tuple[Fax, ...]:
         """What has come, when the terminal is closed; tidy up."""
         return ()
+
+    def _check_brought(self, brought: tuple[Fax, ...], result: FaxResult, reason: Reason) -> None:
+        """Raises `ComponentError` where more pages have receipts than are there."""
 
 
 @registry.component(ReceiveFax, FAX, FAX_PAGES)
@@ -205,10 +211,10 @@ class FaxReceiver(FaxComponent[ReceiveFax]):
         receive, identity = self._machine.engine.receive, self._machine.identity
         await in_thread(self._take, partial(receive, part_of(self._path), identity=identity))
 
-    async def _bring_in(self) -> Iterable[Metadata]:
+    async def _bring_in(self, result: FaxResult) -> tuple[Fax, ...]:
         assert self._path is not None
         try:
-            received = await in_thread(bring_in, self._recordings, self._path)
+            received = await in_thread(bring_in, self._recordings, self._path, result.pages)
         except OSError as error:
             self._recordings.failed(self._path)
             raise ComponentError(f"the fax could not be kept: {error.strerror}") from None
@@ -216,6 +222,17 @@ class FaxReceiver(FaxComponent[ReceiveFax]):
             return ()
         self._recordings.finished(received.path)
         return (self._described(received),)
+
+    def _check_brought(self, brought: tuple[Fax, ...], result: FaxResult, reason: Reason) -> None:
+        pages = sum(fax.pages for fax in brought)
+        if pages < result.pages:
+            assert self._path is not None
+            self._recordings.failed(self._path)
+            if not isinstance(reason, Failed):
+                raise ComponentError(
+                    f"{result.pages} pages have come, of which {pages} could be kept",
+                    metadata=(*brought, *described(replace(result, code=FAILED, pages=pages))),
+                )
 
     def _described(self, received: Received) -> Fax:
         width, length = received.resolution

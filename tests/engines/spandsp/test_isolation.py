@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from focus.engines import tiff
-from focus.engines.fax import BadHeader, BadIdentity, DocumentError, FaxError, Role
+from focus.engines.fax import FAILED, BadHeader, BadIdentity, DocumentError, FaxError, Role
 from focus.engines.spandsp.fax import SpandspFax
-from focus.engines.spandsp.isolation import FAILED, IsolatedFax, IsolatedTerminal
+from focus.engines.spandsp.isolation import IsolatedFax, IsolatedTerminal
 from tests.engines.faxes import FRAME, Line, page, pages_of, same, write
 
 ENGINE = IsolatedFax()
@@ -84,6 +84,23 @@ def test_a_process_that_dies_ends_the_fax_and_leaves_its_whole_pages(tmp_path: P
     assert result.local_identity == "+49"
     assert len(tiff.recover(received)) == 1
     assert same(pages_of(received)[0], page(1))
+
+
+@pytest.mark.parametrize(("size", "pages"), [(10_000, 0), (20_000, 1)])
+def test_a_page_that_cannot_be_written_has_no_receipt(tmp_path: Path, size: int, pages: int) -> None:
+    """As where the disk is full; a page has 15 kB, and the last one counts as the others do."""
+    document = write(tmp_path / "sent.tiff", [page(1), page(2)])
+    received = tmp_path / "received.tiff"
+    full = IsolatedFax()
+    full._options["size"] = size
+    with closing(SpandspFax().send(document)) as sender, closing(full.receive(received)) as receiver:
+        Line(sender, receiver).run()
+        assert not sender.result().is_success
+    assert sender.result().pages == pages
+    result = receiver.result()
+    assert (result.code, result.text, result.pages) == (FAILED, "a page that came could not be written", pages)
+    assert len(tiff.recover(received)) == pages
+    assert not pages or same(pages_of(received)[0], page(1))
 
 
 def test_a_process_that_says_nothing_is_ended(tmp_path: Path) -> None:
