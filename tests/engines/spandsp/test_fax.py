@@ -345,7 +345,7 @@ def test_terminals_give_back_what_they_hold(tmp_path: Path) -> None:
     before = resident()
     use(200)
     assert resident() - before < 4_000_000  # one of them has 100 kB
-    assert not spandsp_fax._callbacks()._terminals
+    assert not spandsp_fax._callbacks(spandsp_fax._library())._terminals
 
 
 def test_a_closed_terminal_is_told_so(tmp_path: Path) -> None:
