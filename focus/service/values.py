@@ -221,5 +221,6 @@ def origin(value: str) -> str:
 Domain = Annotated[str, AfterValidator(domain_name)]
 BareJID = Annotated[str, AfterValidator(bare_jid)]
 Account = Annotated[str, AfterValidator(account)]
+Program = Annotated[Path, AfterValidator(program)]
 Listen = Annotated[Address, BeforeValidator(address)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(origin)], ...], BeforeValidator(listed)]

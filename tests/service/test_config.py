@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from focus.service import config_text
+from focus.service.comfort import TONES
 from focus.service.config import ConfigurationError, Settings, load, section_model
 from focus.service.sections.rayo import RouteSettings
 from focus.service.values import Address
@@ -200,6 +201,14 @@ def test_a_secret_is_never_shown(file: Path) -> None:
                 ("upload", "must be an absolute path"),
             )
         ),
+        *(
+            ("piper", f"program = '{program}'", f"[piper] program: {why} (got '{program}')")
+            for program, why in (
+                ("/etc/passwd", "cannot be executed"),
+                ("/nonexistent", "is not there"),
+                ("piper", "must be an absolute path"),
+            )
+        ),
         ("recordings", "folder = '/tmp'\ndays = 0", "[recordings] days: must be more than 0 (got 0)"),
         (
             "conference",
@@ -369,6 +378,118 @@ def test_the_example_names_and_explains_every_key() -> None:
     assert "From 1 to 1000000." in text
     assert "More than 0, and at most 600." in text
     assert not re.search(r"\de\+", text)
+
+
+EVERYTHING = """\
+xmpp.jid = "focus.example.org"
+xmpp.muc = "rooms.example.org"
+xmpp.secret_file = "{secret}"
+xmpp.host = "::1"
+xmpp.port = 5348
+xmpp.nick = "host"
+media.addresses = ["auto"]
+media.port = 0
+media.shards = 2
+media.realtime = false
+media.loudest = 3
+media.agc = true
+media.codecs = ["PCMA"]
+media.public_addresses = ["meet.example.org"]
+http.enabled = false
+http.listen = "[::1]:80"
+http.domain = "example.org"
+http.guests = "guest.example.org"
+http.websocket = "wss://example.org/xmpp"
+http.url = "https://meet.example.org"
+http.title = "Tea"
+http.origins = ["https://www.example.org"]
+http.frame_ancestors = ["*"]
+metrics.enabled = false
+metrics.listen = "127.0.0.1:1"
+conference.strangers = true
+conference.several_devices = true
+conference.linger = 1
+conference.maximum_participants = 2
+conference.invite = ["romeo@example.org"]
+conference.telephone = "tel:+49-30-123456"
+conference.announce = false
+conference.coalesce = 0
+summoning.rooms = ["tea@rooms.example.net"]
+summoning.users = ["*"]
+ringing.patience = 5
+ringing.pauses = [1, 2.5]
+ringing.call_invites = true
+ringing.users = ["example.org"]
+rayo.controllers = ["romeo@example.org"]
+rayo.clients = ["example.org"]
+rayo.call_ids = true
+fetch.allow = ["10.0.5.0/24"]
+fetch.folders = ["{folder}"]
+fetch.max_size = 1000
+fetch.timeout = 1
+recordings.folder = "{folder}"
+recordings.days = 1
+recordings.hook = "{program}"
+speech.processes = 2
+speech.timeout = 10
+piper.program = "{program}"
+piper.voices = ["{folder}"]
+fax.identity = "+390458077500"
+fax.timezone = "CET-1CEST,M3.5.0,M10.5.0/3"
+fax.ecm = false
+log.level = "error"
+log.format = "json"
+{limits}
+[[rooms]]
+name = "tea"
+stay = true
+invite = ["juliet@example.org"]
+[[comfort]]
+rooms = ["t*"]
+keys = false
+mute = "1"
+hand = "2"
+quieter = "3"
+louder = "4"
+count = "5"
+help = "6"
+leave = "7"
+music = "{sound}"
+music_after = 1
+entry = "{sound}"
+exit = "name"
+tones_up_to = 1
+notices = false
+recordings = false
+sounds = "{sounds}"
+language = "de"
+texts = {{ muted = "Sie sind stumm." }}
+voice = "de"
+[[routes]]
+match = "support-*"
+clients = ["night@example.org"]
+distribution = "staged"
+timeout = 1
+fax = true
+[[routes]]
+match = "help"
+conference = "tea"
+"""
+
+
+def test_every_key_of_every_section_can_be_given(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret")
+    places = {"secret": tmp_path / "secret", "folder": tmp_path, "program": "/bin/sh"}
+    places |= {"sounds": TONES["entry"].parent, "sound": TONES["entry"]}
+    limits = "\n".join(f"limits.{name} = 7" for name in section_model("limits")[0].model_fields)
+    file.write_text(EVERYTHING.format(**places, limits=limits))
+    settings = load(file)
+    for section in Settings.model_fields:
+        model, is_repeated = section_model(section)
+        tables = getattr(settings, section) if is_repeated else [getattr(settings, section)]
+        given = {key for table in tables for key in table.model_fields_set}
+        assert given >= model.model_fields.keys() - {"secret"}, section
+    assert settings.piper.program == settings.recordings.hook == Path("/bin/sh")
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:1", "[::1]:65535", "localhost:0", "meet.example.org:443"])

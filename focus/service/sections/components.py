@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from focus.service.sections.section import Section
-from focus.service.values import existing_folder, host_or_network, listed, possible_folder, program
+from focus.service.values import Program, existing_folder, host_or_network, listed, possible_folder
 
 
 class FetchSettings(Section):
@@ -45,7 +45,7 @@ class RecordingSettings(Section):
         description="Days after which they are deleted; without it they are kept.",
         examples=[30],
     )
-    hook: Annotated[Path, AfterValidator(program)] | None = Field(
+    hook: Program | None = Field(
         default=None,
         description="A program that is run for each recording that is whole, with its path and its URI: to upload it.",
         examples=["/usr/local/bin/upload-recording"],
@@ -79,7 +79,7 @@ class PiperSettings(Section):
     """Speech by piper, for Rayo clients that ask for renderer='piper': a program of its own (GPL), which sounds more
     natural than espeak-ng, and takes seconds to begin and 250 MB."""
 
-    program: Annotated[Path, AfterValidator(program)] | None = Field(
+    program: Program | None = Field(
         default=None,
         description="Where it is; without it, `piper` on the path.",
         examples=["/opt/piper/bin/piper"],
