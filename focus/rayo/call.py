@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
+from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from typing import Literal, Protocol
@@ -52,6 +53,9 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+\Z")
 
 #: How many dB somebody can hear others louder, or quieter, than they are.
 MOST_LOUDER = 12.0
+
+#: Seconds by which a key that was heard as sound may be told later (XEP-0181), by way of servers.
+UNTOLD = 3.0
 
 _REJECT = {"decline": "decline", "busy": "busy", "error": "general-error"}
 
@@ -102,6 +106,7 @@ class Call(Controllable):
         self._silenced = False
         self._speaks = self._hears = True
         self._has_told_keys = False
+        self._sounded: deque[tuple[str, float]] = deque()  # keys heard as sound, and when
         self._muted_before = False  # on the device that the peer has moved here from, of which this one knows nothing
         self._commanded_end = self._is_hung_up = self._is_parting = self._is_left = False
         self.ended = asyncio.Event()
@@ -415,9 +420,20 @@ class Call(Controllable):
 
     def peer_pressed(self, key: str, duration: float) -> None:
         self._has_told_keys = True
-        self.pressed(key, duration)
+        latest = asyncio.get_running_loop().time() - UNTOLD
+        while self._sounded and self._sounded[0][1] < latest:
+            self._sounded.popleft()
+        if self._sounded and self._sounded[0][0] == key:
+            self._sounded.popleft()  # the same again
+        else:
+            self._pressed(key, duration)
 
-    def pressed(self, key: str, duration: float) -> None:
+    def sounded(self, key: str, duration: float) -> None:
+        """A key that was heard as sound, of a peer that has told none yet: it may tell this one later."""
+        self._sounded.append((key, asyncio.get_running_loop().time()))
+        self._pressed(key, duration)
+
+    def _pressed(self, key: str, duration: float) -> None:
         """Told to all components here, and of the mixers that this is in: who is muted there commands all the same."""
         mixers = [party for party in self.joins if party.is_mixer]
         is_taken = any(each.wants_keys and not each.yields_keys and not each.is_refused for each in self.components)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from focus.engines.signals import DetectorMissing, Heard, Narrowing
@@ -48,6 +49,8 @@ class InBandKeys:
         self._plane = plane
         self._wanting: dict[Component[Any], None] = {}
         self._ears: dict[Call, _Ear] = {}
+        self._failed: set[Call] = set()  # of whom nothing can be told until the next one wants to know
+        self._asked = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._is_deaf = False
 
@@ -56,6 +59,8 @@ class InBandKeys:
         if self._is_deaf or tasks is None:
             return
         self._wanting[component] = None
+        self._failed.clear()
+        self._asked.set()
         if self._listening is None:
             self._listening = tasks.create_task(self._listen(), name="keys as sound")
 
@@ -66,18 +71,22 @@ class InBandKeys:
     async def _listen(self) -> None:
         try:
             while self._wanting:
+                self._asked.clear()
                 self._attend()
                 blocks = [(call, ear, ear.tap.read()) for call, ear in self._ears.items()]
                 if blocks:
                     for call, heard in await in_thread(_detect, blocks):
-                        self._press(call, heard)
-                await asyncio.sleep(STEP if blocks else LOOK_AGAIN)
+                        self._take(call, heard)
+                    await asyncio.sleep(STEP)
+                else:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_AGAIN):
+                            await self._asked.wait()
         except DetectorMissing as error:
             self._is_deaf = True
             log.warning("keys that come as sound are not heard: %s", error)
         except Exception:
-            self._is_deaf = True
-            log.exception("keys that come as sound are not heard any more")
+            log.exception("keys that come as sound are not heard until the next component wants them")
         finally:
             self._listening = None
             for ear in self._ears.values():
@@ -86,7 +95,8 @@ class InBandKeys:
 
     def _attend(self) -> None:
         """Listen to those who are to be listened to now, and to nobody else."""
-        wanted = {call: call.node for call in self._callers() if call.node is not None and not call.tells_keys}
+        callers = set(self._callers()) - self._failed
+        wanted = {call: call.node for call in callers if call.node is not None and not call.tells_keys}
         for call, ear in list(self._ears.items()):
             if wanted.get(call) != ear.node:
                 ear.tap.close()
@@ -106,10 +116,25 @@ class InBandKeys:
             elif isinstance(target, Mixer):
                 yield from (party for party in target.joins if isinstance(party, Call))
 
-    def _press(self, call: Call, heard: Heard) -> None:
-        if not call.tells_keys and heard.value is not None:
-            call.pressed(heard.value, heard.duration or 0.0)
+    def _take(self, call: Call, found: list[Heard] | Exception) -> None:
+        """What goes wrong with one call is nothing to the others."""
+        if isinstance(found, Exception):
+            self._failed.add(call)
+            log.error("%s: keys that come as sound are not heard any more", call.address, exc_info=found)
+            return
+        for heard in found:
+            if not call.tells_keys and heard.value is not None:
+                try:
+                    call.sounded(heard.value, heard.duration or 0.0)
+                except Exception:
+                    log.exception("%s: a key that was heard is lost", call.address)
 
 
-def _detect(blocks: list[tuple[Call, _Ear, Samples]]) -> list[tuple[Call, Heard]]:
-    return [(call, heard) for call, ear, block in blocks for heard in ear.heard(block)]
+def _detect(blocks: list[tuple[Call, _Ear, Samples]]) -> list[tuple[Call, list[Heard] | Exception]]:
+    found: list[tuple[Call, list[Heard] | Exception]] = []
+    for call, ear, block in blocks:
+        try:
+            found.append((call, ear.heard(block)))
+        except Exception as error:
+            found.append((call, error))
+    return found

@@ -39,6 +39,7 @@ class Scene:
         self.ended = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._clients: dict[JID, Client] = {}
+        self.speakers: list[int] = []
         self.heard_here: list[Speaker] = []
         self.components: list[Component[Any]] = []
 
@@ -81,10 +82,6 @@ class Scene:
         return client == CLIENT or client in self._clients
 
     def authorize(self, sender: JID, command: Command) -> None: ...
-
-    @property
-    def speakers(self) -> list[int]:
-        return []
 
     async def has_media(self) -> None:
         pass

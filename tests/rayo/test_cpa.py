@@ -37,13 +37,15 @@ def cpa(*signals: str, **options: object) -> Input:
 @pytest.fixture
 async def scene(plane: MediaPlane) -> AsyncIterator[Scene]:  # noqa: F811
     scene = Scene(plane, Facilities(plane))
+    scene.speakers = [plane.create_mixer()]
     yield scene
     await scene.close()
 
 
 def play(scene: Scene, sound: np.ndarray) -> None:
-    assert scene.node is not None
-    assert scene._plane.play(scene.node, sound) == len(sound)
+    """Somebody in the mixer sends this."""
+    (speaker,) = scene.speakers
+    assert scene._plane.play(speaker, sound) == len(sound)
 
 
 CALLED = np.concatenate([cadence(1, 0.5, 0.5, frequencies=[1100]), tone(0.4, 1400), silence(1)])
@@ -65,6 +67,17 @@ async def test_what_nobody_has_asked_for_is_not_told(scene: Scene) -> None:
     reason = (await scene.complete()).reason
     assert isinstance(reason, Signal)
     assert reason.type == f"{URN}sit:1"
+    assert len(scene.events) == 1
+
+
+async def test_what_is_played_in_a_mixer_is_no_signal(scene: Scene) -> None:
+    await scene.begin(cpa("beep:1?terminate=true"))
+    assert scene.node is not None
+    scene._plane.play(scene.node, np.concatenate([silence(0.2), tone(0.4, 1400), silence(0.2)]))
+    play(scene, np.concatenate([silence(0.8), tone(0.4, 1000), silence(0.5)]))
+    reason = (await scene.complete()).reason
+    assert isinstance(reason, Signal)
+    assert reason.value == "1000"
     assert len(scene.events) == 1
 
 

@@ -10,6 +10,7 @@ import pytest
 from focus.engines.spandsp import library
 from focus.media.leg import Leg
 from focus.media.plane import MediaPlane
+from focus.rayo import in_band
 from focus.wire.base import Element
 from focus.wire.jid import JID
 from focus.wire.jingle import Jingle
@@ -116,6 +117,64 @@ async def test_who_has_told_a_key_by_jingle_is_listened_to_no_more(focus: Focus,
     await eventually(lambda: not focus.server._in_band._ears)
     focus.call(call).peer_pressed("6", 0.1)
     assert await gathered(owner, component) == "56"
+
+
+async def test_a_key_that_was_heard_before_it_is_told_counts_once(focus: Focus, owner: Client, desk: Desk) -> None:
+    call = await answered(focus, desk, owner)
+    component = await started(owner, call, digits(5))
+    await settled()
+    for key in "122":
+        focus.call(call).sounded(key, 0.1)
+    for key in "12233":
+        focus.call(call).peer_pressed(key, 0.1)
+    assert await gathered(owner, component) == "12233"
+
+
+async def test_where_somebody_waits_who_hears_nobody_the_next_one_is_not_kept_waiting(
+    focus: Focus, owner: Client, desk: Desk, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_band, "LOOK_AGAIN", 3600.0)
+    call, other = await answered(focus, desk, owner), await answered(focus, bob, owner, 2)
+    waiting = await started(owner, other, digits(1))
+    await settled()
+    assert not focus.server._in_band._ears
+    component = await started(owner, call, digits(1))
+    await eventually(lambda: bool(focus.server._in_band._ears))
+    for each in (component, waiting):
+        await owner.command(each, Stop())
+        await owner.event(Complete, each)
+
+
+async def test_what_fails_on_one_call_does_not_outlast_it(
+    focus: Focus, owner: Client, desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = await answered(focus, desk, owner)
+    ears = focus.server._in_band._ears
+    for what in ("lost", "not heard any more"):
+        component = await started(owner, call, digits(1))
+        await eventually(lambda: bool(ears))
+        if what == "lost":
+            (gatherer,) = focus.call(call).components
+
+            def fail(key: str, duration: float) -> None:
+                raise RuntimeError("no key is taken")
+
+            monkeypatch.setattr(gatherer, "key_pressed", fail)
+        else:
+            (ear,) = ears.values()
+            monkeypatch.delattr(ear, "_narrowing")
+        while what not in caplog.text:
+            leg_of(desk).play(keys("5", 0.2, 0.2))
+            await eventually(lambda: not leg_of(desk).play_pending())
+        await owner.command(component, Stop())
+        await owner.event(Complete, component)
+        await eventually(lambda: not ears)
+    for _ in range(5):
+        component = await started(owner, call, digits(1, 4000))
+        leg_of(desk).play(keys("5", 0.2, 0.2))
+        if (found := await gathered(owner, component)) == "5":
+            break
+    assert found == "5"
 
 
 async def test_those_who_come_and_go_are_listened_to_while_they_are_there(

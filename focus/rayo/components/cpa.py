@@ -1,16 +1,18 @@
 """`<input mode='cpa'/>`: signals in what is said on a call, or in a mixer (XEP-0341).
 
-Keys count however they come: as telephone events, by Jingle, or as sound. All else is heard in the sound, ten times a
-second, by a thread.
+Keys count however they come: as telephone events, by Jingle, or as sound. All else is heard in what is said, by a
+thread, and in nothing that is played.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 
 from focus.engines.analysis import UnknownParameter, detector
 from focus.engines.signals import Detector, DetectorMissing, Heard, Narrowing
 from focus.engines.synthesizer import Samples
+from focus.media.ear import Ear
 from focus.media.threads import in_thread
 from focus.rayo.component import Component, ComponentError, registry
 from focus.wire.conditions import BadRequest, OptionNotSupported
@@ -19,8 +21,6 @@ from focus.wire.rayo_component import Reason
 from focus.wire.rayo_cpa import CPA, Signal, Wanted
 from focus.wire.rayo_input import Grammar, Input, NoInput
 
-#: Seconds between two looks at what has been heard.
-STEP = 0.1
 KEY = "dtmf"
 #: Options of an input that have a meaning for signals; the others must be as they are where nobody says anything.
 MEANT = frozenset({"mode", "grammars", "initial_timeout"})
@@ -99,16 +99,13 @@ class Analyser(Component[Input]):
         if not self._detectors:
             await asyncio.Event().wait()
         try:
-            tap = self._plane.tap(self.node)
+            ear = Ear(self._plane, self.node, lambda: self.target.speakers)
         except ValueError:
             raise ComponentError("its media has ended") from None
-        try:
-            while True:
-                await asyncio.sleep(STEP)
-                for heard in await in_thread(self._detect, tap.read()):
+        with closing(ear):
+            async for block in ear:
+                for heard in await in_thread(self._detect, block):
                     self._heard.put_nowait(heard)
-        finally:
-            tap.close()
 
     def _detect(self, block: Samples) -> list[Heard]:
         sound = self._narrowing.feed(block)
