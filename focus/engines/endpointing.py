@@ -57,10 +57,13 @@ class Endpointer:
     """Finds utterances in blocks of samples of any length.
 
     `sensitivity` is from 0, only for who is loud, to 1, also for who hardly rises above the noise. Speech has ended
-    after `max_silence` seconds without any.
+    after `max_silence` seconds without any, or when it has gone on for `limit` seconds; without a limit only the
+    beginning of an utterance is kept.
     """
 
-    def __init__(self, *, sensitivity: float = 0.5, max_silence: float | None = None) -> None:
+    def __init__(
+        self, *, sensitivity: float = 0.5, max_silence: float | None = None, limit: float | None = MAX_UTTERANCE
+    ) -> None:
         try:
             import webrtcvad
         except ImportError:
@@ -78,6 +81,7 @@ class Endpointer:
         self._before: deque[Samples] = deque(maxlen=MARGIN + LATELY)
         self._utterance: list[Samples] = []
         self._silent = 0
+        self._most = limit
 
     @property
     def is_speech(self) -> bool:
@@ -100,9 +104,11 @@ class Endpointer:
     def _take(self, frame: Samples) -> SpeechStarted | SpeechEnded | None:
         is_speech = self._is_speech(frame)
         if self._utterance:
-            self._utterance.append(frame)
+            if self._most is not None:
+                self._utterance.append(frame)
             self._silent = 0 if is_speech else self._silent + 1
-            if self._silent >= self._patience or len(self._utterance) * FRAME_TIME >= MAX_UTTERANCE:
+            is_long = self._most is not None and len(self._utterance) * FRAME_TIME >= self._most
+            if self._silent >= self._patience or is_long:
                 return self._ended()
             return None
         self._before.append(frame)
@@ -114,7 +120,8 @@ class Endpointer:
         return SpeechStarted()
 
     def _ended(self) -> SpeechEnded:
-        frames = self._utterance[: len(self._utterance) - max(0, self._silent - MARGIN)]
+        after = max(0, self._silent - MARGIN) if self._most is not None else 0
+        frames = self._utterance[: len(self._utterance) - after]
         self._utterance = []
         self._before.clear()
         self._lately.clear()

@@ -28,7 +28,7 @@ class _Listening:
 
     def __init__(self, *, least: float = LEAST, volume: float = 0.5, silence: float = SILENCE) -> None:
         try:
-            self._endpointer = Endpointer(sensitivity=1 - volume, max_silence=silence)
+            self._endpointer = Endpointer(sensitivity=1 - volume, max_silence=silence, limit=None)
         except RecognizerMissing as error:
             raise DetectorMissing(str(error)) from None
         self._least = least

@@ -156,6 +156,12 @@ async def test_a_voice_is_told_once_for_each_utterance() -> None:
     assert signals(soft, detector("vad", {"minVolume": "0"})) == ["vad"]
 
 
+async def test_who_goes_on_for_long_is_told_once() -> None:
+    sentence = await say(SAID)
+    long = np.concatenate([silence(0.5), np.resize(sentence[sentence != 0], 22 * 48000), silence(1.2)])
+    assert signals(long, detector("vad", {}), detector("speech", {})) == ["vad", "machine"]
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "refusal"),
     [

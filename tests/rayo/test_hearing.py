@@ -264,6 +264,19 @@ async def test_of_keys_and_speech_either_will_do_and_keys_are_surer(
     assert confidant.left
 
 
+async def test_where_speech_cannot_be_understood_keys_will_do_still(
+    focus: Focus, owner: Client, alice: Caller, confidant: Confidant, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = await answered(focus, alice, owner)
+    component = await started(owner, call, voice(MENU, YES_NO, mode="any", recognizer="confidant"))
+    confidant.error = RecognitionError("it does not answer")
+    confidant.may_answer.set()
+    await says(alice, "yes")
+    await eventually(lambda: "it does not answer" in caplog.text)
+    press(focus, call, "12")
+    assert understood(await reason(owner, component), "dtmf") == ("1 2", "support", 100)
+
+
 async def test_keys_are_nothing_where_speech_is_wanted_but_the_terminator_ends_it(
     focus: Focus, owner: Client, alice: Caller
 ) -> None:

@@ -10,6 +10,7 @@ for a key.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import closing
 from typing import ParamSpec, TypeVar
@@ -33,6 +34,8 @@ from focus.wire.rayo_component import Reason
 from focus.wire.rayo_input import INPUT, Input, Match, NoInput, NoMatch
 from focus.wire.rayo_prompt import InputStarted, PromptedInput, StartTimers
 from focus.wire.session import Gathered, Keypad
+
+log = logging.getLogger(__name__)
 
 #: What the grammars of a mode are; of `any` each is what it says itself.
 MODES = {"dtmf": Mode.DTMF, "voice": Mode.VOICE, "any": None}
@@ -131,7 +134,7 @@ class Gatherer(Component[Input]):
 
     async def _first(self) -> str | SpeechStarted | Heard | None:
         """A key, or that somebody speaks; None where neither comes in time, which runs when the timers do."""
-        coming = asyncio.create_task(self._next())
+        coming = asyncio.create_task(self._beginning())
         starting = asyncio.create_task(self._timers.wait())
         try:
             await asyncio.wait((coming, starting), return_when=asyncio.FIRST_COMPLETED)
@@ -144,11 +147,18 @@ class Gatherer(Component[Input]):
             coming.cancel()
             starting.cancel()
 
-    async def _next(self) -> str | SpeechStarted | Heard:
-        """What is put in next. Raises what has kept it from being heard."""
+    async def _next(self) -> str | SpeechStarted | Heard | Exception:
+        """What is put in next. Raises what has kept it from being heard where there are no keys that would do."""
         put_in = await self._put_in.get()
         if isinstance(put_in, Exception):
-            raise put_in
+            if self._matcher is None:
+                raise put_in
+            log.warning("speech is not listened to any more: %s", put_in, exc_info=put_in)
+        return put_in
+
+    async def _beginning(self) -> str | SpeechStarted | Heard:
+        while isinstance(put_in := await self._next(), Exception):
+            pass
         return put_in
 
     async def _keyed(self, key: str | None) -> Reason:
@@ -181,7 +191,7 @@ class Gatherer(Component[Input]):
 
     async def _said(self) -> Reason:
         """What speech comes to that has begun, or the keys that are pressed before it is understood. The terminator
-        ends it, and what was said until then counts."""
+        ends it, and what was said until then counts. Where it cannot be understood, keys are waited for as before."""
         is_over = False
         try:
             async with asyncio.timeout(_seconds(self.command.recognition_timeout)):
@@ -189,10 +199,15 @@ class Gatherer(Component[Input]):
                     if put_in == self._terminator and self._ear is not None:
                         is_over = True
                         self._ear.finish()
-                    elif isinstance(put_in, str) and not is_over:
+                    elif isinstance(put_in, Exception) and is_over:
+                        raise put_in
+                    elif isinstance(put_in, Exception) or (isinstance(put_in, str) and not is_over):
                         break
         except TimeoutError:
             return NoMatch()
+        if isinstance(put_in, Exception):
+            first = await self._first()
+            return await self._keyed(first) if isinstance(first, str) else NoInput()
         if isinstance(put_in, str):
             return await self._keyed(put_in)
         assert isinstance(put_in, Heard)
