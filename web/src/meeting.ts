@@ -325,6 +325,8 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     const left = changed(before, after);
     if (joined.length > 0) this.say(strings.hasJoined(joined.join(', ')));
     if (left.length > 0) this.say(strings.hasLeft(left.join(', ')));
+    const raised = changed(after.filter(hasHandUp), before.filter(hasHandUp));
+    if (raised.length > 0) this.say(strings.hasRaised(raised.join(', ')));
   }
 
   /** Our own entry has our full JID as an endpoint, or our occupant JID as its user. */
@@ -358,7 +360,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       muted: this.view.muted || this.mutedByFocus,
       mutedByFocus: this.mutedByFocus,
       speaking: this.ownVoice && !this.view.muted && !this.mutedByFocus,
-      hand: own?.endpoints.some(({ hand }) => hand) ?? false,
+      hand: own ? hasHandUp(own) : false,
       status: 'connected',
     };
     this.update({ participants: [self, ...others] });
@@ -377,7 +379,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       muted: mutedByFocus || (audio.length > 0 && audio.every((each) => each.status === 'recvonly' || each.status === 'inactive')),
       mutedByFocus,
       speaking: audio.some(({ source }) => source !== undefined && this.speaking.has(source)),
-      hand: user.endpoints.some(({ hand }) => hand),
+      hand: hasHandUp(user),
       status: status.some((each) => CALLED.has(each)) ? 'ringing' : status.includes('on-hold') ? 'on-hold' : 'connected',
     };
   }
@@ -413,6 +415,10 @@ function isThere(user: User): boolean {
 
 function isTalking(user: User): boolean {
   return isThere(user) && !user.endpoints.some(({ status }) => CALLED.has(status));
+}
+
+function hasHandUp(user: User): boolean {
+  return user.endpoints.some(({ hand }) => hand);
 }
 
 function stop(microphone: MediaStream): void {

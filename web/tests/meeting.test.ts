@@ -254,6 +254,7 @@ describe('in the meeting', () => {
     const hands = () => subject.view.participants.map(({ hand }) => hand);
     stream().receive(information(sid, 2, [ANN, { ...BOB, hand: true }]));
     expect(hands()).toEqual([false, true]);
+    expect(subject.view.notice.text).toBe('Bob raised a hand');
     stream().receive(information(sid, 3, [{ ...ANN, hand: true }, BOB]));
     expect(hands()).toEqual([true, false]);
   });

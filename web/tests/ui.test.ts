@@ -189,9 +189,10 @@ describe('in the meeting', () => {
   });
 
   it('a raised hand is shown', async () => {
-    const { element, model, root } = await shown({ phase: 'joined', participants: [ANN, { ...BOB, hand: true }] });
+    const { element, model, root } = await shown({ phase: 'joined', participants: [{ ...ANN, hand: true }, { ...BOB, hand: true }] });
     const states = () => [...(root.querySelector('focus-participants')?.shadowRoot?.querySelectorAll('.state') ?? [])].map((each) => each.textContent);
-    expect(states()).toEqual(['', strings.hand]);
+    expect(states()).toEqual([strings.hand, `${strings.hand}, ${strings.muted}`]);
+    expect(root.querySelector('focus-participants')?.shadowRoot?.querySelectorAll('[aria-hidden] .raised').length).toBe(2);
     model.show({ participants: [ANN, BOB] });
     await settled(element);
     expect(states()).toEqual(['', strings.muted]);

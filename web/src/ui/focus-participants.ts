@@ -2,7 +2,7 @@
 import { LitElement, type PropertyValues, type TemplateResult, css, html, nothing } from 'lit';
 import type { Participant } from '../meeting';
 import { strings } from '../strings';
-import { microphoneOff } from './icons';
+import { hand as raisedHand, microphoneOff } from './icons';
 import { theme } from './theme';
 
 const TONES = 8;
@@ -107,6 +107,7 @@ export class FocusParticipants extends LitElement {
       li[data-status='on-hold'] .face {
         opacity: 0.55;
       }
+      .raised,
       .silent {
         position: absolute;
         right: -4px;
@@ -120,6 +121,11 @@ export class FocusParticipants extends LitElement {
         background: var(--danger);
         color: #fff;
         font-size: 0.8rem;
+      }
+      .raised {
+        right: auto;
+        left: -4px;
+        background: var(--accent);
       }
       .name {
         display: -webkit-box;
@@ -212,7 +218,7 @@ export class FocusParticipants extends LitElement {
   }
 
   private participant(participant: Participant): TemplateResult {
-    const { name, conference, muted, speaking, self, status } = participant;
+    const { name, conference, hand, muted, speaking, self, status } = participant;
     return html`
       <li
         role="listitem"
@@ -223,11 +229,16 @@ export class FocusParticipants extends LitElement {
         data-muted=${String(muted)}
         data-self=${String(self)}
         data-conference=${String(conference)}
+        data-hand=${String(hand)}
         data-status=${status}
         data-tone=${tone(name)}
       >
         ${self ? html`<span class="you">${strings.you}</span>` : nothing}
-        <span class="face" part="face" aria-hidden="true">${initials(name)}${muted ? html`<span class="silent">${microphoneOff}</span>` : nothing}</span>
+        <span class="face" part="face" aria-hidden="true"
+          >${initials(name)}${hand ? html`<span class="raised">${raisedHand}</span>` : nothing}${
+            muted ? html`<span class="silent">${microphoneOff}</span>` : nothing
+          }</span
+        >
         <span class="name" part="name" title=${name}>${name}</span>
         <span class="state">${stateOf(participant)}</span>
       </li>
@@ -235,10 +246,13 @@ export class FocusParticipants extends LitElement {
   }
 }
 
-function stateOf({ conference, hand, muted, mutedByFocus, speaking, status }: Participant): string {
+function stateOf(participant: Participant): string {
+  return [participant.hand ? strings.hand : '', voiceOf(participant)].filter(Boolean).join(', ');
+}
+
+function voiceOf({ conference, muted, mutedByFocus, speaking, status }: Participant): string {
   if (status === 'ringing') return strings.ringing;
   if (status === 'on-hold') return strings.onHold;
-  if (hand) return strings.hand;
   if (mutedByFocus) return strings.mutedByFocus;
   if (muted) return strings.muted;
   if (speaking) return strings.speaking;
