@@ -7,8 +7,10 @@ packets, in a container that knows how long it is.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -45,6 +47,8 @@ FORMATS = {
     "opus": Format("ogg", "libopus", "audio/ogg", 32_000, PAGES),
     "flac": Format("flac", "flac", "audio/flac"),
 }
+#: Samples of silence after which an encoder has settled: all packets of it are alike from then on.
+SETTLED = SAMPLE_RATE
 #: Bits per second for each channel that can be asked for.
 RATES = range(16_000, 192_001)
 
@@ -52,7 +56,8 @@ RATES = range(16_000, 192_001)
 class SoundWriter:
     """Writes int16 at 48 kHz, one or two channels, to `path`. Blocks while it does, so it belongs into a thread.
 
-    Raises `WriteError` where the file cannot be made. `samples` have been written, of each channel.
+    Raises `WriteError` where the file cannot be made. `samples` have been written, of each channel. Silence that lasts
+    is not encoded again and again: its packet is repeated, where the encoder makes packets that are alike.
     """
 
     def __init__(self, path: Path, format: Format, *, channels: int = 1, rate: int | None = None) -> None:
@@ -78,6 +83,10 @@ class SoundWriter:
             raise WriteError(f"{path.name} cannot be written: {_words(error)}") from None
         self._layout = layout
         self._channels = channels
+        self._silent = 0  # samples of silence at the end
+        self._repeated = 0  # samples that the encoder has not seen
+        self._next = 0  # where the next packet begins
+        self._packets = b"", b""  # the last two
 
     def write(self, samples: NDArray[np.int16]) -> None:
         """Append `samples`, of shape (channels, count). Raises `WriteError`."""
@@ -85,23 +94,60 @@ class SoundWriter:
             raise ValueError(f"int16 samples of {self._channels} channels are wanted")
         if not samples.shape[1]:
             return
+        count = samples.shape[1]
+        is_silent = not samples.any()
+        try:
+            if is_silent and self._silent >= SETTLED:
+                repeated = self._repeat(count)
+                self.samples += repeated
+                samples = samples[:, repeated:]
+            if samples.shape[1]:
+                self._encode(samples)
+        except (av.FFmpegError, OSError) as error:
+            raise WriteError(f"{self.path.name} cannot be written on: {_words(error)}") from None
+        self._silent = self._silent + count if is_silent else 0
+
+    def _encode(self, samples: NDArray[np.int16]) -> None:
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples.T).reshape(1, -1), format="s16", layout=self._layout
         )
         frame.sample_rate = SAMPLE_RATE
-        frame.pts = self.samples
-        try:
-            for each in self._resampler.resample(frame):
-                self._container.mux(self._stream.encode(each))
-        except (av.FFmpegError, OSError) as error:
-            raise WriteError(f"{self.path.name} cannot be written on: {_words(error)}") from None
+        frame.pts = self.samples - self._repeated
+        for each in self._resampler.resample(frame):
+            self._mux(self._stream.encode(each))
         self.samples += samples.shape[1]
+
+    def _repeat(self, count: int) -> int:
+        """Write the last packet once more, as often as it fits into so many samples; how many these are."""
+        size = self._stream.codec_context.frame_size  # 0: of any size, which costs nothing to encode
+        before, last = self._packets
+        if not size or before != last:
+            return 0
+        for _ in range(count // size):
+            packet = av.Packet(last)
+            packet.stream = self._stream
+            packet.time_base = Fraction(1, SAMPLE_RATE)
+            packet.pts = packet.dts = self._next
+            packet.duration = size
+            self._container.mux(packet)
+            self._next += size
+        self._repeated += count // size * size
+        return count // size * size
+
+    def _mux(self, packets: Iterable[av.Packet[av.AudioStream]]) -> None:
+        """Those of the encoder, behind what it has not seen."""
+        for packet in packets:
+            if packet.pts is not None:
+                packet.pts = packet.dts = packet.pts + self._repeated
+                self._next = packet.pts + (packet.duration or 0)
+            self._packets = self._packets[1], bytes(packet)
+            self._container.mux(packet)
 
     def close(self) -> int:
         """Make the file whole and durable; its size in bytes. Raises `WriteError`."""
         try:
             try:
-                self._container.mux(self._stream.encode(None))
+                self._mux(self._stream.encode(None))
             finally:
                 self._container.close()
             return finish(self._part, self.path)
