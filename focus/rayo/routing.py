@@ -41,6 +41,11 @@ def route_of(local: str, routes: Iterable[Route]) -> Route:
     return next((route for route in routes if fnmatchcase(local, route.match)), TO_ITS_ROOM)
 
 
+def is_of_faxes(routes: Sequence[Route], *parts: str) -> bool:
+    """Whether one of these local parts, of who calls or is called, is a fax machine's."""
+    return any(part and route_of(part, routes).fax for part in parts)
+
+
 def may_call_from(client: JID, local: str, routes: Iterable[Route]) -> bool:
     """Whether `client` may call others from the address with the local part `local`: calls back would come to it."""
     return is_among(client, route_of(local, routes).clients)

@@ -33,7 +33,7 @@ from focus.rayo.mixer import HOUSE, Mixer
 from focus.rayo.mixers import Mixers
 from focus.rayo.offering import NOBODY_THERE, Offering
 from focus.rayo.registration import Registrations, Security
-from focus.rayo.routing import TO_ITS_ROOM, Route, may_call_from, route_of
+from focus.rayo.routing import TO_ITS_ROOM, Route, is_of_faxes, may_call_from, route_of
 from focus.rayo.speakers import speakers
 from focus.rayo.supervisor import Supervisor, scope
 from focus.rayo.surroundings import Application, Client, EventOutbox
@@ -281,11 +281,24 @@ class Server(Actor):
             within=timeout,
             headers=to_shim(command.headers),
             sid=command.sid if isinstance(command, Initiate) else None,
+            codecs=self._codecs_for(is_fax=is_of_faxes(self._routes, caller.local, to.local)),
         )
         self._placing[call] = self._supervisor.spawn(call, room, place)
 
+    def _codecs_for(self, *, is_fax: bool) -> Sequence[Codec] | None:
+        return for_modems(self._codecs or usual()) if is_fax else self._codecs
+
     async def _place(
-        self, call: Call, local: JID, to: JID, *, isfocus: bool, within: float, headers: Shim | None, sid: str | None
+        self,
+        call: Call,
+        local: JID,
+        to: JID,
+        *,
+        isfocus: bool,
+        within: float,
+        headers: Shim | None,
+        sid: str | None,
+        codecs: Sequence[Codec] | None,
     ) -> None:
         """Call `to` from `local`; `isfocus`: into a room, whose conference tells of itself. With a `sid`, a device that
         waits for that session."""
@@ -311,7 +324,7 @@ class Server(Actor):
             dialect=dialect,
             headers=headers,
             sid=sid,
-            codecs=self._codecs,
+            codecs=codecs,
             timeouts=Timeouts(answer=max(give_up - loop.time(), 0)),
             tasks=self._supervisor.tasks,
         )
@@ -494,7 +507,7 @@ class Server(Actor):
                     legs=call.make_leg,
                     observer=call,
                     isfocus=bool(mixer),
-                    codecs=for_modems(self._codecs or usual()) if route.fax else self._codecs,
+                    codecs=self._codecs_for(is_fax=route.fax),
                     tasks=self._supervisor.tasks,
                 )
             )

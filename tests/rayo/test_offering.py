@@ -18,7 +18,7 @@ from focus.wire.conditions import (
     ServiceUnavailable,
 )
 from focus.wire.jid import JID
-from focus.wire.jingle import Reason
+from focus.wire.jingle import Jingle, Reason
 from focus.wire.jingle_message import JMI_0
 from focus.wire.message import CallMessage
 from focus.wire.rayo import Accept, Answer, Dial, End, Hangup, Join, Offer, Ref
@@ -409,6 +409,33 @@ async def test_clients_call_from_addresses_that_come_to_them_and_at_addresses_th
     for name in ("tea", "desk", "focus", identifier[:-1]):
         with pytest.raises(BadRequest):
             await romeo.dial(mine.model_copy(update={"uri": f"xmpp:{name}@{DOMAIN}"}))
+
+
+@pytest.mark.parametrize(
+    ("caller", "route", "codecs"),
+    [
+        ("desk", "elsewhere", ["opus", "PCMU", "PCMA"]),
+        ("fax", "elsewhere", ["PCMU", "PCMA", "opus"]),
+        ("desk", "alic?", ["PCMU", "PCMA", "opus"]),
+    ],
+)
+async def test_calls_from_and_to_fax_machines_are_offered_the_sound_of_telephones_first(
+    serving: Serving, alice: Caller, caller: str, route: str, codecs: list[str]
+) -> None:
+    """As routes know them: ours by the address that clients call from, others by the one that they call."""
+    ours = (Route("fax", clients=ACCOUNTS, fax=True), Route("desk", clients=ACCOUNTS))
+    focus = await serving(*ours, Route(route, fax=True))
+    juliet = register(focus, JULIET, Availability.BUSY)
+    await juliet.dial(Dial(to="xmpp:alice@example.org", from_=f"xmpp:{caller}@{DOMAIN}"))
+    await eventually(lambda: bool(alice.sessions))
+    await alice.owners[0].until("connected")
+    (offer,) = [each for each in alice.heard.entries if isinstance(each, Jingle) and each.action == "session-initiate"]
+    description = offer.contents[0].description
+    assert description is not None
+    payloads = [each for each in description.payload_types if each.name in codecs]
+    assert [each.name for each in payloads] == codecs
+    (opus,) = [each for each in payloads if each.name == "opus"]
+    assert opus.parameter("usedtx") == ("1" if codecs[0] == "opus" else "0")
 
 
 async def test_no_client_takes_the_name_of_a_room(serving: Serving, alice: Caller) -> None:

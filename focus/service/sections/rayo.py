@@ -63,7 +63,8 @@ class RouteSettings(Section):
     fax: bool = Field(
         default=False,
         description="Whether such calls are answered with G.711 (PCMU or PCMA) where the caller offers that, as a fax "
-        "wants it, and with Opus only where not.",
+        "wants it, and with Opus only where not. Calls that clients make to or from an address like this, on whatever "
+        "server, are offered G.711 first.",
     )
 
     @field_validator("conference")
