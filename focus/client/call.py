@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from focus.client.mixer import Mixer
     from focus.client.rayo import RayoClient
 
+#: Seconds in which the documents of a fax are there and prepared.
+PREPARED_WITHIN = 300.0
+
 
 class Call(Workplace):
     """One call, from its offer or `dial` to its end. Commands return when they have been acknowledged.
@@ -139,16 +142,19 @@ class Call(Workplace):
         pages: str | None = None,
         documents: Iterable[FaxDocument] = (),
         report_pages: bool = False,
+        within: float = PREPARED_WITHIN,
     ) -> FaxComponent:
         """Send `documents`, and behind them what is at `url`: `pages` of it ("1-2,5"), as `identity`, a telephone
-        number, with `header` above each. Returns when it begins; `report_pages`: each page is told in `events`. Raises
-        ValueError where there is nothing to send, and for what no fax can have.
+        number, with `header` above each. Returns when it begins, which is when the documents have been fetched and made
+        into a fax: `within` so many seconds. `report_pages`: each page is told in `events`. Raises ValueError where
+        there is nothing to send, and for what no fax can have.
         """
         wanted = [*documents]
         if url is not None:
             wanted.append(FaxDocument(url=url, identity=identity, header=header, pages=pages))
         command = SendFax(documents=tuple(wanted), report_pages=ReportPages() if report_pages else None)
-        return await self.start(command, FaxComponent)
+        with self._commanding():
+            return await self._client._start(self.address, command, FaxComponent, within=within)
 
     async def command(self, command: Command) -> Ref | None:
         """Any other command of Rayo."""

@@ -270,11 +270,11 @@ class RayoClient:
         self._check()
         return await self._session.command(to, command)
 
-    async def _start(self, to: JID, command: Execution, kind: type[C]) -> C:
+    async def _start(self, to: JID, command: Execution, kind: type[C], *, within: float | None = None) -> C:
         self._check()
         self._starting += 1
         try:
-            reference = await self._session.start(to, command)
+            reference = await self._session.start(to, command, within=within)
             if reference is None:
                 raise RayoError("undefined-condition", "cancel", f"{to} does not say where its component is")
             component = kind(self, address_of(reference.uri), self._backlog)

@@ -200,19 +200,27 @@ class Session:
 
         return await self._make(self.service, command, hang_up)
 
-    async def start(self, to: JID, command: Execution) -> Ref | None:
-        """The same of a component, which is stopped. Raises `RayoError`."""
+    async def start(self, to: JID, command: Execution, *, within: float | None = None) -> Ref | None:
+        """The same of a component, which is stopped. `within`: seconds for the answer, where that takes longer than
+        others. Raises `RayoError`."""
 
         async def stop(made: Ref | None) -> None:
             if made is not None:
                 await self.command(JID.from_uri(made.uri), Stop())
 
-        return await self._make(to, command, stop)
+        return await self._make(to, command, stop, within=within)
 
-    async def _make(self, to: JID, command: Command, undo: Callable[[Ref | None], Awaitable[None]]) -> Ref | None:
+    async def _make(
+        self,
+        to: JID,
+        command: Command,
+        undo: Callable[[Ref | None], Awaitable[None]],
+        *,
+        within: float | None = None,
+    ) -> Ref | None:
         asking = asyncio.ensure_future(self._request(to, "set", command.to_element()))
         try:
-            return _reference(await self._in_time(to, command.to_element(), asyncio.shield(asking)))
+            return _reference(await self._in_time(to, command.to_element(), asyncio.shield(asking), within=within))
         except (asyncio.CancelledError, NoAnswer):
             task = asyncio.create_task(_once_answered(asking, undo))
             self._undoing.add(task)
@@ -348,12 +356,15 @@ class Session:
         """The result stanza. Raises `RayoError`."""
         return await self._in_time(to, child, self._request(to, type, child))
 
-    async def _in_time(self, to: JID | None, child: ET.Element, answer: Awaitable[ET.Element]) -> ET.Element:
+    async def _in_time(
+        self, to: JID | None, child: ET.Element, answer: Awaitable[ET.Element], *, within: float | None = None
+    ) -> ET.Element:
+        patience = max(self._timeout, within or 0)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(patience):
                 return await answer
         except TimeoutError:
-            text = f"no answer to <{local_name(child.tag)}/> from {to or 'the server'} within {self._timeout:g} s"
+            text = f"no answer to <{local_name(child.tag)}/> from {to or 'the server'} within {patience:g} s"
             raise NoAnswer(text) from None
 
     def _request(

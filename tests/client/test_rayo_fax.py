@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -13,6 +14,7 @@ import numpy as np
 from focus.service.config import Settings
 from focus.service.prosody import Prosody
 from focus.service.sections.rayo import RayoSettings, RouteSettings
+from tests.client.conftest import RayoFactory
 from tests.client.test_rayo_examples import PROGRAMS, running
 from tests.engines.faxes import page, pages_of, write
 from tests.interop.running import PASSWORD, serve
@@ -94,6 +96,52 @@ async def test_what_cannot_be_sent_is_said_before_anybody_is_called(prosody: Pro
             code, output, errors = await command(prosody, "send", "tea@focus.localhost", *arguments, group="fax")
             assert (code, output) == (64, "")
             assert why in errors
+
+
+async def test_who_interrupts_a_fax_is_told_what_has_come_until_then(
+    prosody: Prosody, settings: Settings, rayo: RayoFactory
+) -> None:
+    await prosody.add_user(f"romeo@{prosody.domain}", PASSWORD)
+    async with (
+        serve(prosody, of_faxes(settings, prosody.domain)) as focus,
+        begun(prosody, "receive", "--json", group="fax", FOCUS_RAYO_ACCOUNT=f"romeo@{prosody.domain}") as machine,
+    ):
+        await machine.event("waiting")
+        juliet = await rayo("juliet")
+        call = await juliet.dial(focus.mixer("fax-1"))
+        await machine.event("answered")
+        machine.process.send_signal(signal.SIGINT)
+        failed = await machine.event("failed")
+        assert (failed["pages"], failed["result-code"]) == (0, "49")
+        assert (await machine.end())[0] == 76
+        async with asyncio.timeout(PATIENCE):
+            await call.ended()
+
+
+async def test_why_nothing_was_sent_is_told(
+    prosody: Prosody, settings: Settings, rayo: RayoFactory, tmp_path: Path
+) -> None:
+    letter = write(tmp_path / "letter.tiff", [page(1, height=90)])
+    elsewhere = settings.fetch.model_copy(update={"folders": ()})
+    for name in ("controller", "romeo"):
+        await prosody.add_user(f"{name}@{prosody.domain}", PASSWORD)
+    service = of_faxes(settings, prosody.domain).model_copy(update={"fetch": elsewhere})
+    async with serve(prosody, service) as focus:
+        romeo = await rayo("romeo")
+        to = str(focus.mixer("fax-1"))
+        for is_taken in (False, True):
+            sending = asyncio.create_task(command(prosody, "send", to, str(letter), "--json", group="fax"))
+            async with asyncio.timeout(PATIENCE):
+                call = await anext(romeo.offers)
+            await (call.answer() if is_taken else call.reject("busy"))
+            code, output, errors = await sending
+            last = json.loads(output.splitlines()[-1])["event"]
+            if is_taken:
+                assert (code, last) == (76, "answered")
+                assert f"the service does not send {letter}" in errors
+                assert "below its [fetch] folders only" in errors
+            else:
+                assert (code, last, errors) == (75, "end", "")
 
 
 def test_both_programs_are_there() -> None:

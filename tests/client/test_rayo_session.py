@@ -211,6 +211,31 @@ async def test_a_call_that_nobody_waits_for_any_more_is_hung_up(
     assert f"xmpp:{hangup.get('to')}" == dial[0].get("uri")
 
 
+async def test_a_fax_may_be_prepared_for_longer_than_other_commands_take(service: Service, rayo: RayoFactory) -> None:
+    """Another command is given up while this one is still waited for."""
+    juliet = await rayo("juliet")
+    prepared = asyncio.Event()
+
+    async def at_leisure(stanza: ET.Element) -> ET.Element | None:
+        if stanza[0].tag == f"{{{RAYO}}}answer":
+            await prepared.wait()
+        elif stanza[0].tag == "{urn:xmpp:rayo:fax:1}sendfax":
+            await prepared.wait()
+            return ET.Element(f"{{{RAYO}}}ref", {"uri": f"{CALL.uri}/fax"})
+        return await service.answer(stanza)
+
+    service.party.on_iq = at_leisure
+    call = juliet.call(CALL)
+    juliet._session._timeout = 1
+    sending = asyncio.create_task(call.send_fax("https://a.example/scan.pdf"))
+    with pytest.raises(NoAnswer):
+        await call.answer()
+    assert not sending.done()
+    prepared.set()
+    fax = await asyncio.wait_for(sending, PATIENCE)
+    assert fax.uri == f"{CALL.uri}/fax"
+
+
 async def offered(client: RayoClient) -> Call:
     async with asyncio.timeout(PATIENCE):
         return await anext(client.offers)

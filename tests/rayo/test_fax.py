@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from focus.engines.fax import EngineMissing, FaxError, FaxResult, Role, Samples
-from focus.engines.fetching import Fetched, FetchError
+from focus.engines.fetching import Fetch, Fetched, FetchError
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
 from focus.media.writer import PART
@@ -354,6 +354,52 @@ async def test_what_cannot_be_sent_is_refused_before_the_ref_and_it_is_said_why(
     assert re.search(why, refusal.text)
     await eventually(lambda: not scene.focus.call(scene.call).components)
     assert not scene.engine.made
+
+
+def with_fetch(scene: Scene, fetch: Fetch, **machine: float) -> None:
+    plane = scene.focus.server._facilities.plane
+    scene.focus.server._facilities = Facilities(plane, fetch=fetch, fax=FaxMachine(scene.engine, **machine))
+
+
+async def test_documents_are_fetched_at_once_and_sent_in_order(scene: Scene) -> None:
+    """None of them comes before all have been asked for."""
+    asked = asyncio.Barrier(3)
+
+    async def together(uri: str) -> Fetched:
+        await asked.wait()
+        return Fetched(uri, "image/tiff", "", io.BytesIO(tiff(int(uri[-1]))))
+
+    with_fetch(scene, together)
+    await scene.begins(sending(*(document(f"https://a.example/{number}") for number in (3, 1, 2))))
+    assert scene.engine.sent == [[(1728, 40 + n) for n in (0, 1, 2, 0, 0, 1)]]
+
+
+async def test_a_document_that_takes_too_long_is_a_refusal(scene: Scene) -> None:
+    async def never(uri: str) -> Fetched:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with_fetch(scene, never, patience=0.05)
+    refusal = await scene.refused(sending())
+    assert refusal.condition == "resource-constraint"
+    assert "0.05 s" in refusal.text
+    assert not scene.engine.made
+
+
+async def test_a_document_that_is_missing_gives_up_the_others(scene: Scene) -> None:
+    others = asyncio.Event()
+
+    async def some(uri: str) -> Fetched:
+        if uri.endswith("none"):
+            await others.wait()
+            raise FetchError("it is not there")
+        others.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with_fetch(scene, some)
+    refusal = await scene.refused(sending(document("https://a.example/1"), document("https://a.example/none")))
+    assert (refusal.condition, refusal.text) == ("feature-not-implemented", "it is not there")
 
 
 async def test_an_engine_that_does_not_want_to_is_a_refusal(scene: Scene) -> None:

@@ -28,6 +28,7 @@ from focus.engines.fax import (
     FaxError,
     FaxResult,
     FaxTerminal,
+    Prepared,
     Samples,
 )
 from focus.engines.fetching import FetchError
@@ -44,6 +45,9 @@ from focus.wire.rayo_component import Failed, HungUp, Metadata, Reason
 from focus.wire.rayo_fax import FAX, FAX_PAGES, Fax, FaxFinish, FaxMetadata, FaxPage, ReceiveFax, SendFax
 
 log = logging.getLogger(__name__)
+
+#: Documents of one fax that are fetched at the same time.
+FETCHED_AT_ONCE = 8
 
 E = TypeVar("E", bound=ReceiveFax | SendFax)
 
@@ -256,26 +260,42 @@ class FaxSender(FaxComponent[SendFax]):
         if len(identities) > 1:
             raise OptionNotSupported(f"a fax is sent by one machine, not by {' and '.join(sorted(identities))}")
         self._folder = await in_thread(_new_folder)
-        documents = []
-        for number, each in enumerate(self.command.documents):
-            path = self._folder / f"document-{number}"
-            await self._fetch(each.url.strip(), path)
-            documents.append(Document(path, name=each.url[:200], pages=each.pages, header=each.header or ""))
-        prepared = await self._machine.documents.prepare(documents, self._folder / "fax.tiff")
+        try:
+            async with asyncio.timeout(self._machine.patience):
+                prepared = await self._prepared(self._folder)
+        except TimeoutError:
+            words = f"the documents were not there and prepared in {self._machine.patience:g} s"
+            raise ResourceConstraint(words) from None
         self._pages = prepared.pages
         identity = next(iter(identities), self._machine.identity)
         send = partial(self._machine.engine.send, prepared.path, identity=identity, headers=prepared.headers)
         await in_thread(self._take, send)
 
-    async def _fetch(self, uri: str, path: Path) -> None:
+    async def _prepared(self, folder: Path) -> Prepared:
+        """Fetched, some of them at once, and made into one."""
+        documents = [
+            Document(folder / f"document-{number}", name=each.url[:200], pages=each.pages, header=each.header or "")
+            for number, each in enumerate(self.command.documents)
+        ]
+        turn = asyncio.Semaphore(FETCHED_AT_ONCE)
+        try:
+            async with asyncio.TaskGroup() as fetching:
+                for each, document in zip(self.command.documents, documents, strict=True):
+                    fetching.create_task(self._fetch(each.url.strip(), document.path, turn))
+        except ExceptionGroup as group:  # not except*: Python 3.11.2, Debian's, wraps what is raised in it
+            raise group.exceptions[0] from None
+        return await self._machine.documents.prepare(documents, folder / "fax.tiff")
+
+    async def _fetch(self, uri: str, path: Path, turn: asyncio.Semaphore) -> None:
         if self._facilities.fetch is None:
             raise OptionNotSupported("nothing is fetched here")
-        try:
-            fetched = await self._facilities.fetch(uri)
-        except FetchError as error:
-            raise refusal_of(error) from None
-        with contextlib.closing(fetched.file) as file:
-            await in_thread(_copy, file, path)
+        async with turn:
+            try:
+                fetched = await self._facilities.fetch(uri)
+            except FetchError as error:
+                raise refusal_of(error) from None
+            with contextlib.closing(fetched.file) as file:
+                await in_thread(_copy, file, path)
 
     @property
     def _total(self) -> int | None:

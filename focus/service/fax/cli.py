@@ -41,7 +41,7 @@ def send(
     pages: Annotated[str | None, typer.Option(metavar="RANGES", help="Which pages, such as 1-2,5.")] = None,
     from_: Annotated[str | None, typer.Option("--from", metavar="JID", help="Who calls, as they see it.")] = None,
 ) -> int:
-    """Call JID and send FILE to the fax machine there. Ctrl-C ends the call."""
+    """Call JID and send FILE to the fax machine there. Ctrl-C ends the fax, and says how far it has come."""
     return session.run(
         lambda client: doing.send(
             client, session.report, to, file, from_=from_, identity=identity, header=header, pages=pages
@@ -52,5 +52,6 @@ def send(
 
 @session_command(group=app)
 def receive(session: Session) -> int:
-    """Wait for a call that a route gives us, receive its fax, and say where that is. Ctrl-C ends it."""
+    """Wait for a call that a route gives us, receive its fax, and say where that is. Ctrl-C ends it: what has come is
+    kept."""
     return session.run(lambda client: doing.receive(client, session.report))

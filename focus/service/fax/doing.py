@@ -5,16 +5,32 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from focus.client import Call, CallEnded, FaxComponent, FaxDocument, FaxFinish, FaxPage, RayoClient, RayoError
+from focus.client import (
+    Call,
+    CallEnded,
+    Complete,
+    Failed,
+    FaxComponent,
+    FaxDocument,
+    FaxFinish,
+    FaxPage,
+    RayoClient,
+    RayoError,
+    Stopped,
+)
 from focus.service.rayo.doing import NOT_TAKEN, REFUSED, in_own_words, interruptible
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
+
+#: A fax and its call, or an exit code where there is none.
+Begun = tuple[Call, FaxComponent] | int
 
 
 async def send(
@@ -32,33 +48,32 @@ async def send(
     with in_own_words():
         document = FaxDocument(url=_url(file), identity=identity, header=header, pages=pages)
 
-    async def work() -> int:
+    async def begin() -> Begun:
         with in_own_words():
             call = await client.dial(to, from_=from_)
+        ending.push_async_callback(call.hangup)
         report.say("dialled", f"calling {to} as {call.address.local}", call=call.uri, to=to)
         try:
-            try:
-                await call.answered()
-            except CallEnded as ended:
-                report.event(ended.end, call.events.at, call=call.uri)
-                return NOT_TAKEN
-            report.say("answered", "answered", call=call.uri)
-            try:
-                fax = await call.send_fax(documents=[document], report_pages=True)
-            except RayoError as error:
-                words = f"the service does not send {file}: {error}{_hint(document.url)}"
-                raise ServiceError(words, REFUSED) from None
-            return await _follow(call, fax, report)
-        finally:
-            await call.hangup()
+            await call.answered()
+        except CallEnded as ended:
+            report.event(ended.end, call.events.at, call=call.uri)
+            return NOT_TAKEN
+        report.say("answered", "answered", call=call.uri)
+        try:
+            return call, await call.send_fax(documents=[document], report_pages=True)
+        except RayoError as error:
+            words = f"the service does not send {file}: {error}{_hint(document.url)}"
+            raise ServiceError(words, REFUSED) from None
 
-    return await _until_interrupted(work())
+    with interruptible() as stop:
+        async with AsyncExitStack() as ending:
+            return await _follow(await _unless(stop, begin()), report, stop)
 
 
 async def receive(client: RayoClient, report: Report) -> int:
     """Take the next call that comes and receive its fax; the exit code."""
 
-    async def work() -> int:
+    async def begin() -> Begun:
         await client.register(ready=True)
         report.say("waiting", f"waiting for a call as {client.jid}", jid=str(client.jid))
         async for call in client.offers:
@@ -67,40 +82,76 @@ async def receive(client: RayoClient, report: Report) -> int:
             except RayoError as error:  # the caller has gone, or another client was faster
                 report.say("missed", f"a call of {call.caller} is gone: {error}", call=call.uri)
                 continue
+            ending.push_async_callback(call.hangup)
+            fax = await call.receive_fax(report_pages=True)
             report.say("answered", f"receiving from {call.caller}", call=call.uri, caller=call.caller)
-            try:
-                return await _follow(call, await call.receive_fax(report_pages=True), report)
-            finally:
-                await call.hangup()
+            return call, fax
         return ExitCode.UNAVAILABLE
 
-    return await _until_interrupted(work())
+    with interruptible() as stop:
+        async with AsyncExitStack() as ending:
+            return await _follow(await _unless(stop, begin()), report, stop)
 
 
-async def _follow(call: Call, fax: FaxComponent, report: Report) -> int:
-    """Until it has ended."""
-    with _Pages(report) as pages:
-        async for event in fax.events:
-            if isinstance(event, FaxPage):
-                pages.are(event.number, event.pages, call.uri)
+async def _unless(stop: asyncio.Event, beginning: Coroutine[Any, Any, Begun]) -> Begun:
+    """What `beginning` comes to, unless somebody interrupts it."""
+    working, stopping = asyncio.create_task(beginning), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else REFUSED
+    finally:
+        stopping.cancel()
+        working.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+async def _follow(begun: Begun, report: Report, stop: asyncio.Event) -> int:
+    """Until it has ended, which an interruption makes it do: what has come until then is there all the same."""
+    if isinstance(begun, int):
+        return begun
+    call, fax = begun
+    stopping = asyncio.create_task(_stopped(fax, stop))
+    try:
+        with _Pages(report) as pages:
+            async for event in fax.events:
+                if isinstance(event, FaxPage):
+                    pages.are(event.number, event.pages, call.uri)
         complete = await fax.completed()
+    finally:
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
     is_done = isinstance(complete.reason, FaxFinish)
     there = fax.fax
     count = there.pages if there is not None else fax.details.get("fax-document-transferred-pages", "0")
-    how = "all of it" if is_done else (getattr(complete.reason, "text", "") or "the call has ended")
     where = f": {there.url}" if there is not None else ""
     details: dict[str, Any] = {
         name.removeprefix("fax-").replace("-", "_"): value for name, value in fax.details.items()
     }
     report.say(
         "done" if is_done else "failed",
-        f"{how}, {count} pages{where}" if is_done or there is not None else how,
+        f"{_how(complete)}, {count} pages{where}" if is_done or there is not None else _how(complete),
         call=call.uri,
         url=there.url if there is not None else None,
         pages=int(count),
         **details,
     )
     return ExitCode.OK if is_done else REFUSED
+
+
+async def _stopped(fax: FaxComponent, stop: asyncio.Event) -> None:
+    await stop.wait()
+    await fax.stop()
+
+
+def _how(complete: Complete) -> str:
+    match complete.reason:
+        case FaxFinish():
+            return "all of it"
+        case Stopped():
+            return "stopped"
+        case Failed(text=text) if text:
+            return text
+    return "the call has ended"
 
 
 class _Pages:
@@ -144,17 +195,3 @@ def _hint(url: str) -> str:
     if not url.startswith("file:"):
         return ""
     return " (the service reads files below its [fetch] folders only; give it an http URL, or put the file there)"
-
-
-async def _until_interrupted(work: Coroutine[Any, Any, int]) -> int:
-    with interruptible() as stop:
-        working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                return working.result()
-            return REFUSED
-        finally:
-            stopping.cancel()
-            working.cancel()
-            await asyncio.gather(working, stopping, return_exceptions=True)
