@@ -307,6 +307,11 @@ class RayoClient:
         found = discovery.features(about)
         return "call" if discovery.CALL_NODE in found else "mixer" if discovery.MIXER_NODE in found else ""
 
+    async def features(self) -> set[str]:
+        """What the service can do (XEP-0030). Raises `RayoError`."""
+        self._check()
+        return discovery.features(await self._session.ask(self.service, ET.Element(discovery.INFO_QUERY)))
+
     async def _list(self, at: JID, node: str | None) -> list[Listed]:
         self._check()
         return [Listed(address, name) for address, name in await self._session.items(at, node)]

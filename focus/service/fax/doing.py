@@ -25,6 +25,7 @@ from focus.client import (
     RayoError,
     Stopped,
 )
+from focus.service.fax.checking import check_document, check_service
 from focus.service.rayo.doing import NOT_TAKEN, REFUSED, in_own_words, interruptible
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
@@ -47,6 +48,8 @@ async def send(
     """Call `to`, send it `file`, and hang up; the exit code. Raises `ServiceError` for what cannot be sent."""
     with in_own_words():
         document = FaxDocument(url=_url(file), identity=identity, header=header, pages=pages)
+    await check_document(file, document)
+    await check_service(client)
 
     async def begin() -> Begun:
         with in_own_words():
@@ -62,7 +65,7 @@ async def send(
         try:
             return call, await call.send_fax(documents=[document], report_pages=True)
         except RayoError as error:
-            words = f"the service does not send {file}: {error}{_hint(document.url)}"
+            words = f"the service does not send {file}: {error}"
             raise ServiceError(words, REFUSED) from None
 
     with interruptible() as stop:
@@ -189,9 +192,3 @@ def _url(file: str) -> str:
     if not path.is_file():
         raise ServiceError(f"there is no file {file}", ExitCode.USAGE)
     return path.resolve().as_uri()
-
-
-def _hint(url: str) -> str:
-    if not url.startswith("file:"):
-        return ""
-    return " (the service reads files below its [fetch] folders only; give it an http URL, or put the file there)"
