@@ -20,6 +20,8 @@ from focus.engines.synthesizer import SAMPLE_RATE, EngineMissing, Samples, Synth
 PROGRAM = "espeak-ng"
 T = TypeVar("T")
 
+#: Processes that begin to speak at the same time: others wait until these have.
+BEGINNING = 8
 MAX_TEXT = 100_000
 BLOCK = 4096
 
@@ -52,6 +54,7 @@ class Espeak:
         self._timeout = timeout
         self._voices: tuple[Voice, ...] | None = None
         self._variants: frozenset[str] = frozenset()
+        self._room = asyncio.Semaphore(BEGINNING)
 
     async def voices(self) -> tuple[Voice, ...]:
         """The voices installed. Raises `SynthesisError` if espeak-ng is missing or does not say."""
@@ -103,7 +106,7 @@ class Espeak:
             *(("-m",) if markup else ()),
             *(("-v", chosen) if chosen else ()),
         ]
-        async with self._process(*arguments) as process:
+        async with self._beginning() as beginning, self._process(*arguments) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             feeding = asyncio.create_task(_feed(process.stdin, text))
@@ -115,6 +118,7 @@ class Espeak:
                         data = remainder + data
                         whole = len(data) & ~1
                         remainder = data[whole:]
+                        await beginning.aclose()
                         for block in _resample(resampler, _frame(data[:whole], rate)):
                             yield block
                     for block in _resample(resampler, None):
@@ -156,6 +160,13 @@ class Espeak:
             text = complaint.decode(errors="replace").strip()
             raise SynthesisError(f"espeak-ng {' '.join(arguments)} ended with {process.returncode}: {text}")
         return output.decode(errors="replace")
+
+    @contextlib.asynccontextmanager
+    async def _beginning(self) -> AsyncIterator[contextlib.AsyncExitStack]:
+        """When there is room; it is others' once this is closed."""
+        async with contextlib.AsyncExitStack() as beginning:
+            await beginning.enter_async_context(self._room)
+            yield beginning
 
     @contextlib.asynccontextmanager
     async def _process(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:

@@ -164,14 +164,16 @@ class Call(Controllable):
         return None
 
     def succeed(self, other: Call) -> None:
-        """Be heard as `other` has been. Who was muted there says anew whether he is so here: until then, or until he is
-        heard, he is."""
+        """Be heard, and hear, as `other` has. Who was muted there says anew whether he is so here: until then, or until
+        he is heard, he is. Who was by keys stays so where he can undo it by them."""
         if self.leg is not None and other.leg is not None:
             with contextlib.suppress(ValueError):  # one of them has closed
                 self._plane.succeed(self.leg.node, other.leg.node)
-        self._muted_before = other._muted or other._muted_before
-        self._silence(other._silenced)
-        self.volume = other.volume
+        self._silence(other._silenced and self.tells_keys)
+        self._muted_before = other._muted or other._muted_before or (other._silenced and not self._silenced)
+        if self.volume != other.volume:
+            self.volume = other.volume
+            self._hear_so_loud()
         self._session_changed()
 
     @property
@@ -196,10 +198,13 @@ class Call(Controllable):
     @on(Listen)
     async def listen(self, sender: JID, command: Listen) -> Outcome:
         self.volume = min(max(self.volume + command.louder, -MOST_LOUDER), MOST_LOUDER)
+        self._hear_so_loud()
+        return None
+
+    def _hear_so_loud(self) -> None:
         for mixer in self.joins:
             if isinstance(mixer, Mixer):
                 mixer.let_hear(self)
-        return None
 
     @on(Accept)
     async def accept(self, sender: JID, command: Accept) -> Outcome:

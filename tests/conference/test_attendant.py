@@ -43,7 +43,7 @@ KEYS = {
 ALICE, BOB, CAROL = 300.0, 440.0, 660.0
 MUSIC, ENTRY, EXIT = 880.0, 1500.0, 1900.0
 
-Caller = Callable[[str, float], Awaitable[Telephone]]
+Caller = Callable[..., Awaitable[Telephone]]
 
 
 @pytest.fixture(autouse=True)
@@ -86,12 +86,12 @@ async def meeting(policy: Policy, comfort: Comfort | None, teller: Teller, tmp_p
 async def caller(meeting: Meeting) -> AsyncIterator[Caller]:
     async with AsyncExitStack() as closing:
 
-        async def call(name: str, frequency: float) -> Telephone:
+        async def call(name: str, frequency: float, device: str = "phone") -> Telephone:
             plane = MediaPlane([("127.0.0.1", 0)])
             await plane.start()
             closing.push_async_callback(plane.stop)
             patient = Timeouts(answer=20, initiate=20, connect=20, closing=0.05, goodbye=0.1)
-            end = End(meeting.net, f"{name}@example.org/phone", plane.create_leg, timeouts=patient)
+            end = End(meeting.net, f"{name}@example.org/{device}", plane.create_leg, timeouts=patient)
             await meeting.call(end)
             await until(lambda: is_here(meeting, end.sessions[-1].sid))
             telephone = Telephone(meeting, end, frequency)
@@ -397,6 +397,30 @@ async def test_who_is_taken_elsewhere_is_served_no_more_and_heard_again(
     await bob.until_hears(ALICE)
     alice.press("*6")
     await until(lambda: teller.said == [TEXTS["muted"]] * 2)
+
+
+async def test_who_goes_on_from_another_device_does_so_with_hand_volume_and_mute(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice, bob = await caller("alice", ALICE), await caller("bob", BOB)
+    await alice.until_hears(BOB)
+    await alice.listen(0.5)
+    loudest = max(alice.levels(BOB))
+    call = await at_work(meeting, alice)
+    press_all(call, "*7" * 4 + "*9*6")
+    await until(lambda: call.describe().silenced)
+    desk = await caller("alice", ALICE, "desk")
+    await until(lambda: set(meeting.conference().roster.participants) == {desk.call, bob.call})
+    one = meeting.conference().roster.participants[desk.call]
+    assert one.hand is not None
+    assert one.session.silenced
+    await desk.until_hears(BOB)
+    desk.forget()
+    await desk.listen(0.5)
+    assert max(desk.levels(BOB)) == pytest.approx(loudest - 12, abs=2)
+    press_all(await at_work(meeting, desk), "*6")
+    bob.forget()
+    await bob.until_hears(ALICE)
 
 
 async def test_without_a_voice_keys_do_what_they_do(meeting: Meeting, caller: Caller, teller: Teller) -> None:

@@ -13,9 +13,11 @@ from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect, Finish, Reject
 from focus.wire.rayo import Dial, Join, Unjoin
 from focus.wire.rtp import Mute, Unmute
+from focus.wire.session import Silence
 from tests.jingle.pair import End as Caller
 from tests.jingle.pair import FakeLeg
 from tests.rayo.scene import DOMAIN, Direction, eventually, settled
+from tests.rayo.test_in_band import Desk
 
 from .conftest import EAGER
 from .scene import Meeting, names, users
@@ -139,6 +141,23 @@ async def test_the_last_one_is_in_the_mix_before_the_first_one_leaves_it(meeting
     ((after, before),) = meeting.plane.succeeded
     assert before == old
     assert changes == [("join", after), ("unjoin", before)]
+
+
+async def test_who_was_muted_by_keys_is_so_until_he_says_otherwise_where_there_are_none(
+    meeting: Meeting, desk: Caller
+) -> None:
+    call = meeting.focus.call(meeting.call_of(desk))
+    await meeting.admin.command(call.address, Silence(muted=True))
+    Desk(meeting.net, KITCHEN, meeting.plane.create_leg)
+    new = await propose(meeting, KITCHEN)
+    document = await meeting.readers.document(BOB_JID, carried_by(new))
+    assert [each.media[0].status for each in endpoints(document)] == ["recvonly"]
+    leg = leg_of(far_end(meeting, new))
+    assert not leg.silenced, "what he says is heard, and keys as sound"
+    new.send_info(Unmute())
+    await meeting.readers.document(
+        BOB_JID, lambda seen: [each.media[0].status for each in endpoints(seen)] == ["sendrecv"]
+    )
 
 
 async def test_who_was_muted_stays_muted(meeting: Meeting, desk: Caller) -> None:

@@ -6,12 +6,13 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import aclosing, suppress
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from focus.engines.espeak import MAX_TEXT, Espeak
+from focus.engines.espeak import BEGINNING, MAX_TEXT, Espeak
 from focus.engines.synthesizer import SAMPLE_RATE, EngineMissing, Samples, SynthesisError, Synthesizer, UnknownVoice
 
 LONG = "The quick brown fox jumps over the lazy dog. " * 200
@@ -161,6 +162,22 @@ async def test_cancelling_before_the_first_sound_ends_the_process(tmp_path: Path
 async def test_an_engine_that_hangs_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(SynthesisError, match="said nothing"):
         await spoken(Espeak(program(tmp_path, "exec sleep 60"), timeout=0.2), "hello")
+
+
+async def test_only_so_many_begin_to_speak_at_the_same_time(tmp_path: Path) -> None:
+    log, go = tmp_path / "log", tmp_path / "go"
+    log.touch()
+    waiting = f"echo begin >> {log}; while [ ! -e {go} ]; do sleep 0.01; done; echo end >> {log}"
+    engine = Espeak(program(tmp_path, waiting))
+    speaking = [asyncio.create_task(anext(engine.synthesize("Hello"), None)) for _ in range(2 * BEGINNING)]
+    async with asyncio.timeout(30):
+        while log.read_text().count("begin") < BEGINNING:  # noqa: ASYNC110 - other processes write it
+            await asyncio.sleep(0.01)
+        go.touch()
+        await asyncio.gather(*speaking)
+    at_once = list(accumulate(1 if line == "begin" else -1 for line in log.read_text().split()))
+    assert len(at_once) == 4 * BEGINNING
+    assert max(at_once) == BEGINNING
 
 
 async def test_an_engine_that_fails_says_why(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 /** The meeting as the page shows it: one observable view, changed by visits that come and go. */
 import type { MediaState } from './call';
-import type { User } from './coin';
+import type { Media, User } from './coin';
 import { type Config, fetchConfig } from './config';
 import { WebsocketStream } from './connection';
 import { Failure } from './failure';
@@ -357,7 +357,8 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       name: own ? this.displayName(own) : this.view.name,
       self: true,
       conference: false,
-      muted: this.view.muted || this.mutedByFocus,
+      // Also who has muted themselves by the keys of a telephone, and has gone on here: nobody hears them.
+      muted: this.view.muted || this.mutedByFocus || (own !== undefined && onlyHears(own)),
       mutedByFocus: this.mutedByFocus,
       speaking: this.ownVoice && !this.view.muted && !this.mutedByFocus,
       hand: own ? hasHandUp(own) : false,
@@ -367,7 +368,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   }
 
   private participant(user: User): Participant {
-    const audio = user.endpoints.flatMap(({ media }) => media).filter(({ type, id }) => (type || id) === 'audio');
+    const audio = audioOf(user);
     const status = user.endpoints.map((each) => each.status);
     const mutedByFocus = status.includes('muted-via-focus');
     return {
@@ -375,8 +376,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       name: this.displayName(user),
       self: false,
       conference: user.cascadedFocus !== '',
-      // Seen from the participant: one who only receives is muted.
-      muted: mutedByFocus || (audio.length > 0 && audio.every((each) => each.status === 'recvonly' || each.status === 'inactive')),
+      muted: mutedByFocus || onlyHears(user),
       mutedByFocus,
       speaking: audio.some(({ source }) => source !== undefined && this.speaking.has(source)),
       hand: hasHandUp(user),
@@ -411,6 +411,16 @@ const CALLED = new Set(['pending', 'dialing-out', 'dialing-in', 'alerting']);
 
 function isThere(user: User): boolean {
   return user.endpoints.length === 0 || user.endpoints.some(({ status }) => status !== 'disconnected' && status !== 'disconnecting');
+}
+
+function audioOf(user: User): Media[] {
+  return user.endpoints.flatMap(({ media }) => media).filter(({ type, id }) => (type || id) === 'audio');
+}
+
+/** Seen from the participant: one who only receives is muted. */
+function onlyHears(user: User): boolean {
+  const audio = audioOf(user);
+  return audio.length > 0 && audio.every(({ status }) => status === 'recvonly' || status === 'inactive');
 }
 
 function isTalking(user: User): boolean {

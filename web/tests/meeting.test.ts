@@ -243,6 +243,14 @@ describe('in the meeting', () => {
     expect(subject.view.muted).toBe(false);
   });
 
+  it('who has muted themselves by the keys of a telephone, and goes on here, is seen to be muted', async () => {
+    const { subject, sid } = await talking();
+    stream().receive(information(sid, 2, [{ ...ANN, media: 'recvonly' }, BOB]));
+    expect(subject.view.participants[0]).toMatchObject({ self: true, muted: true, mutedByFocus: false });
+    stream().receive(information(sid, 3, [ANN, BOB]));
+    expect(subject.view.participants[0]).toMatchObject({ muted: false });
+  });
+
   it('a participant may be a meeting of its own', async () => {
     const { subject, sid } = await talking();
     stream().receive(information(sid, 2, [ANN, { ...BOB, cascaded: 'xmpp:coffee@focus.example' }]));
