@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib.util
 import json
+import logging
 import os
 import signal
 import sys
@@ -18,9 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from focus.engines import rasterizing
-from focus.engines.fax import BadPages, Document, DocumentError, EngineMissing, Prepared, header_of, page_ranges
+from focus.engines.fax import (
+    BadPages,
+    Document,
+    DocumentError,
+    EngineMissing,
+    FaxError,
+    Prepared,
+    header_of,
+    page_ranges,
+)
+
+log = logging.getLogger(__name__)
 
 _MAX_LINE = 1 << 16
+_FAULTS = {rasterizing.PAGES: BadPages, rasterizing.INSTALLATION: EngineMissing, rasterizing.ROOM: FaxError}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +65,8 @@ class Preparation:
         smaller. All are of 204 by 196 dots per inch, but where each is a fax of 204 by 98 already: these are not
         changed, as are those of 204 by 196.
 
-        Raises `DocumentError`, or `BadPages`, which names the document and what is wrong with it, `BadHeader`, or
-        `EngineMissing`. Then there is nothing at `path`.
+        Raises `DocumentError`, or `BadPages`, which names the document and what is wrong with it, `BadHeader`,
+        `EngineMissing`, or `FaxError` where there is no room for the fax. Then there is nothing at `path`.
         """
         if importlib.util.find_spec("PIL") is None:
             raise EngineMissing(
@@ -74,11 +87,11 @@ class Preparation:
         return Prepared(path, tuple(header for header, count in pages for _ in range(count)))
 
     async def _ask(self, question: dict[str, Any], documents: Sequence[Document]) -> dict[str, Any]:
-        pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        pipe = asyncio.subprocess.PIPE
         # In the same environment as this one, and from the same place.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", rasterizing.__name__),
-            stdin=pipe, stdout=pipe, stderr=null, limit=_MAX_LINE, start_new_session=True,
+            stdin=pipe, stdout=pipe, stderr=pipe, limit=_MAX_LINE, start_new_session=True,
         )  # fmt: skip
         answer: dict[str, Any] = {}
         place = documents[0].name
@@ -86,6 +99,7 @@ class Preparation:
             async with asyncio.timeout(self._timeout):
                 assert process.stdin is not None
                 assert process.stdout is not None
+                assert process.stderr is not None
                 with contextlib.suppress(ConnectionError):  # it has ended: there is no answer
                     process.stdin.write(json.dumps(question).encode() + b"\n")
                     await process.stdin.drain()
@@ -96,9 +110,12 @@ class Preparation:
                     place = documents[answer["document"]].name
                     if answer["page"] is not None:
                         place += f", page {answer['page']}"
+                complaint = await process.stderr.read()
                 await process.wait()
         except TimeoutError:
             raise DocumentError(f"{place}: reading it takes too long") from None
+        except (ValueError, LookupError, TypeError):
+            raise DocumentError(f"{place}: it cannot be read: the reader makes no sense any more") from None
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -106,8 +123,10 @@ class Preparation:
                 # Reads what is left as well: a pipe that nobody reads to its end stays open.
                 await asyncio.shield(process.communicate())
         if "error" in answer:
-            raise (BadPages if answer["pages"] else DocumentError)(f"{place}: {answer['error']}")
+            raise _FAULTS.get(answer["of"], DocumentError)(f"{place}: {answer['error']}")
         if "pages" not in answer or process.returncode:
+            said = complaint[-1000:].decode(errors="replace").strip()
+            log.error("what reads documents has ended with %s: %s", process.returncode, said)
             raise DocumentError(f"{place}: {_ended(process.returncode)}")
         return answer
 

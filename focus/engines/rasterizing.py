@@ -7,18 +7,21 @@ not for long. `focus.engines.documents` asks, with one line of JSON:
      "limits": {"memory": bytes, "cpu": seconds, "size": bytes, "pages": number, "pixels": number}}
 
 The answers are lines of JSON: `{"document": index, "page": number or null}` before each is read, and in the end
-`{"pages": [how many of each document], "resolution": [across, down]}`, or `{"error": what is wrong, "pages": whether it
-is the list of pages}`. What is asked for that way can be relied on, the documents cannot.
+`{"pages": [how many of each document], "resolution": [across, down]}`, or
+`{"error": what is wrong, "of": with what, one of `FAULTS`}`. What is asked for
+that way can be relied on, the documents cannot.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,12 +39,16 @@ A4 = 2290
 _BLACK, _WHITE = 80, 208
 
 
-class Unusable(Exception):
-    """What is wrong with a document; `is_of_pages`, if it is only which pages are wanted."""
+#: The document, the list of pages, what is installed here, and the room for what is made.
+FAULTS = DOCUMENT, PAGES, INSTALLATION, ROOM = "document", "pages", "installation", "room"
 
-    def __init__(self, text: str, *, is_of_pages: bool = False) -> None:
+
+class Unusable(Exception):
+    """What is wrong, and with what, of `FAULTS`."""
+
+    def __init__(self, text: str, *, of: str = DOCUMENT) -> None:
         super().__init__(text)
-        self.is_of_pages = is_of_pages
+        self.of = of
 
 
 class Source(Protocol):
@@ -120,7 +127,7 @@ class Pdf:
         try:
             import pypdfium2
         except ImportError:
-            raise Unusable("PDF cannot be read here: pypdfium2 is not installed") from None
+            raise Unusable("PDF cannot be read here: pypdfium2 is not installed", of=INSTALLATION) from None
         self._pixels = pixels
         self._errors = pypdfium2.PdfiumError
         try:
@@ -213,7 +220,7 @@ def _selected(pages: int, ranges: Sequence[Sequence[int]] | None) -> list[int]:
         return list(range(pages))
     beyond = max(last for _, last in ranges)
     if beyond > pages:
-        raise Unusable(f"there is no page {beyond}, of {pages}", is_of_pages=True)
+        raise Unusable(f"there is no page {beyond}, of {pages}", of=PAGES)
     return sorted({page - 1 for first, last in ranges for page in range(first, last + 1)})
 
 
@@ -248,14 +255,18 @@ class Job:
         written = [0] * len(documents)
         from PIL.TiffImagePlugin import AppendingTiffWriter
 
-        with AppendingTiffWriter(self.question["output"], new=True) as output:
-            for index, source, selected in opened:
-                for page in selected:
-                    self._at(index, page)
-                    for part in _cut(source.render(page, down), down):
+        with _room(limits["size"]):
+            output = AppendingTiffWriter(self.question["output"], new=True)
+        for index, source, selected in opened:
+            for page in selected:
+                self._at(index, page)
+                for part in _cut(source.render(page, down), down):
+                    with _room(limits["size"]):
                         part.save(output, format="TIFF", compression="group4", dpi=(ACROSS, down))
                         output.newFrame()
-                        written[index] += 1
+                    written[index] += 1
+        with _room(limits["size"]):
+            output.close()
         if sum(written) > limits["pages"]:
             raise Unusable(f"{sum(written)} pages are too many, {limits['pages']} are the most")
         return {"pages": written, "resolution": [ACROSS, down]}
@@ -264,6 +275,17 @@ class Job:
         self.name = self.question["documents"][index]["name"]
         self.page = None if page is None else page + 1
         _say({"document": index, "page": self.page})
+
+
+@contextmanager
+def _room(size: int) -> Iterator[None]:
+    """Around what is written: that is not what was read."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise Unusable(f"as a fax it is too large, {size} bytes are the most") from None
+        raise Unusable(f"the fax cannot be written: {error.strerror or error}", of=ROOM) from None
 
 
 def _cut(page: Any, down: int) -> Iterator[Any]:
@@ -288,6 +310,7 @@ def main() -> None:
     question = json.loads(sys.stdin.readline())
     limits = question["limits"]
     os.umask(0o077)
+    os.set_blocking(sys.stderr.fileno(), False)  # it is read when this has ended
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, limits["memory"])
     _limit(resource.RLIMIT_CPU, limits["cpu"])
@@ -301,11 +324,11 @@ def main() -> None:
     try:
         answer = job.run()
     except Unusable as error:
-        answer = {"error": str(error), "pages": error.is_of_pages}
+        answer = {"error": str(error), "of": error.of}
     except MemoryError:
-        answer = {"error": "it needs too much memory", "pages": False}
+        answer = {"error": "it needs too much memory", "of": DOCUMENT}
     except Exception as error:  # whatever a parser makes of what it does not expect
-        answer = {"error": f"it cannot be read: {str(error)[:200] or type(error).__name__}", "pages": False}
+        answer = {"error": f"it cannot be read: {str(error)[:200] or type(error).__name__}", "of": DOCUMENT}
     _say(answer)
 
 

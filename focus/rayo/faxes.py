@@ -19,13 +19,15 @@ log = logging.getLogger(__name__)
 class FaxMachine:
     """`identity`: what it says of itself to other machines, where nobody says otherwise. `linger`: for how many seconds
     the line is kept when a fax is over, so that the other end hears the last of it. `patience`: seconds in which the
-    documents of a fax must have been fetched and prepared; clients have to wait longer for the answer."""
+    documents of a fax must have been fetched and prepared; clients have to wait longer for the answer. `most`: how many
+    bytes they may have, all together."""
 
     engine: FaxEngine
     documents: Preparation = field(default_factory=Preparation)
     identity: str = ""
     linger: float = LINGER
     patience: float = 240.0
+    most: int = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)

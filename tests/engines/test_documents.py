@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from focus.engines import tiff
 from focus.engines.documents import Limits, Preparation
-from focus.engines.fax import BadHeader, BadPages, Document, DocumentError, EngineMissing
+from focus.engines.fax import BadHeader, BadPages, Document, DocumentError, EngineMissing, FaxError
 from tests.engines.faxes import FINE, STANDARD, page, pages_of, same, write
 
 A4_POINTS = (595, 842)
@@ -323,7 +323,25 @@ async def test_memory_is_limited(tmp_path: Path) -> None:
 async def test_the_size_is_limited(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (2000, 1728), np.uint8))
     noise.save(tmp_path / "a.png", dpi=FINE)
-    assert "a.png, page 1" in await refused(tmp_path, document(tmp_path / "a.png"), limits=Limits(size=100_000))
+    assert await refused(tmp_path, document(tmp_path / "a.png"), limits=Limits(size=100_000)) == (
+        "a.png, page 1: as a fax it is too large, 100000 bytes are the most"
+    )
+
+
+async def test_a_fax_that_cannot_be_written_is_not_the_fault_of_its_document(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tiff", [page(1)])
+    with pytest.raises(FaxError, match="the fax cannot be written: No such file or directory") as refusal:
+        await Preparation().prepare([document(path)], tmp_path / "nowhere" / "prepared.tiff")
+    assert not isinstance(refusal.value, DocumentError)
+
+
+async def test_what_ends_without_an_answer_leaves_word_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.tiff", [page(1)])
+    assert "the reader has ended with 1" in await refused(tmp_path, document(path), limits=Limits(cpu=1 << 70))
+    assert "OverflowError" in caplog.text
+    caplog.clear()
 
 
 async def test_time_is_limited(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlparse
@@ -400,6 +401,25 @@ async def test_a_document_that_is_missing_gives_up_the_others(scene: Scene) -> N
     with_fetch(scene, some)
     refusal = await scene.refused(sending(document("https://a.example/1"), document("https://a.example/none")))
     assert (refusal.condition, refusal.text) == ("feature-not-implemented", "it is not there")
+
+
+async def test_documents_for_which_there_is_no_room_are_not_at_fault(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.documents["https://a.example/letter.tiff"] = letter = tiff()
+    facilities = scene.focus.server._facilities
+    fax = FaxMachine(scene.engine, linger=0.1, most=2 * len(letter))
+    scene.focus.server._facilities = replace(facilities, fax=fax)
+    refusal = await scene.refused(sending(document(), document(), document()))
+    assert (refusal.condition, refusal.text) == ("resource-constraint", "the documents are too large, all together")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    refusal = await scene.refused(sending())
+    assert refusal.condition == "resource-constraint"
+    assert "No such file or directory" in refusal.text
+    monkeypatch.undo()
+    component, terminal = await scene.begins(sending(document(), document()))
+    terminal.ends(0)
+    await scene.complete(component)
 
 
 async def test_an_engine_that_does_not_want_to_is_a_refusal(scene: Scene) -> None:

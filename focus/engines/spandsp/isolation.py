@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import subprocess
@@ -20,10 +21,15 @@ from focus.engines.fax import FAILED, FaxError, FaxResult, Role, Samples, header
 from focus.engines.spandsp import terminals
 from focus.engines.spandsp.terminals import CLOSE, EXCHANGE, HEAD, RESULT, STATE, TERMINATE
 
+log = logging.getLogger(__name__)
+
 #: What a terminal's process may have: bytes of address space, and of the file that it writes. Half an hour of a call
 #: at 14400 bit/s is 26 MB.
 MEMORY = 512 << 20
 SIZE = 256 << 20
+
+#: For so many seconds a terminal's process may be silent. Who waits for its end does not wait for much longer.
+SILENCE = 4.0
 
 #: NumPy's library for matrices would have a thread for each core, with 40 MB of address space.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -36,8 +42,8 @@ class _Silent(Exception):
 class IsolatedFax:
     """The FaxEngine that uses libspandsp where nothing else is; see `SpandspFax` for what it is given.
 
-    `timeout`: for so many seconds a terminal's process may be silent. It starts in a fifth of a second and answers
-    within milliseconds.
+    `timeout`: so many seconds a terminal's process may take to start. It does so in a fifth of a second, and answers
+    within milliseconds then.
     """
 
     def __init__(self, *, timezone: str = "", ecm: bool = True, timeout: float = 15.0) -> None:
@@ -74,7 +80,7 @@ class IsolatedTerminal:
             (sys.executable, "-m", terminals.__name__),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,
             env={**os.environ, **_ONE_THREAD},
@@ -82,8 +88,9 @@ class IsolatedTerminal:
         try:
             self._write(json.dumps(question).encode() + b"\n")
             answer = json.loads(self._read_line())
+            self._timeout = SILENCE
         except _Silent:
-            self._end()
+            self._fail()
             raise FaxError("the fax engine does not start") from None
         if "error" in answer:
             self._end()
@@ -143,7 +150,7 @@ class IsolatedTerminal:
             return self._read(length)
         except _Silent:
             self._is_over = True
-            self._end()
+            self._fail()
             return None
 
     def _write(self, data: bytes) -> None:
@@ -178,12 +185,21 @@ class IsolatedTerminal:
             line += self._read(1)
         return line
 
-    def _end(self) -> None:
-        """See that the process is no more. It has closed its file where it was asked to, or is beyond that."""
+    def _fail(self) -> None:
+        """The process has ended by itself, or does not answer."""
+        assert self._process is not None
+        process, complaint = self._process, self._end()
+        said = complaint[-1000:].decode(errors="replace").strip()
+        log.error("a fax terminal has failed, with %s: %s", process.returncode, said)
+
+    def _end(self) -> bytes:
+        """See that the process is no more; what it has complained of. It has closed its file where it was asked to, or
+        is beyond that."""
         process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
+        if process is None:
+            return b""
+        process.kill()
+        return process.communicate()[1]
 
 
 def _failed(identity: str) -> FaxResult:

@@ -69,10 +69,16 @@ def _serve(terminal: FaxTerminal, requests: BinaryIO, answers: BinaryIO) -> None
         answers.flush()
 
 
+def _refuse(answers: BinaryIO, error: str, text: str) -> None:
+    answers.write(json.dumps({"error": error, "text": text}).encode() + b"\n")
+    answers.flush()
+
+
 def main() -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     question = json.loads(requests.readline())
     os.umask(0o077)  # faxes are for our own user only, also while they come
+    os.set_blocking(sys.stderr.fileno(), False)  # it is read when this has ended
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, question["memory"]),
@@ -83,8 +89,11 @@ def main() -> None:
     try:
         terminal = _made(question)
     except (FaxError, ValueError) as error:
-        answers.write(json.dumps({"error": type(error).__name__, "text": str(error)}).encode() + b"\n")
+        _refuse(answers, type(error).__name__, str(error))
         return
+    except (ImportError, MemoryError, OSError) as error:
+        _refuse(answers, FaxError.__name__, f"the fax engine does not start: {error}")
+        raise
     answers.write(b"{}\n")
     answers.flush()
     with closing(terminal):

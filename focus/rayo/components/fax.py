@@ -85,6 +85,8 @@ class FaxComponent(Component[E]):
             raise BadRequest(str(error)) from None
         except FaxError as error:
             raise ResourceConstraint(str(error)) from None
+        except OSError as error:
+            raise ResourceConstraint(f"nothing can be prepared for a fax: {error.strerror or error}") from None
 
     @abstractmethod
     async def _make_terminal(self) -> None:
@@ -254,6 +256,7 @@ class FaxSender(FaxComponent[SendFax]):
 
     _folder: Path | None = None
     _pages: int | None = None
+    _fetched = 0  # bytes of documents
 
     async def _make_terminal(self) -> None:
         identities = {each.identity for each in self.command.documents if each.identity is not None}
@@ -295,7 +298,15 @@ class FaxSender(FaxComponent[SendFax]):
             except FetchError as error:
                 raise refusal_of(error) from None
             with contextlib.closing(fetched.file) as file:
-                await in_thread(_copy, file, path)
+                await self._copy(file, path)
+
+    async def _copy(self, file: BinaryIO, path: Path) -> None:
+        with await in_thread(path.open, "wb") as into:
+            while chunk := await in_thread(file.read, 1 << 20):
+                self._fetched += len(chunk)
+                if self._fetched > self._machine.most:
+                    raise ResourceConstraint("the documents are too large, all together")
+                await in_thread(into.write, chunk)
 
     @property
     def _total(self) -> int | None:
@@ -334,8 +345,3 @@ def described(result: FaxResult) -> tuple[FaxMetadata, ...]:
 
 def _new_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="focus-fax-"))
-
-
-def _copy(file: BinaryIO, path: Path) -> None:
-    with path.open("wb") as into:
-        shutil.copyfileobj(file, into)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from focus.engines import tiff
-from focus.engines.fax import FAILED, BadHeader, BadIdentity, DocumentError, FaxError, Role
+from focus.engines.fax import FAILED, LINGER, BadHeader, BadIdentity, DocumentError, FaxError, Role
+from focus.engines.spandsp import isolation
 from focus.engines.spandsp.fax import SpandspFax
 from focus.engines.spandsp.isolation import IsolatedFax, IsolatedTerminal
+from focus.rayo.component import WIND_UP
 from tests.engines.faxes import FRAME, Line, page, pages_of, same, write
 
 ENGINE = IsolatedFax()
@@ -69,7 +71,9 @@ def test_roles_errors_and_ends_are_as_without_a_process(tmp_path: Path) -> None:
         sender.exchange(SILENCE)
 
 
-def test_a_process_that_dies_ends_the_fax_and_leaves_its_whole_pages(tmp_path: Path) -> None:
+def test_a_process_that_dies_ends_the_fax_and_leaves_its_whole_pages(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     document = write(tmp_path / "sent.tiff", [page(1), page(2)])
     received = tmp_path / "received.tiff"
     with closing(SpandspFax().send(document)) as sender, closing(ENGINE.receive(received, identity="+49")) as receiver:
@@ -82,6 +86,7 @@ def test_a_process_that_dies_ends_the_fax_and_leaves_its_whole_pages(tmp_path: P
     result = receiver.result()
     assert (result.code, result.text, result.pages) == (FAILED, "the fax engine has failed", 1)
     assert result.local_identity == "+49"
+    assert f"a fax terminal has failed, with {-signal.SIGSEGV}" in caplog.text
     assert len(tiff.recover(received)) == 1
     assert same(pages_of(received)[0], page(1))
 
@@ -127,9 +132,19 @@ def test_a_process_whose_parent_is_gone_ends_and_its_file_is_whole(tmp_path: Pat
         assert same(pages_of(received)[0], page(1))
 
 
-def test_an_engine_that_does_not_start_is_told(tmp_path: Path) -> None:
+def test_an_engine_that_does_not_start_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(FaxError, match="does not start"):
         IsolatedFax(timeout=0.001).receive(tmp_path / "received.tiff")
+    narrow = IsolatedFax()
+    narrow._options["memory"] = 1 << 70
+    with pytest.raises(FaxError, match="does not start"):
+        narrow.receive(tmp_path / "received.tiff")
+    assert "OverflowError" in caplog.text
+
+
+def test_a_terminal_that_hangs_is_given_up_before_its_component_is() -> None:
+    """What it has received could not be brought in else."""
+    assert LINGER + isolation.SILENCE + 1 < WIND_UP
 
 
 def test_a_machine_with_many_cores_has_room_for_a_fax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
