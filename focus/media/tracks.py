@@ -33,8 +33,9 @@ MAX_TRACKS = 32
 OTHERS = "others"
 #: Samples that one is waited for.
 PATIENCE = SAMPLE_RATE // 2
-#: Samples of silence that are written to a track at once, when somebody comes late.
-SILENCE = 10 * SAMPLE_RATE
+#: Samples of silence that `write` puts before what those who came late have said, in all tracks together, and how many
+#: of them at once.
+SILENCE, STEP = 120 * SAMPLE_RATE, SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,11 @@ class Ear:
     def ready(self) -> int:
         """How many samples there are."""
         return len(self._waiting)
+
+    @property
+    def overruns(self) -> int:
+        """How many there would be, had they been listened to in time. Nothing once closed."""
+        return 0 if self._tap is None else self._tap.overruns
 
     def take(self, count: int) -> Samples:
         """So many of them; what is not there is silence."""
@@ -199,12 +205,13 @@ class Tracks:
     # what is written
 
     def write(self, kept: Kept, until: int) -> None:
-        """Write what has been `kept`, up to sample `until`; a track that cannot be written is given up, and the others
-        are not."""
+        """Write what has been `kept`, up to sample `until`; what comes behind that waits, as does what follows more
+        silence than can be written at once. A track that cannot be written is given up, and the others are not."""
+        silence = SILENCE
         for track, blocks in kept.samples:
             track.queued += blocks
             try:
-                self._write(track, until)
+                silence -= self._write(track, until, silence)
             except WriteError as error:
                 log.error("a track is given up: %s", error)
                 self._lose(track)
@@ -212,22 +219,23 @@ class Tracks:
             with suppress(OSError):  # it is written once more in the end
                 self._describe(kept.description, whole=False)
 
-    def _write(self, track: _Track, until: int, *, at_once: int = SILENCE) -> None:
+    def _write(self, track: _Track, until: int, most: int) -> int:
+        """No more silence than `most` samples; how many these were."""
         if track.is_lost:
             track.queued.clear()
-            return
+            return 0
         if track.writer is None:
             track.writer = SoundWriter(track.path, FORMATS[track.path.suffix[1:]], rate=self._rate)
         writer = track.writer
-        if track.missing:
-            silence = min(track.missing, at_once, until - writer.samples)
-            for begin in range(0, silence, SILENCE):
-                writer.write(np.zeros((1, min(SILENCE, silence - begin)), np.int16))
-            track.missing -= silence
+        silence = max(min(track.missing, most, until - writer.samples), 0)
+        _be_silent(writer, silence)
+        track.missing -= silence
         if not track.missing and track.queued:
-            samples = np.concatenate(track.queued)[: max(until - writer.samples, 0)]
-            track.queued.clear()
-            writer.write(samples.reshape(1, -1))
+            samples = np.concatenate(track.queued)
+            count = max(until - writer.samples, 0)
+            track.queued = [samples[count:]] if count < len(samples) else []
+            writer.write(samples[:count].reshape(1, -1))
+        return silence
 
     def _lose(self, track: _Track) -> None:
         track.is_lost = True
@@ -240,14 +248,16 @@ class Tracks:
             for ear in track.ears.values():
                 ear.close()
 
-    def close(self, length: int) -> list[Written]:
-        """Make all of them whole, with so many samples each, and the manifest; which there are."""
+    def close(self, kept: Kept, length: int) -> list[Written]:
+        """Write what has been `kept`, and make all of them whole, with so many samples each, and the manifest; which
+        there are."""
         written = []
-        for track in self._tracks.values():
+        for track, blocks in kept.samples:
+            track.queued += blocks
             try:
-                self._write(track, length, at_once=length)
+                self._write(track, length, length)
                 if track.writer is not None and not track.is_lost:
-                    track.writer.write(np.zeros((1, length - track.writer.samples), np.int16))
+                    _be_silent(track.writer, length - track.writer.samples)
                     size = self._recordings.bring_in(track.writer)
                     written.append(Written(track.path, track.name, track.jid, size))
             except WriteError as error:
@@ -293,6 +303,11 @@ class Tracks:
                 if not track.is_lost
             ],
         }
+
+
+def _be_silent(writer: SoundWriter, count: int) -> None:
+    for begin in range(0, count, STEP):
+        writer.write(np.zeros((1, min(STEP, count - begin)), np.int16))
 
 
 def _milliseconds(samples: int) -> int:

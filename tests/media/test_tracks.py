@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from focus.media.files import read_audio
 from focus.media.plane import Direction, MediaPlane
 from focus.media.recordings import MANIFEST, NAME, Recordings
 from focus.media.tones import Tone
-from focus.media.tracks import MAX_TRACKS, OTHERS, Ear, Samples, Speaker
+from focus.media.tracks import MAX_TRACKS, OTHERS, SILENCE, Ear, Kept, Samples, Speaker, Tracks
 from focus.media.writer import FORMATS, PART
 from focus.rayo.component import Facilities
 from focus.rayo.components.record import Recorder
@@ -216,6 +217,57 @@ async def test_who_comes_when_there_are_enough_tracks_shares_the_last_one(
     _, _, tracks, _ = await whole(scene, folder)
     assert len(tracks) == MAX_TRACKS
     assert len(sounds(tracks[OTHERS], 500)) == 2
+
+
+async def test_silence_before_many_who_come_late_is_written_piece_by_piece(plane: MediaPlane, folder: Path) -> None:
+    recordings, late = Recordings(folder), 100 * RATE
+    tracks = Tracks(plane, recordings, recordings.new("ogg"))
+    tracks.take(late, keep=True)
+    nodes = [plane.create_mixer() for _ in range(MAX_TRACKS - 1)]
+    tracks.listen([Speaker(f"guest {node}", node) for node in nodes], waiting=RATE)
+    tracks.take(RATE, keep=True)
+    before = 0
+    for _ in range(3):
+        tracks.write(tracks.kept(), late + RATE)
+        written = sum(track.writer.samples for track in tracks._tracks.values() if track.writer is not None)
+        assert before < written <= before + SILENCE + 2 * RATE  # and what those have said that are done with it
+        before = written
+    tracks.stop()
+    whole = tracks.close(tracks.kept(), late + RATE)
+    assert len(whole) == len(nodes)
+    for path in (whole[0].path, whole[-1].path):
+        assert sum(len(block) for block in read_audio(path)) == late + RATE
+
+
+class StuckTracks(Tracks):
+    """Whose disk does nothing for a while."""
+
+    goes_on = threading.Event()
+
+    def write(self, kept: Kept, until: int) -> None:
+        assert self.goes_on.wait(60)
+        super().write(kept, until)
+
+
+async def test_tracks_that_take_their_time_keep_nothing_of_the_whole_waiting(
+    plane: MediaPlane, scene: Scene, folder: Path
+) -> None:
+    recordings = scene._facilities.recordings
+    assert recordings is not None
+    romeo = Someone(plane, scene, "romeo", 500)
+    recorder = await scene.begin(Record(hints=BY_SPEAKER))
+    assert isinstance(recorder, Recorder)
+    recorder._tracks = StuckTracks(plane, recordings, recorder._path)
+    try:
+        romeo.says(0.6)
+        await scene.until(lambda: recorder._writer is not None and recorder._writer.samples > 0.8 * RATE)
+        await scene.does(Stop())
+        await scene.until(lambda: recordings.counted["whole"] == 1)
+    finally:
+        StuckTracks.goes_on.set()
+    _, mix, tracks, _ = await whole(scene, folder)
+    assert {name: len(track) for name, track in tracks.items()} == {"Romeo": len(mix)}
+    assert np.array(sounds(tracks["Romeo"], 500)) == pytest.approx(np.array(sounds(mix, 500)), abs=0.061)
 
 
 async def test_a_track_that_cannot_be_brought_in_costs_no_other(plane: MediaPlane, scene: Scene, folder: Path) -> None:

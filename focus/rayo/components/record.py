@@ -42,7 +42,7 @@ STEP = 0.1
 BEEP, BEEP_SECONDS = 1000.0, 0.2
 #: The hints that are known: bits per second for each channel, and files of their own for those who speak.
 BITRATE, TRACKS = "bitrate", ("tracks", "speaker")
-#: Seconds that tracks are given to be whole in the end.
+#: Seconds from the end until which tracks are to be whole.
 TRACKS_WIND_UP = 7.0
 
 
@@ -55,6 +55,7 @@ class Recorder(Component[Record]):
         self._writer: SoundWriter | None = None
         self._ears: list[Ear] = []  # of each side
         self._tracks: Tracks | None = None
+        self._writing_tracks: asyncio.Task[None] | None = None
         self._kept: list[NDArray[np.int16]] = []  # of all sides, what is to be written
         self._is_paused = command.start_paused
         if command.format not in FORMATS:
@@ -147,13 +148,12 @@ class Recorder(Component[Record]):
         return [Speaker(name, self.target.node, name, sent=side) for side, name in names]
 
     async def _write(self, most: int | None) -> bool:
-        """Write what has been kept; no more than `most`. Whether that is the end."""
+        """Write what has been kept of the whole; no more than `most`. Whether that is the end."""
         assert self._writer is not None
         sides = np.concatenate([np.zeros((len(self._sides), 0), np.int16), *self._kept], axis=1)[:, :most]
         self._kept.clear()
         taken = sides.shape[1]
         if taken:
-            of_tracks = self._tracks.kept() if self._tracks is not None else None
             if self._channels < len(sides):
                 total = sides.sum(axis=0, dtype=np.int32, keepdims=True)
                 sides = np.clip(total, -32768, 32767).astype(np.int16)
@@ -161,10 +161,14 @@ class Recorder(Component[Record]):
                 await in_thread(self._writer.write, sides)
             except WriteError as error:
                 raise ComponentError(str(error)) from None
-            finally:
-                if self._tracks is not None and of_tracks is not None:
-                    await in_thread(self._tracks.write, of_tracks, self._writer.samples)
+            self._write_on_tracks(self._writer.samples)
         return most is not None and taken >= most
+
+    def _write_on_tracks(self, until: int) -> None:
+        """Beside the whole, which never waits for them: while they are at work what is said next is kept for them."""
+        if self._tracks is not None and (self._writing_tracks is None or self._writing_tracks.done()):
+            writing = in_thread(self._tracks.write, self._tracks.kept(), until)
+            self._writing_tracks = asyncio.create_task(writing, name=f"tracks of {self.address}")
 
     async def _beep(self) -> None:
         try:
@@ -184,11 +188,16 @@ class Recorder(Component[Record]):
         if not self._begun.is_set():
             await in_thread(writer.discard)
             return ()
+        in_time = asyncio.get_running_loop().time() + TRACKS_WIND_UP
         try:
             if self._ears and not isinstance(reason, Failed):
                 self._take()
                 await self._write(self._most())
         finally:
+            if overruns := max((ear.overruns for ear in self._ears), default=0):
+                log.warning(
+                    "%.1f s are not in %s, as they were not taken in time", overruns / SAMPLE_RATE, self._path.name
+                )
             for ear in self._ears:
                 ear.close()
             if self._tracks is not None:
@@ -198,36 +207,45 @@ class Recorder(Component[Record]):
         except WriteError:
             self._recordings.failed(self._path)
             if self._tracks is not None:
-                await self._bring_in(self._tracks, writer.samples)
+                await self._bring_in(self._tracks, writer.samples, in_time)
             raise
         what, why = f"{self._path.name} of {self.target.address}", type(reason).__xml_tag__
         log.info("the recording %s has ended (%s): %.1f s", what, why, writer.samples / SAMPLE_RATE)
         self._recordings.finished(self._path)
-        tracks = await self._bring_in(self._tracks, writer.samples) if self._tracks is not None else ()
+        tracks = await self._bring_in(self._tracks, writer.samples, in_time) if self._tracks is not None else ()
         if self.command.stop_beep and not isinstance(reason, HungUp | Failed):
             await self._beep()
         duration = round(writer.samples * 1000 / SAMPLE_RATE)
         return (Recording(uri=self._recordings.uri(self._path), duration=duration, size=size), *tracks)
 
-    async def _bring_in(self, tracks: Tracks, length: int) -> Iterable[Metadata]:
+    async def _bring_in(self, tracks: Tracks, length: int, in_time: float) -> Iterable[Metadata]:
         """Those that are whole in time. The others are made so at the next start, at the latest."""
-        working = asyncio.ensure_future(in_thread(tracks.close, length))
-        await asyncio.wait((working,), timeout=TRACKS_WIND_UP)
+        working = asyncio.create_task(self._close_tracks(tracks, length), name=f"end of tracks of {self.address}")
+        await asyncio.wait((working,), timeout=max(in_time - asyncio.get_running_loop().time(), 0))
         if not working.done():
             log.error("the tracks of %s are not brought in within %g s", self._path.name, TRACKS_WIND_UP)
-            working.add_done_callback(lambda _: self._are_whole(tracks, working.result()))
             return ()
         written = working.result()
-        self._are_whole(tracks, written)
+        if written is None:
+            return ()
         files = [
             TrackFile(uri=self._recordings.uri(each.path), size=each.size, name=each.name or None, jid=each.jid or None)
             for each in written
         ]
         return (TrackFiles(uri=self._recordings.uri(tracks.manifest), tracks=tuple(files)),)
 
-    def _are_whole(self, tracks: Tracks, written: Iterable[Written]) -> None:
+    async def _close_tracks(self, tracks: Tracks, length: int) -> list[Written] | None:
+        """Which there are; None where that has failed, which does not concern the whole."""
+        try:
+            if self._writing_tracks is not None:
+                await self._writing_tracks
+            written = await in_thread(tracks.close, tracks.kept(), length)
+        except Exception:
+            log.exception("the tracks of %s are not brought in", self._path.name)
+            return None
         for path in (*(each.path for each in written), tracks.manifest):
             self._recordings.finished(path)
+        return written
 
     @on(PauseRecording)
     async def pause(self, sender: JID, command: PauseRecording) -> Outcome:
