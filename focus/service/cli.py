@@ -104,9 +104,12 @@ def serve(config: ConfigFile) -> None:
     """Serve an XMPP server's rooms, until SIGTERM or ctrl-C."""
     from focus.service import config as configuration
     from focus.service import logs
+    from focus.service.missing import missing
 
     settings = configuration.load(config)
     logs.configure(settings.log.level, settings.log.format)
+    for line in missing(settings):
+        logging.getLogger("focus.service").warning("%s", line)
     service = _load_service()(settings)
     asyncio.run(_serve(service))
 
@@ -268,8 +271,11 @@ def config_example() -> None:
 def config_check(file: Annotated[Path, typer.Argument(help="The configuration file.")]) -> None:
     """Say what is wrong with a configuration file (and the environment), a line for each fault."""
     from focus.service import config as configuration
+    from focus.service.missing import missing
 
-    configuration.load(file)
+    settings = configuration.load(file)
+    for line in missing(settings):
+        print(f"warning: {line}", file=sys.stderr)
     print(f"{file}: ok")
 
 

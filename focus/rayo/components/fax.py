@@ -74,7 +74,9 @@ class FaxComponent(Component[E]):
         if self.target.is_mixer:
             raise FeatureNotImplemented("a fax goes over the line of one call, and a mixer has none")
         if self._facilities.fax is None:
-            raise FeatureNotImplemented("there is no fax engine here")
+            raise FeatureNotImplemented(
+                "there is no fax engine here: libspandsp is not installed (Debian: libspandsp2)"
+            )
         self._machine: FaxMachine = self._facilities.fax
         self.target.check_alone(self)
         try:
