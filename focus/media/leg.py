@@ -321,29 +321,36 @@ class Leg:
 
     def set_modem(self, enabled: bool) -> None:
         """Carry what a modem says and hears, or again what people do. A modem's tones are neither stretched nor brought
-        to a volume nor made up in words, they come at a fixed delay, and Opus is given as much room for them as the
-        peer allows.
+        to a volume nor made up in words, they come at a fixed delay, whoever else may hear them, and Opus is given as
+        much room for them as the peer allows.
         """
         self._is_modem = enabled
         self._plane.set_delay(self.node, MODEM_DELAY if enabled else None)
         self._plane.set_agc(self.node, self._agc and not enabled)
+        self._plane.set_gain(self.node, 1.0 if enabled else self._gain)
+        self._set_mute()
         if self._encode is not None:
             self._encode()
 
     def set_mute(self, muted: bool) -> None:
         """Keep what the peer says from everybody else."""
         self._muted = muted
-        self._plane.set_mute(self.node, self._muted or self._silenced)
+        self._set_mute()
 
     def silence(self, silenced: bool) -> None:
         """The same, whatever `set_mute` says: at the peer's wish."""
         self._silenced = silenced
-        self._plane.set_mute(self.node, self._muted or self._silenced)
+        self._set_mute()
+
+    def _set_mute(self) -> None:
+        self._plane.set_mute(self.node, (self._muted or self._silenced) and not self._is_modem)
 
     def set_gain(self, gain: float) -> None:
         """Make what the peer says 0 to 4 times as loud for everybody. Raises ValueError outside."""
         self._plane.set_gain(self.node, gain)
         self._gain = gain
+        if self._is_modem:
+            self._plane.set_gain(self.node, 1.0)
 
     def set_agc(self, enabled: bool) -> None:
         """Bring what the peer says slowly to how loud all should speak, or leave it as it is."""

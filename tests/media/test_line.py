@@ -12,6 +12,7 @@ from focus.media.leg import bitrate_for
 from focus.media.line import LINE_RATE, UNIT, Line, Narrowing, Samples, Widening
 from focus.media.plane import MediaPlane
 from focus.wire import rtp
+from mixer_ext import Plane
 
 from .peers import Observer, until
 
@@ -102,6 +103,65 @@ async def test_a_leg_that_is_no_more_is_no_line(plane: MediaPlane) -> None:
         Line(plane, leg.node, Device(of_a_modem(0.1)))
     with pytest.raises(ValueError, match="is no leg"):
         plane.set_modem(leg.node, True)
+
+
+class Settings:
+    """The plane of a leg, and what it is told last of each setting."""
+
+    def __init__(self, plane: Plane) -> None:
+        self.last: dict[str, object] = {}
+        self._plane = plane
+
+    def __getattr__(self, name: str) -> object:
+        method = getattr(self._plane, name)
+        if not name.startswith("set_"):
+            return method
+
+        def told(leg: int, *arguments: object, **options: object) -> None:
+            method(leg, *arguments, **options)
+            self.last[name.removeprefix("set_")] = options or arguments[0]
+
+        return told
+
+    def are(self) -> dict[str, object]:
+        """Volume and delay, and of the codec what a modem changes."""
+        codec = self.last["codec"]
+        assert isinstance(codec, dict)
+        others = {name: value for name, value in self.last.items() if name != "codec"}
+        return {name: codec[name] for name in ("bitrate", "fec", "dtx")} | others
+
+
+async def test_what_is_set_for_people_is_not_there_for_a_modem_and_back_afterwards(plane: MediaPlane) -> None:
+    leg = plane.create_leg(controlling=True, observer=Observer())
+    settings = Settings(leg._plane)
+    leg._plane = settings  # type: ignore[assignment]
+    speech = rtp.PayloadType(
+        id=111, name="opus", clockrate=48000, channels=2,
+        parameters=tuple(rtp.Parameter(name=name, value="1") for name in ("useinbandfec", "usedtx")),
+    )  # fmt: skip
+    for_people = {"bitrate": 32000, "fec": True, "dtx": True, "agc": True, "gain": 2.0, "mute": True, "delay": None}
+    for_a_modem = {"bitrate": 128_000, "fec": False, "dtx": False, "agc": False, "gain": 1, "mute": False, "delay": 200}
+
+    leg.set_codec(speech, level_extension=None)
+    leg.set_agc(True)
+    leg.set_gain(2.0)
+    leg.silence(True)
+    leg.set_modem(False)
+    assert settings.are() == for_people
+    leg.set_modem(True)
+    assert settings.are() == for_a_modem
+    leg.set_codec(speech, level_extension=None)  # a description-info has come
+    leg.set_agc(True)
+    leg.set_gain(2.0)
+    leg.silence(True)
+    leg.set_mute(True)
+    assert settings.are() == for_a_modem
+    leg.set_modem(False)
+    assert settings.are() == for_people
+    leg.silence(False)
+    leg.set_mute(False)
+    assert settings.are() == for_people | {"mute": False}
+    await leg.close()
 
 
 def test_opus_is_given_room_for_a_modem_and_never_more_than_the_peer_wants() -> None:

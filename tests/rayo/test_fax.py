@@ -19,10 +19,12 @@ from PIL import Image
 
 from focus.engines.fax import EngineMissing, FaxError, FaxResult, Role, Samples
 from focus.engines.fetching import Fetch, Fetched, FetchError
+from focus.engines.spandsp.fax import SpandspFax
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
 from focus.media.writer import PART
 from focus.rayo.component import Facilities
+from focus.rayo.components.fax import described, reason_of
 from focus.rayo.faxes import FaxMachine, bring_in, mend
 from focus.wire.base import Element
 from focus.wire.conditions import StanzaError
@@ -255,6 +257,27 @@ async def test_what_goes_wrong_is_an_error_that_says_what(scene: Scene, code: in
     assert (told(complete)["fax-result-code"], told(complete)["fax-success"]) == (str(code), "0")
     assert not faxes(complete)
     assert not list(scene.folder.iterdir())
+
+
+#: Those of spandsp (t30.h).
+COMPLETION_CODES = range(62)
+
+
+def test_each_way_that_a_fax_can_end_has_its_reason(tmp_path: Path) -> None:
+    terminal = SpandspFax().receive(tmp_path / "fax.tiff")
+    terminal.close()
+    result, texts = terminal.result(), set()
+    for code in COMPLETION_CODES:
+        ended = replace(result, code=code, text=terminal._text(code))
+        texts.add(ended.text)
+        told = {each.name: each.value for each in described(ended)}
+        assert (told["fax-result-code"], told["fax-result-text"]) == (str(code), ended.text)
+        assert told["fax-success"] == ("1" if code == 0 else "0")
+        for is_gone in (False, True):
+            failed = HungUp() if is_gone else Failed(text=f"the fax has failed: {ended.text}")
+            assert reason_of(ended, is_gone=is_gone) == (FaxFinish() if code == 0 else failed)
+    assert len(texts) == len(COMPLETION_CODES)
+    assert terminal._text(COMPLETION_CODES.stop) not in texts
 
 
 async def test_the_pages_that_came_before_it_went_wrong_are_there(scene: Scene) -> None:

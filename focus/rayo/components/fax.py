@@ -114,12 +114,7 @@ class FaxComponent(Component[E]):
                 self._clocking.result()
             except ValueError:
                 is_gone = True  # the leg is closed: the call is about to end
-        result = await in_thread(self._end)
-        if result.is_success:
-            return FaxFinish()
-        if is_gone:
-            return HungUp()
-        return Failed(text=f"the fax has failed: {result.text}")
+        return reason_of(await in_thread(self._end), is_gone=is_gone)
 
     def hang_up(self) -> None:
         """Whoever hangs up may have sent everything: that is for the terminal to say."""
@@ -320,6 +315,13 @@ class FaxSender(FaxComponent[SendFax]):
         finally:
             if self._folder is not None:
                 await in_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+
+def reason_of(result: FaxResult, *, is_gone: bool) -> Reason:
+    """Why a fax that nobody has stopped is over. `is_gone`: so is its call."""
+    if result.is_success:
+        return FaxFinish()
+    return HungUp() if is_gone else Failed(text=f"the fax has failed: {result.text}")
 
 
 def described(result: FaxResult) -> tuple[FaxMetadata, ...]:
