@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from focus.conference.comfort import NAME, TEXTS, Action, Comfort
 from focus.engines.espeak import Espeak
-from focus.engines.synthesizer import SynthesisError
+from focus.engines.synthesizer import EngineMissing, SynthesisError
 from focus.media.files import FORMATS, AudioFileError, read_audio
 from focus.service.sections.section import Section
 from focus.service.values import absolute, existing_folder, listed
@@ -147,7 +147,6 @@ class ComfortSettings(Section):
         description="A folder of sounds that moderators can have played to all, beside what they have said.",
         examples=["/usr/share/sounds/focus/announcements"],
     )
-    language: str = Field(default="en", min_length=1, max_length=35, description="The language of the texts.")
     texts: Annotated[dict[str, str], AfterValidator(known_texts)] = Field(
         default={},
         description="What is said instead of the English texts, by their names (docs/rooms.md).",
@@ -156,9 +155,11 @@ class ComfortSettings(Section):
     voice: str | None = Field(
         default=None,
         max_length=100,
-        validate_default=True,
         description="The voice of espeak-ng; by default the best one for the language.",
         examples=["en-us"],
+    )
+    language: str = Field(
+        default="en", min_length=1, max_length=35, validate_default=True, description="The language of the texts."
     )
 
     @field_validator(*Action)
@@ -172,15 +173,18 @@ class ComfortSettings(Section):
 
     @field_validator("voice")
     @classmethod
-    def _speaks(cls, voice: str | None, info: ValidationInfo) -> str | None:
+    def _speaks(cls, voice: str | None) -> str | None:
         """Where nothing can be said, no faults of single words need be looked for."""
-        with ThreadPoolExecutor(1) as thread:  # there may be a loop at work here
-            choosing = thread.submit(lambda: asyncio.run(Espeak().choose(voice, info.data.get("language", ""))))
-            try:
-                choosing.result()
-            except SynthesisError as error:
-                raise ValueError(f"cannot be spoken with: {error}") from None
+        if voice:
+            _check_voice(voice, "")
         return voice
+
+    @field_validator("language")
+    @classmethod
+    def _is_spoken(cls, language: str, info: ValidationInfo) -> str:
+        if info.data.get("voice", language) is None:
+            _check_voice(None, language)
+        return language
 
     @property
     def _keys(self) -> dict[Action, str]:
@@ -228,6 +232,18 @@ def sound_files(tables: Iterable[ComfortSettings]) -> list[Path]:
         for name, value in (("entry", table.entry), ("exit", table.exit)):
             found += [TONES[name]] if value == "tone" else [Path(value)] if value.startswith("/") else []
     return found
+
+
+def _check_voice(voice: str | None, language: str) -> None:
+    """Raises ValueError where there is none."""
+    with ThreadPoolExecutor(1) as thread:  # there may be a loop at work here
+        choosing = thread.submit(lambda: asyncio.run(Espeak().choose(voice, language)))
+        try:
+            choosing.result()
+        except EngineMissing as error:
+            raise ValueError(f"nothing can be said: {error} (apt-get install espeak-ng)") from None
+        except SynthesisError as error:
+            raise ValueError(f"cannot be spoken with: {error}") from None
 
 
 def _files(folder: Path) -> Iterable[Path]:

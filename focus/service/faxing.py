@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from pydantic import Field, field_validator
 
-from focus.engines.fax import EngineMissing, FaxError, identity_of
+from focus.engines.fax import EngineMissing
 from focus.engines.spandsp.fax import check_engine
 from focus.engines.spandsp.isolation import IsolatedFax
 from focus.rayo.faxes import FaxMachine
 from focus.service.sections.section import Section
+from focus.wire.rayo_fax import telephone_number
+
+_TIME = r"[+-]?[0-9]{1,3}(:[0-9]{2}){0,2}"
+_DAY = rf",(M[0-9]{{1,2}}\.[1-5]\.[0-6]|J?[0-9]{{1,3}})(/{_TIME})?"
+_ZONE = re.compile(rf"[A-Za-z]{{3,}}{_TIME}([A-Za-z]{{3,}}({_TIME})?({_DAY}{_DAY})?)?")
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +45,15 @@ class FaxSettings(Section):
     @field_validator("identity")
     @classmethod
     def _identity(cls, value: str | None) -> str | None:
-        try:
-            return None if value is None else identity_of(value)
-        except FaxError as error:
-            raise ValueError(str(error)) from None
+        return None if value is None else telephone_number(value)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str | None) -> str | None:
+        """libspandsp takes what it does not understand for UTC."""
+        if value is not None and not _ZONE.fullmatch(value):
+            raise ValueError("must be as in POSIX' TZ, such as CET-1CEST,M3.5.0,M10.5.0/3; not a place's name")
+        return value
 
 
 def fax_machine(settings: FaxSettings) -> FaxMachine | None:

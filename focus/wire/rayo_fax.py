@@ -28,7 +28,8 @@ MAX_PAGE = 9999
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
-def _identity(value: str) -> str:
+def telephone_number(value: str) -> str:
+    """What a fax machine can be known by. Raises ValueError."""
     if not re.fullmatch(rf"\+?[0-9 ]{{1,{MAX_IDENTITY}}}", value) or len(value) > MAX_IDENTITY:
         raise ValueError(f"a telephone number is needed: +, digits and spaces, {MAX_IDENTITY} characters at most")
     return value
@@ -63,7 +64,7 @@ class FaxDocument(StrictElement, tag="document", ns="", nsmap={"": FAX}):
     """What to send (section 3.4): which pages of it, one-based, all if not said; as whom, and under which line."""
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=8_192)] = attr()
-    identity: Annotated[str, AfterValidator(_identity)] | None = attr(default=None)
+    identity: Annotated[str, AfterValidator(telephone_number)] | None = attr(default=None)
     header: Annotated[str, AfterValidator(_header)] | None = attr(default=None)
     pages: Annotated[str, StringConstraints(max_length=1023), AfterValidator(_pages)] | None = attr(default=None)
 

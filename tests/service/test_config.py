@@ -22,6 +22,8 @@ secret = "s3cret"
 
 
 NETWORK = "must be a name, an address or a network, such as 10.0.5.0/24, without scheme and port"
+NUMBER = "a telephone number is needed: +, digits and spaces, 20 characters at most"
+ZONE = "must be as in POSIX' TZ, such as CET-1CEST,M3.5.0,M10.5.0/3; not a place's name"
 ROOM = "must be a room, such as tea@rooms.example.net, or a chat service, such as rooms.example.net"
 
 
@@ -202,6 +204,14 @@ def test_a_secret_is_never_shown(file: Path) -> None:
             )
         ),
         *(
+            ("fax", f"identity = '{identity}'", f"[fax] identity: {NUMBER} (got '{identity}')")
+            for identity in ("Müller", "+39 045 8077500 123456")
+        ),
+        *(
+            ("fax", f"timezone = '{zone}'", f"[fax] timezone: {ZONE} (got '{zone}')")
+            for zone in ("Europe/Rome", "nonsense zone", "CET")
+        ),
+        *(
             ("piper", f"program = '{program}'", f"[piper] program: {why} (got '{program}')")
             for program, why in (
                 ("/etc/passwd", "cannot be executed"),
@@ -313,6 +323,14 @@ def test_lists_come_from_the_environment_with_commas(
     assert settings.fetch.allow == ("files.example.org", "10.0.5.0/24", "2001:db8::1")
     assert settings.fetch.folders == (Path("/"), tmp_path)
     assert settings.media.agc
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC0", "EST5EDT", "NST3:30NDT2:30,M3.2.0/2,M11.1.0", "JST-9", "ABC-10DEF,J60,J300/1"]
+)
+def test_the_zone_of_faxes_is_of_posix(file: Path, zone: str) -> None:
+    file.write_text(f"{GOOD}[fax]\ntimezone = '{zone}'\n")
+    assert load(file).fax.timezone == zone
 
 
 def test_routes_are_read_in_their_order(file: Path) -> None:
