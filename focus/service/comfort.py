@@ -59,8 +59,11 @@ def sounds_in(folder: Path) -> Path:
         raise ValueError(f"there are no sounds in {folder}")
     if len(found) > MAX_SOUNDS:
         raise ValueError(f"there are more than {MAX_SOUNDS} sounds in {folder}")
-    for path in found:
-        sound(path)
+    try:
+        for path in found:
+            sound(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; there must be nothing but sounds") from None
     return folder
 
 

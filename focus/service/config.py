@@ -81,6 +81,14 @@ class Settings(BaseModel):
                     raise ValueError(f"{name} is given more than once")
         return rooms
 
+    @field_validator("comfort")
+    @classmethod
+    def _reached(cls, tables: tuple[ComfortSettings, ...]) -> tuple[ComfortSettings, ...]:
+        for number, table in enumerate(tables[:-1], 1):
+            if "*" in table.rooms:
+                raise ValueError(f"table {number} is for all rooms, so that those behind it are never reached")
+        return tables
+
     @property
     def domain(self) -> str:
         """The people's XMPP domain."""

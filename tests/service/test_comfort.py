@@ -111,6 +111,19 @@ def test_what_is_wrong_is_refused_in_a_line(folder: Path, text: str, said: str) 
     assert fault.startswith(f"[[comfort]] 1 {where}: {words}")
 
 
+def test_a_folder_of_sounds_has_nothing_else_in_it(folder: Path) -> None:
+    (folder / "sounds" / "LICENSE.txt").write_text("You may")
+    (fault,) = faults(folder / "focus.toml", f'{GOOD}[[comfort]]\nmusic = "{folder}/sounds"\n')
+    assert "LICENSE.txt cannot be played" in fault
+    assert "; there must be nothing but sounds" in fault
+
+
+def test_a_table_that_no_room_can_have_is_refused(tmp_path: Path) -> None:
+    assert faults(tmp_path / "focus.toml", f'{GOOD}[[comfort]]\n[[comfort]]\nrooms = ["tea"]\n') == [
+        "[[comfort]]: table 1 is for all rooms, so that those behind it are never reached"
+    ]
+
+
 def test_without_espeak_nothing_can_be_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (fault,) = faults(tmp_path / "focus.toml", f"{GOOD}[[comfort]]\n")
