@@ -63,6 +63,7 @@ class Admission:
         self._offers: dict[JID, JID] = {}  # calls to us that are not admitted yet
         self._arriving: dict[JID, bool] = {}  # calls that have no media yet, and whether they were proposed
         self._following: set[JID] = set()  # those of them that will take another's place, and are not joined before
+        self._heirs: dict[JID, JID] = {}  # call -> which goes on in its place
         self._strangers: dict[JID, bool] = {}  # calls of those who need not be in the room: may they come in?
 
     @property
@@ -254,7 +255,12 @@ class Admission:
                 self._inherit(each, call)
                 await self._join(each, Join(mixer_name=self._owner.name, direction=participant.session.direction))
 
+    def heir(self, call: JID) -> JID | None:
+        """Which call goes on in the place of `call`, and has its rights."""
+        return self._heirs.get(call)
+
     def _inherit(self, call: JID, earlier: JID) -> None:
+        self._heirs[earlier] = call
         self._strangers[call] = self._strangers.get(earlier, False)
         self._voices.inherit(call, earlier)
 
@@ -268,4 +274,5 @@ class Admission:
         """What had to be done because `call` ended is done."""
         self._callers.pop(call, None)
         self._callees.pop(call, None)
+        self._heirs.pop(call, None)
         self._strangers.pop(call, None)

@@ -58,6 +58,9 @@ class Owner(Protocol):
     async def command(self, address: JID, command: Command) -> bool:
         """Whether the call, or the mixer, at `address` did what it was told."""
 
+    def heir(self, call: JID) -> JID | None:
+        """Which call goes on in the place of `call`."""
+
     def dismiss(self, call: JID, goodbye: Goodbye) -> None:
         """From now on `call` can do nothing any more but end."""
 
@@ -87,6 +90,7 @@ class Attendant:
         self._last: Roster | None = None  # when it was last looked at
         self._names: dict[JID, str] = {}  # where they are said
         self._services: dict[JID, _Service] = {}  # by keys, of calls
+        self._left: dict[JID, Participant] = {}  # whose place another call will take, by that call
         self._is_recorded = False
 
     def deliver(self, sender: JID, event: Event) -> None:
@@ -123,10 +127,15 @@ class Attendant:
             if earlier is not None:  # from another device, with no word to anybody
                 went.remove(earlier)
                 self._serve_no_more(earlier, before[earlier])
-            self._come(call, before[earlier] if earlier is not None else None)
+            left = self._left.pop(call, None)
+            self._come(call, before[earlier] if earlier is not None else left)
+            if left is not None and left.session.silenced:
+                self._owner.spawn(call, partial(self._silence, call, True))
         for call in went:
             self._serve_no_more(call, before[call])
-            if 0 < len(now) <= self._comfort.tones_up_to:
+            if (heir := self._owner.heir(call)) is not None and heir not in now:  # it is on its way
+                self._left[heir] = before[call]
+            elif 0 < len(now) <= self._comfort.tones_up_to:
                 self._announcer.went(names.get(call, ""))
         self._solitude.look()
 
@@ -165,10 +174,10 @@ class Attendant:
             if component is not None:
                 self._owner.spawn(call, partial(self._executions.stop, component))
         if service.is_silenced or last.session.silenced:
-            self._owner.spawn(call, partial(self._let_be_heard, call))
+            self._owner.spawn(call, partial(self._silence, call, False))
 
-    async def _let_be_heard(self, call: JID) -> None:
-        await self._owner.command(call, Silence(muted=False))
+    async def _silence(self, call: JID, muted: bool) -> None:
+        await self._owner.command(call, Silence(muted=muted))
 
     def _notice(self, before: Participant, now: Participant) -> None:
         """Tell somebody what a moderator has done."""

@@ -518,6 +518,10 @@ class Conference:
     def is_stranger(self, call: JID) -> bool:
         return self.admission.is_stranger(call)
 
+    def heir(self, call: JID) -> JID | None:
+        """Which call goes on in the place of `call` (`focus.conference.attendant.Owner`)."""
+        return self.admission.heir(call)
+
     # people who are called (`focus.conference.ringing.Owner`)
 
     def tell(self, person: JID, identifier: str, element: Element, body: str | None = None) -> bool:

@@ -43,6 +43,8 @@ KEYS = {
 ALICE, BOB, CAROL = 300.0, 440.0, 660.0
 MUSIC, ENTRY, EXIT = 880.0, 1500.0, 1900.0
 
+PATIENT = Timeouts(answer=20, initiate=20, connect=20, closing=0.05, goodbye=0.1)
+
 Caller = Callable[..., Awaitable[Telephone]]
 
 
@@ -90,8 +92,7 @@ async def caller(meeting: Meeting) -> AsyncIterator[Caller]:
             plane = MediaPlane([("127.0.0.1", 0)])
             await plane.start()
             closing.push_async_callback(plane.stop)
-            patient = Timeouts(answer=20, initiate=20, connect=20, closing=0.05, goodbye=0.1)
-            end = End(meeting.net, f"{name}@example.org/{device}", plane.create_leg, timeouts=patient)
+            end = End(meeting.net, f"{name}@example.org/{device}", plane.create_leg, timeouts=PATIENT)
             await meeting.call(end)
             await until(lambda: is_here(meeting, end.sessions[-1].sid))
             telephone = Telephone(meeting, end, frequency)
@@ -421,6 +422,31 @@ async def test_who_goes_on_from_another_device_does_so_with_hand_volume_and_mute
     press_all(await at_work(meeting, desk), "*6")
     bob.forget()
     await bob.until_hears(ALICE)
+
+
+@pytest.mark.parametrize("comfort", [lambda folder: Comfort(entry=NAME, exit=NAME, keys=KEYS)], indirect=True)
+async def test_who_ends_the_earlier_call_while_another_device_connects_has_not_left(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    await caller("alice", ALICE)
+    bob = await caller("bob", BOB)
+    call = await at_work(meeting, bob)
+    press_all(call, "*9*6")
+    await until(lambda: call.describe().silenced)
+    plane = MediaPlane([("127.0.0.1", 0)])
+    await plane.start()
+    desk = End(meeting.net, "bob@example.org/desk", plane.create_leg, timeouts=PATIENT)
+    await meeting.call(desk)
+    await until(lambda: len(list(meeting.focus.server.directory.calls())) == 3)
+    await bob.caller.close()
+    await until(lambda: is_here(meeting, desk.sessions[-1].sid))
+    one = meeting.conference().roster.participants[meeting.call_of(desk)]
+    assert one.hand is not None
+    await until(lambda: meeting.focus.call(one.call).describe().silenced)
+    assert not [text for text in teller.said if text.startswith("bob has left")]
+    await desk.close()
+    await until(lambda: "bob has left." in teller.said)
+    await plane.stop()
 
 
 async def test_without_a_voice_keys_do_what_they_do(meeting: Meeting, caller: Caller, teller: Teller) -> None:
