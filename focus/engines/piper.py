@@ -278,6 +278,8 @@ def _taken(path: Path) -> Samples:
         if (reading.getnchannels(), reading.getsampwidth()) != (1, 2):
             raise wave.Error("not 16 bit mono PCM")
     path.unlink()
+    if not len(samples):  # a voice that has nothing to say of it
+        return np.zeros(0, np.int16)
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = rate
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)

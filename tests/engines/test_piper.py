@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -136,6 +137,23 @@ async def test_a_program_that_does_not_speak_is_an_error_that_says_why(
     name = program(tmp_path, script) if script is not None else str(tmp_path / "nothing")
     with pytest.raises(error, match=why):
         await spoken(Piper(name, folders=[voices], tempo=Tempo), "Hello")
+
+
+async def test_a_sentence_that_a_voice_makes_nothing_of_is_silence(voices: Path, tmp_path: Path) -> None:
+    script = f"""exec {sys.executable} -c '
+import sys, wave
+for line in sys.stdin:
+    with wave.open("x.wav", "wb") as file:
+        file.setparams((1, 2, {SAMPLE_RATE}, 0, "NONE", ""))
+        file.writeframes(b"" if "Nothing" in line else bytes(range(200)) * 48)
+    print(sys.argv[1] + "/x.wav", flush=True)
+' "$4"
+"""
+    piper = Piper(program(tmp_path, script), folders=[voices], tempo=Tempo)
+    try:
+        assert len(await spoken(piper, "Something. Nothing. Something.")) == 2 * 4800
+    finally:
+        await piper.close()
 
 
 async def test_without_voices_it_is_said_where_they_are_looked_for(tmp_path: Path) -> None:
