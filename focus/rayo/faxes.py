@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
+import os
+import shutil
+import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +19,10 @@ from focus.media.recordings import Recordings
 from focus.media.writer import PART, finish
 
 log = logging.getLogger(__name__)
+
+_WORKPLACE = "focus-fax-"
+#: Seconds within which a workplace that has been made is locked.
+_FRESH = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +88,30 @@ def mend(part: Path) -> Path | None:
         log.error("%s cannot be read: %s", part.name, error)
         return None
     return whole
+
+
+class Workplace:
+    """A folder for the documents of a fax, locked while it is used; blocks, for the disk. Raises OSError."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=_WORKPLACE))
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def clear_workplaces() -> None:
+    """Remove those that a crash has left: letters of clients are in them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_WORKPLACE}*"):
+        with contextlib.suppress(OSError):  # it is used, or it is not ours
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                there = os.fstat(lock)
+                if there.st_uid == os.getuid() and time.time() - there.st_mtime > _FRESH:
+                    shutil.rmtree(path)
+            finally:
+                os.close(lock)

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from focus.engines.fax import EngineMissing
 from focus.engines.spandsp.fax import check_engine
 from focus.engines.spandsp.isolation import IsolatedFax
-from focus.rayo.faxes import FaxMachine
+from focus.rayo.faxes import FaxMachine, clear_workplaces
 from focus.service.sections.section import Section
 from focus.wire.rayo_fax import telephone_number
 
@@ -63,5 +63,6 @@ def fax_machine(settings: FaxSettings) -> FaxMachine | None:
     except EngineMissing as error:
         log.info("nothing is faxed: %s", error)
         return None
+    clear_workplaces()
     engine = IsolatedFax(timezone=settings.timezone or "", ecm=settings.ecm)
     return FaxMachine(engine, identity=settings.identity or "")

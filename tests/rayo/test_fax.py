@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
 import tempfile
 import threading
@@ -25,7 +26,7 @@ from focus.media.recordings import Recordings
 from focus.media.writer import PART
 from focus.rayo.component import Facilities
 from focus.rayo.components.fax import described, reason_of
-from focus.rayo.faxes import FaxMachine, bring_in, mend
+from focus.rayo.faxes import FaxMachine, Workplace, bring_in, clear_workplaces, mend
 from focus.wire.base import Element
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
@@ -336,7 +337,10 @@ async def test_a_fault_of_the_engine_ends_the_fax_and_not_the_call(
 # --- sending ----------------------------------------------------------------------------------------------------------
 
 
-async def test_documents_are_sent_in_order_and_those_pages_that_are_wanted(scene: Scene) -> None:
+async def test_documents_are_sent_in_order_and_those_pages_that_are_wanted(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     scene.documents |= {"https://a.example/1": tiff(3), "https://a.example/2": tiff(2)}
     command = sending(
         document("https://a.example/1", pages="2-3", header="From Verona", identity="+39 1"),
@@ -346,8 +350,10 @@ async def test_documents_are_sent_in_order_and_those_pages_that_are_wanted(scene
     assert scene.engine.sent == [[(1728, 41), (1728, 42), (1728, 40)]]
     assert (terminal.identity, list(terminal.headers)) == ("+39 1", ["From Verona", "From Verona", ""])
     terminal.pages = 3
+    assert list(tmp_path.glob("focus-fax-*"))
     terminal.ends(0)
     complete = await scene.complete(component)
+    assert not list(tmp_path.glob("focus-fax-*"))
     assert complete.reason == FaxFinish()
     assert not faxes(complete)
     assert told(complete)["fax-document-transferred-pages"] == "3"
@@ -590,6 +596,21 @@ def test_a_fax_that_a_crash_has_cut_short_keeps_its_whole_pages(tmp_path: Path) 
     assert path.stat().st_mode & 0o777 == 0o600
     with Image.open(path) as image:
         assert 0 < image.n_frames < 3  # type: ignore[attr-defined]
+
+
+def test_documents_that_a_crash_has_left_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = ["focus-fax-left", "focus-fax-new", "another"]
+    for name in left:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "document-0").touch()
+    used = Workplace()
+    for path in (tmp_path / "focus-fax-left", tmp_path / "another", used.path):
+        os.utime(path, (0, 0))
+    clear_workplaces()
+    assert {path.name for path in tmp_path.iterdir()} == {"focus-fax-new", "another", used.path.name}
+    used.remove()
+    assert not used.path.exists()
 
 
 def test_what_should_be_a_fax_is_kept_where_no_page_can_be_read(tmp_path: Path) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
-import tempfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -38,7 +36,7 @@ from focus.media.recordings import Recordings, RecordingsError
 from focus.media.threads import in_thread
 from focus.rayo.component import Component, ComponentError, Facilities, Stage, Target, registry
 from focus.rayo.documents import refusal_of
-from focus.rayo.faxes import FaxMachine, Received, bring_in, part_of
+from focus.rayo.faxes import FaxMachine, Received, Workplace, bring_in, part_of
 from focus.wire.conditions import BadRequest, FeatureNotImplemented, OptionNotSupported, ResourceConstraint
 from focus.wire.jid import JID
 from focus.wire.rayo_component import Failed, HungUp, Metadata, Reason
@@ -251,7 +249,7 @@ class FaxReceiver(FaxComponent[ReceiveFax]):
 class FaxSender(FaxComponent[SendFax]):
     """Fetches the documents, makes one fax of them, and sends that to whoever answers."""
 
-    _folder: Path | None = None
+    _folder: Workplace | None = None
     _pages: int | None = None
     _fetched = 0  # bytes of documents
 
@@ -259,10 +257,11 @@ class FaxSender(FaxComponent[SendFax]):
         identities = {each.identity for each in self.command.documents if each.identity is not None}
         if len(identities) > 1:
             raise OptionNotSupported(f"a fax is sent by one machine, not by {' and '.join(sorted(identities))}")
-        self._folder = await in_thread(_new_folder)
+        await in_thread(self._make_folder)
+        assert self._folder is not None
         try:
             async with asyncio.timeout(self._machine.patience):
-                prepared = await self._prepared(self._folder)
+                prepared = await self._prepared(self._folder.path)
         except TimeoutError:
             words = f"the documents were not there and prepared in {self._machine.patience:g} s"
             raise ResourceConstraint(words) from None
@@ -270,6 +269,10 @@ class FaxSender(FaxComponent[SendFax]):
         identity = next(iter(identities), self._machine.identity)
         send = partial(self._machine.engine.send, prepared.path, identity=identity, headers=prepared.headers)
         await in_thread(self._take, send)
+
+    def _make_folder(self) -> None:
+        """In a thread, as `_take`."""
+        self._folder = Workplace()
 
     async def _prepared(self, folder: Path) -> Prepared:
         """Fetched, some of them at once, and made into one."""
@@ -314,7 +317,7 @@ class FaxSender(FaxComponent[SendFax]):
             return await super().wind_up(reason)
         finally:
             if self._folder is not None:
-                await in_thread(shutil.rmtree, self._folder, ignore_errors=True)
+                await in_thread(self._folder.remove)
 
 
 def reason_of(result: FaxResult, *, is_gone: bool) -> Reason:
@@ -345,7 +348,3 @@ def described(result: FaxResult) -> tuple[FaxMetadata, ...]:
     return tuple(
         FaxMetadata(name=f"fax-{name}", value=str(value)) for name, value in known.items() if value is not None
     )
-
-
-def _new_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="focus-fax-"))
