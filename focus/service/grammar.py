@@ -42,6 +42,8 @@ async def _load(names: Sequence[str], mode: Mode | None) -> list[Grammar]:
             grammars.append(await load_from(name, mode=mode))
             continue
         try:
+            if "://" in name:
+                raise ServiceError(f"{name}: only files are read here, and builtin: grammars", ExitCode.NO_INPUT)
             document = _bytes(Path(name))
         except OSError as error:
             raise ServiceError(f"{name}: {error.strerror}", ExitCode.NO_INPUT) from None

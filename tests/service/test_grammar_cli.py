@@ -110,6 +110,7 @@ def test_a_fault_of_another_document_says_which(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        (["https://example.org/x.grxml"], 66, "focus: https://example.org/x.grxml: only files are read here"),
         (["nowhere.grxml"], 66, "focus: nowhere.grxml: No such file or directory"),
         (["."], 66, "focus: .: Is a directory"),
         ([], 64, "Missing argument 'FILE...'"),

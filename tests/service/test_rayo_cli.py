@@ -207,7 +207,7 @@ async def test_what_is_said_and_asked_is_told(
     (tmp_path / "menu.grxml").write_text(MENU)
     report, grammar = Report(json=True), str(tmp_path / "menu.grxml")
     asking = asyncio.create_task(
-        working.ask(controller, report, "tea", "Yes?", grammar=grammar, mode="dtmf", wait=PATIENCE)
+        working.ask(controller, report, "tea", "Yes?", grammar=grammar, mode="any", wait=PATIENCE)
     )
     told = ""
     while "asking" not in told:
@@ -223,6 +223,8 @@ async def test_what_is_said_and_asked_is_told(
     assert capsys.readouterr().out.partition("  ")[2] == "done\n"
     assert await working.ask(controller, report, "tea", "Yes?", grammar="builtin:dtmf/date", mode="dtmf", wait=0) == 75
     assert capsys.readouterr().out.partition("  ")[2].splitlines()[-1].endswith("  no answer")
+    with pytest.raises(ServiceError, match="there is no file /nowhere"):
+        await working.play(controller, report, "tea", "/nowhere", 1)
     with pytest.raises(ServiceError, match="/nowhere: No such file or directory"):
         await working.ask(controller, report, "tea", "Yes?", grammar="/nowhere", mode="dtmf", wait=0)
     with pytest.raises(RayoError, match="item-not-found"):
@@ -430,6 +432,9 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["hangup", *ACCOUNT], "CALL"),
         (["watch", *ACCOUNT], "ROOM"),
         (["say", "tea", *ACCOUNT], "TEXT"),
+        (["say", "tea", "", *ACCOUNT], "TEXT is empty"),
+        (["ask", "tea", " ", *ACCOUNT], "TEXT is empty"),
+        (["ask", "tea", "Well?", *ACCOUNT, "--mode", "voice"], "--mode voice needs a --grammar of words"),
         (["play", "tea", "file:///x", *ACCOUNT, "--times", "-1"], "--times"),
         (["ask", "tea", "Well?", *ACCOUNT, "--mode", "cpa"], "--mode"),
         (["ask", "tea", "Well?", *ACCOUNT, "--wait", "nan"], "--wait"),

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -26,7 +25,7 @@ from focus.client import (
     Stopped,
 )
 from focus.service.fax.checking import check_document, check_service
-from focus.service.rayo.doing import NOT_TAKEN, REFUSED, in_own_words, interruptible
+from focus.service.rayo.doing import NOT_TAKEN, REFUSED, in_own_words, interruptible, url_of
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
 
@@ -47,7 +46,7 @@ async def send(
 ) -> int:
     """Call `to`, send it `file`, and hang up; the exit code. Raises `ServiceError` for what cannot be sent."""
     with in_own_words():
-        document = FaxDocument(url=_url(file), identity=identity, header=header, pages=pages)
+        document = FaxDocument(url=url_of(file), identity=identity, header=header, pages=pages)
     await check_document(file, document)
     await check_service(client)
 
@@ -132,7 +131,9 @@ async def _follow(begun: Begun, report: Report, stop: asyncio.Event) -> int:
     }
     report.say(
         "done" if is_done else "failed",
-        f"{_how(complete)}, {count} pages{where}" if is_done or there is not None else _how(complete),
+        f"{_how(complete)}, {count} page{'' if int(count) == 1 else 's'}{where}"
+        if is_done or there is not None
+        else _how(complete),
         call=call.uri,
         url=there.url if there is not None else None,
         pages=int(count),
@@ -182,13 +183,3 @@ class _Pages:
         else:
             of = f" of {pages}" if pages is not None else ""
             self._report.say("page", f"page {number}{of}", call=call, number=number, pages=pages)
-
-
-def _url(file: str) -> str:
-    """Of a file on this machine, or as it is. Raises `ServiceError` where there is no such file."""
-    if "://" in file or file.startswith("file:"):
-        return file
-    path = Path(file)
-    if not path.is_file():
-        raise ServiceError(f"there is no file {file}", ExitCode.USAGE)
-    return path.resolve().as_uri()

@@ -263,6 +263,12 @@ def watch(
     return session.run(lambda client: doing.watch(client, session.report, room), register=True)
 
 
+def _some_text(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("TEXT is empty")
+    return text
+
+
 PlaceArgument = Annotated[str, typer.Argument(metavar="WHERE", help="A call, which alone hears it, or a mixer.")]
 
 
@@ -270,7 +276,7 @@ PlaceArgument = Annotated[str, typer.Argument(metavar="WHERE", help="A call, whi
 def say(
     session: Session,
     to: PlaceArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", callback=_some_text, help="What to say.")],
     voice: Annotated[str | None, typer.Option(help="A voice of espeak-ng, such as de or en-us+f3.")] = None,
 ) -> int:
     """Say TEXT, and wait until it has been said; ctrl-C ends it."""
@@ -281,7 +287,14 @@ def say(
 def play(
     session: Session,
     to: PlaceArgument,
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where the sound is, as the service finds it.")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A sound: a URL that the service can fetch, or a file on its machine, in one of its "
+            "\\[fetch] folders.",
+        ),
+    ],
     times: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="How often; 0 is for ever.")] = 1,
 ) -> int:
     """Play a sound, and wait until it is over; ctrl-C ends it."""
@@ -292,16 +305,20 @@ def play(
 def ask(
     session: Session,
     to: PlaceArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", callback=_some_text, help="What to ask.")],
     grammar: Annotated[
         str, typer.Option(metavar="FILE|URL", help="What is an answer: an SRGS grammar, here or there.")
     ] = "builtin:dtmf/digits?length=1",
-    mode: Annotated[working.AnswerMode, typer.Option(help="How it is given: by keys, by voice, or both.")] = "dtmf",
+    mode: Annotated[
+        working.AnswerMode, typer.Option(help="How it is given: by keys, by voice, or as the grammar says.")
+    ] = "any",
     wait: Annotated[
         float, typer.Option(min=0, max=LONGEST_RINGING, callback=_a_number, help="Seconds for it, and between keys.")
     ] = 10,
 ) -> int:
     """Ask TEXT, wait for an answer, and tell what it means; ctrl-C ends it."""
+    if mode == "voice" and grammar.startswith("builtin:"):
+        raise typer.BadParameter(f"--mode voice needs a --grammar of words: {grammar} is one of keys")
     return session.run(
         lambda client: working.ask(client, session.report, to, text, grammar=grammar, mode=mode, wait=wait)
     )

@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -192,6 +193,16 @@ def in_own_words() -> Iterator[None]:
         yield
     except ValueError as error:
         raise ServiceError(in_a_line(error), ExitCode.USAGE) from None
+
+
+def url_of(file: str) -> str:
+    """Of a file on this machine, or as it is. Raises `ServiceError` where there is no such file."""
+    if "://" in file or file.startswith("file:"):
+        return file
+    path = Path(file)
+    if not path.is_file():
+        raise ServiceError(f"there is no file {file}", ExitCode.USAGE)
+    return path.resolve().as_uri()
 
 
 def in_a_line(error: ValueError) -> str:

@@ -19,7 +19,7 @@ from focus.client import (
     RayoClient,
     RecordComponent,
 )
-from focus.service.rayo.doing import NOT_TAKEN, REFUSED, in_own_words, interruptible, party
+from focus.service.rayo.doing import NOT_TAKEN, REFUSED, in_own_words, interruptible, party, url_of
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
 from focus.wire.base import local_name
@@ -37,11 +37,11 @@ async def say(client: RayoClient, report: Report, to: str, text: str, voice: str
 
 
 async def play(client: RayoClient, report: Report, to: str, url: str, times: int) -> int:
-    """Until it has been played so often; 0 is until somebody interrupts."""
+    """Until it, a URL or a file, has been played so often; 0 is until somebody interrupts."""
     place = await party(client, to)
     with interruptible() as stop:
         with in_own_words():
-            output = await place.output(url=url, repeat_times=times)
+            output = await place.output(url=url_of(url), repeat_times=times)
         return await _tell(report, place, output, stop)
 
 
