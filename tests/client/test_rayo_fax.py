@@ -10,14 +10,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import numpy as np
+import pytest
 
 from focus.service.config import Settings
 from focus.service.prosody import Prosody
 from focus.service.sections.rayo import RayoSettings, RouteSettings
+from focus.wire.jid import JID
 from tests.client.conftest import RayoFactory
 from tests.client.test_rayo_examples import PROGRAMS, running
 from tests.engines.faxes import page, pages_of, write
-from tests.interop.running import PASSWORD, serve
+from tests.interop.running import PASSWORD, ClientFactory, serve
 from tests.service.test_rayo_cli import begun, command
 
 #: Seconds that a fax of a few lines may take, however busy the processor is.
@@ -96,6 +98,60 @@ async def test_what_cannot_be_sent_is_said_before_anybody_is_called(prosody: Pro
             code, output, errors = await command(prosody, "send", "tea@focus.localhost", *arguments, group="fax")
             assert (code, output) == (64, "")
             assert why in errors
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_fax_is_received_and_sent_in_the_words_of_the_listings(
+    prosody: Prosody, settings: Settings, client: ClientFactory, tmp_path: Path
+) -> None:
+    """Listings 1 to 4 of XEP-0342, the one end of a call sending what the other receives."""
+    letter = write(tmp_path / "my_fax.tiff", [page(1, height=90)])
+    async with serve(prosody, of_faxes(settings, prosody.domain)) as focus:
+        juliet, romeo = await client("juliet"), await client("romeo")
+        service = focus.mixer("fax-1").domain
+        for each in (juliet, romeo):
+            each.send(f"<presence to='{service}'><show>chat</show></presence>")
+            await each.ask(JID("", service), "get", "<ping xmlns='urn:xmpp:ping'/>")
+        dial = f"<dial xmlns='urn:xmpp:rayo:1' to='{focus.mixer('fax-1').uri}'/>"
+        made = await juliet.ask(JID("", service), "set", dial)
+        offer = await romeo.expect_child("{urn:xmpp:rayo:1}offer")
+        calls = [JID.from_uri(made[0].get("uri", "")), JID.parse(offer.get("from", ""))]
+        await romeo.ask(calls[1], "set", "<answer xmlns='urn:xmpp:rayo:1'/>")
+        await juliet.expect_child("{urn:xmpp:rayo:1}answered")
+        document = f"<document xmlns='urn:xmpp:rayo:fax:1' url='{letter.as_uri()}'/>"
+        components = []
+        commands = (
+            f"<sendfax xmlns='urn:xmpp:rayo:fax:1'>{document}</sendfax>",
+            "<receivefax xmlns='urn:xmpp:rayo:fax:1'/>",
+        )
+        for each, call, command_ in zip((juliet, romeo), calls, commands, strict=True):
+            made = await each.ask(call, "set", command_)
+            assert made[0].tag == "{urn:xmpp:rayo:1}ref"
+            component = JID.from_uri(made[0].get("uri", ""))
+            assert component.bare == call
+            components.append(component)
+        fax, completes = "{urn:xmpp:rayo:fax:complete:1}", []
+        for each, component in zip((romeo, juliet), reversed(components), strict=True):
+            presence = await each.expect_child("{urn:xmpp:rayo:ext:1}complete")
+            assert presence.get("type") == "unavailable"
+            assert presence.get("from") == str(component)
+            complete = presence.find("{urn:xmpp:rayo:ext:1}complete")
+            assert complete is not None
+            completes.append(complete)
+        assert [child.tag for child in completes[0]][:2] == [f"{fax}finish", f"{fax}fax"]
+        came = completes[0][1]
+        path = Path(unquote(urlparse(came.get("url", "")).path))
+        (here,) = pages_of(path)
+        assert came.attrib == {
+            "url": came.get("url"), "resolution": f"{here.width}x{here.height}",
+            "size": str(path.stat().st_size), "pages": "1",
+        }  # fmt: skip
+        assert is_at(came.get("url", ""), letter)
+        assert completes[1][0].tag == f"{fax}finish"
+        for metadata in ([*completes[0]][2:], [*completes[1]][1:]):
+            assert {child.tag for child in metadata} == {f"{fax}metadata"}
+            assert {"name": "fax-success", "value": "1"} in [child.attrib for child in metadata]
 
 
 async def test_who_interrupts_a_fax_is_told_what_has_come_until_then(

@@ -1,5 +1,5 @@
 """A fax is begun and stopped, and service discovery tells that it can be (XEP-0342 listings 1, 3, 5 and 6; the others
-take as long as faxes do: `tests/rayo/test_fax_line.py`)."""
+take as long as faxes do: `tests/client/test_rayo_fax.py`)."""
 
 from __future__ import annotations
 
