@@ -78,7 +78,11 @@ class Documents:
             raise OptionNotSupported("there is no speech synthesis here")
         speech = Speech(self._synthesizer, utterance)
         if utterance.language not in self._known:
-            await speech.check()
+            try:
+                await speech.check()
+            except BaseException:
+                await speech.close()
+                raise
             if self._into:  # it is not its turn for some time
                 await speech.close()
             self._known.add(utterance.language)

@@ -6,6 +6,7 @@ A place in it is a number of samples from the beginning, as far as the lengths o
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from focus.media.threads import in_thread
 
 #: Samples that are decoded, or silent, at once.
 BLOCK = SAMPLE_RATE // 4
+#: Bytes of what has been said, 5 s, beyond which it is on the disk.
+IN_MEMORY = 2 * 5 * SAMPLE_RATE
 
 
 class RenderingError(Exception):
@@ -108,49 +111,77 @@ class Utterance:
 
 
 class Speech:
-    """What a synthesizer says. Begun elsewhere it is said again from the beginning, which takes no time to speak of."""
+    """What a synthesizer says. What has been said is kept, so that it can be begun anywhere and is the same again."""
 
     def __init__(self, synthesizer: Synthesizer, utterance: Utterance) -> None:
         self.length: int | None = None
         self._synthesizer = synthesizer
         self._utterance = utterance
-        self._begun: AsyncGenerator[Samples, None] | None = None
-        self._first: Samples | None = None
+        self._going_on: asyncio.Task[None] | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        said = self._utterance
+        self._saying = self._synthesizer.synthesize(
+            said.text, voice=said.voice, language=said.language, markup=said.markup
+        )
+        self._file: tempfile.SpooledTemporaryFile[bytes] | None = None
+        self._kept = 0
+        self._is_whole = False
+        self._failure: str | None = None
 
     async def check(self) -> None:
         """Begin, so that it is certain that it can be said. Raises `RenderingError`."""
-        try:
-            self._begun = self._synthesize()
-            self._first = await anext(self._begun, None)
-        except SynthesisError as error:
-            raise RenderingError(str(error)) from None
-
-    def _synthesize(self) -> AsyncGenerator[Samples, None]:
-        said = self._utterance
-        return self._synthesizer.synthesize(said.text, voice=said.voice, language=said.language, markup=said.markup)
+        await self._more()
 
     async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
-        at = 0
-        begun, first = self._begun, self._first
-        self._begun = self._first = None
+        at = start
+        while at < self._kept or not self._is_whole:
+            if at < self._kept:
+                yield (block := self._read(at))
+                at += len(block)
+            else:
+                await self._more()
+
+    def _read(self, at: int) -> Samples:
+        assert self._file is not None
+        self._file.seek(2 * at)
+        return np.frombuffer(self._file.read(2 * BLOCK), np.int16)
+
+    async def _more(self) -> None:
+        """Have one more block said. A reader that is cancelled does not cut it off."""
+        if self._going_on is None or self._going_on.done():
+            self._going_on = asyncio.create_task(self._go_on())
+        await asyncio.shield(self._going_on)
+        if self._failure is not None:
+            raise RenderingError(self._failure)
+
+    async def _go_on(self) -> None:
         try:
-            async with aclosing(begun or self._synthesize()) as saying:
-                if first is not None:
-                    at = len(first)
-                    if start < at:
-                        yield first[start:]
-                async for block in saying:
-                    if start < at + len(block):
-                        yield block[max(start - at, 0) :]
-                    at += len(block)
-            self.length = at
+            block = await anext(self._saying, None)
+            if block is None:
+                self.length = self._kept
+                self._is_whole = True
+            else:
+                if self._file is None:
+                    self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - `close` does
+                self._file.seek(2 * self._kept)
+                self._file.write(block.tobytes())
+                self._kept += len(block)
         except SynthesisError as error:
-            raise RenderingError(str(error)) from None
+            self._failure = str(error)
+        except OSError as error:
+            self._failure = f"there is no room for what is said: {error.strerror}"
 
     async def close(self) -> None:
-        if self._begun is not None:
-            await self._begun.aclose()
-            self._begun = None
+        """What is asked for later is said again."""
+        if self._going_on is not None:
+            self._going_on.cancel()
+            await asyncio.wait((self._going_on,))
+        await self._saying.aclose()
+        if self._file is not None:
+            self._file.close()
+        self._forget()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import wave
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import av
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from focus.engines.synthesizer import Samples
+from focus.engines.synthesizer import Samples, SynthesisError
 from focus.rayo.rendering import Place, Programme, RenderingError, Silence, SoundFile, Speech, Utterance
 
 RATE = 48000
@@ -199,8 +201,61 @@ async def test_speech_that_was_begun_to_see_that_it_can_be_goes_on() -> None:
     assert (clock.asked, np.concatenate(found).tolist(), speech.length) == (["ten"], list(range(150, 1000)), 1000)
     assert [block.tolist() async for block in speech.blocks(999)] == [[999]]
     assert [block async for block in speech.blocks(1000)] == []
-    assert len(clock.asked) == 3
+    assert len(clock.asked) == 1
+    await speech.close()
+    assert [block.tolist() async for block in speech.blocks(999)] == [[999]]
+    assert (len(clock.asked), clock.open) == (2, 0)
+    await speech.close()
     again = Speech(clock, Utterance("ten"))
     await again.check()
     await again.close()
     assert clock.open == 0
+
+
+class Dictation(Clock):
+    """Says the next block when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.may_go_on = asyncio.Event(), asyncio.Event()
+        self.fails = False
+
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
+    ) -> AsyncGenerator[Samples, None]:
+        async with aclosing(super().synthesize(text)) as blocks:
+            async for block in blocks:
+                self.is_asked.set()
+                await self.may_go_on.wait()
+                if self.fails:
+                    raise SynthesisError("it is hoarse")
+                yield block
+
+
+async def test_who_does_not_wait_for_speech_does_not_cut_it_off() -> None:
+    dictation = Dictation()
+    speech = Speech(dictation, Utterance("ten"))
+    waiting = asyncio.create_task(anext(speech.blocks(0)))
+    await dictation.is_asked.wait()
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    assert dictation.open == 1
+    dictation.may_go_on.set()
+    assert np.concatenate([block async for block in speech.blocks(950)]).tolist() == list(range(950, 1000))
+    assert (dictation.asked, speech.length) == (["ten"], 1000)
+    await speech.close()
+
+
+async def test_speech_that_fails_while_nobody_waits_has_failed() -> None:
+    dictation = Dictation()
+    speech = Speech(dictation, Utterance("ten"))
+    waiting = asyncio.create_task(speech.check())
+    await dictation.is_asked.wait()
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    dictation.fails = True
+    dictation.may_go_on.set()
+    for _ in range(2):
+        with pytest.raises(RenderingError, match="hoarse"):
+            await speech.check()
+    await speech.close()
