@@ -59,6 +59,10 @@ class Voice:
     language: str
 
 
+class _Ended(SynthesisError):
+    """A process has ended instead of saying something."""
+
+
 class _Process:
     """piper with one voice loaded."""
 
@@ -67,6 +71,7 @@ class _Process:
         self._folder = folder
         self._process = process
         self.idle: asyncio.TimerHandle | None = None
+        self.has_spoken = False
 
     @classmethod
     async def started(cls, program: str, voice: Voice) -> _Process:
@@ -81,8 +86,10 @@ class _Process:
                 start_new_session=True,
                 cwd=folder,
             )
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if not isinstance(error, OSError):
+                raise
             why = "is not installed" if isinstance(error, FileNotFoundError) else f"cannot be run: {error.strerror}"
             raise EngineMissing(f"{program} {why}") from None
         with contextlib.suppress(OSError):
@@ -102,7 +109,9 @@ class _Process:
                     await self._process.stdin.drain()
                 while line := (await self._process.stdout.readline()).decode(errors="replace"):
                     if match := written.search(line):
-                        return await asyncio.to_thread(_taken, Path(match[0]))
+                        samples = await asyncio.to_thread(_taken, Path(match[0]))
+                        self.has_spoken = True
+                        return samples
                     said.append(line.strip())
         except TimeoutError:
             raise SynthesisError(f"piper said nothing for {TIMEOUT:g} s") from None
@@ -111,17 +120,20 @@ class _Process:
         except (OSError, EOFError, wave.Error) as error:
             raise SynthesisError(f"what piper wrote cannot be read: {error}") from None
         why = next((line for line in reversed(said) if line), "no explanation")
-        raise SynthesisError(f"piper has ended: {why[:200]}")
+        raise _Ended(f"piper has ended: {why[:200]}")
 
     async def end(self) -> None:
-        """Idempotent."""
+        """Idempotent. Who is cancelled while he waits for it leaves nothing behind."""
+        await asyncio.shield(self._end())
+
+    async def _end(self) -> None:
         if self.idle is not None:
             self.idle.cancel()
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(ConnectionError):
-            await asyncio.shield(self._process.communicate())
+            await self._process.communicate()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
 
@@ -216,8 +228,14 @@ class Piper:
         yield from tempo.rest()
 
     async def _read(self, voice: Voice, sentence: str) -> Samples:
-        async with self._process(voice) as process:
-            return await process.say(sentence)
+        while True:
+            try:
+                async with self._process(voice) as process:
+                    return await process.say(sentence)
+            except _Ended:
+                if not process.has_spoken:
+                    raise
+                log.info("piper has ended since it was used last: another one is asked")
 
     @contextlib.asynccontextmanager
     async def _process(self, voice: Voice) -> AsyncIterator[_Process]:
@@ -229,7 +247,7 @@ class Piper:
                 try:
                     yield process
                 except BaseException:
-                    await asyncio.shield(process.end())
+                    await process.end()
                     raise
                 self._waiting.append(process)
                 process.idle = asyncio.get_running_loop().call_later(IDLE, self._expire, process)

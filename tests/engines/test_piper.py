@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -154,6 +157,57 @@ for line in sys.stdin:
         assert len(await spoken(piper, "Something. Nothing. Something.")) == 2 * 4800
     finally:
         await piper.close()
+
+
+WRITES = (
+    f"exec {sys.executable} -c '"
+    """
+import os, sys, wave
+for number, line in enumerate(sys.stdin):
+    with wave.open(f"{os.getcwd()}/{number}.wav", "wb") as writing:
+        writing.setparams((1, 2, 22050, 0, "NONE", ""))
+        writing.writeframes(b"11" * 2205)
+    print(f"{os.getcwd()}/{number}.wav", flush=True)
+'"""
+)
+
+
+async def test_one_that_has_ended_while_it_waited_is_replaced(voices: Path, tmp_path: Path, others: set[int]) -> None:
+    piper = Piper(program(tmp_path, WRITES), folders=[voices], tempo=Tempo)
+    assert await _speaks(piper, "One.")
+    (process,) = children_of_this_process() - others
+    os.kill(process, signal.SIGKILL)
+    assert await _speaks(piper, "Two. Three.")
+    await piper.close()
+
+
+async def test_one_that_ends_at_what_it_is_to_say_is_an_error(voices: Path, tmp_path: Path) -> None:
+    script = WRITES.replace("    with wave", '    assert "Two" not in line\n    with wave')
+    piper = Piper(program(tmp_path, script), folders=[voices], tempo=Tempo)
+    assert await _speaks(piper, "One.")
+    with pytest.raises(SynthesisError, match="piper has ended: AssertionError"):
+        await spoken(piper, "Two.")
+    await piper.close()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_leaves_while_it_starts_leaves_no_folder(
+    voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    piper = Piper(program(tmp_path, WRITES), folders=[voices], tempo=Tempo)
+    asking = asyncio.create_task(spoken(piper, "One."))
+    async with asyncio.timeout(60):
+        while not [*folder.iterdir()] and not asking.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait((asking,))
+    await piper.close()
+    assert not [*folder.iterdir()]
 
 
 async def test_without_voices_it_is_said_where_they_are_looked_for(tmp_path: Path) -> None:
