@@ -282,6 +282,23 @@ async def test_keys_are_listened_for_again_after_a_fault(
     await until(lambda: call.describe().silenced)
 
 
+def quiet(folder: Path) -> Comfort:
+    return Comfort(keys=KEYS, texts={"welcome": "Good evening."}, notices=False, recordings=False)
+
+
+@pytest.mark.parametrize("comfort", [quiet], indirect=True)
+async def test_who_comes_is_welcomed_and_told_of_nothing_that_is_not_wanted(
+    meeting: Meeting, caller: Caller, teller: Teller
+) -> None:
+    alice = await caller("alice", ALICE)
+    await until(lambda: teller.said == ["Good evening."])
+    await meeting.admin.command(meeting.conference().roster.focus, Record())
+    for direction in ("recv", "duplex"):
+        await meeting.admin.command(alice.call, Join(mixer_name="tea", direction=direction))
+    press_all(await at_work(meeting, alice), "*2")
+    await until(lambda: teller.said[1:] == [TEXTS["alone"]])
+
+
 PIN = (
     '<grammar xmlns="http://www.w3.org/2001/06/grammar" version="1.0" mode="dtmf" root="pin"><rule id="pin">'
     '<item repeat="4"><one-of><item>0</item><item>*</item><item>6</item></one-of></item></rule></grammar>'
