@@ -30,7 +30,7 @@ class FaxMachine:
     """`identity`: what it says of itself to other machines, where nobody says otherwise. `linger`: for how many seconds
     the line is kept when a fax is over, so that the other end hears the last of it. `patience`: seconds in which the
     documents of a fax must have been fetched and prepared; clients have to wait longer for the answer. `most`: how many
-    bytes they may have, all together."""
+    bytes they may have, all together. `longest`: seconds that a fax may take once it has begun."""
 
     engine: FaxEngine
     documents: Preparation = field(default_factory=Preparation)
@@ -38,6 +38,7 @@ class FaxMachine:
     linger: float = LINGER
     patience: float = 240.0
     most: int = 200_000_000
+    longest: float = 7200.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,6 +334,16 @@ async def test_a_fault_of_the_engine_ends_the_fax_and_not_the_call(
     caplog.clear()
 
 
+async def test_a_fax_does_not_take_for_ever(scene: Scene) -> None:
+    facilities = scene.focus.server._facilities
+    scene.focus.server._facilities = replace(facilities, fax=FaxMachine(scene.engine, linger=0.1, longest=0.2))
+    reference = await scene.owner.command(scene.call, ReceiveFax())
+    assert isinstance(reference, Ref)
+    complete = await scene.complete(JID.from_uri(reference.uri))
+    assert complete.reason == Failed(text="the fax takes longer than 0.2 s")
+    assert told(complete)["fax-result-code"] == "49"
+
+
 # --- sending ----------------------------------------------------------------------------------------------------------
 
 

@@ -105,14 +105,18 @@ class FaxComponent(Component[E]):
             raise ComponentError("its media has ended") from None
         log.info("%s begins a fax on %s", self.creator, self.target.address)
         self._clocking = asyncio.create_task(line.run(), name=f"line of {self.address}")
-        await self._until(self._done)
+        await self._until(self._done, within=self._machine.longest)
+        is_late = not (self._done.is_set() or self._left.is_set() or self._clocking.done())
         is_gone = self._left.is_set()
         if self._clocking.done():
             try:
                 self._clocking.result()
             except ValueError:
                 is_gone = True  # the leg is closed: the call is about to end
-        return reason_of(await in_thread(self._end), is_gone=is_gone)
+        result = await in_thread(self._end)
+        if is_late and not result.is_success:
+            raise ComponentError(f"the fax takes longer than {self._machine.longest:g} s")
+        return reason_of(result, is_gone=is_gone)
 
     def hang_up(self) -> None:
         """Whoever hangs up may have sent everything: that is for the terminal to say."""
