@@ -4,10 +4,12 @@ over G.711 and over Opus. They take as long as faxes do."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -17,7 +19,7 @@ from PIL import Image
 from focus.engines.fax import FaxResult, FaxTerminal
 from focus.engines.fetching import Fetched
 from focus.engines.spandsp.fax import SpandspFax
-from focus.jingle.codecs import MODEM
+from focus.jingle.codecs import MODEM, for_modems, usual
 from focus.media.line import Line
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
@@ -25,6 +27,7 @@ from focus.rayo.component import Facilities
 from focus.rayo.faxes import FaxMachine
 from focus.rayo.registration import Availability
 from focus.rayo.routing import Route
+from focus.wire import ice
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
 from focus.wire.rayo import Answer, Ref
@@ -32,6 +35,7 @@ from focus.wire.rayo_component import Complete, Failed, Stop, Stopped
 from focus.wire.rayo_fax import Fax, FaxDocument, FaxFinish, FaxMetadata, FaxPage, ReceiveFax, ReportPages, SendFax
 from tests.engines.faxes import FINE, STANDARD, page, pages_of, write
 from tests.jingle.pair import End as Caller
+from tests.media.peers import Observer, until
 
 from .conftest import QUICK
 from .scene import DOMAIN, Client, Focus, Net, eventually
@@ -138,6 +142,97 @@ async def scene(folder: Path, *, fax: bool) -> AsyncIterator[Scene]:
         await net.cut()
         for plane in planes:
             await plane.stop()
+
+
+class _Side(asyncio.DatagramProtocol):
+    """Where one of two peers sends, and what the other one sends comes from."""
+
+    def __init__(self, loss: float, seed: int) -> None:
+        self.loss, self.lost, self.carried = loss, 0, 0
+        self.peer: tuple[str, int] | None = None
+        self.other: _Side | None = None
+        self._random = random.Random(seed)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        assert self.other is not None
+        is_rtp = 128 <= data[0] < 192 and not 64 <= data[1] & 0x7F < 96
+        self.carried += is_rtp
+        if is_rtp and self._random.random() < self.loss:
+            self.lost += 1
+        elif self.other.peer is not None:
+            self.other.transport.sendto(data, self.other.peer)
+
+
+@asynccontextmanager
+async def relay(peers: Sequence[tuple[str, int]], loss: float) -> AsyncIterator[list[_Side]]:
+    """Between two sockets, of which each sends to a port of ours; some of what is RTP is lost, the same each time."""
+    loop = asyncio.get_running_loop()
+    sides = [_Side(loss, seed) for seed in (1, 2)]
+    for side, other, peer in zip(sides, reversed(sides), peers, strict=True):
+        side.other, side.peer = other, peer
+        await loop.create_datagram_endpoint(lambda side=side: side, local_addr=("127.0.0.1", 0))  # type: ignore[misc]
+    try:
+        yield sides
+    finally:
+        for side in sides:
+            side.transport.close()
+
+
+def by_way_of(transport: ice.Transport, side: _Side) -> ice.Transport:
+    """As a peer would signal it who can only be reached there."""
+    (candidate, *_) = transport.candidates
+    ip, port = side.transport.get_extra_info("sockname")
+    return transport.model_copy(update={"candidates": (candidate.model_copy(update={"ip": ip, "port": port}),)})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("loss", [0.0, 0.001, 0.005])
+@pytest.mark.parametrize("codec", ["PCMU", "opus"])
+async def test_a_page_goes_over_two_legs_and_a_network_that_loses_packets(
+    tmp_path: Path, record_property: Callable[[str, object], None], codec: str, loss: float
+) -> None:
+    """Without a loss it must arrive; with some a fax may fail, but both ends come to an end and say what has become
+    of it."""
+    planes = [MediaPlane([("127.0.0.1", 0)]) for _ in range(2)]
+    for plane in planes:
+        await plane.start()
+    engine = SpandspFax(timezone="UTC0")
+    document = write(tmp_path / "sent.tiff", [page(1, height=500)])
+    observers = [Observer() for _ in planes]
+    async with relay([plane.addresses[0] for plane in planes], loss) as sides:
+        legs = [
+            plane.create_leg(controlling=number == 0, observer=observer)
+            for number, (plane, observer) in enumerate(zip(planes, observers, strict=True))
+        ]
+        (payload,) = [each for each in for_modems(usual()) if each.name == codec]
+        for leg in legs:
+            leg.set_codec(payload.payload_type(payload.offered_id), level_extension=None)
+        for leg, other, side, role in zip(legs, reversed(legs), sides, ("active", "passive"), strict=True):
+            await leg.connect(by_way_of(other.local_transport, side), dtls_role=role)  # type: ignore[arg-type]
+        await until(lambda: all("connected" in observer.events for observer in observers))
+        for plane, leg in zip(planes, legs, strict=True):
+            plane.set_modem(leg.node, True)
+        machines = [Machine(leg, plane) for leg, plane in zip(legs, planes, strict=True)]
+        machines[0].begin(engine.send(document))
+        machines[1].begin(engine.receive(tmp_path / "received.tiff"))
+        async with asyncio.timeout(400):
+            results = [await machine.end() for machine in machines]
+        for side in sides:
+            assert side.carried > 500
+            assert (side.lost > 0) or loss < 0.005
+        record_property("fax", f"{codec} {loss:.1%}: {[(result.code, result.transfer_rate) for result in results]}")
+        if not loss:
+            assert [result.code for result in results] == [0, 0]
+            (came,) = pages_of(tmp_path / "received.tiff")
+            assert np.array_equal(rows(came), rows(page(1, height=500)))
+        for leg in legs:
+            await leg.close()
+    for plane in planes:
+        await plane.stop()
 
 
 def told(complete: Complete) -> dict[str, str]:
