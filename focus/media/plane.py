@@ -137,6 +137,11 @@ class MediaPlane:
         return self.addresses[0][1]
 
     @property
+    def can_call_itself(self) -> bool:
+        """Whether two legs can be each other's peers: only those of different ports can be told apart."""
+        return self._count > 1
+
+    @property
     def _shards(self) -> Shards:
         if self._native is None:
             raise RuntimeError("the media plane is not running")
@@ -145,11 +150,18 @@ class MediaPlane:
     # --- the graph ---
 
     def create_leg(
-        self, *, controlling: bool, observer: LegObserver, room: str | None = None, near: int | None = None
+        self,
+        *,
+        controlling: bool,
+        observer: LegObserver,
+        room: str | None = None,
+        near: int | None = None,
+        with_ourselves: bool = False,
     ) -> Leg:
         """A leg for one peer. `controlling`: our ICE role, ours if we initiate the session (RFC 8445 section 6.1.1).
 
         `near`: a node that it will be joined with, or `room`: what it calls, so that they are in one shard.
+        `with_ourselves`: the peer is another leg of this plane, so that they must not be; see `can_call_itself`.
         """
         shards = self._shards
 
@@ -162,7 +174,7 @@ class MediaPlane:
             shards.leg_left(leg.node)
 
         return Leg(
-            shards.place(room=room, near=near),
+            shards.place(room=room, near=near, end=int(not controlling) if with_ourselves else None),
             self._sources,
             controlling=controlling,
             observer=observer,

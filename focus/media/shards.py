@@ -48,16 +48,24 @@ class Shards:
 
     # --- where nodes go ---
 
-    def place(self, *, room: str | None = None, near: int | None = None) -> Plane:
+    def place(self, *, room: str | None = None, near: int | None = None, end: int | None = None) -> Plane:
         """Where a new node goes: to the node `near`, to the first of its `room`, or else where the fewest legs are and,
         of several such, the fewest mixers: their legs are still to come.
+
+        `end`, 0 or 1, which comes before all these: of a call of the service with itself, whose ends cannot be told
+        apart in one shard, by one port.
         """
+        if end is not None:
+            return self.planes[self._emptiest(range(end, len(self.planes), 2))]
         if near is not None:
             return self.of(near)
         if room is not None and room in self._rooms:
             return self.of(next(iter(self._rooms[room])))
+        return self.planes[self._emptiest(range(len(self.planes)))]
+
+    def _emptiest(self, shards: range) -> int:
         legs, mixers = (Counter(self._shard(node) for node in nodes) for nodes in (self._legs, self._mixers))
-        return self.planes[min(range(len(self.planes)), key=lambda shard: (legs[shard], mixers[shard]))]
+        return min(shards, key=lambda shard: (legs[shard], mixers[shard]))
 
     def leg_entered(self, leg: int, room: str | None) -> None:
         """A leg has come into being; for others of its `room` to follow it."""

@@ -97,6 +97,8 @@ class Call(Controllable):
         self._room = room
         #: Whether a client has chosen its address, which a room may have all the same.
         self.is_named_by_client = False
+        #: Whether its peer is another call here.
+        self.is_with_ourselves = False
         self._calls = calls
         self._method = method
         self.stage = Stage.OFFERED if method == "dialed-in" else Stage.DIALLED
@@ -350,7 +352,13 @@ class Call(Controllable):
     def make_leg(self, *, controlling: bool, observer: LegObserver) -> Leg:
         """The leg for our session (`focus.jingle.peer.LegFactory`)."""
         near = next((other.node for other in self.joins if other.node is not None), None)
-        self.leg = self._plane.create_leg(controlling=controlling, observer=observer, room=self._room, near=near)
+        self.leg = self._plane.create_leg(
+            controlling=controlling,
+            observer=observer,
+            room=self._room,
+            near=near,
+            with_ourselves=self.is_with_ourselves,
+        )
         return self.leg
 
     def peer_ringing(self) -> None:

@@ -43,6 +43,7 @@ from focus.wire.conditions import (
     BadRequest,
     ItemNotFound,
     NotAuthorized,
+    OptionNotSupported,
     ServiceUnavailable,
     StanzaError,
     TieBreak,
@@ -230,12 +231,16 @@ class Server(Actor):
                 raise NotAuthorized(f"calls to {caller.bare} would not come to you")
             if not is_call_name(address.local):
                 raise BadRequest(f"uri must be xmpp:UUID@{self.addresses.domain}: other names can be rooms")
+        to_ourselves = to.domain == self.addresses.domain
+        if to_ourselves and not self._plane.can_call_itself and all(join.media != "direct" for join in command.joins):
+            raise OptionNotSupported("focus can call itself only with two ports or more for audio: [media] shards = 2")
         is_room = self.directory.mixer(address, HOUSE) is not None
         if address in self.directory or is_room or self.mixers.find(sender, address) is not None:
             raise AddressTaken(f"{address} is taken")
         self._quotas.check_dial(sender)
         call = self._new_call(address, method="dialed-out")
         call.controller = sender
+        call.is_with_ourselves = to_ourselves
         offered = [other for other in self.directory.calls() if other.controller is None] if command.joins else []
         call.is_named_by_client = bool(command.uri) and self._zone(sender) != HOUSE
         try:
@@ -496,6 +501,7 @@ class Server(Actor):
             raise BadRequest(f"you cannot be offered: {error.errors()[0]['msg']}") from None
         room = str(self.addresses.mixer(mixer)) if mixer else None
         call = self._new_call(self.addresses.new_call(), method="dialed-in", room=room)
+        call.is_with_ourselves = sender.domain == self.addresses.domain
         try:
             session = call.session = scope(call, mixer).run(
                 lambda: PeerSession.incoming(

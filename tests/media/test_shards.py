@@ -82,6 +82,27 @@ async def test_what_belongs_together_is_in_one_shard(sharded: MediaPlane) -> Non
     assert shard(leg(near=first)) == shard(first)
 
 
+@pytest.mark.parametrize("shards", [2, 3])
+async def test_the_ends_of_a_call_with_itself_are_in_different_shards(start_plane: PlaneFactory, shards: int) -> None:
+    plane = await start_plane(shards=shards)
+    assert plane.can_call_itself
+    room = plane.create_mixer(room="one")
+    callers, called = (
+        {
+            plane.create_leg(controlling=way, observer=Observer(), near=room, with_ourselves=True).node % shards
+            for _ in range(4)
+        }
+        for way in (True, False)
+    )
+    assert callers
+    assert called
+    assert not callers & called
+
+
+async def test_a_plane_of_one_port_cannot_call_itself(start_plane: PlaneFactory) -> None:
+    assert not (await start_plane()).can_call_itself
+
+
 async def test_a_room_that_has_emptied_may_be_anywhere(sharded: MediaPlane) -> None:
     first = sharded.create_mixer(room="one")
     sharded.create_leg(controlling=True, observer=Observer(), room="one")

@@ -54,9 +54,16 @@ class FakePlane:
         self._next_mixer = 1_000_000
         self.refused = 0  # joins
         self.succeeded: list[tuple[int, int]] = []  # legs, and whose volumes they have taken over
+        self.can_call_itself = False
 
     def create_leg(
-        self, *, controlling: bool, observer: LegObserver, room: str | None = None, near: int | None = None
+        self,
+        *,
+        controlling: bool,
+        observer: LegObserver,
+        room: str | None = None,
+        near: int | None = None,
+        with_ourselves: bool = False,
     ) -> FakeLeg:
         leg = self.air.leg(controlling=controlling, observer=observer)
         self._legs[leg.node] = leg

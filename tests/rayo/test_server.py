@@ -723,6 +723,7 @@ async def test_a_call_is_made_where_it_is_wanted(focus: Focus, admin: Client, al
         ({"to": "tel:+13055195825"}, OptionNotSupported),
         ({"to": "sip:juliet@example.org"}, OptionNotSupported),
         ({"uri": f"xmpp:mine@{DOMAIN}/x"}, BadRequest),
+        ({"to": f"xmpp:tea@{DOMAIN}"}, OptionNotSupported),  # with one port its legs could not be told apart
         ({"to": "foo:juliet@example.org"}, BadRequest),
         ({"to": "xmpp:"}, BadRequest),
         ({"from_": "xmpp:juliet@elsewhere.example"}, OptionNotSupported),
