@@ -114,9 +114,10 @@ async def test_two_processes_talk(server: Prosody, tmp_path: Path) -> None:
 @pytest.mark.interop
 async def test_keys_are_pressed(server: Prosody) -> None:
     async with (
-        bob_listening(server, "--once") as bob,
+        bob_listening(server, "--once", "--keys", "#") as bob,
         phone(server, "call", "bob@localhost", *ALICE, "--keys", "1,d##") as alice,
     ):
+        assert (await alice.event("dtmf"))["key"] == "#"
         pressed = [(await bob.event("dtmf"))["key"] for _ in range(4)]
         assert pressed == ["1", "D", "#", "#"]
         alice.process.send_signal(signal.SIGINT)

@@ -269,6 +269,11 @@ async def test_every_event_has_words_and_none_commands_the_terminal() -> None:
     participants.update(document(ALICE.replace("Alice", "Al\x85ice").replace("sendrecv", "recvonly") + BOB))
     coin = events.add("coin", users=participants.described(), subject="Tea")
     assert describe(coin) == "2 in the conference about Tea: Al\N{REPLACEMENT CHARACTER}ice (muted), Bob"
+    hand = "<hand xmlns='urn:focus-conference:hand:0' since='2026-01-01T00:00:00Z'/></endpoint>"
+    participants.update(document(ALICE.replace("</endpoint>", hand), 2))
+    assert participants.described()[0]["endpoints"][0]["hand"] == "2026-01-01T00:00:00Z"
+    raised = events.add("coin", users=participants.described())
+    assert describe(raised) == "1 in the conference: Alice (hand raised)"
     ended = events.add("ended", reason="busy", by="peer", connected=False)
     assert describe(ended) == "ended by the other side: busy"
     assert describe(events.add("something", new="\x1b[2J")) == "something new=\N{REPLACEMENT CHARACTER}[2J"

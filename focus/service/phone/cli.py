@@ -165,6 +165,7 @@ def listen(
     dtx: DtxOption = False,
     media: MediaOption = None,
     mute: MuteOption = False,
+    keys: KeysOption = None,
     log_level: LogOption = "critical",
 ) -> int:
     """Take calls, one at a time, until ctrl-C."""
@@ -180,6 +181,7 @@ def listen(
         dtx=dtx,
         join=_occupant(join),
         muted=mute,
+        keys=_keys(keys),
     )
     answering = Answering("busy" if busy else "decline" if reject else None, answer_delay)
 

@@ -53,6 +53,8 @@ def _user(user: dict[str, Any]) -> str:
     media = {stream["status"] for endpoint in user["endpoints"] for stream in endpoint["media"]}
     if media == {"recvonly"}:
         states.append("muted")
+    if any(endpoint["hand"] for endpoint in user["endpoints"]):
+        states.append("hand raised")
     name = user["display"] or user["entity"] or "somebody"
     return f"{name} ({', '.join(states)})" if states else name
 

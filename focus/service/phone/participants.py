@@ -26,7 +26,8 @@ class Participants:
         return outcome is not Outcome.STALE
 
     def described(self) -> list[dict[str, Any]]:
-        """For JSON: entity, display text, roles, and of each endpoint its status and streams."""
+        """For JSON: entity, display text, roles, and of each endpoint its status, since when its hand is raised, and
+        streams."""
         known = self._reader.document
         return [
             {
@@ -43,6 +44,7 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "entity": endpoint.entity,
         "status": endpoint.status,
+        "hand": endpoint.hand.since if endpoint.hand is not None else None,
         "joined": endpoint.joining_method,
         "media": [
             {"id": stream.id, "type": stream.type, "status": stream.status, "source": stream.src_id}
