@@ -137,9 +137,9 @@ class MediaPlane:
         return self.addresses[0][1]
 
     @property
-    def can_call_itself(self) -> bool:
-        """Whether two legs can be each other's peers: only those of different ports can be told apart."""
-        return self._count > 1
+    def calls_with_itself(self) -> int:
+        """How often two legs can be each other's peers at a time: each of them needs a port of its own."""
+        return self._count // 2
 
     @property
     def _shards(self) -> Shards:
@@ -161,13 +161,13 @@ class MediaPlane:
         """A leg for one peer. `controlling`: our ICE role, ours if we initiate the session (RFC 8445 section 6.1.1).
 
         `near`: a node that it will be joined with, or `room`: what it calls, so that they are in one shard.
-        `with_ourselves`: the peer is another leg of this plane, so that they must not be; see `can_call_itself`.
+        `with_ourselves`: the peer is another leg of this plane, so that they must not be; see `calls_with_itself`.
         """
         shards = self._shards
 
         def entered(leg: Leg) -> None:
             self._legs[leg.node] = leg
-            shards.leg_entered(leg.node, room)
+            shards.leg_entered(leg.node, room, is_end=with_ourselves)
 
         def left(leg: Leg) -> None:
             del self._legs[leg.node]

@@ -9,7 +9,7 @@ that it is joined with, since it passes nothing on. Who speaks beyond a link is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mixer_ext import Plane
@@ -33,6 +33,7 @@ class Shards:
     def __init__(self, planes: Sequence[Plane]) -> None:
         self.planes = tuple(planes)
         self._legs: set[int] = set()
+        self._ends: set[int] = set()  # legs whose peers are others of them
         self._mixers: set[int] = set()
         self._rooms: dict[str, dict[int, None]] = {}  # the nodes of each, in the order in which they came
         self._room_of: dict[int, str] = {}
@@ -52,29 +53,35 @@ class Shards:
         """Where a new node goes: to the node `near`, to the first of its `room`, or else where the fewest legs are and,
         of several such, the fewest mixers: their legs are still to come.
 
-        `end`, 0 or 1, which comes before all these: of a call of the service with itself, whose ends cannot be told
-        apart in one shard, by one port.
+        `end`, 0 or 1, which comes before all these: of a call of the service with itself, which cannot be told from its
+        other end in the same shard, by one port, nor from other such ends.
         """
         if end is not None:
-            return self.planes[self._emptiest(range(end, len(self.planes), 2))]
+            ends = Counter(self._shard(node) for node in self._ends)
+            sides = range(end, len(self.planes), 2)
+            free = [shard for shard in sides if not ends[shard]]
+            return self.planes[self._emptiest(free or sides)]
         if near is not None:
             return self.of(near)
         if room is not None and room in self._rooms:
             return self.of(next(iter(self._rooms[room])))
         return self.planes[self._emptiest(range(len(self.planes)))]
 
-    def _emptiest(self, shards: range) -> int:
+    def _emptiest(self, shards: Iterable[int]) -> int:
         legs, mixers = (Counter(self._shard(node) for node in nodes) for nodes in (self._legs, self._mixers))
         return min(shards, key=lambda shard: (legs[shard], mixers[shard]))
 
-    def leg_entered(self, leg: int, room: str | None) -> None:
-        """A leg has come into being; for others of its `room` to follow it."""
+    def leg_entered(self, leg: int, room: str | None, *, is_end: bool = False) -> None:
+        """A leg has come into being; for others of its `room` to follow it. `is_end`: see `place`."""
         self._legs.add(leg)
+        if is_end:
+            self._ends.add(leg)
         self._remember(leg, room)
 
     def leg_left(self, leg: int) -> None:
         """A leg is no more. Links that were for it go with it, and its room if nobody else is there."""
         self._legs.discard(leg)
+        self._ends.discard(leg)
         self._forget(leg)
 
     def add_mixer(self, *, room: str | None = None, near: int | None = None) -> int:

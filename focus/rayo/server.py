@@ -44,6 +44,7 @@ from focus.wire.conditions import (
     ItemNotFound,
     NotAuthorized,
     OptionNotSupported,
+    ResourceConstraint,
     ServiceUnavailable,
     StanzaError,
     TieBreak,
@@ -232,8 +233,8 @@ class Server(Actor):
             if not is_call_name(address.local):
                 raise BadRequest(f"uri must be xmpp:UUID@{self.addresses.domain}: other names can be rooms")
         to_ourselves = to.domain == self.addresses.domain
-        if to_ourselves and not self._plane.can_call_itself and all(join.media != "direct" for join in command.joins):
-            raise OptionNotSupported("focus can call itself only with two ports or more for audio: [media] shards = 2")
+        if to_ourselves and all(join.media != "direct" for join in command.joins):
+            self._check_ports()
         is_room = self.directory.mixer(address, HOUSE) is not None
         if address in self.directory or is_room or self.mixers.find(sender, address) is not None:
             raise AddressTaken(f"{address} is taken")
@@ -255,6 +256,15 @@ class Server(Actor):
                 other.give_back(sender)
             raise
         return Ref(uri=address.uri)
+
+    def _check_ports(self) -> None:
+        """Raises `StanzaError` where there are none for one more call with ourselves."""
+        have = self._plane.calls_with_itself
+        if sum(call.is_with_ourselves and not call.came_in for call in self.directory.calls()) >= have:
+            text = (
+                f"each call of focus with itself takes two ports for audio ([media] shards), and there are {have} pairs"
+            )
+            raise ResourceConstraint(text) if have else OptionNotSupported(f"{text}: try shards = 2")
 
     @on(Initiate)
     async def initiate(self, sender: JID, command: Initiate) -> Outcome | Later:

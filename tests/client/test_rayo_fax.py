@@ -27,13 +27,13 @@ PATIENCE = 110.0
 
 
 def of_faxes(settings: Settings, domain: str) -> Settings:
-    """Calls to program-… are for juliet's programs, to fax-… for romeo's; calls of the service with itself take two ports."""
+    """Calls to program-… are for juliet's programs, to fax-… for romeo's; each of two calls has two ports."""
     routes = tuple(
         RouteSettings(match=f"{match}-*", clients=(f"{name}@{domain}",), timeout=60, fax=True)
         for match, name in (("program", "juliet"), ("fax", "romeo"))
     )
     everybody = tuple(f"{name}@{domain}" for name in ("juliet", "romeo", "controller", "sender"))
-    shards = settings.media.model_copy(update={"shards": 2})
+    shards = settings.media.model_copy(update={"shards": 4})
     return settings.model_copy(update={"routes": routes, "media": shards, "rayo": RayoSettings(clients=everybody)})
 
 

@@ -54,7 +54,7 @@ class FakePlane:
         self._next_mixer = 1_000_000
         self.refused = 0  # joins
         self.succeeded: list[tuple[int, int]] = []  # legs, and whose volumes they have taken over
-        self.can_call_itself = False
+        self.calls_with_itself = 0
 
     def create_leg(
         self,
