@@ -306,6 +306,7 @@ class Call(Controllable):
 
     def parting(self, other: Joinable) -> None:
         """What an application of ours does here for a room ends with the join: the call is free for something else."""
+        super().parting(other)
         if isinstance(other, Mixer):
             for component in [each for each in self.components if each.creator in other.owners]:
                 component.end(Stopped())
