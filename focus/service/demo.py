@@ -20,9 +20,11 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
+from focus.service.comfort import ComfortSettings
 from focus.service.config import Settings
 from focus.service.prosody import LOOPBACK, Prosody, free_port, keep_running
 from focus.service.ready import Runnable, ServiceError, ServiceReady
+from focus.service.sections.components import FetchSettings, RecordingSettings
 from focus.service.sections.conference import ConferenceSettings
 from focus.service.sections.http import HttpSettings
 from focus.service.sections.media import MediaSettings
@@ -104,7 +106,7 @@ async def run(
             ready(facts)
 
         try:
-            service = await _unless(stop, _prepare(server, options, load))
+            service = await _unless(stop, _prepare(server, options, state, load))
             if service is not None:
                 await _serve(service, server, stop, up)
         finally:
@@ -114,6 +116,7 @@ async def run(
 async def _prepare(
     server: Prosody,
     options: DemoOptions,
+    state: Path,
     load: Callable[[], Callable[[Settings], Runnable]],
 ) -> Runnable:
     """Start the server and make the service for it."""
@@ -124,7 +127,9 @@ async def _prepare(
         await server.start()
     finally:
         make = await loading
-    return make(_settings(server, options))
+    files = state / "files"
+    files.mkdir(exist_ok=True)
+    return make(_settings(server, options, files))
 
 
 async def _serve(
@@ -166,8 +171,9 @@ async def _unless(stop: asyncio.Event, work: Coroutine[object, object, T]) -> T 
 # --- what it is made of -----------------------------------------------------------------------------------------------
 
 
-def _settings(server: Prosody, options: DemoOptions) -> Settings:
-    """The service's configuration: everything but what belongs to the demo's nature has its default."""
+def _settings(server: Prosody, options: DemoOptions, files: Path) -> Settings:
+    """The service's configuration: what belongs to the demo's nature, and what can be tried in it without further ado,
+    recordings in `files` and keys among it; the rest has its default."""
     host, port = server.component
     return Settings(
         xmpp=XmppSettings(jid=server.focus, secret=SecretStr(server.secret), host=host, port=port, muc=server.rooms),
@@ -183,6 +189,9 @@ def _settings(server: Prosody, options: DemoOptions) -> Settings:
         conference=ConferenceSettings(strangers=True),
         rayo=RayoSettings(controllers=options.admins, clients=tuple({client for _, client in options.routes})),
         routes=tuple(RouteSettings(match=match, clients=(client,)) for match, client in options.routes),
+        recordings=RecordingSettings(folder=files),
+        fetch=FetchSettings(folders=(files,)),
+        comfort=(ComfortSettings(),) if shutil.which("espeak-ng") is not None else (),  # which says what keys do
         log=options.log,
     )
 

@@ -288,6 +288,20 @@ async def test_media_comes_in_on_every_address(state_dir: Path) -> None:
         assert (await running.end())[0] == 0
 
 
+async def test_callers_have_keys_and_rooms_can_be_recorded(state_dir: Path) -> None:
+    folder = state_dir / "state" / "files"
+    mode = f"""
+        (comfort,), files, reach = self.settings.comfort, self.settings.recordings.folder, self.settings.fetch.folders
+        assert comfort.keys and files.is_dir() and [str(files)] == [str(each) for each in reach] == [{str(folder)!r}]
+        {SERVES}
+"""
+    async with demo(*ANY, "--state-dir", str(state_dir / "state"), mode=mode) as running:
+        await running.ready()
+        running.process.terminate()
+        code, _, errors = await running.end()
+        assert code == 0, errors
+
+
 @pytest.mark.parametrize("host", ["auto", "127.0.0.1"])
 async def test_a_taken_media_port_is_one_line(host: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
