@@ -202,7 +202,7 @@ class Silent:
     def __init__(self) -> None:
         self.commands: list[Execution] = []
 
-    async def start(self, to: JID, command: Execution) -> Ref:
+    async def start(self, to: JID, command: Execution, *, within: float | None = None) -> Ref:
         self.commands.append(command)
         return Ref(uri=to.with_resource("9f3a61c0").uri)
 

@@ -226,7 +226,7 @@ class Hasty:
         self._client = client
         self._events = events
 
-    async def start(self, to: JID, command: Execution) -> Ref:
+    async def start(self, to: JID, command: Execution, *, within: float | None = None) -> Ref:
         for event in self._events:
             for name in ("another", "9f3a61c0"):
                 self._client.told(to.with_resource(name), event, datetime.now(UTC))
