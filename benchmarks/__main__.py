@@ -14,6 +14,7 @@ from benchmarks.coin import COIN
 from benchmarks.components import COMPONENTS
 from benchmarks.conference import CAPACITY_BENCHMARK, CONFERENCE
 from benchmarks.fax import FAX, FAX_LOSS
+from benchmarks.fax_leg import FAX_LEG
 from benchmarks.grammar import GRAMMAR
 from benchmarks.mix import MIX
 from benchmarks.primitives import PRIMITIVES
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         GRAMMAR,
         FAX,
         FAX_LOSS,
+        FAX_LEG,
         START,
     )
 }

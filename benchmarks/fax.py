@@ -55,7 +55,7 @@ class _Way:
         return self._concealment.arrived(_companded()[frame.view(np.uint16)])
 
 
-def _document(path: Path, pages: int) -> Path:
+def letter(path: Path, pages: int) -> Path:
     """Pages with as much on them as a letter has, of a kind that takes 30 s at 14400 bit/s."""
     try:
         from PIL import Image, ImageDraw
@@ -103,7 +103,7 @@ class _Call:
 def _loss(bench: Workbench) -> Result:
     calls = 1 if bench.quick else CALLS
     losses = [0.0, 0.5] if bench.quick else sorted(TO_REACH)
-    document = _document(bench.directory / "sent.tiff", 1)
+    document = letter(bench.directory / "sent.tiff", 1)
     rows: list[list[Cell]] = []
     raw = []
     for loss in losses:
@@ -169,10 +169,10 @@ def _cost(bench: Workbench) -> Result:
     )
     rows: list[list[Cell]] = []
     with on_core(cores()[0]):
-        _Call(SpandspFax(), _document(bench.directory / "sent.tiff", 1), bench.directory / "none").end()  # loads it
+        _Call(SpandspFax(), letter(bench.directory / "sent.tiff", 1), bench.directory / "none").end()  # loads it
         for what, pages, at_once, engine in counts[-2:-1] if bench.quick else counts:
             bench.say(f"fax: {what}")
-            document = _document(bench.directory / "sent.tiff", pages)
+            document = letter(bench.directory / "sent.tiff", pages)
             cpu, starting = _cpu(), time.monotonic()
             calls = [_Call(engine, document, bench.directory / f"received{n}.tiff") for n in range(at_once)]
             starting = time.monotonic() - starting
