@@ -17,7 +17,7 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from focus.service.certificates import read_pair, self_signed, still_good
@@ -110,10 +110,12 @@ Component {focus}
 """
 
 
-def free_port(host: str = LOOPBACK, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of this address that nobody has now."""
+def free_port(host: str = LOOPBACK, kind: socket.SocketKind = socket.SOCK_STREAM, *, but: Container[int] = ()) -> int:
+    """A port of this address that nobody has now, and none of `but`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in random.sample(FREE_PORTS, 200):
+        if port in but:
+            continue
         with socket.socket(family, kind) as probe:
             if kind is socket.SOCK_STREAM:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -215,7 +217,7 @@ class Prosody:
         asked = dict(self._ports)
         for attempt in range(PORT_ATTEMPTS):
             for service, port in asked.items():
-                self._ports[service] = port or free_port(self._hosts[service])
+                self._ports[service] = port or free_port(self._hosts[service], but=self._ports.values())
             self._write_configuration()
             try:
                 await self._launch()

@@ -108,7 +108,8 @@ class Ejabberd:
             return
         for _ in range(PORT_ATTEMPTS):
             if not self._ports:
-                self._ports = {name: free_port() for name in ("c2s", "component", "websocket", "api")}
+                for name in ("c2s", "component", "websocket", "api"):
+                    self._ports[name] = free_port(but=self._ports.values())
                 self._write_files()
             if await self._launch():
                 for jid, password in self._accounts.items():  # a crash has cost it those of the last two seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from focus.service.prosody import Prosody
+from focus.service.prosody import Prosody, free_port
 from focus.service.ready import ServiceError
 
 pytestmark = pytest.mark.interop
@@ -182,3 +183,12 @@ async def test_a_certificate_is_kept_while_it_is_good(state_dir: Path) -> None:
     await server.start()
     await server.stop()
     assert b"BEGIN CERTIFICATE" in certificate.read_bytes()
+
+
+def test_a_free_port_is_none_of_those_that_are_given_out_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = free_port()
+    monkeypatch.setattr("focus.service.prosody.FREE_PORTS", range(first, first + 200))
+    with contextlib.suppress(ServiceError):  # somebody may have just that one
+        assert free_port(but=set(range(first, first + 200)) - {first + 7}) == first + 7
+    with pytest.raises(ServiceError, match="no free port"):
+        free_port(but=range(first, first + 200))
