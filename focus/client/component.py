@@ -14,7 +14,7 @@ from focus.client.feed import Feed
 from focus.client.interpretation import Interpretation
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Event, Ref
-from focus.wire.rayo_component import Complete, Execution, Stop
+from focus.wire.rayo_component import Complete, Execution, Metadata, Reason, Stop
 from focus.wire.rayo_cpa import Signal
 from focus.wire.rayo_fax import Fax, FaxMetadata
 from focus.wire.rayo_input import Grammar, Input, InputMode, Match
@@ -86,6 +86,14 @@ class Component:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address}>"
 
+    @property
+    def _reason(self) -> Reason | None:
+        return self.complete.reason if self.complete is not None else None
+
+    @property
+    def _brought(self) -> Iterable[Metadata]:
+        return self.complete.metadata if self.complete is not None else ()
+
     # what is told
 
     def _told(self, event: Event, at: datetime) -> None:
@@ -134,14 +142,13 @@ class InputComponent(Component):
     @property
     def signal(self) -> Signal | None:
         """What has ended it, where that was a signal (XEP-0341 section 3.2)."""
-        reason = self.complete.reason if self.complete is not None else None
-        return reason if isinstance(reason, Signal) else None
+        return self._reason if isinstance(self._reason, Signal) else None
 
     @property
     def interpretation(self) -> Interpretation | None:
         """What has matched, once it is complete; None where nothing has. Raises `RayoError` where the result is no
         NLSML: then it is in the reason of `complete`."""
-        reason = self.complete.reason if self.complete is not None else None
+        reason = self._reason
         if not isinstance(reason, Match):
             return None
         try:
@@ -168,14 +175,12 @@ class RecordComponent(Component):
     @property
     def recording(self) -> Recording | None:
         """Where it is, once it is complete; None where nothing could be kept, too."""
-        brought = self.complete.metadata if self.complete is not None else ()
-        return next((each for each in brought if isinstance(each, Recording)), None)
+        return next((each for each in self._brought if isinstance(each, Recording)), None)
 
     @property
     def tracks(self) -> tuple[TrackFile, ...]:
         """Who speaks in it, each in a file, if these have been asked for (`hints={"tracks": "speaker"}`)."""
-        brought = self.complete.metadata if self.complete is not None else ()
-        return next((each.tracks for each in brought if isinstance(each, TrackFiles)), ())
+        return next((each.tracks for each in self._brought if isinstance(each, TrackFiles)), ())
 
     async def pause(self) -> None:
         await self.command(PauseRecording())
@@ -190,14 +195,12 @@ class FaxComponent(Component):
     @property
     def fax(self) -> Fax | None:
         """Where what has been received is, once it is complete; None where not one page has come, too."""
-        brought = self.complete.metadata if self.complete is not None else ()
-        return next((each for each in brought if isinstance(each, Fax)), None)
+        return next((each for each in self._brought if isinstance(each, Fax)), None)
 
     @property
     def details(self) -> dict[str, str]:
         """How it went, once it is complete: `fax-result-text`, `fax-transfer-rate` and so on."""
-        brought = self.complete.metadata if self.complete is not None else ()
-        return {each.name: each.value for each in brought if isinstance(each, FaxMetadata)}
+        return {each.name: each.value for each in self._brought if isinstance(each, FaxMetadata)}
 
 
 C = TypeVar("C", bound=Component)
