@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,7 @@ FREE_PORTS = ("--http", "127.0.0.1:0", "--c2s", "127.0.0.1:0", "--media", "127.0
 class Terminal:
     """Takes lines; `values` replaces what a reader would."""
 
+    home: Path
     values: dict[str, str]
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -44,7 +46,7 @@ class Terminal:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *words,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": "/nonexistent", **self.environment},
+            env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": str(self.home), **self.environment},
         )  # fmt: skip
         try:
             yield process
@@ -78,17 +80,17 @@ def blocks() -> list[list[str]]:
     return [lines for lines in found if lines]
 
 
-async def test_a_newcomer_can_type_what_is_written() -> None:
+async def test_a_newcomer_can_type_what_is_written(tmp_path: Path) -> None:
     first, bobs, ours, program_and_anns = blocks()
     (program, *anns) = program_and_anns
     async with contextlib.AsyncExitStack() as all_of_it:
-        demo = await all_of_it.enter_async_context(Terminal({}).runs(first[0]))
+        demo = await all_of_it.enter_async_context(Terminal(tmp_path, {}).runs(first[0]))
         assert demo.stdout is not None
         async with asyncio.timeout(60):
             facts = json.loads(await demo.stdout.readline())
         values = {"127.0.0.1:5222": "{}:{}".format(*facts["c2s"]), "--seconds 10": "--seconds 1"}
 
-        bob = Terminal(values)
+        bob = Terminal(tmp_path, values)
         for line in bobs[:-1]:
             await bob.types(line)
         listening = await all_of_it.enter_async_context(bob.runs(bobs[-1]))
@@ -96,7 +98,7 @@ async def test_a_newcomer_can_type_what_is_written() -> None:
         async with asyncio.timeout(PATIENCE):
             await listening.stdout.readline()  # he is there
 
-        us = Terminal(values)
+        us = Terminal(tmp_path, values)
         *settings, dial, list_, hangup = ours
         for line in settings:
             await us.types(line)
@@ -109,7 +111,7 @@ async def test_a_newcomer_can_type_what_is_written() -> None:
 
         desk = Program(await all_of_it.enter_async_context(us.runs(program)))
         await desk.says("ready as me@localhost")
-        ann = Terminal(values)
+        ann = Terminal(tmp_path, values)
         said = [await ann.types(line) for line in anns]
         assert "connected" in said[-1]
         assert (await desk.says("connected")).startswith("connected xmpp:ann@localhost")

@@ -186,7 +186,7 @@ def test_a_secret_is_never_shown(file: Path) -> None:
             for name in ("http://127.0.0.1", "a b", "", "*", "files.example.org:8080", "10.0.0.300", "10.0.5.0/33")
         ),
         ("fetch", "folders = ['relative']", "[fetch] folders: must be an absolute path (got 'relative')"),
-        ("fetch", "folders = ['/', '/nonexistent']", "[fetch] folders: is not there (got '/nonexistent')"),
+        ("fetch", "folders = ['/', '/dev/null/nothing']", "[fetch] folders: is not there (got '/dev/null/nothing')"),
         ("fetch", "folders = ['/etc/passwd']", "[fetch] folders: is not a folder (got '/etc/passwd')"),
         ("fetch", "timeout = 0", "[fetch] timeout: must be more than 0 (got 0)"),
         ("fetch", "max_size = 1_000_000_000_000", "[fetch] max_size: must be at most 10000000000 (got 1000000000000)"),
@@ -199,7 +199,7 @@ def test_a_secret_is_never_shown(file: Path) -> None:
             for hook, why in (
                 ("/etc/passwd", "cannot be executed"),
                 ("/etc", "is not a program"),
-                ("/nonexistent", "is not there"),
+                ("/dev/null/nothing", "is not there"),
                 ("upload", "must be an absolute path"),
             )
         ),
@@ -215,7 +215,7 @@ def test_a_secret_is_never_shown(file: Path) -> None:
             ("piper", f"program = '{program}'", f"[piper] program: {why} (got '{program}')")
             for program, why in (
                 ("/etc/passwd", "cannot be executed"),
-                ("/nonexistent", "is not there"),
+                ("/dev/null/nothing", "is not there"),
                 ("piper", "must be an absolute path"),
             )
         ),

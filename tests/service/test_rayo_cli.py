@@ -69,7 +69,7 @@ async def begun(prosody: Prosody, *arguments: str, group: str = "rayo", **enviro
     host, port = prosody.c2s
     known = {
         "PATH": "/usr/bin:/bin",
-        "HOME": "/nonexistent",
+        "HOME": str(prosody.state.parent),
         "COLUMNS": "200",
         "FOCUS_RAYO_ACCOUNT": f"controller@{prosody.domain}",
         "FOCUS_RAYO_PASSWORD": PASSWORD,
