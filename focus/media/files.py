@@ -25,6 +25,9 @@ class AudioFileError(Exception):
 FORMATS = "wav,w64,mp3,ogg,flac,mov,matroska,aac,au,aiff,amr,caf"
 #: From there on it is cheaper to let FFmpeg look for a place than to decode until there, in seconds.
 WORTH_SEEKING = 10.0
+#: What a WAV file says is PCM might be a stream of another codec: FFmpeg looks whether it is, packet after packet, for
+#: twenty times what all else takes when a file is opened. One packet is enough, as it begins with such a stream or not.
+PROBED = {"max_probe_packets": "1"}
 #: Decoders are right only after some frames: those of MP3 share their bits, those of Opus converge.
 PRE_ROLL = 0.5
 
@@ -60,7 +63,7 @@ def _decode(source: Path | BinaryIO, start: int, formats: str | None) -> Iterato
     name = source if isinstance(source, Path) else "the file"
     try:
         where: Any = str(source) if isinstance(source, Path) else source
-        with av.open(where, options={"format_whitelist": formats} if formats else {}) as container:
+        with av.open(where, options=PROBED | ({"format_whitelist": formats} if formats else {})) as container:
             if not container.streams.audio:
                 raise AudioFileError(f"{name}: there is no audio in it")
             yield from _resampled(container, start)

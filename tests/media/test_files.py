@@ -84,6 +84,16 @@ def test_a_long_file_is_not_read_at_once(tmp_path: Path) -> None:
     assert sum(map(len, blocks)) < 30 * SAMPLE_RATE
 
 
+def test_what_a_wav_file_says_is_pcm_is_not_looked_at_for_what_else_it_might_be(tmp_path: Path) -> None:
+    encoded(tmp_path / "a.mp3", "libmp3lame", 48000, "mono", Tone(440).samples(2 * SAMPLE_RATE))
+    data = (tmp_path / "a.mp3").read_bytes()
+    data = data[data.index(b"\xff\xfb") :]  # the first frame
+    samples = np.concatenate([np.zeros(SAMPLE_RATE // 5, np.int16), np.frombuffer(data[: len(data) & ~1], "<i2")])
+    with WavWriter(tmp_path / "a.wav") as writer:
+        writer.write(samples)
+    assert (np.concatenate(list(read_audio(tmp_path / "a.wav"))) == samples).all()
+
+
 def test_a_wav_file_is_valid_before_it_is_closed(tmp_path: Path) -> None:
     with WavWriter(tmp_path / "open.wav") as writer:
         writer.write(np.ones(960, np.int16))
