@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 #: Processes that begin to speak at the same time: others wait until these have.
 BEGINNING = 8
+#: Although it plays nothing, espeak-ng connects with PulseAudio whenever it starts: it waits for a server that does not
+#: answer, may start one, and makes folders in the home of whoever runs it. So it is told of one that is not there.
+SOUNDLESS = {"PULSE_SERVER": "unix:/dev/null"}
 MAX_TEXT = 100_000
 BLOCK = 4096
 
@@ -174,7 +177,13 @@ class Espeak:
         pipe = asyncio.subprocess.PIPE
         try:
             process = await asyncio.create_subprocess_exec(
-                self._program, *arguments, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+                self._program,
+                *arguments,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                start_new_session=True,
+                env={**os.environ, **SOUNDLESS},
             )
         except FileNotFoundError:
             raise EngineMissing(f"{self._program} is not installed") from None

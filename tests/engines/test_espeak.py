@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import aclosing, suppress
 from itertools import accumulate
@@ -57,6 +58,28 @@ async def test_speech_has_the_length_and_energy_of_speech() -> None:
     # espeak-ng works at 22.05 kHz: a resampling that is none would put energy above, and speech at the wrong pitch.
     assert spectrum[frequencies > 11_500].sum() < 0.001 * spectrum.sum()
     assert spectrum[(frequencies > 80) & (frequencies < 5000)].sum() > 0.9 * spectrum.sum()
+
+
+async def test_nothing_is_to_be_heard_on_the_machine_nor_left_in_anybodys_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home, run = tmp_path / "home", tmp_path / "run"
+    home.mkdir()
+    (run / "pulse").mkdir(parents=True, mode=0o700)
+    run.chmod(0o700)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
+    monkeypatch.delenv("PULSE_SERVER", raising=False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as pulseaudio:  # that does not answer
+        pulseaudio.bind(str(run / "pulse" / "native"))
+        pulseaudio.listen()
+        pulseaudio.setblocking(False)
+        assert len(await spoken(Espeak(), "one two three")) > 0
+        with pytest.raises(BlockingIOError):
+            pulseaudio.accept()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    assert len(await spoken(Espeak(), "one two three")) > 0
+    assert list(home.iterdir()) == []
 
 
 async def test_more_text_takes_longer() -> None:
