@@ -7,9 +7,8 @@ import re
 
 from pydantic import Field, field_validator
 
-from focus.engines.fax import EngineMissing
-from focus.engines.spandsp.fax import check_engine
-from focus.engines.spandsp.isolation import IsolatedFax
+from focus.engines.fax import EngineMissing, FaxError
+from focus.engines.spandsp.isolation import IsolatedFax, check_isolation
 from focus.rayo.faxes import FaxMachine, clear_workplaces
 from focus.service.sections.section import Section
 from focus.wire.rayo_fax import telephone_number
@@ -57,11 +56,14 @@ class FaxSettings(Section):
 
 
 def fax_machine(settings: FaxSettings) -> FaxMachine | None:
-    """None where there is no engine, which is logged."""
+    """None where there is no engine that works here, which is logged."""
     try:
-        check_engine()
+        check_isolation()
     except EngineMissing as error:
         log.info("nothing is faxed: %s", error)
+        return None
+    except FaxError as error:
+        log.error("nothing is faxed: %s", error)
         return None
     clear_workplaces()
     engine = IsolatedFax(timezone=settings.timezone or "", ecm=settings.ecm)

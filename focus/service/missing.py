@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import shutil
 
-from focus.engines.fax import EngineMissing
+from focus.engines.fax import EngineMissing, FaxError
 from focus.engines.piper import PROGRAM
-from focus.engines.spandsp.fax import check_engine
+from focus.engines.spandsp.isolation import check_isolation
 from focus.service.config import Settings
 
 
@@ -17,9 +17,11 @@ def missing(settings: Settings) -> list[str]:
     wanted = {"[fax]": settings.fax.model_fields_set, "[[routes]]": any(route.fax for route in settings.routes)}
     if where := ", ".join(section for section, is_wanted in wanted.items() if is_wanted):
         try:
-            check_engine()
+            check_isolation()
         except EngineMissing as error:
             lines.append(f"{where}: nothing can be faxed (apt-get install libspandsp2): {error}")
+        except FaxError as error:
+            lines.append(f"{where}: nothing can be faxed: {error}")
         if without := _not_installed("PIL", "pypdfium2"):
             lines.append(f"{where}: not all documents can be faxed without {without} (focus-conference[fax])")
     speech = settings.speech

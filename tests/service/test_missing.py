@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from focus.engines.spandsp import isolation
+from focus.engines.spandsp.isolation import check_isolation
 from focus.service.config import load
+from focus.service.faxing import FaxSettings, fax_machine
 from focus.service.missing import missing
 from tests.service.test_cli import focus
 from tests.service.test_config import GOOD
@@ -31,6 +34,20 @@ def test_without_libspandsp_the_check_names_the_package_where_faxes_are_wanted(
     assert (code, output) == (0, f"{file}: ok\n")
     assert warning.startswith("warning: [fax], [[routes]]: nothing can be faxed (apt-get install libspandsp2)")
     assert warning.count("\n") == 1
+
+
+def test_an_engine_that_does_not_start_is_told_of_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(isolation, "MEMORY", 64 << 20)
+    check_isolation.cache_clear()
+    file = tmp_path / "focus.toml"
+    assert said(file, "[fax]\necm = false\n").startswith("[fax]: nothing can be faxed: the fax engine does not start: ")
+    assert said(file, "") == ""
+    assert fax_machine(FaxSettings()) is None
+    assert "nothing is faxed: the fax engine does not start" in caplog.text
+    monkeypatch.undo()
+    assert fax_machine(FaxSettings()) is not None
 
 
 def test_libraries_of_python_are_missed_where_they_are_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,12 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ import numpy as np
 from focus.engines import fax
 from focus.engines.fax import FAILED, FaxError, FaxResult, Role, Samples, header_of, identity_of
 from focus.engines.spandsp import terminals
+from focus.engines.spandsp.fax import check_engine
 from focus.engines.spandsp.terminals import CLOSE, EXCHANGE, HEAD, RESULT, STATE, TERMINATE
 
 log = logging.getLogger(__name__)
@@ -31,12 +35,35 @@ SIZE = 256 << 20
 #: For so many seconds a terminal's process may be silent. Who waits for its end does not wait for much longer.
 SILENCE = 4.0
 
+#: For so many seconds the first process of all may take to start, on a machine that has just started itself.
+FIRST = 60.0
+
 #: NumPy's library for matrices would have a thread for each core, with 40 MB of address space.
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 class _Silent(Exception):
     """The process has ended, or does not answer."""
+
+
+@cache
+def check_isolation() -> None:
+    """Start a terminal's process, with all of its limits, and end it: what would keep each fax from beginning is known
+    before there is one. Where that works once, it is taken for granted afterwards.
+
+    Raises `EngineMissing` where there is no libspandsp, and `FaxError` for everything else; blocks.
+    """
+    check_engine()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="focus-fax-") as folder,
+            closing(IsolatedFax(timeout=FIRST).receive(Path(folder) / "fax.tiff")) as terminal,
+        ):
+            terminal.exchange(np.zeros(160, np.int16))
+    except OSError as error:  # no folder, or no process
+        raise FaxError(f"the fax engine does not start: {error}") from None
+    if terminal.result().code == FAILED:
+        raise FaxError(terminal.result().text)
 
 
 class IsolatedFax:
@@ -90,8 +117,7 @@ class IsolatedTerminal:
             answer = json.loads(self._read_line())
             self._timeout = SILENCE
         except _Silent:
-            self._fail()
-            raise FaxError("the fax engine does not start") from None
+            raise FaxError(f"the fax engine does not start: {self._fail()}") from None
         if "error" in answer:
             self._end()
             raise getattr(fax, answer["error"], ValueError)(answer["text"])
@@ -185,12 +211,13 @@ class IsolatedTerminal:
             line += self._read(1)
         return line
 
-    def _fail(self) -> None:
-        """The process has ended by itself, or does not answer."""
+    def _fail(self) -> str:
+        """The process has ended by itself, or does not answer; the last that it has said, else how it has ended."""
         assert self._process is not None
         process, complaint = self._process, self._end()
         said = complaint[-1000:].decode(errors="replace").strip()
         log.error("a fax terminal has failed, with %s: %s", process.returncode, said)
+        return said.rpartition("\n")[2] or f"its process has ended with {process.returncode}"
 
     def _end(self) -> bytes:
         """See that the process is no more; what it has complained of. It has closed its file where it was asked to, or

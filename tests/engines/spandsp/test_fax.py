@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +14,7 @@ import pytest
 
 from focus.engines import tiff
 from focus.engines.fax import (
+    FAILED,
     BadHeader,
     BadIdentity,
     DocumentError,
@@ -278,6 +281,33 @@ def test_a_crash_leaves_the_pages_that_were_whole(tmp_path: Path) -> None:
         file.write(b"half a page")
     assert len(tiff.recover(left)) == 2
     assert [same(*pair) for pair in zip(pages_of(left), [page(1), page(2)], strict=True)] == [True, True]
+
+
+def test_a_page_is_on_the_disk_before_it_has_a_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, int, int]] = []
+    with call(tmp_path, 2) as (sender, receiver, line):
+
+        def fsync(descriptor: int) -> None:
+            path = os.readlink(f"/proc/self/fd/{descriptor}")
+            synced.append((path, len(tiff.read(tmp_path / "received.tiff")), sender.pages))
+
+        monkeypatch.setattr("os.fsync", fsync)
+        line.run()
+    received = str(tmp_path / "received.tiff")
+    assert synced == [(received, 1, 0), (str(tmp_path), 1, 0), (received, 2, 1)]
+    assert receiver.result().pages == 2
+
+
+def test_a_page_that_the_disk_does_not_take_has_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with call(tmp_path, 1) as (sender, receiver, line):
+        line.run()
+    assert (receiver.result().code, receiver.result().pages) == (FAILED, 0)
+    assert receiver.result().text == "a page that came could not be written"
+    assert (sender.result().is_success, sender.result().pages) == (False, 0)
 
 
 # --- what is refused before -------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from focus.engines import tiff
-from focus.engines.fax import FAILED, LINGER, BadHeader, BadIdentity, DocumentError, FaxError, Role
+from focus.engines.fax import FAILED, LINGER, BadHeader, BadIdentity, DocumentError, EngineMissing, FaxError, Role
 from focus.engines.spandsp import isolation
 from focus.engines.spandsp.fax import SpandspFax
-from focus.engines.spandsp.isolation import IsolatedFax, IsolatedTerminal
+from focus.engines.spandsp.isolation import IsolatedFax, IsolatedTerminal, check_isolation
 from focus.rayo.component import WIND_UP
 from tests.engines.faxes import FRAME, Line, page, pages_of, same, write
 
@@ -140,6 +140,19 @@ def test_an_engine_that_does_not_start_is_told(tmp_path: Path, caplog: pytest.Lo
     with pytest.raises(FaxError, match="does not start"):
         narrow.receive(tmp_path / "received.tiff")
     assert "OverflowError" in caplog.text
+
+
+def test_what_would_keep_each_fax_from_beginning_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = check_isolation.__wrapped__
+    check()
+    monkeypatch.setattr(isolation, "MEMORY", 64 << 20)
+    with pytest.raises(FaxError, match=r"does not start: \S") as refused:
+        check()
+    assert not isinstance(refused.value, EngineMissing)
+    monkeypatch.undo()
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with pytest.raises(FaxError, match="No such file"):
+        check()
 
 
 def test_a_terminal_that_hangs_is_given_up_before_its_component_is() -> None:
