@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import types
@@ -19,6 +20,7 @@ from focus.wire.base import Element
 CHARACTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn"), include_characters="\t\n")
 
 
+@functools.cache  # what it is made of is looked at once, and not for each example
 def elements(model: type[Element], depth: int = 4) -> st.SearchStrategy[Any]:
     """Valid elements of `model`; below `depth` what may be absent is."""
     fields: dict[str, st.SearchStrategy[Any]] = {}
