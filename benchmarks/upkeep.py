@@ -20,7 +20,7 @@ SILENT_PAYLOAD = bytes([0xF8, 0xFF, 0xFE])  # 20 ms of nothing
 
 def _idle(bench: Workbench) -> Result:
     rooms = ROOMS // 20 if bench.quick else ROOMS
-    seconds = 2 if bench.quick else 20
+    seconds = 1 if bench.quick else 20
     rows: list[list[Cell]] = []
     for what, legs, wanted in (
         ("nobody in them", 0, "< 0.5 % of a core"),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from benchmarks import conference, janus, quality, upkeep
-from benchmarks.__main__ import BEGIN, BENCHMARKS, END, README, run, update_readme
+from benchmarks.__main__ import BEGIN, BENCHMARKS, END, README, main, run, update_readme
 from benchmarks.generator import Load, generate, is_late
 from benchmarks.mix import _ffmpeg, _gstreamer, cpu_of, numpy_mix_minus
 from benchmarks.plane_server import keys
@@ -268,7 +268,7 @@ def test_faxes_have_their_figures(bench: Workbench) -> None:
 @needs_speech
 def test_each_grammar_has_its_figures(bench: Workbench) -> None:
     rows = BENCHMARKS["grammar"].run(bench).rows
-    assert len(rows) == 5
+    assert len(rows) == 3
     assert all(isinstance(figure, int | float) and figure > 0 for row in rows for figure in row[1:5])
 
 
@@ -371,10 +371,13 @@ def test_a_conference_without_janus_still_has_our_rows(bench: Workbench, monkeyp
     assert "Janus is skipped: janus is not installed" in result.notes
 
 
-def test_what_there_is_can_be_listed_and_nothing_else_be_asked_for() -> None:
-    command = [sys.executable, "-m", "benchmarks"]
-    listed = subprocess.run([*command, "--list"], capture_output=True, text=True, check=True, cwd=CHECKOUT).stdout
-    assert [line.split()[0] for line in listed.splitlines()] == list(BENCHMARKS)
-    refused = subprocess.run([*command, "nonsense"], capture_output=True, text=True, cwd=CHECKOUT)
-    assert refused.returncode == 2
-    assert "no such benchmark: nonsense" in refused.stderr
+def test_what_there_is_can_be_listed_and_nothing_else_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--list"])
+    assert main() == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(BENCHMARKS)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "nonsense"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "no such benchmark: nonsense" in capsys.readouterr().err
