@@ -64,6 +64,7 @@ class Admission:
         self._arriving: dict[JID, bool] = {}  # calls that have no media yet, and whether they were proposed
         self._following: set[JID] = set()  # those of them that will take another's place, and are not joined before
         self._heirs: dict[JID, JID] = {}  # call -> which goes on in its place
+        self._hands: dict[JID, datetime] = {}  # of those who have gone on by the call, until it is described
         self._strangers: dict[JID, bool] = {}  # calls of those who need not be in the room: may they come in?
 
     @property
@@ -259,8 +260,14 @@ class Admission:
         """Which call goes on in the place of `call`, and has its rights."""
         return self._heirs.get(call)
 
+    def inherited_hand(self, call: JID) -> datetime | None:
+        """Since when whoever goes on by `call` has a hand raised; to be asked for once."""
+        return self._hands.pop(call, None)
+
     def _inherit(self, call: JID, earlier: JID) -> None:
         self._heirs[earlier] = call
+        if (one := self._owner.roster.participants.get(earlier)) is not None and one.hand is not None:
+            self._hands[call] = one.hand
         self._strangers[call] = self._strangers.get(earlier, False)
         self._voices.inherit(call, earlier)
 
@@ -275,4 +282,5 @@ class Admission:
         self._callers.pop(call, None)
         self._callees.pop(call, None)
         self._heirs.pop(call, None)
+        self._hands.pop(call, None)
         self._strangers.pop(call, None)

@@ -8,13 +8,13 @@ import logging
 from collections.abc import Iterable
 
 from focus.conference.conference import Conference
-from focus.conference.policy import has_say, occupant_of
+from focus.conference.policy import Rights, occupant_of, rights_of
 from focus.conference.room import RoomError
 from focus.conference.subscription import Document
 from focus.conference.surroundings import Surroundings
 from focus.wire import context
 from focus.wire.call_invites import Answer
-from focus.wire.conditions import Forbidden, ItemNotFound, ResourceConstraint
+from focus.wire.conditions import ItemNotFound, ResourceConstraint
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 
@@ -105,22 +105,18 @@ class ConferenceApplication:
         name = self._server.addresses.room_name(room)
         return name if name and self._server.room_called(self._server.addresses.mixer(name)) == name else None
 
-    def conference_for(self, address: JID, client: JID) -> tuple[Conference, str | None]:
-        """The conference at `address`, for `client` to command, and by which address in the room that one is known.
+    def conference_for(self, address: JID, client: JID) -> tuple[Conference, Rights]:
+        """The conference at `address`, and what `client` may do there.
 
-        Raises `ItemNotFound` where we are in no such room, and `Forbidden` where `client` has no say in it.
+        Raises `ItemNotFound` where we are in no such room.
         """
         known = self._conferences.get(self._server.room_called(address))
         if known is None:
             raise ItemNotFound("there is no conference here now; call it, or invite me into the room")
         conference, _ = known
-        occupants = conference.roster.occupants
-        own = [one for one in occupants if one.jid == client or one.real_jid in (client, client.bare)]
-        own = own or [one for one in occupants if one.real_jid is not None and one.real_jid.bare == client.bare]
-        seat = next(filter(has_say, own), None)
-        if seat is None and not self._server.may_command(client):
-            raise Forbidden("only moderators of the room can do this")
-        return conference, seat.jid.uri if seat is not None else None
+        roster, controls = conference.roster, self._server.may_command(client)
+        peers = {call: one.peer for call, one in roster.participants.items()}
+        return conference, rights_of(client, roster.occupants, peers, controls=controls)
 
     def refusal(self, name: str, caller: JID) -> str:
         """Why a call of `caller` to the room with that name would be refused, as far as it can be seen now: where there

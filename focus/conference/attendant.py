@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 from xml.etree import ElementTree as ET
@@ -46,8 +45,11 @@ class Owner(Protocol):
 
     roster: Roster
 
-    def update(self, roster: Roster) -> None:
-        """This is who is there now."""
+    def raise_hands(self, calls: Iterable[JID]) -> None:
+        """Those of `calls` want to say something."""
+
+    def lower_hands(self, calls: Iterable[JID]) -> None:
+        """Those of `calls` do not want to say something any more."""
 
     def spawn(self, call: JID | None, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Do `work` on behalf of `call` beside all else, until the conference ends."""
@@ -128,7 +130,7 @@ class Attendant:
                 went.remove(earlier)
                 self._serve_no_more(earlier, before[earlier])
             left = self._left.pop(call, None)
-            self._come(call, before[earlier] if earlier is not None else left)
+            self._come(call, is_new=earlier is None and left is None)
             if left is not None and left.session.silenced:
                 self._owner.spawn(call, partial(self._silence, call, True))
         for call in went:
@@ -143,12 +145,9 @@ class Attendant:
         if NAME in (self._comfort.entry, self._comfort.exit):
             self._names = self._owner.roster.names(self._names)
 
-    def _come(self, call: JID, earlier: Participant | None) -> None:
+    def _come(self, call: JID, *, is_new: bool) -> None:
         comfort, greeting = self._comfort, ""
-        if earlier is not None:
-            if earlier.hand is not None:
-                self._owner.update(self._owner.roster.with_hand(call, earlier.hand))
-        else:
+        if is_new:
             is_told = self._is_recorded and comfort.recordings
             greeting = " ".join(
                 filter(None, (comfort.text("welcome"), comfort.text("recording_begun") if is_told else ""))
@@ -186,6 +185,12 @@ class Attendant:
         if self._comfort.notices and was is not is_ and now.leaving is None and service is not None:
             text = self._comfort.text("muted_by_moderator" if is_ else "unmuted_by_moderator")
             self._owner.spawn(now.call, partial(self._tell, now.call, service, text))
+
+    def hand_lowered(self, call: JID) -> None:
+        """By a moderator."""
+        service = self._services.get(call)
+        if self._comfort.notices and service is not None:
+            self._owner.spawn(call, partial(self._tell, call, service, self._comfort.text("hand_lowered")))
 
     # what moderators announce
 
@@ -283,9 +288,11 @@ class Attendant:
             case Action.MUTE:
                 return await self._mute(call, service)
             case Action.HAND:
-                hand = None if one.hand is not None else datetime.now(UTC)
-                owner.update(owner.roster.with_hand(call, hand))
-                return comfort.text("hand_lowered" if hand is None else "hand_raised")
+                if one.hand is None:
+                    owner.raise_hands((call,))
+                    return comfort.text("hand_raised")
+                owner.lower_hands((call,))
+                return comfort.text("hand_lowered")
             case Action.QUIETER | Action.LOUDER:
                 await owner.command(call, Listen(louder=LOUDER if action is Action.LOUDER else -LOUDER))
                 return comfort.text(action)

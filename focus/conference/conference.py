@@ -297,7 +297,10 @@ class Conference:
             session = await self.admission.connected(call, session)
         if call not in self.inside:
             return
-        self.update(self.roster.with_session(call, session, datetime.now(UTC)))
+        roster = self.roster.with_session(call, session, datetime.now(UTC))
+        if (hand := self.admission.inherited_hand(call)) is not None:
+            roster = roster.with_hand(call, hand)
+        self.update(roster)
         if session.accepted:
             self.documents.begin(call, session)
 
@@ -521,6 +524,20 @@ class Conference:
     def heir(self, call: JID) -> JID | None:
         """Which call goes on in the place of `call` (`focus.conference.attendant.Owner`)."""
         return self.admission.heir(call)
+
+    def raise_hands(self, calls: Iterable[JID]) -> None:
+        """Whoever has raised a hand already keeps the place in which it was."""
+        now, roster = datetime.now(UTC), self.roster
+        for call in calls:
+            if call in roster.participants and roster.participants[call].hand is None:
+                roster = roster.with_hand(call, now)
+        self.update(roster)
+
+    def lower_hands(self, calls: Iterable[JID]) -> None:
+        roster = self.roster
+        for call in calls:
+            roster = roster.with_hand(call, None)
+        self.update(roster)
 
     # people who are called (`focus.conference.ringing.Owner`)
 

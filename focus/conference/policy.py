@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -121,6 +121,33 @@ def occupant_of(peer: JID, occupants: Iterable[Occupant]) -> Occupant | None:
 def has_say(occupant: Occupant) -> bool:
     """Whether somebody is a moderator of the room (XEP-0045 section 5.1), or could be one."""
     return occupant.affiliation in ("owner", "admin") or occupant.role == "moderator"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Of a client in a conference. `moderates`: whether it has a say there, and `seat` by which address in the room, if
+    it is there. `calls`: by which it takes part."""
+
+    moderates: bool = False
+    seat: str | None = None
+    calls: tuple[JID, ...] = ()
+
+
+def rights_of(client: JID, occupants: Sequence[Occupant], participants: Mapping[JID, JID], *, controls: bool) -> Rights:
+    """`participants`: calls, and with whom they are. `controls`: whether `client` has a say everywhere.
+
+    A client may ask through the room, and by another device than it takes part with.
+    """
+    own = [one for one in occupants if one.jid == client or one.real_jid in (client, client.bare)]
+    own = own or [one for one in occupants if one.real_jid is not None and one.real_jid.bare == client.bare]
+    seat = next(filter(has_say, own), None)
+    devices = {client, *(one.jid for one in own), *(one.real_jid for one in own if one.jid == client)}
+    calls = [call for call, peer in participants.items() if peer in devices]
+    if not calls:
+        accounts = {client.bare, *(one.real_jid.bare for one in own if one.real_jid is not None)}
+        accounts -= {one.jid.bare for one in occupants}  # whoever is in the room
+        calls = [call for call, peer in participants.items() if peer.bare in accounts and peer.local]
+    return Rights(seat is not None or controls, seat.jid.uri if seat is not None else None, tuple(calls))
 
 
 def may_control(client: JID, occupants: Iterable[Occupant]) -> bool:

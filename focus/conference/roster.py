@@ -129,6 +129,12 @@ class Roster:
             return self
         return replace(self, participants={**self.participants, call: replace(self.participants[call], hand=hand)})
 
+    @property
+    def hands(self) -> tuple[Participant, ...]:
+        """Whose are raised, in the order in which they were."""
+        raised = [(one.hand, one) for one in self.participants.values() if one.hand is not None]
+        return tuple(one for _, one in sorted(raised, key=lambda each: each[0]))
+
     def with_mixer(self, mixer: JID, now: datetime) -> Roster:
         """The roster while `mixer` is joined with ours."""
         return replace(self, mixers={**self.mixers, mixer: self.mixers.get(mixer, now)})
@@ -349,7 +355,7 @@ class Roster:
                     joining_info=joined,
                     media=(media,),
                     call_info=CallInfo(jingle=JingleSession(sid=session.sid)) if self.real_jids_are_public else None,
-                    hand=Hand(since=_time(hand)) if hand is not None else None,
+                    hand=Hand(since=_time(hand, "milliseconds")) if hand is not None else None,
                 )
 
     def _actor(self, nick: str) -> str | None:
@@ -399,8 +405,8 @@ def _count(users: Iterable[User]) -> int:
     return sum(any(endpoint.status not in _ABSENT for endpoint in user.endpoints) for user in users)
 
 
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _time(moment: datetime, to: str = "seconds") -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=to) + "Z"
 
 
 def _method(session: Session) -> JoiningMethod:

@@ -1,20 +1,23 @@
-"""What the moderators of a room can tell the focus by ad-hoc commands (XEP-0050): whom to call into the conference, and
-whom no longer, and what to say there.
+"""What can be told to the focus of a room by ad-hoc commands (XEP-0050). By moderators: whom to call into the
+conference, and whom no longer, what to say there, and whose hands to lower. By all who take part: that they raise one.
 
 Any client with ad-hoc commands has them, without knowing us: at the room's address for calls, and at our occupant in
-the room. Each has one form, so that nothing need be remembered between its two steps.
+the room. Each has one form at most, so that nothing need be remembered between its steps.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from secrets import token_hex
 from typing import NamedTuple, Protocol
 from xml.etree import ElementTree as ET
 
 from focus.conference.attendant import Attendant
+from focus.conference.policy import Rights
 from focus.conference.ringing import Callout
+from focus.conference.roster import Roster
 from focus.wire.base import Flag
 from focus.wire.commands import (
     COMMANDS,
@@ -29,7 +32,7 @@ from focus.wire.commands import (
     Note,
     Option,
 )
-from focus.wire.conditions import ItemNotFound, NotAllowed, ResourceConstraint, StanzaError
+from focus.wire.conditions import Forbidden, ItemNotFound, NotAllowed, ResourceConstraint, StanzaError
 from focus.wire.jid import JID
 from focus.wire.nodeprep import prepared
 from focus.xmpp.discovery import DISCO_INFO, DISCO_ITEMS, INFO_QUERY, ITEMS_QUERY
@@ -39,7 +42,10 @@ log = logging.getLogger(__name__)
 CALL_IN = "urn:focus-conference:call-in:0"
 CALL_OFF = "urn:focus-conference:call-off:0"
 ANNOUNCE = "urn:focus-conference:announce:0"
-WHOM, TEXT, SOUND = "jids", "text", "sound"
+RAISE_HAND = "urn:focus-conference:raise-hand:0"
+LOWER_HAND = "urn:focus-conference:lower-hand:0"
+LOWER_HANDS = "urn:focus-conference:lower-hands:0"
+WHOM, TEXT, SOUND, HANDS = "jids", "text", "sound", "hands"
 
 #: People whom one command can name.
 MAX_PEOPLE = 50
@@ -47,29 +53,45 @@ MAX_PEOPLE = 50
 MAX_TEXT = 1000
 
 
-class Moderated(Protocol):
-    """A conference, as far as its moderators command it. `attendant`: none, and nothing can be said in it."""
+class Commanded(Protocol):
+    """A conference, as far as it is commanded. `attendant`: none, and nothing can be said in it."""
 
     callout: Callout
     attendant: Attendant | None
+    roster: Roster
+
+    def raise_hands(self, calls: Iterable[JID]) -> None:
+        """Those of `calls` want to say something."""
+
+    def lower_hands(self, calls: Iterable[JID]) -> None:
+        """Those of `calls` do not want to say something any more."""
 
 
-class Moderation(Protocol):
-    """Who knows which rooms there are, and who has a say in them."""
+class Conferences(Protocol):
+    """Who knows which rooms there are, and who may do what in them."""
 
-    def conference_for(self, address: JID, client: JID) -> tuple[Moderated, str | None]:
-        """The conference at `address`, and by which address in the room `client` is known there. Raises `ItemNotFound`
-        and `Forbidden`."""
+    def conference_for(self, address: JID, client: JID) -> tuple[Commanded, Rights]:
+        """The conference at `address`, and what `client` may do there. Raises `ItemNotFound`."""
 
 
 class _Command(NamedTuple):
+    """`form`: none, and it is done at once."""
+
     name: str
-    form: Callable[[Moderated], Form]
-    submit: Callable[[Moderated, Form, str | None], str]
-    is_possible: Callable[[Moderated], bool] = lambda conference: True
+    form: Callable[[Commanded], Form] | None
+    submit: Callable[[Commanded, Form, Rights], str]
+    is_possible: Callable[[Commanded], bool] = lambda conference: True
+    is_for_all: bool = False
+
+    def check(self, rights: Rights) -> None:
+        """Raises `Forbidden`."""
+        if self.is_for_all and not rights.calls:
+            raise Forbidden("only who takes part in the conference can do this")
+        if not self.is_for_all and not rights.moderates:
+            raise Forbidden("only moderators of the room can do this")
 
 
-def _whom_to_call(conference: Moderated) -> Form:
+def _whom_to_call(conference: Commanded) -> Form:
     whom = Field(var=WHOM, type="jid-multi", label="Addresses", desc="Such as juliet@example.org", required=Flag())
     return Form(
         type="form",
@@ -79,7 +101,7 @@ def _whom_to_call(conference: Moderated) -> Form:
     )
 
 
-def _call_in(conference: Moderated, form: Form, by: str | None) -> str:
+def _call_in(conference: Commanded, form: Form, rights: Rights) -> str:
     callout, people = conference.callout, _people(form)
     if not people:
         raise BadPayload("say whom to call")
@@ -90,11 +112,11 @@ def _call_in(conference: Moderated, form: Form, by: str | None) -> str:
             )
         if (failure := callout.refusal(person)) is not None:
             raise ResourceConstraint(f"{person} cannot be called now, wait some minutes: {failure.reason}")
-    called = callout.call(people, by)
+    called = callout.call(people, rights.seat)
     return f"Calling {_listed(called)}." if called else "They are here, or are being called already."
 
 
-def _whom_not_to_call(conference: Moderated) -> Form:
+def _whom_not_to_call(conference: Commanded) -> Form:
     people = tuple(Option(value=str(person)) for person in conference.callout.people)
     return Form(
         type="form",
@@ -104,12 +126,12 @@ def _whom_not_to_call(conference: Moderated) -> Form:
     )
 
 
-def _call_off(conference: Moderated, form: Form, by: str | None) -> str:
+def _call_off(conference: Commanded, form: Form, rights: Rights) -> str:
     spared = conference.callout.call_off(_people(form) or None)
     return f"No longer calling {_listed(spared)}." if spared else "None of them was being called."
 
 
-def _what_to_say(conference: Moderated) -> Form:
+def _what_to_say(conference: Commanded) -> Form:
     known = conference.attendant.sounds if conference.attendant is not None else ()
     sounds = tuple(Option(label=name, value=name) for name in known)
     fields = [Field(var=TEXT, type="text-single", label="Text")]
@@ -123,7 +145,7 @@ def _what_to_say(conference: Moderated) -> Form:
     )
 
 
-def _announce(conference: Moderated, form: Form, by: str | None) -> str:
+def _announce(conference: Commanded, form: Form, rights: Rights) -> str:
     text, sound = " ".join(form.values(TEXT)), next(iter(form.values(SOUND)), "")
     if not (text or sound):
         raise BadPayload("say what to say")
@@ -134,22 +156,58 @@ def _announce(conference: Moderated, form: Form, by: str | None) -> str:
     return f"Saying: {' '.join(filter(None, (sound, text)))}"
 
 
-def _can_announce(conference: Moderated) -> bool:
+def _can_announce(conference: Commanded) -> bool:
     return conference.attendant is not None
+
+
+def _whose_hands(conference: Commanded) -> Form:
+    roster = conference.roster
+    names = roster.names({})
+    hands = tuple(Option(label=names[one.call], value=one.call.local) for one in roster.hands)
+    return Form(
+        type="form",
+        title="Lower hands",
+        instructions="Those who are not chosen keep theirs raised. To choose nobody is to choose all.",
+        fields=(Field(var=HANDS, type="list-multi", label="Raised, the longest first", options=hands),),
+    )
+
+
+def _lower_hands(conference: Commanded, form: Form, rights: Rights) -> str:
+    roster, chosen = conference.roster, form.values(HANDS)
+    names = roster.names({})
+    lowered = [one.call for one in roster.hands if not chosen or one.call.local in chosen]
+    conference.lower_hands(lowered)
+    for call in lowered:
+        if conference.attendant is not None:
+            conference.attendant.hand_lowered(call)
+    return f"Lowered the hands of {', '.join(names[call] for call in lowered)}." if lowered else "No hand was raised."
+
+
+def _raise_hand(conference: Commanded, form: Form, rights: Rights) -> str:
+    conference.raise_hands(rights.calls)
+    return "Your hand is raised."
+
+
+def _lower_hand(conference: Commanded, form: Form, rights: Rights) -> str:
+    conference.lower_hands(rights.calls)
+    return "Your hand is lowered."
 
 
 _COMMANDS = {
     CALL_IN: _Command("Call people into the conference", _whom_to_call, _call_in),
     CALL_OFF: _Command("Call people no longer", _whom_not_to_call, _call_off),
     ANNOUNCE: _Command("Say something in the conference", _what_to_say, _announce, _can_announce),
+    LOWER_HANDS: _Command("Lower hands", _whose_hands, _lower_hands),
+    RAISE_HAND: _Command("Raise your hand", None, _raise_hand, is_for_all=True),
+    LOWER_HAND: _Command("Lower your hand", None, _lower_hand, is_for_all=True),
 }
 
 
 class AdHocCommands:
     """Answers for the commands, and for what service discovery tells of them."""
 
-    def __init__(self, moderation: Moderation) -> None:
-        self._moderation = moderation
+    def __init__(self, conferences: Conferences) -> None:
+        self._conferences = conferences
 
     def answers(self, kind: str | None, payload: ET.Element) -> bool:
         """Whether an IQ of type `kind` with this child is for `answer`."""
@@ -170,7 +228,8 @@ class AdHocCommands:
         command = _COMMANDS.get(asked.node)
         if command is None:
             raise ItemNotFound(f"there is no command {asked.node[:100]!r}")
-        conference, by = self._moderation.conference_for(to, sender)
+        conference, rights = self._conferences.conference_for(to, sender)
+        command.check(rights)
         if not command.is_possible(conference):
             raise ItemNotFound(f"there is no command {asked.node!r} in this room")
         session = asked.sessionid or token_hex(8)
@@ -179,9 +238,9 @@ class AdHocCommands:
             return AdHoc(node=asked.node, sessionid=session, status="canceled")
         if action not in ("execute", "complete", "next", "prev"):
             raise MalformedAction(f"there is no action {action[:100]!r}")
-        if action == "prev" or (action != "execute" and asked.form is None):
+        if action == "prev" or (action != "execute" and asked.form is None and command.form is not None):
             raise BadAction(f"there is nothing to {action}")
-        if asked.form is None:
+        if asked.form is None and command.form is not None:
             return AdHoc(
                 node=asked.node,
                 sessionid=session,
@@ -189,7 +248,7 @@ class AdHocCommands:
                 actions=Actions(execute="complete", complete=Flag()),
                 form=command.form(conference),
             )
-        said = command.submit(conference, asked.form, by)
+        said = command.submit(conference, asked.form or Form(type="submit"), rights)
         log.info("%s has commanded: %s", sender, said)
         return AdHoc(node=asked.node, sessionid=session, status="completed", notes=(Note(text=said),))
 
@@ -198,13 +257,15 @@ class AdHocCommands:
         query = ET.Element(ITEMS_QUERY, {"node": node})
         if node == COMMANDS:
             try:
-                conference, _ = self._moderation.conference_for(to, sender)
+                conference, rights = self._conferences.conference_for(to, sender)
             except StanzaError:
                 return query
-            possible = {each: command for each, command in _COMMANDS.items() if command.is_possible(conference)}
-            for each, command in possible.items():
-                item = {"jid": str(to), "node": each, "name": command.name}
-                ET.SubElement(query, f"{{{DISCO_ITEMS}}}item", item)
+            for each, command in _COMMANDS.items():
+                with suppress(Forbidden):
+                    command.check(rights)
+                    if command.is_possible(conference):
+                        item = {"jid": str(to), "node": each, "name": command.name}
+                        ET.SubElement(query, f"{{{DISCO_ITEMS}}}item", item)
         return query
 
 

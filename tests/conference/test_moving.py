@@ -198,6 +198,28 @@ async def test_who_had_muted_himself_is_so_until_the_new_device_says_otherwise(m
     await meeting.readers.document(BOB_JID, shown("sendrecv"))
 
 
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_a_raised_hand_stays_so_since_when_it_was(meeting: Meeting, desk: Caller, hangs_up: bool) -> None:
+    conference, gate = meeting.conference(), hold_back_media(meeting, KITCHEN)
+    conference.raise_hands([meeting.call_of(desk)])
+    (alice,) = conference.roster.hands
+    new = await propose(meeting, KITCHEN)
+    await eventually(lambda: new.leg is not None)
+    if hangs_up:
+        desk.sessions[-1].hangup(Reason.of("success"))
+        await desk.owners[-1].until_ended()
+    gate.set()
+    await meeting.readers.document(BOB_JID, carried_by(new))
+    (moved,) = conference.roster.hands
+    assert (moved.peer, moved.hand) == (JID.parse(KITCHEN), alice.hand)
+    conference.lower_hands([moved.call])
+    new.send_info(Mute())
+    await meeting.readers.document(
+        BOB_JID, lambda document: [each.media[0].status for each in endpoints(document) if each.media] == ["recvonly"]
+    )
+    assert not conference.roster.hands
+
+
 @with_policy("policy", [replace(EAGER, maximum=2)])
 async def test_who_moves_needs_no_further_place(meeting: Meeting, desk: Caller) -> None:
     new = await propose(meeting, KITCHEN)

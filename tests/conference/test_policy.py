@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from focus.conference.policy import Policy, Verdict, may_control, may_speak, occupant_of
+from focus.conference.policy import Policy, Verdict, may_control, may_speak, occupant_of, rights_of
 from focus.conference.room import Occupant, Rules
 from focus.wire.jid import JID
 
@@ -88,3 +88,33 @@ def test_who_has_a_say_in_the_room_may_control_it_from_any_device(rank: dict[str
     assert may_control(JID.parse("alice@x.org"), room) is has_a_say
     assert not may_control(JID.parse("bob@x.org/desk"), room)
     assert not may_control(HIDDEN.jid, room)
+
+
+@pytest.mark.parametrize(
+    ("client", "calls"),
+    [
+        ("alice@x.org/desk", ["desk"]),
+        ("tea@rooms.example.org/a", ["desk"]),
+        ("alice@x.org/other", ["desk", "car"]),
+        ("tea@rooms.example.org/b", ["desk", "car"]),
+        ("tea@rooms.example.org/c", ["hidden"]),
+        ("tea@rooms.example.org/z", []),
+        ("bob@x.org/desk", []),
+        ("gateway.x.org/3", []),
+        ("gateway.x.org/1", ["gateway"]),
+    ],
+)
+def test_a_client_takes_part_by_its_own_call_else_by_all_of_its_account_and_never_by_those_of_others(
+    client: str, calls: list[str]
+) -> None:
+    peers = {
+        "desk": "alice@x.org/desk",
+        "car": "alice@x.org/car",
+        "hidden": "tea@rooms.example.org/c",
+        "other": "tea@rooms.example.org/d",
+        "gateway": "gateway.x.org/1",
+    }
+    participants = {JID(call, "focus.x.org"): JID.parse(peer) for call, peer in peers.items()}
+    rights = rights_of(JID.parse(client), [DESK, PHONE, HIDDEN], participants, controls=False)
+    assert [call.local for call in rights.calls] == calls
+    assert not rights.moderates

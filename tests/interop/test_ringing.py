@@ -14,7 +14,7 @@ from focus.service.sections.conference import RingingSettings, RoomSettings
 from focus.wire.commands import COMMANDS
 from focus.wire.conditions import Forbidden
 from focus.wire.jid import JID
-from focus.xmpp.commands import CALL_IN, CALL_OFF
+from focus.xmpp.commands import CALL_IN, CALL_OFF, LOWER_HAND, LOWER_HANDS, RAISE_HAND
 from focus.xmpp.discovery import DISCO_ITEMS
 from tests.interop.callers import AiortcCaller, CallerFactory, assert_hears
 from tests.interop.running import PhoneFactory, RunningFocus, eventually, serve, settings_for
@@ -106,7 +106,7 @@ async def test_a_moderator_has_somebody_called_by_a_command_through_the_room(
     await focus.service._connection.iq(conference.client, room, "set", ET.fromstring(grant))
     await eventually(lambda: any(one.role == "moderator" for one in conference.roster.occupants))
     listed = await alice.client.ask(us, "get", f"<query xmlns='{DISCO_ITEMS}' node='{COMMANDS}'/>")
-    assert [item.get("node") for item in listed[0]] == [CALL_IN, CALL_OFF]
+    assert [item.get("node") for item in listed[0]] == [CALL_IN, CALL_OFF, LOWER_HANDS, RAISE_HAND, LOWER_HAND]
     answer = await alice.client.ask(us, "set", command)
     assert answer[0].get("status") == "completed"
     await carol.wait_for("connected")

@@ -11,12 +11,21 @@ from focus.conference.ringing import Ringing
 from focus.wire.base import serialize
 from focus.wire.commands import COMMANDS, DATA_FORM, AdHoc
 from focus.wire.conditions import BadRequest, Forbidden, ItemNotFound, NotAllowed, ResourceConstraint, StanzaError
+from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
 from focus.wire.jingle_message import Propose, Retract
-from focus.xmpp.commands import CALL_IN, CALL_OFF, MAX_PEOPLE, AdHocCommands
+from focus.xmpp.commands import (
+    CALL_IN,
+    CALL_OFF,
+    LOWER_HAND,
+    LOWER_HANDS,
+    MAX_PEOPLE,
+    RAISE_HAND,
+    AdHocCommands,
+)
 from tests.conference.conftest import EAGER
-from tests.conference.scene import Meeting
+from tests.conference.scene import Meeting, users
 from tests.conference.test_ringing import ring
 from tests.jingle.pair import End as Phone
 from tests.rayo.scene import DOMAIN, ROOMS, eventually
@@ -112,6 +121,55 @@ async def test_it_is_shown_who_has_somebody_called(scene: Scene) -> None:
     assert scene.meeting.conference().roster.invited[JID.parse("bob@example.org")].by == f"xmpp:tea@{ROOMS}/Alice"
 
 
+# --- hands ---
+
+
+async def hands(scene: Scene, *wanted: str) -> None:
+    """Those whose hands are raised, in their order, as the documents have them."""
+
+    def shown(document: ConferenceInfo) -> bool:
+        since = {
+            name: [each.hand.since for each in user.endpoints if each.hand] for name, user in users(document).items()
+        }
+        return sorted(filter(since.get, since), key=since.__getitem__) == list(wanted)
+
+    await scene.meeting.readers.document(JID.parse(ALICE), shown)
+
+
+async def test_all_who_take_part_raise_and_lower_their_hands_from_wherever_they_ask(scene: Scene) -> None:
+    await scene.meeting.join(DAN)
+    for sender, node, raised in (
+        (DAN, RAISE_HAND, ["dan"]),
+        (f"tea@{ROOMS}/Alice", RAISE_HAND, ["dan", "alice"]),
+        (f"tea@{ROOMS}/Dan", RAISE_HAND, ["dan", "alice"]),
+        ("dan@example.org/other", LOWER_HAND, ["alice"]),
+        (ALICE, LOWER_HAND, []),
+    ):
+        answer = scene.run(node, sender=sender)
+        assert (answer.status, answer.form) == ("completed", None)
+        assert answer.notes[0].text == f"Your hand is {'raised' if node == RAISE_HAND else 'lowered'}."
+        await hands(scene, *(name.title() for name in raised))
+
+
+async def test_a_moderator_lowers_the_hand_of_one_or_of_all(scene: Scene) -> None:
+    await scene.meeting.join(DAN)
+    await scene.meeting.join("bob@example.org/phone")
+    assert scene.submit(LOWER_HANDS).notes[0].text == "No hand was raised."
+    for sender in (DAN, ALICE, BOB):
+        scene.run(RAISE_HAND, sender=sender)
+        await hands(scene, *("Dan", "Alice", "bob")[: (DAN, ALICE, BOB).index(sender) + 1])
+    form = scene.run(LOWER_HANDS).form
+    assert form is not None
+    options = form.fields[0].options
+    assert [option.label for option in options] == ["Dan", "Alice", "bob"]
+    chosen = f"<x xmlns='{DATA_FORM}' type='submit'><field var='hands'><value>{options[1].value}</value></field></x>"
+    assert scene.run(LOWER_HANDS, chosen).notes[0].text == "Lowered the hands of Alice."
+    await hands(scene, "Dan", "bob")
+    assert scene.run(LOWER_HANDS, chosen).notes[0].text == "No hand was raised."
+    assert scene.submit(LOWER_HANDS).notes[0].text == "Lowered the hands of Dan, bob."
+    await hands(scene)
+
+
 # --- who may ---
 
 
@@ -120,15 +178,17 @@ async def test_it_is_shown_who_has_somebody_called(scene: Scene) -> None:
 async def test_moderators_and_controllers_may_from_wherever_they_ask(scene: Scene, sender: str, to: JID) -> None:
     assert scene.run(CALL_IN, sender=sender, to=to).status == "executing"
     items = scene.ask(f"<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>", sender, to)
-    assert [item.get("node") for item in items] == [CALL_IN, CALL_OFF]
+    own = [RAISE_HAND, LOWER_HAND] if "admin" not in sender else []
+    assert [item.get("node") for item in items] == [CALL_IN, CALL_OFF, LOWER_HANDS, *own]
     assert {item.get("jid") for item in items} == {str(to)}
 
 
 @pytest.mark.parametrize("sender", [DAN, f"tea@{ROOMS}/Dan", "mallory@elsewhere.example/x", f"milk@{ROOMS}/Alice"])
 async def test_others_may_not_and_are_not_told_of_it(scene: Scene, sender: str) -> None:
-    for attempt in (scene.run, scene.submit):
-        with pytest.raises(Forbidden):
-            attempt(CALL_IN, sender=sender)
+    for node in (CALL_IN, LOWER_HANDS, RAISE_HAND, LOWER_HAND):
+        for attempt in (scene.run, scene.submit):
+            with pytest.raises(Forbidden):
+                attempt(node, sender=sender)
     items = scene.ask(f"<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>", sender)
     assert list(items) == []
 
