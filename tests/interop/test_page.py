@@ -51,6 +51,11 @@ async def test_two_pages_and_a_caller_meet(focus: RunningFocus, caller: CallerFa
     await bert.get_by_role("button", name="Unmute").click()
     await expect(anna.locator(participant(anna, "Bert", "[data-muted=true]"))).to_have_count(0)
 
+    for change, raised in (("Raise hand", 1), ("Lower hand", 0)):
+        await bert.get_by_role("button", name=change).click()
+        await expect(anna.locator(participant(anna, "Bert", "[data-hand=true]"))).to_have_count(raised)
+        await bert.screenshot(path=ARTIFACTS / "hand.png")
+
     await bert.close(run_before_unload=False)
     await expect(anna.locator(participant(anna, "Bert"))).to_have_count(0)
     await carol.document_of("Anna", "carol")

@@ -274,6 +274,11 @@ async def test_every_event_has_words_and_none_commands_the_terminal() -> None:
     assert participants.described()[0]["endpoints"][0]["hand"] == "2026-01-01T00:00:00Z"
     raised = events.add("coin", users=participants.described())
     assert describe(raised) == "1 in the conference: Alice (hand raised)"
+    later, sooner = (hand.replace(":00Z", f":00.{each}Z") for each in ("750", "250"))
+    both = ALICE.replace("</endpoint>", later) + ALICE.replace("</endpoint>", sooner).replace("lice", "ndy")
+    participants.update(document(both, 3))
+    text = describe(events.add("coin", users=participants.described()))
+    assert text.endswith("Andy (hand raised); hands were raised by Andy, then Alice")
     ended = events.add("ended", reason="busy", by="peer", connected=False)
     assert describe(ended) == "ended by the other side: busy"
     assert describe(events.add("something", new="\x1b[2J")) == "something new=\N{REPLACEMENT CHARACTER}[2J"

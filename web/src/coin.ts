@@ -189,8 +189,8 @@ export interface Endpoint {
   readonly entity: string;
   readonly displayText: string;
   readonly status: string;
-  /** Whether whoever is there has raised a hand, by the keys of a telephone. */
-  readonly hand: boolean;
+  /** Since when whoever is there has a hand raised; '' where they have none. */
+  readonly hand: string;
   readonly media: readonly Media[];
 }
 
@@ -225,7 +225,7 @@ export function users(document: Tree | undefined): User[] {
       entity: endpoint.attributes['entity'] ?? '',
       displayText: textOf(endpoint, 'display-text'),
       status: textOf(endpoint, 'status'),
-      hand: find(endpoint, 'hand') !== undefined,
+      hand: find(endpoint, 'hand')?.attributes['since'] ?? '',
       media: all(endpoint, 'media').map((media) => ({
         id: media.attributes['id'] ?? '',
         type: textOf(media, 'type'),

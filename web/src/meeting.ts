@@ -23,7 +23,8 @@ export interface Participant {
   readonly muted: boolean;
   readonly mutedByFocus: boolean;
   readonly speaking: boolean;
-  readonly hand: boolean;
+  /** Which of the raised hands theirs is, from 1 in the order in which they went up; 0: none. */
+  readonly hand: number;
   readonly status: 'connected' | 'ringing' | 'on-hold';
 }
 
@@ -50,6 +51,7 @@ export interface MeetingModel extends EventTarget {
   join(name: string, microphone: string, password?: string): Promise<void>;
   leave(): void;
   setMuted(muted: boolean): void;
+  raiseHand(up: boolean): void;
   useMicrophone(id: string): Promise<void>;
   reset(): void;
 }
@@ -102,6 +104,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   private poll: ReturnType<typeof setInterval> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private mutedByFocus = false;
+  private hand = false;
   private password = '';
   /** Counts joins and leaves, so that what was begun before the last of them is not carried on. */
   private round = 0;
@@ -162,6 +165,14 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.visit?.call.mute(muted);
     this.refresh();
     this.say(muted ? strings.youMuted : strings.youUnmuted);
+  }
+
+  /** What is shown of it comes from the focus, as of all others. */
+  raiseHand(up: boolean): void {
+    this.visit?.raiseHand(up).catch((error: unknown) => {
+      console.warn('focus: the hand was not taken', error);
+      this.say(strings.handRefused);
+    });
   }
 
   /** Speaks through another microphone from now on. Rejects with Failure and keeps the old one. */
@@ -269,7 +280,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.visit = this.audible = undefined;
     if (this.microphone) stop(this.microphone);
     this.microphone = undefined;
-    this.mutedByFocus = false;
+    this.mutedByFocus = this.hand = false;
     this.speaking = new Set();
     this.ownVoice = false;
   }
@@ -303,6 +314,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   visitUsers(visit: Visit, users: readonly User[]): void {
     if (visit !== this.visit) return;
     const before = this.users;
+    const isNew = this.source !== visit;
     this.users = users;
     this.source = visit;
     this.ownJids.add(visit.jid);
@@ -311,6 +323,13 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     if (mutedByFocus !== this.mutedByFocus) {
       this.mutedByFocus = mutedByFocus;
       this.say(mutedByFocus ? strings.youMutedByFocus : strings.youUnmutedByFocus);
+    }
+    const hand = users.some((user) => this.isSelf(user) && hasHandUp(user));
+    if (isNew && this.hand) {
+      this.raiseHand(true);
+    } else if (hand !== this.hand) {
+      this.hand = hand;
+      this.say(hand ? strings.youRaised : strings.youLowered);
     }
     this.refresh();
     if (before && this.view.phase === 'joined') this.announce(before, users);
@@ -348,10 +367,13 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     if (this.view.phase !== 'joined') return;
     const others: Participant[] = [];
     let own: User | undefined;
+    const hands = (this.users ?? []).filter(hasHandUp).sort((a, b) => raisedAt(a) - raisedAt(b));
+    const place = (user: User): number => hands.indexOf(user) + 1;
     for (const user of this.users ?? []) {
       if (this.isSelf(user)) own = user;
-      else if (isThere(user)) others.push(this.participant(user));
+      else if (isThere(user)) others.push(this.participant(user, place(user)));
     }
+    others.sort((a, b) => (a.hand || Infinity) - (b.hand || Infinity) || 0);
     const self: Participant = {
       key: 'self',
       name: own ? this.displayName(own) : this.view.name,
@@ -361,13 +383,13 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       muted: this.view.muted || this.mutedByFocus || (own !== undefined && onlyHears(own)),
       mutedByFocus: this.mutedByFocus,
       speaking: this.ownVoice && !this.view.muted && !this.mutedByFocus,
-      hand: own ? hasHandUp(own) : false,
+      hand: own ? place(own) : 0,
       status: 'connected',
     };
     this.update({ participants: [self, ...others] });
   }
 
-  private participant(user: User): Participant {
+  private participant(user: User, hand: number): Participant {
     const audio = audioOf(user);
     const status = user.endpoints.map((each) => each.status);
     const mutedByFocus = status.includes('muted-via-focus');
@@ -379,7 +401,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       muted: mutedByFocus || onlyHears(user),
       mutedByFocus,
       speaking: audio.some(({ source }) => source !== undefined && this.speaking.has(source)),
-      hand: hasHandUp(user),
+      hand,
       status: status.some((each) => CALLED.has(each)) ? 'ringing' : status.includes('on-hold') ? 'on-hold' : 'connected',
     };
   }
@@ -429,6 +451,10 @@ function isTalking(user: User): boolean {
 
 function hasHandUp(user: User): boolean {
   return user.endpoints.some(({ hand }) => hand);
+}
+
+function raisedAt(user: User): number {
+  return Math.min(...user.endpoints.filter(({ hand }) => hand).map(({ hand }) => Date.parse(hand)));
 }
 
 function stop(microphone: MediaStream): void {

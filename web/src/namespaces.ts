@@ -22,5 +22,8 @@ export const NS = {
   ICE: 'urn:xmpp:jingle:transports:ice-udp:1',
   COIN: 'urn:xmpp:coin:1',
   EXTERNAL_SERVICES: 'urn:xmpp:extdisco:2',
+  COMMANDS: 'http://jabber.org/protocol/commands',
+  RAISE_HAND: 'urn:focus-conference:raise-hand:0',
+  LOWER_HAND: 'urn:focus-conference:lower-hand:0',
   CONFERENCE_INFO: 'urn:ietf:params:xml:ns:conference-info',
 } as const;

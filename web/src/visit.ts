@@ -207,6 +207,12 @@ export class Visit implements CallObserver, RoomObserver {
     }
   }
 
+  /** Rejects with what `request` rejects with. */
+  async raiseHand(up: boolean): Promise<void> {
+    const command = element(NS.COMMANDS, 'command', { node: up ? NS.RAISE_HAND : NS.LOWER_HAND, action: 'execute' });
+    await this.stream?.request(iq('set', this.focusJid, command));
+  }
+
   /** Leaves in every way there is; all of it is handed to the browser before this returns. Idempotent. */
   leave(): void {
     this.finishWith(SUCCESS);

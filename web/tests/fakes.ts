@@ -272,7 +272,8 @@ export interface Person {
   media?: string;
   status?: string;
   cascaded?: string;
-  hand?: boolean;
+  /** The second in which it went up. */
+  hand?: number;
 }
 
 /** A full conference document as an IQ of the focus. */
@@ -280,7 +281,7 @@ export function information(sid: string, version: number, people: readonly Perso
   const users = people.map(
     ({ nick, source, media = 'sendrecv', status = 'connected', cascaded, hand }) => `<user entity='xmpp:tea@rooms.example/${encodeURIComponent(nick)}' state='full'>
       <display-text>${nick}</display-text>${cascaded ? `<cascaded-focus>${cascaded}</cascaded-focus>` : ''}<endpoint entity='xmpp:tea@rooms.example/${encodeURIComponent(nick)}#1' state='full'><status>${status}</status>
-      <media id='1'><type>audio</type><src-id>${source}</src-id><status>${media}</status></media>${hand ? "<hand xmlns='urn:focus-conference:hand:0' since='2026-01-05T10:00:00Z'/>" : ''}</endpoint></user>`,
+      <media id='1'><type>audio</type><src-id>${source}</src-id><status>${media}</status></media>${hand ? `<hand xmlns='urn:focus-conference:hand:0' since='2026-01-05T10:00:0${hand}.500Z'/>` : ''}</endpoint></user>`,
   );
   return `<iq type='set' id='coin${version}' from='tea@focus.example/focus'><conference-info xmlns='urn:ietf:params:xml:ns:conference-info'
     entity='xmpp:tea@focus.example' state='full' version='${version}' sid='${sid}'><conference-description/><users state='full'>${users.join('')}</users></conference-info></iq>`;

@@ -257,14 +257,34 @@ describe('in the meeting', () => {
     expect(subject.view.participants.map(({ conference }) => conference)).toEqual([false, true]);
   });
 
-  it('a participant may raise a hand, and lower it', async () => {
+  it('those who have raised a hand are in the order in which they have', async () => {
     const { subject, sid } = await talking();
-    const hands = () => subject.view.participants.map(({ hand }) => hand);
-    stream().receive(information(sid, 2, [ANN, { ...BOB, hand: true }]));
-    expect(hands()).toEqual([false, true]);
-    expect(subject.view.notice.text).toBe('Bob raised a hand');
-    stream().receive(information(sid, 3, [{ ...ANN, hand: true }, BOB]));
-    expect(hands()).toEqual([true, false]);
+    const hands = () => subject.view.participants.map(({ name, hand }) => `${name} ${hand}`);
+    const cid = { nick: 'Cid', source: 3 };
+    stream().receive(information(sid, 2, [ANN, BOB, { ...cid, hand: 2 }]));
+    expect(hands()).toEqual(['Ann 0', 'Cid 1', 'Bob 0']);
+    expect(subject.view.notice.text).toBe('Cid raised a hand');
+    stream().receive(information(sid, 3, [{ ...ANN, hand: 3 }, { ...BOB, hand: 4 }, { ...cid, hand: 2 }]));
+    expect(hands()).toEqual(['Ann 2', 'Cid 1', 'Bob 3']);
+    stream().receive(information(sid, 4, [{ ...ANN, hand: 3 }, { ...BOB, hand: 4 }, cid]));
+    expect(hands()).toEqual(['Ann 1', 'Bob 2', 'Cid 0']);
+  });
+
+  it('one raises a hand, and lowers it, and is told where that is not taken', async () => {
+    const { subject, sid } = await talking();
+    const line = stream();
+    subject.raiseHand(true);
+    const raising = await line.next("iq[type=set] command[node='urn:focus-conference:raise-hand:0']");
+    expect(raising.getAttribute('to')).toBe(FOCUS);
+    line.receive(`<iq type='result' id='${raising.getAttribute('id') ?? ''}' from='${FOCUS}'/>`);
+    line.receive(information(sid, 2, [{ ...ANN, hand: 1 }, BOB]));
+    expect(subject.view.notice.text).toBe(strings.youRaised);
+    line.receive(information(sid, 3, PEOPLE));
+    expect(subject.view.notice.text).toBe(strings.youLowered);
+    subject.raiseHand(false);
+    const lowering = await line.next("command[node='urn:focus-conference:lower-hand:0']");
+    line.receive(`<iq type='error' id='${lowering.getAttribute('id') ?? ''}' from='${FOCUS}'><error type='cancel'/></iq>`);
+    await until(subject, ({ notice }) => notice.text === strings.handRefused);
   });
 
   it('who is in the mix speaks', async () => {
@@ -377,9 +397,10 @@ describe('leaving', () => {
 
 describe('a lost server', () => {
   it('takes nothing from what is heard, and is come back to', async () => {
-    const { subject } = await talking();
+    const { subject, sid: before } = await talking();
     const first = FakePeerConnection.last;
     subject.setMuted(true);
+    stream().receive(information(before, 2, [{ ...ANN, hand: 1 }, BOB]));
     stream().close();
     await until(subject, ({ signalling }) => signalling === 'waiting');
     expect(subject.view).toMatchObject({ phase: 'joined', media: 'connected' });
@@ -395,6 +416,7 @@ describe('a lost server', () => {
     await second.next('mute');
     second.receive(information(sid, 1, PEOPLE));
     expect(subject.view.participants.map(({ name, self }) => `${name} ${self}`)).toEqual(['Ann true', 'Bob false']);
+    await second.next("command[node='urn:focus-conference:raise-hand:0']");
   });
 
   it('is given up when we leave meanwhile', async () => {

@@ -12,6 +12,7 @@ class Model extends EventTarget implements MeetingModel {
   readonly join = vi.fn(() => Promise.resolve());
   readonly leave = vi.fn();
   readonly setMuted = vi.fn();
+  readonly raiseHand = vi.fn();
   readonly useMicrophone = vi.fn(() => Promise.resolve());
   readonly reset = vi.fn();
   show(view: Partial<View>): void {
@@ -20,7 +21,7 @@ class Model extends EventTarget implements MeetingModel {
   }
 }
 
-const ANN: Participant = { key: 'self', name: 'Ann', self: true, conference: false, muted: false, mutedByFocus: false, speaking: false, hand: false, status: 'connected' };
+const ANN: Participant = { key: 'self', name: 'Ann', self: true, conference: false, muted: false, mutedByFocus: false, speaking: false, hand: 0, status: 'connected' };
 const BOB: Participant = { ...ANN, key: 'bob', name: 'Bob', self: false, muted: true, speaking: true };
 
 async function shown(view: Partial<View> = {}): Promise<{ element: FocusMeeting; model: Model; root: ShadowRoot }> {
@@ -188,14 +189,18 @@ describe('in the meeting', () => {
     expect(model.setMuted).toHaveBeenCalledWith(true);
   });
 
-  it('a raised hand is shown', async () => {
-    const { element, model, root } = await shown({ phase: 'joined', participants: [{ ...ANN, hand: true }, { ...BOB, hand: true }] });
+  it('a raised hand is shown, and one raises and lowers it', async () => {
+    const { element, model, root } = await shown({ phase: 'joined', participants: [{ ...ANN, hand: 2 }, { ...BOB, hand: 1 }] });
     const states = () => [...(root.querySelector('focus-participants')?.shadowRoot?.querySelectorAll('.state') ?? [])].map((each) => each.textContent);
-    expect(states()).toEqual([strings.hand, `${strings.hand}, ${strings.muted}`]);
+    expect(states()).toEqual([strings.hand(2), `${strings.hand(1)}, ${strings.muted}`]);
+    button(root, strings.lowerHand).click();
+    expect(model.raiseHand).toHaveBeenLastCalledWith(false);
     expect(root.querySelector('focus-participants')?.shadowRoot?.querySelectorAll('[aria-hidden] .raised').length).toBe(2);
     model.show({ participants: [ANN, BOB] });
     await settled(element);
     expect(states()).toEqual(['', strings.muted]);
+    button(root, strings.raiseHand).click();
+    expect(model.raiseHand).toHaveBeenLastCalledWith(true);
   });
 
   it('a page that goes away leaves', async () => {

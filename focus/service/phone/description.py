@@ -45,18 +45,36 @@ def _accepted(details: dict[str, Any]) -> str:
 def _coin(details: dict[str, Any]) -> str:
     users = [_user(user) for user in details["users"]]
     subject = f" about {details['subject']}" if details.get("subject") else ""
-    return f"{len(users)} in the conference{subject}: {', '.join(users)}" if users else "nobody in the conference"
+    if not users:
+        return "nobody in the conference"
+    return f"{len(users)} in the conference{subject}: {', '.join(users)}{_hands(details['users'])}"
+
+
+def _hands(users: list[dict[str, Any]]) -> str:
+    """In which order they went up, where there are several."""
+    raised = [
+        (since, _name(user)) for user in users if (since := min(filter(None, _endpoints(user, "hand")), default=None))
+    ]
+    names = [name for _, name in sorted(raised, key=lambda each: each[0])]
+    return f"; hands were raised by {', then '.join(names)}" if len(names) > 1 else ""
+
+
+def _endpoints(user: dict[str, Any], what: str) -> list[Any]:
+    return [endpoint[what] for endpoint in user["endpoints"]]
+
+
+def _name(user: dict[str, Any]) -> str:
+    return str(user["display"] or user["entity"] or "somebody")
 
 
 def _user(user: dict[str, Any]) -> str:
-    states = [endpoint["status"] for endpoint in user["endpoints"] if endpoint["status"] not in (None, "connected")]
+    states = [status for status in _endpoints(user, "status") if status not in (None, "connected")]
     media = {stream["status"] for endpoint in user["endpoints"] for stream in endpoint["media"]}
     if media == {"recvonly"}:
         states.append("muted")
-    if any(endpoint["hand"] for endpoint in user["endpoints"]):
+    if any(_endpoints(user, "hand")):
         states.append("hand raised")
-    name = user["display"] or user["entity"] or "somebody"
-    return f"{name} ({', '.join(states)})" if states else name
+    return f"{_name(user)} ({', '.join(states)})" if states else _name(user)
 
 
 def _ended(details: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ import './focus-lobby';
 import './focus-microphones';
 import './focus-participants';
 import type { JoinRequest } from './focus-lobby';
-import { alert, check, leave, link, microphone, microphoneOff, people, sound, wave } from './icons';
+import { alert, check, hand as raisedHand, leave, link, microphone, microphoneOff, people, sound, wave } from './icons';
 import { theme } from './theme';
 
 /** How long the last notice stays in sight, in milliseconds. Screen readers have spoken it by then. */
@@ -211,8 +211,14 @@ export class FocusMeeting extends LitElement {
         cursor: not-allowed;
         opacity: 1;
       }
+      .controls .raised {
+        border-color: transparent;
+        background: var(--accent-soft);
+        color: var(--accent);
+      }
       .controls focus-microphones {
         width: 13.5rem;
+        min-width: 0;
       }
       kbd {
         padding: 0 0.4rem;
@@ -256,12 +262,12 @@ export class FocusMeeting extends LitElement {
           border-radius: 26px;
         }
         .controls focus-microphones {
-          grid-row: 2;
-          grid-column: 1 / -1;
           width: 100%;
         }
-        .controls .mute {
+        .controls button {
           min-width: 0;
+          padding-inline: 0.8rem;
+          white-space: nowrap;
         }
         kbd {
           display: none;
@@ -545,6 +551,7 @@ export class FocusMeeting extends LitElement {
     const { barred } = this;
     const muted = this.view.muted || barred;
     const words = barred ? strings.barredByFocus : muted ? strings.unmute : strings.mute;
+    const hand = this.view.participants.some((each) => each.self && each.hand > 0);
     return html`
       <div class="controls" part="controls">
         <button
@@ -556,6 +563,9 @@ export class FocusMeeting extends LitElement {
           @click=${() => this.meeting?.setMuted(!muted)}
         >
           ${muted ? microphoneOff : microphone}${words}${barred ? nothing : html`<kbd aria-hidden="true">${strings.muteTitle}</kbd>`}
+        </button>
+        <button class="quiet ${hand ? 'raised' : ''}" part="hand-button" @click=${() => this.meeting?.raiseHand(!hand)}>
+          ${raisedHand}${hand ? strings.lowerHand : strings.raiseHand}
         </button>
         <focus-microphones compact exportparts="microphone" @microphone=${(event: CustomEvent<string>) => void this.useMicrophone(event.detail)}></focus-microphones>
         <button class="danger" part="leave-button" @click=${() => this.meeting?.leave()}>${leave}${strings.leave}</button>

@@ -229,7 +229,7 @@ export class FocusParticipants extends LitElement {
         data-muted=${String(muted)}
         data-self=${String(self)}
         data-conference=${String(conference)}
-        data-hand=${String(hand)}
+        data-hand=${String(hand > 0)}
         data-status=${status}
         data-tone=${tone(name)}
       >
@@ -247,7 +247,7 @@ export class FocusParticipants extends LitElement {
 }
 
 function stateOf(participant: Participant): string {
-  return [participant.hand ? strings.hand : '', voiceOf(participant)].filter(Boolean).join(', ');
+  return [participant.hand ? strings.hand(participant.hand) : '', voiceOf(participant)].filter(Boolean).join(', ');
 }
 
 function voiceOf({ conference, muted, mutedByFocus, speaking, status }: Participant): string {
