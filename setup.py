@@ -24,6 +24,7 @@ SANITIZERS = {
 SANITIZE = SANITIZERS[os.environ.get("MIXER_EXT_SANITIZE", "")]
 DEBUG = bool(SANITIZE) or os.environ.get("MIXER_EXT_DEBUG", "") not in ("", "0")
 LIBRARIES = {"codec": "opus", "srtp": "libcrypto", "consent": "libcrypto"}
+JOBS = len(os.sched_getaffinity(0))
 HEADERS = {"mix": ["mixer_ext/kernels.h"]}
 
 
@@ -70,5 +71,7 @@ setup(
             "embedsignature": True,
         },
         build_dir="build/debug" if DEBUG else None,
+        nthreads=JOBS,
     ),
+    options={"build_ext": {"parallel": JOBS}},
 )
