@@ -28,7 +28,7 @@ from focus.rayo.headers import REASON_HEADER
 from focus.wire import context
 from focus.wire.base import Element, StrictFlag
 from focus.wire.call_invites import CallInvite
-from focus.wire.conditions import StanzaError
+from focus.wire.conditions import ItemNotFound, StanzaError
 from focus.wire.conference_info import DisconnectionMethod
 from focus.wire.jid import JID
 from focus.wire.rayo import (
@@ -574,7 +574,8 @@ class Conference:
         try:
             await self._server.command(self.client, address, command)
         except StanzaError as error:
-            log.info("<%s/> came too late or was refused: %s", type(command).__xml_tag__, error)
+            level = logging.DEBUG if isinstance(error, ItemNotFound) else logging.INFO
+            log.log(level, "<%s/> came too late or was refused: %s", type(command).__xml_tag__, error)
             return False
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import wave
@@ -20,6 +21,7 @@ from focus.media.tempo import Tempo
 from focus.rayo.component import Facilities
 from focus.rayo.components.output import FASTER
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
+from focus.wire.jid import JID
 from focus.wire.rayo_component import Complete, Failed, Stop, Stopped
 from focus.wire.rayo_output import (
     Document,
@@ -284,6 +286,17 @@ async def test_the_log_says_who_plays_to_whom_and_for_how_long(scene: Scene, cap
         f"{CLIENT} plays to tea@focus.example.org, sounds: 2",
         f"what {CLIENT} plays to tea@focus.example.org has ended (finish): 0.4 s",
     ]
+
+
+async def test_what_the_house_itself_plays_is_no_news(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "focus.rayo.components.output")
+    async with asyncio.timeout(60):
+        component = scene.execute(JID.parse("focus@focus.example.org/tea"), Output(documents=url("short")))
+        await component.ready
+        component.begin()
+        await scene.ended.wait()
+    assert np.count_nonzero(scene.heard())
+    assert caplog.messages == []
 
 
 async def test_whose_media_has_ended_cannot_be_heard(scene: Scene, plane: MediaPlane) -> None:

@@ -67,7 +67,7 @@ class Renderer(Component[Output]):
         except ValueError:
             raise ComponentError("its media has ended") from None
         player.set_volume(self._volume)
-        log.info("%s plays to %s, sounds: %d", self.creator, self.target.address, len(self._sounds))
+        log.log(self._level, "%s plays to %s, sounds: %d", self.creator, self.target.address, len(self._sounds))
         loop = asyncio.get_running_loop()
         left = self.command.max_time / 1000 if self.command.max_time >= 0 else None
         while True:
@@ -108,10 +108,15 @@ class Renderer(Component[Output]):
             await player.play(each)
         await player.played()
 
+    @property
+    def _level(self) -> int:
+        """What the house itself plays, at every key that somebody presses, is no news."""
+        return logging.DEBUG if self.creator.domain == self.target.address.domain else logging.INFO
+
     async def wind_up(self, reason: Reason) -> Iterable[Metadata]:
         if self._player is not None:
             what, why = f"what {self.creator} plays to {self.target.address}", type(reason).__xml_tag__
-            log.info("%s has ended (%s): %.1f s", what, why, self._player.heard / SAMPLE_RATE)
+            log.log(self._level, "%s has ended (%s): %.1f s", what, why, self._player.heard / SAMPLE_RATE)
             self._player.close()
         for sound in self._sounds:
             await sound.close()
