@@ -25,8 +25,12 @@ def run(names: Sequence[str], mode: Mode | None, inputs: Sequence[str], as_json:
         raise ServiceError(str(error), ExitCode.DATA) from None
     if len({grammar.mode for grammar in grammars}) > 1:
         raise ServiceError(f"{names[-1]}: all grammars must be of the same mode", ExitCode.DATA)
-    for name, grammar in zip(names, grammars, strict=True):
-        for remark in grammar.remarks:
+    remarks = [[*grammar.remarks] for grammar in grammars]
+    if grammars[0].mode is Mode.VOICE:
+        for of_one, why_not in zip(remarks, asyncio.run(_unheard(grammars)), strict=True):
+            of_one += why_not
+    for name, grammar, of_one in zip(names, grammars, remarks, strict=True):
+        for remark in of_one:
             print(f"{name}: {remark}", file=sys.stderr)
         if not inputs and not as_json:
             yield f"{name}: ok, {grammar.mode.value}"
@@ -49,6 +53,27 @@ async def _load(names: Sequence[str], mode: Mode | None) -> list[Grammar]:
             raise ServiceError(f"{name}: {error.strerror}", ExitCode.NO_INPUT) from None
         grammars.append(await load(document, uri=_uri(name), source=name, mode=mode, fetch=_fetch))
     return grammars
+
+
+async def _unheard(grammars: Sequence[Grammar]) -> list[list[str]]:
+    """For each of them why the recognizer would refuse it, if there is one, such as for a word that it lacks."""
+    from focus.engines.pocketsphinx import Pocketsphinx
+    from focus.engines.recognizer import NotRecognizable, RecognizerMissing
+
+    recognizer = Pocketsphinx()
+    found: list[list[str]] = []
+    try:
+        for grammar in grammars:
+            try:
+                await recognizer.check([grammar])
+                found.append([])
+            except NotRecognizable as error:
+                found.append([f"cannot be recognized in speech: {error}"])
+            except RecognizerMissing:
+                found.append([])
+    finally:
+        await recognizer.close()
+    return found
 
 
 async def _fetch(uri: str) -> bytes:

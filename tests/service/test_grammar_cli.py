@@ -68,6 +68,16 @@ def test_words_are_separated_by_space(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == "new york Please!: match-end, new york please\nnewyork please: nomatch\n"
 
 
+def test_words_that_cannot_be_recognized_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("g").write_text(f'{START} xml:lang="en"><rule id="r">yes xyzzyq</rule></grammar>')
+    Path("known").write_text(f'{START} xml:lang="en"><rule id="r">yes</rule></grammar>')
+    assert main(["grammar", "known", "g", "--input", "yes"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "yes: match, yes\n"
+    unknown = "pocketsphinx does not know how these words sound: 'xyzzyq'"
+    assert printed.err == f"g: cannot be recognized in speech: {unknown}\n"
+
+
 def test_several_files_count_together(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["grammar", "menu.grxml", "builtin:dtmf/digits?length=2", "--input", "1", "--input", "12"]) == 0
     assert capsys.readouterr().out == "1: match, sales\n12: match-end, 12\n"
