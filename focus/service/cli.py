@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from focus.service.values import Address
 
 
-#: Commands of commands, and where they are: `phone` brings the media stack along, `rayo` a client.
-GROUPS = {"phone": "focus.service.phone", "rayo": "focus.service.rayo", "fax": "focus.service.fax"}
+#: Commands of commands, and where they are.
+GROUPS = {"phone": "focus.service.phone_cli", "rayo": "focus.service.rayo.cli", "fax": "focus.service.fax.cli"}
 
 
 class Commands(TyperGroup):
@@ -142,7 +142,11 @@ def demo(
     http: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where to serve the page.")] = "127.0.0.1:8080",
     c2s: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where XMPP clients connect.")] = "127.0.0.1:5222",
     media: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where audio comes in by UDP; host 'auto' is every address.")
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where audio comes in by UDP, and by the next port too; host 'auto' is every address.",
+        ),
     ] = "auto:10000",
     domain: Annotated[str, typer.Option(help="The XMPP domain.")] = "localhost",
     account: Annotated[
@@ -157,6 +161,14 @@ def demo(
             metavar="NAME=JID",
             help="Calls to NAME (or a pattern with *) are for programs of this account (docs/rayo.md), not for a room; "
             "may be repeated.",
+        ),
+    ] = None,
+    fax_route: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=JID",
+            help="The same for faxes, which a program of this account takes, such as focus fax receive; may be "
+            "repeated.",
         ),
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="A certificate for the domain (PEM), with --key.")] = None,
@@ -186,7 +198,8 @@ def demo(
         domain=_checked("--domain", domain_name, domain),
         accounts=tuple(_account(text, domain.lower()) for text in account or ()),
         admins=tuple(_checked("--admin", bare_jid, text) for text in admin or ()),
-        routes=tuple(map(_route, route or ())),
+        routes=tuple(_route("--route", text) for text in route or ()),
+        fax_routes=tuple(_route("--fax-route", text) for text in fax_route or ()),
         certificate=(certificate, key) if certificate is not None and key is not None else None,
         state_dir=state_dir,
         ready_file=ready_file,
@@ -227,13 +240,13 @@ def _account(text: str, domain: str) -> tuple[str, str]:
     return jid, password
 
 
-def _route(text: str) -> tuple[str, str]:
+def _route(option: str, text: str) -> tuple[str, str]:
     from focus.service.values import bare_jid
 
     match, equals, client = text.rpartition("=")
     if not match or not equals:
-        raise typer.BadParameter(f"--route must be NAME=JID, not {text!r}")
-    return match, _checked("--route", bare_jid, client)
+        raise typer.BadParameter(f"{option} must be NAME=JID, not {text!r}")
+    return match, _checked(option, bare_jid, client)
 
 
 def _welcome(facts: DemoReady) -> None:
@@ -246,6 +259,7 @@ def _welcome(facts: DemoReady) -> None:
     table.add_row("open", f"[bold]{facts.http.replace('127.0.0.1', 'localhost')}/tea[/]  in two tabs, and talk")
     table.add_row("call", f"[bold]tea@{facts.focus}[/]  with an XMPP client that is logged in at {host}:{port}")
     table.add_row("", f"(accounts: ./dev run --account you@{facts.domain}:PASSWORD)")
+    table.add_row("files", f"{facts.files}  has what is recorded, and what is to be played or faxed")
     table.add_row("stop", "ctrl-C")
     console = Console(stderr=True, highlight=False)
     console.print("\n[bold green]focus is up.[/]")

@@ -41,6 +41,9 @@ CANCEL_TIMEOUT = 0.3
 
 EVERY_ADDRESS = "auto"
 
+#: Ports for audio, the one that was asked for and the next: what focus calls itself, as to try a fax, takes two.
+SHARDS = 2
+
 T = TypeVar("T")
 
 
@@ -56,6 +59,7 @@ class DemoOptions:
     accounts: tuple[tuple[str, str], ...] = ()
     admins: tuple[str, ...] = ()
     routes: tuple[tuple[str, str], ...] = ()
+    fax_routes: tuple[tuple[str, str], ...] = ()
     certificate: tuple[Path, Path] | None = None
     state_dir: Path | None = None
     ready_file: Path | None = None
@@ -72,6 +76,7 @@ class DemoReady:
     c2s: tuple[str, int]
     media: tuple[str, int]
     http: str
+    files: str
     pid: int
 
     def line(self) -> str:
@@ -92,6 +97,8 @@ async def run(
         loop.add_signal_handler(number, stop.set)
     options = _with_ports(options)
     with _state(options.state_dir) as state, _ready_file(options.ready_file) as announce:
+        files = state.absolute() / "files"
+        files.mkdir(exist_ok=True)
         server = Prosody(
             state / "prosody",
             domain=options.domain,
@@ -101,12 +108,12 @@ async def run(
         )
 
         def up(service: ServiceReady) -> None:
-            facts = _facts(server, service)
+            facts = _facts(server, service, files)
             announce(facts)
             ready(facts)
 
         try:
-            service = await _unless(stop, _prepare(server, options, state, load))
+            service = await _unless(stop, _prepare(server, options, files, load))
             if service is not None:
                 await _serve(service, server, stop, up)
         finally:
@@ -116,7 +123,7 @@ async def run(
 async def _prepare(
     server: Prosody,
     options: DemoOptions,
-    state: Path,
+    files: Path,
     load: Callable[[], Callable[[Settings], Runnable]],
 ) -> Runnable:
     """Start the server and make the service for it."""
@@ -127,8 +134,6 @@ async def _prepare(
         await server.start()
     finally:
         make = await loading
-    files = state / "files"
-    files.mkdir(exist_ok=True)
     return make(_settings(server, options, files))
 
 
@@ -175,9 +180,13 @@ def _settings(server: Prosody, options: DemoOptions, files: Path) -> Settings:
     """The service's configuration: what belongs to the demo's nature, and what can be tried in it without further ado,
     recordings in `files` and keys among it; the rest has its default."""
     host, port = server.component
+    routes = (
+        *(RouteSettings(match=match, clients=(client,)) for match, client in options.routes),
+        *(RouteSettings(match=match, clients=(client,), fax=True) for match, client in options.fax_routes),
+    )
     return Settings(
         xmpp=XmppSettings(jid=server.focus, secret=SecretStr(server.secret), host=host, port=port, muc=server.rooms),
-        media=MediaSettings(addresses=(options.media.host,), port=options.media.port),
+        media=MediaSettings(addresses=(options.media.host,), port=options.media.port, shards=SHARDS),
         http=HttpSettings(
             listen=options.http,
             domain=options.domain,
@@ -187,8 +196,8 @@ def _settings(server: Prosody, options: DemoOptions, files: Path) -> Settings:
         ),
         metrics=MetricsSettings(listen=Address(LOOPBACK, 0)),
         conference=ConferenceSettings(strangers=True),
-        rayo=RayoSettings(controllers=options.admins, clients=tuple({client for _, client in options.routes})),
-        routes=tuple(RouteSettings(match=match, clients=(client,)) for match, client in options.routes),
+        rayo=RayoSettings(controllers=options.admins, clients=tuple({route.clients[0] for route in routes})),
+        routes=routes,
         recordings=RecordingSettings(folder=files),
         fetch=FetchSettings(folders=(files,)),
         comfort=(ComfortSettings(),) if shutil.which("espeak-ng") is not None else (),  # which says what keys do
@@ -196,7 +205,7 @@ def _settings(server: Prosody, options: DemoOptions, files: Path) -> Settings:
     )
 
 
-def _facts(server: Prosody, service: ServiceReady) -> DemoReady:
+def _facts(server: Prosody, service: ServiceReady, files: Path) -> DemoReady:
     if service.http is None or not service.media:
         raise ServiceError("the service has come up without a page or without audio")
     return DemoReady(
@@ -207,6 +216,7 @@ def _facts(server: Prosody, service: ServiceReady) -> DemoReady:
         c2s=_reachable(server.c2s),
         media=_reachable(service.media[0]),
         http=f"http://{_reachable(service.http)}",
+        files=str(files),
         pid=os.getpid(),
     )
 
@@ -218,14 +228,15 @@ def _reachable(address: tuple[str, int]) -> Address:
 
 
 def _with_ports(options: DemoOptions) -> DemoOptions:
-    """Say by its option which port is taken, before anything is started. The options with names resolved, and with a
-    port for media, which must be the same on every address, and one for the page, which others are told."""
-    media = options.media
-    if media.host == EVERY_ADDRESS:
-        media = Address(EVERY_ADDRESS, media.port or free_port("0.0.0.0", socket.SOCK_DGRAM))
-        _bindable("--media", Address("0.0.0.0", media.port), socket.SOCK_DGRAM)
-    else:
-        media = _bindable("--media", media, socket.SOCK_DGRAM)
+    """Say by its option which port is taken, before anything is started. The options with names resolved, and with
+    ports for media, which must be the same on every address, and one for the page, which others are told."""
+    host, port = options.media
+    probed = "0.0.0.0" if host == EVERY_ADDRESS else host
+    port = port or free_port(probed, socket.SOCK_DGRAM, in_a_row=SHARDS)
+    if port + SHARDS > 65536:
+        raise ServiceError(f"--media {options.media} leaves no port for the other {SHARDS - 1}; the highest is 65535")
+    bound = [_bindable("--media", Address(probed, port + n), socket.SOCK_DGRAM) for n in range(SHARDS)]
+    media = Address(host if host == EVERY_ADDRESS else bound[0].host, port)
     return dataclasses.replace(
         options,
         media=media,

@@ -110,21 +110,29 @@ Component {focus}
 """
 
 
-def free_port(host: str = LOOPBACK, kind: socket.SocketKind = socket.SOCK_STREAM, *, but: Container[int] = ()) -> int:
-    """A port of this address that nobody has now, and none of `but`."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def free_port(
+    host: str = LOOPBACK,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    *,
+    but: Container[int] = (),
+    in_a_row: int = 1,
+) -> int:
+    """A port of this address that nobody has now, and none of `but`; the first of so many `in_a_row`."""
     for port in random.sample(FREE_PORTS, 200):
-        if port in but:
-            continue
-        with socket.socket(family, kind) as probe:
-            if kind is socket.SOCK_STREAM:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
+        if all(one not in but and _is_free(host, kind, one) for one in range(port, port + in_a_row)):
             return port
     raise ServiceError(f"{host} has no free port between {FREE_PORTS.start} and {FREE_PORTS.stop}")
+
+
+def _is_free(host: str, kind: socket.SocketKind, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
 
 
 class _PortTaken(Exception):

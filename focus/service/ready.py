@@ -18,6 +18,10 @@ class ExitCode(IntEnum):
     DATA = 65
     NO_INPUT = 66
     UNAVAILABLE = 69
+    #: EX_TEMPFAIL: a call was not taken. EX_PROTOCOL: it failed, or the service refuses. EX_NOPERM: we may not do that.
+    NOT_TAKEN = 75
+    FAILED = 76
+    NOT_ALLOWED = 77
     CONFIGURATION = 78
 
 

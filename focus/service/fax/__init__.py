@@ -1,5 +1,1 @@
 """`focus fax`: send and receive faxes from the terminal, as any Rayo client does (docs/rayo.md)."""
-
-from focus.service.fax.cli import app
-
-__all__ = ["app"]

@@ -9,7 +9,6 @@ from pathlib import Path
 from focus.client import FaxDocument, RayoClient
 from focus.engines.documents import Preparation
 from focus.engines.fax import Document, FaxError
-from focus.service.rayo.doing import REFUSED
 from focus.service.ready import ExitCode, ServiceError
 from focus.wire.rayo_fax import FAX
 
@@ -17,7 +16,9 @@ from focus.wire.rayo_fax import FAX
 async def check_service(client: RayoClient) -> None:
     """Raises `ServiceError` where the service does not fax."""
     if FAX not in await client.features():
-        raise ServiceError(f"{client.service} does not fax: it has no libspandsp (Debian: libspandsp2)", REFUSED)
+        raise ServiceError(
+            f"{client.service} does not fax: it has no libspandsp (Debian: libspandsp2)", ExitCode.FAILED
+        )
 
 
 async def check_document(file: str, document: FaxDocument) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from focus.service.fax import doing
 from focus.service.rayo.cli import EXIT_CODES, Session, session_command
 
 HELP = "Send and receive faxes by a Rayo service."
@@ -42,9 +41,11 @@ def send(
     from_: Annotated[str | None, typer.Option("--from", metavar="JID", help="Who calls, as they see it.")] = None,
 ) -> int:
     """Call JID and send FILE to the fax machine there. Ctrl-C ends the fax, and says how far it has come."""
+    from focus.service.fax import doing
+
     return session.run(
-        lambda client: doing.send(
-            client, session.report, to, file, from_=from_, identity=identity, header=header, pages=pages
+        lambda client, report: doing.send(
+            client, report, to, file, from_=from_, identity=identity, header=header, pages=pages
         ),
         register=True,
     )
@@ -54,4 +55,6 @@ def send(
 def receive(session: Session) -> int:
     """Wait for a call that a route gives us, receive its fax, and say where that is. Ctrl-C ends it: what has come is
     kept."""
-    return session.run(lambda client: doing.receive(client, session.report))
+    from focus.service.fax import doing
+
+    return session.run(lambda client, report: doing.receive(client, report))

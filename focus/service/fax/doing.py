@@ -25,9 +25,12 @@ from focus.client import (
     Stopped,
 )
 from focus.service.fax.checking import check_document, check_service
-from focus.service.rayo.doing import NOT_TAKEN, REFUSED, in_own_words, interruptible, url_of
+from focus.service.rayo.doing import in_own_words, interruptible, url_of
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
+
+#: What a command to a call comes to when the caller has gone, or another client was faster.
+GONE = frozenset({"item-not-found", "conflict"})
 
 #: A fax and its call, or an exit code where there is none.
 Begun = tuple[Call, FaxComponent] | int
@@ -59,13 +62,13 @@ async def send(
             await call.answered()
         except CallEnded as ended:
             report.event(ended.end, call.events.at, call=call.uri)
-            return NOT_TAKEN
+            return ExitCode.NOT_TAKEN
         report.say("answered", "answered", call=call.uri)
         try:
             return call, await call.send_fax(documents=[document], report_pages=True)
         except RayoError as error:
             words = f"the service does not send {file}: {error}"
-            raise ServiceError(words, REFUSED) from None
+            raise ServiceError(words, ExitCode.FAILED) from None
 
     with interruptible() as stop:
         async with AsyncExitStack() as ending:
@@ -81,11 +84,13 @@ async def receive(client: RayoClient, report: Report) -> int:
         async for call in client.offers:
             try:
                 await call.answer()
-            except RayoError as error:  # the caller has gone, or another client was faster
+                ending.push_async_callback(call.hangup)
+                fax = await call.receive_fax(report_pages=True)
+            except RayoError as error:
+                if error.condition not in GONE:
+                    raise
                 report.say("missed", f"a call of {call.caller} is gone: {error}", call=call.uri)
                 continue
-            ending.push_async_callback(call.hangup)
-            fax = await call.receive_fax(report_pages=True)
             report.say("answered", f"receiving from {call.caller}", call=call.uri, caller=call.caller)
             return call, fax
         return ExitCode.UNAVAILABLE
@@ -100,7 +105,7 @@ async def _unless(stop: asyncio.Event, beginning: Coroutine[Any, Any, Begun]) ->
     working, stopping = asyncio.create_task(beginning), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else REFUSED
+        return working.result() if working.done() else ExitCode.FAILED
     finally:
         stopping.cancel()
         working.cancel()
@@ -139,7 +144,7 @@ async def _follow(begun: Begun, report: Report, stop: asyncio.Event) -> int:
         pages=int(count),
         **details,
     )
-    return ExitCode.OK if is_done else REFUSED
+    return ExitCode.OK if is_done else ExitCode.FAILED
 
 
 async def _stopped(fax: FaxComponent, stop: asyncio.Event) -> None:

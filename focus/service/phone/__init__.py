@@ -1,6 +1,5 @@
 """A Jingle phone for the terminal, and for programs: how operators, tests and benchmarks make a participant."""
 
-from focus.service.phone.cli import app
 from focus.service.phone.phone import Answering, Phone, Settings
 
-__all__ = ["Answering", "Phone", "Settings", "app"]
+__all__ = ["Answering", "Phone", "Settings"]

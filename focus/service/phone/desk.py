@@ -15,9 +15,6 @@ from focus.service.phone.events import Event
 from focus.service.phone.phone import Phone, Settings
 from focus.service.ready import ExitCode, ServiceError
 
-#: sysexits.h: EX_TEMPFAIL, the call was not taken; EX_PROTOCOL, it was, or could have been, and failed.
-NOT_TAKEN, FAILED = 75, 76
-
 NOT_TAKEN_REASONS = frozenset({"busy", "cancel", "decline", "expired", "gone", "timeout"})
 
 
@@ -26,7 +23,7 @@ def exit_code(ended: Event) -> int:
     reason, connected = ended["reason"], ended["connected"]
     if connected and reason == "success":
         return ExitCode.OK
-    return NOT_TAKEN if not connected and reason in NOT_TAKEN_REASONS else FAILED
+    return ExitCode.NOT_TAKEN if not connected and reason in NOT_TAKEN_REASONS else ExitCode.FAILED
 
 
 class Desk:

@@ -1,33 +1,30 @@
-"""The commands of `focus rayo`, and their options."""
+"""The commands of `focus rayo`, and their options. What is heavy to import is imported by the command that needs it."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from focus.client.credentials import Credentials
-from focus.client.parties import HeaderPairs, headers_of
-from focus.client.rayo import COMMAND_TIMEOUT, LONGEST_RINGING
-from focus.service.rayo import doing, working
-from focus.service.rayo.doing import in_a_line
-from focus.service.rayo.report import Report
-from focus.service.rayo.who import credentials
 from focus.service.ready import ExitCode
-from focus.wire.rayo import JoinDirection, JoinMedia
+
+if TYPE_CHECKING:
+    from focus.client import RayoClient
+    from focus.client.parties import HeaderPairs
+    from focus.service.rayo.report import Report
 
 HELP = "Command the calls and rooms of a Rayo service."
 EXIT_CODES = (
     f"Exit codes: 0 done, {ExitCode.USAGE} wrong usage, {ExitCode.UNAVAILABLE} the server or the service is not there, "
-    f"refuses the login, or does not answer, {doing.NOT_TAKEN} the call was not taken (busy, rejected, no answer), or "
-    "what was asked has not been answered, "
-    f"{doing.REFUSED} the service refuses, or the call failed, {doing.NOT_ALLOWED} we may not do that, "
+    f"refuses the login, or does not answer, {ExitCode.NOT_TAKEN} the call was not taken (busy, rejected, no "
+    "answer), or what was asked has not been answered, "
+    f"{ExitCode.FAILED} the service refuses, or the call failed, {ExitCode.NOT_ALLOWED} we may not do that, "
     f"{ExitCode.CONFIGURATION} the file with the account is wrong."
 )
 
@@ -84,6 +81,9 @@ ConfigOption = Annotated[
         "insecure. By default ~/.config/focus/rayo.toml, if there is one.",
     ),
 ]
+#: Milliseconds are 32 bits wide in Rayo; this is so long in seconds.
+LONGEST = 2_147_483
+
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object for each line, for programs.")]
 
 
@@ -99,10 +99,12 @@ TimeoutOption = Annotated[
 ]
 LogOption = Annotated[str, typer.Option(help="Log to standard error: debug, info, warning, error or critical.")]
 DirectionOption = Annotated[
-    JoinDirection, typer.Option(help="From the first party's view: send is heard by the second, recv hears it.")
+    Literal["duplex", "send", "recv"],
+    typer.Option(help="From the first party's view: send is heard by the second, recv hears it."),
 ]
 MediaOption = Annotated[
-    JoinMedia, typer.Option(help="Through the service, or between the two ends, if neither call is answered yet.")
+    Literal["bridge", "direct"],
+    typer.Option(help="Through the service, or between the two ends, if neither call is answered yet."),
 ]
 
 
@@ -110,12 +112,19 @@ MediaOption = Annotated[
 class Session:
     """What the options mean that all commands have."""
 
-    who: Credentials
-    report: Report
+    said: Mapping[str, str | None]
+    config: Path | None
+    json: bool
     timeout: float
 
-    def run(self, work: doing.Work, *, register: bool = False) -> int:
-        return doing.run(self.who, self.timeout, work, register=register)
+    def run(self, work: Callable[[RayoClient, Report], Awaitable[int]], *, register: bool = False) -> int:
+        """See `doing.run`."""
+        from focus.service.rayo import doing
+        from focus.service.rayo.report import Report
+        from focus.service.rayo.who import credentials
+
+        who, report = credentials(self.said, self.config), Report(json=self.json)
+        return doing.run(who, self.timeout, lambda client: work(client, report), register=register)
 
 
 def _session(
@@ -128,7 +137,7 @@ def _session(
     insecure: InsecureOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
-    timeout: TimeoutOption = COMMAND_TIMEOUT,
+    timeout: TimeoutOption = 10,
     log_level: LogOption = "critical",
 ) -> Session:
     _log_to_stderr(log_level)
@@ -141,7 +150,7 @@ def _session(
         "ca_file": ca_file,
         "insecure": "yes" if insecure else None,
     }
-    return Session(credentials(said, config), Report(json=json), timeout)
+    return Session(said, config, json, timeout)
 
 
 def session_command(
@@ -170,7 +179,9 @@ def session_command(
 @session_command("list")
 def list_(session: Session) -> int:
     """The calls and mixers that we may know of: who is at the other end, how far it has come, what is joined."""
-    return session.run(lambda client: doing.list_all(client, session.report))
+    from focus.service.rayo import doing
+
+    return session.run(lambda client, report: doing.list_all(client, report))
 
 
 @session_command()
@@ -191,18 +202,20 @@ def dial(
     ] = None,
     ring: Annotated[
         float | None,
-        typer.Option(min=0.001, max=LONGEST_RINGING, callback=_a_number, help="Seconds to let it ring."),
+        typer.Option(min=0.001, max=LONGEST, callback=_a_number, help="Seconds to let it ring."),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Stay until it ends, and hang up at ctrl-C; else until it is answered.")
     ] = False,
 ) -> int:
     """Call TO, and tell how it goes. The call goes on when the command has ended; ctrl-C before that hangs up."""
+    from focus.service.rayo import doing
+
     headers = [_header(text) for text in header or ()]
     return session.run(
-        lambda client: doing.dial(
+        lambda client, report: doing.dial(
             client,
-            session.report,
+            report,
             to,
             from_=from_,
             joins=join or (),
@@ -225,7 +238,9 @@ def join(
     media: MediaOption = "bridge",
 ) -> int:
     """Join A with B; again, to change the direction of the join there is."""
-    return session.run(lambda client: doing.join(client, session.report, (one, other), direction, media))
+    from focus.service.rayo import doing
+
+    return session.run(lambda client, report: doing.join(client, report, (one, other), direction, media))
 
 
 @session_command()
@@ -237,7 +252,9 @@ def unjoin(
     ] = None,
 ) -> int:
     """Undo the join of A with B, or all joins of A."""
-    return session.run(lambda client: doing.unjoin(client, session.report, one, other))
+    from focus.service.rayo import doing
+
+    return session.run(lambda client, report: doing.unjoin(client, report, one, other))
 
 
 @session_command()
@@ -249,9 +266,11 @@ def hangup(
     ] = None,
 ) -> int:
     """End calls."""
+    from focus.service.rayo import doing
+
     headers = {"jingle-reason": reason} if reason else {}
     _check_headers("--reason", headers)
-    return session.run(lambda client: doing.hangup(client, session.report, call, headers))
+    return session.run(lambda client, report: doing.hangup(client, report, call, headers))
 
 
 @session_command()
@@ -260,7 +279,9 @@ def watch(
     room: Annotated[str, typer.Argument(metavar="ROOM", help="The name of a room, or of a mixer of ours.")],
 ) -> int:
     """Tell who comes to ROOM, who goes and who speaks, until ctrl-C; also if nobody is there yet."""
-    return session.run(lambda client: doing.watch(client, session.report, room), register=True)
+    from focus.service.rayo import doing
+
+    return session.run(lambda client, report: doing.watch(client, report, room), register=True)
 
 
 def _some_text(text: str) -> str:
@@ -269,6 +290,11 @@ def _some_text(text: str) -> str:
     return text
 
 
+VoiceOption = Annotated[str | None, typer.Option(help="A voice of the renderer, such as de or en-us+f3 of espeak-ng.")]
+RendererOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Who speaks: espeak, as by default, or piper, where that is installed."),
+]
 PlaceArgument = Annotated[str, typer.Argument(metavar="WHERE", help="A call, which alone hears it, or a mixer.")]
 
 
@@ -277,10 +303,13 @@ def say(
     session: Session,
     to: PlaceArgument,
     text: Annotated[str, typer.Argument(metavar="TEXT", callback=_some_text, help="What to say.")],
-    voice: Annotated[str | None, typer.Option(help="A voice of espeak-ng, such as de or en-us+f3.")] = None,
+    voice: VoiceOption = None,
+    renderer: RendererOption = None,
 ) -> int:
     """Say TEXT, and wait until it has been said; ctrl-C ends it."""
-    return session.run(lambda client: working.say(client, session.report, to, text, voice))
+    from focus.service.rayo import working
+
+    return session.run(lambda client, report: working.say(client, report, to, text, voice=voice, renderer=renderer))
 
 
 @session_command()
@@ -298,7 +327,9 @@ def play(
     times: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="How often; 0 is for ever.")] = 1,
 ) -> int:
     """Play a sound, and wait until it is over; ctrl-C ends it."""
-    return session.run(lambda client: working.play(client, session.report, to, url, times))
+    from focus.service.rayo import working
+
+    return session.run(lambda client, report: working.play(client, report, to, url, times))
 
 
 @session_command()
@@ -310,17 +341,20 @@ def ask(
         str, typer.Option(metavar="FILE|URL", help="What is an answer: an SRGS grammar, here or there.")
     ] = "builtin:dtmf/digits?length=1",
     mode: Annotated[
-        working.AnswerMode, typer.Option(help="How it is given: by keys, by voice, or as the grammar says.")
+        Literal["dtmf", "voice", "any"],
+        typer.Option(help="How it is given: by keys, by voice, or as the grammar says."),
     ] = "any",
     wait: Annotated[
-        float, typer.Option(min=0, max=LONGEST_RINGING, callback=_a_number, help="Seconds for it, and between keys.")
+        float, typer.Option(min=0, max=LONGEST, callback=_a_number, help="Seconds for it, and between keys.")
     ] = 10,
 ) -> int:
     """Ask TEXT, wait for an answer, and tell what it means; ctrl-C ends it."""
+    from focus.service.rayo import working
+
     if mode == "voice" and grammar.startswith("builtin:"):
         raise typer.BadParameter(f"--mode voice needs a --grammar of words: {grammar} is one of keys")
     return session.run(
-        lambda client: working.ask(client, session.report, to, text, grammar=grammar, mode=mode, wait=wait)
+        lambda client, report: working.ask(client, report, to, text, grammar=grammar, mode=mode, wait=wait)
     )
 
 
@@ -331,11 +365,18 @@ def record(
     format_: Annotated[str, typer.Option("--format", help="wav, flac, ogg or mp3.")] = "ogg",
     seconds: Annotated[
         float | None,
-        typer.Option(min=0.001, max=LONGEST_RINGING, callback=_a_number, help="For so long; else until ctrl-C."),
+        typer.Option(min=0.001, max=LONGEST, callback=_a_number, help="For so long; else until ctrl-C."),
     ] = None,
+    tracks: Annotated[
+        bool, typer.Option("--tracks", help="Besides, a file for each who speaks, as long as the whole.")
+    ] = False,
 ) -> int:
     """Record WHAT until ctrl-C, or until nobody is there any more, and tell where the recording is."""
-    return session.run(lambda client: working.record(client, session.report, what, format_, seconds))
+    from focus.service.rayo import working
+
+    return session.run(
+        lambda client, report: working.record(client, report, what, format_, seconds=seconds, tracks=tracks)
+    )
 
 
 # --- what the options mean --------------------------------------------------------------------------------------------
@@ -350,6 +391,9 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _check_headers(option: str, headers: HeaderPairs) -> None:
+    from focus.client.parties import headers_of
+    from focus.service.rayo.doing import in_a_line
+
     try:
         headers_of(headers)
     except ValueError as error:

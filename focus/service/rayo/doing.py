@@ -35,10 +35,6 @@ from focus.service.ready import ExitCode, ServiceError
 from focus.wire.nodeprep import prepared
 from focus.wire.rayo import JoinDirection, JoinMedia
 
-#: sysexits.h: EX_TEMPFAIL, the call was not taken; EX_PROTOCOL, the service refuses, or the call failed; EX_NOPERM, we
-#: may not do that.
-NOT_TAKEN, REFUSED, NOT_ALLOWED = 75, 76, 77
-
 #: Questions that `list` has waiting for their answers.
 AT_ONCE = 20
 
@@ -65,7 +61,9 @@ def run(credentials: Credentials, patience: float, work: Work, *, register: bool
         raise ServiceError(error.text, ExitCode.UNAVAILABLE) from None
     except RayoError as error:
         is_ours = error.type != "auth" and error.condition not in _NOT_OURS
-        raise ServiceError(f"the service refuses: {error}", REFUSED if is_ours else NOT_ALLOWED) from None
+        raise ServiceError(
+            f"the service refuses: {error}", ExitCode.FAILED if is_ours else ExitCode.NOT_ALLOWED
+        ) from None
 
 
 async def _run(credentials: Credentials, patience: float, work: Work, register: bool) -> int:
@@ -83,7 +81,7 @@ async def _register(client: RayoClient) -> None:
         if error.type != "auth":
             raise
         hint = f"{client.jid.bare} is neither in [rayo] clients nor in controllers there"
-        raise ServiceError(f"{client.service} does not know us: {error} ({hint})", NOT_ALLOWED) from None
+        raise ServiceError(f"{client.service} does not know us: {error} ({hint})", ExitCode.NOT_ALLOWED) from None
 
 
 @contextmanager
@@ -300,13 +298,13 @@ async def _tell(call: Call, report: Report, *, follow: bool) -> int:
             return ExitCode.OK
         if isinstance(event, End):
             return _exit_code(event, is_answered)
-    return REFUSED
+    return ExitCode.FAILED
 
 
 def _exit_code(end: End, is_answered: bool) -> int:
     if end.reason == "error":
-        return REFUSED
-    return ExitCode.OK if is_answered else NOT_TAKEN
+        return ExitCode.FAILED
+    return ExitCode.OK if is_answered else ExitCode.NOT_TAKEN
 
 
 # --- watch ------------------------------------------------------------------------------------------------------------

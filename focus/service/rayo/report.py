@@ -46,14 +46,15 @@ class Report:
         width = None if sys.stdout.isatty() else NO_TERMINAL  # nothing is folded for programs
         self._console = Console(highlight=False, soft_wrap=True, width=width)
 
-    def say(self, name: str, text: str, at: datetime | None = None, **details: Any) -> None:
-        """`text` for people; `name` and `details`, where they are not None, for programs."""
+    def say(self, name: str, *lines: str, at: datetime | None = None, **details: Any) -> None:
+        """`lines` for people; `name` and `details`, where they are not None, for programs."""
         at = at or datetime.now(UTC)
         if self._json:
             known = {key.replace("_", "-"): value for key, value in details.items() if value is not None}
             print(json.dumps({"event": name, "time": at.isoformat(timespec="milliseconds"), **known}), flush=True)
         else:
-            self._console.print(Text(f"{at.astimezone():%H:%M:%S}  ", "dim"), Text(_printable(text)), sep="")
+            for line in lines:
+                self._console.print(Text(f"{at.astimezone():%H:%M:%S}  ", "dim"), Text(_printable(line)), sep="")
 
     def event(self, event: Event, at: datetime, who: str = "", **details: Any) -> None:
         """What an event says, of `who` (for people)."""
@@ -64,7 +65,7 @@ class Report:
             said["platform-code"] = _platform_code(event)
         if headers := [[header.name, header.value] for header in getattr(event, "headers", ())]:
             said["headers"] = headers
-        self.say(local_name(element.tag), describe(event, who), at, **said, **details)
+        self.say(local_name(element.tag), describe(event, who), at=at, **said, **details)
 
     def table(
         self,

@@ -19,20 +19,23 @@ from focus.client import (
     RayoClient,
     RecordComponent,
 )
-from focus.service.rayo.doing import NOT_TAKEN, REFUSED, in_own_words, interruptible, party, url_of
+from focus.service.rayo.doing import in_own_words, interruptible, party, url_of
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
 from focus.wire.base import local_name
+from focus.wire.rayo_record import TrackFile
 
 AnswerMode = Literal["dtmf", "voice", "any"]
 
 
-async def say(client: RayoClient, report: Report, to: str, text: str, voice: str | None) -> int:
+async def say(
+    client: RayoClient, report: Report, to: str, text: str, *, voice: str | None = None, renderer: str | None = None
+) -> int:
     """Until it has been said."""
     place = await party(client, to)
     with interruptible() as stop:
         with in_own_words():
-            output = await place.output(text=text, voice=voice)
+            output = await place.output(text=text, voice=voice, renderer=renderer)
         return await _tell(report, place, output, stop)
 
 
@@ -58,15 +61,19 @@ async def ask(
             )
         report.say("asking", f"asking {to}", **_named(place))
         code = await _tell(report, place, prompt, stop)
-    return code if code or prompt.interpretation is not None else NOT_TAKEN
+    return code if code or prompt.interpretation is not None else ExitCode.NOT_TAKEN
 
 
-async def record(client: RayoClient, report: Report, what: str, format_: str, seconds: float | None) -> int:
-    """Until somebody interrupts, it has been so long, or there is nobody to be heard any more."""
+async def record(
+    client: RayoClient, report: Report, what: str, format_: str, *, seconds: float | None = None, tracks: bool = False
+) -> int:
+    """Until somebody interrupts, it has been so long, or there is nobody to be heard any more. `tracks`: each who
+    speaks in a file of their own, too."""
+    hints = {"tracks": "speaker"} if tracks else None
     place = await party(client, what)
     with interruptible() as stop:
         with in_own_words():
-            recording = await place.record(format=format_, max_duration=seconds)
+            recording = await place.record(format=format_, max_duration=seconds, hints=hints)
         report.say("recording", f"recording {what}", **_named(place))
         return await _tell(report, place, recording, stop)
 
@@ -83,24 +90,40 @@ async def _tell(report: Report, place: Call | Mixer, component: Component, stop:
         stopping.cancel()
         ending.cancel()
         await asyncio.gather(ending, stopping, return_exceptions=True)
-    text, details = _result(component)
+    lines, details = _result(component)
     reason = local_name(complete.reason.to_element().tag)
-    report.say("complete", text or _words(complete), **_named(place), reason=reason, **details)
-    if isinstance(complete.reason, Failed) or (isinstance(complete.reason, HungUp) and not text):
-        return REFUSED
+    report.say("complete", *(lines or [_words(complete)]), **_named(place), reason=reason, **details)
+    if isinstance(complete.reason, Failed) or (isinstance(complete.reason, HungUp) and not lines):
+        return ExitCode.FAILED
     return ExitCode.OK
 
 
-def _result(component: Component) -> tuple[str, dict[str, Any]]:
-    """What it has brought, in words and for programs."""
+def _result(component: Component) -> tuple[list[str], dict[str, Any]]:
+    """What it has brought, in lines for people and for programs."""
     match component:
         case RecordComponent(recording=recording) if recording is not None:
-            known = {"recording": recording.uri, "duration": recording.duration, "size": recording.size}
-            return f"{recording.duration / 1000:.1f} s are in {recording.uri}", known
+            known: dict[str, Any] = {
+                "recording": recording.uri,
+                "duration": recording.duration,
+                "size": recording.size,
+                "tracks": [_track(each) for each in component.tracks] or None,
+            }
+            alone = [f"{each.jid or each.name or 'somebody'} alone is in {each.uri}" for each in component.tracks]
+            return [f"{recording.duration / 1000:.1f} s are in {recording.uri}", *alone], known
         case InputComponent(interpretation=found) if found is not None:
             known = {"meaning": found.meaning, "input": found.input, "confidence": found.confidence}
-            return f"the answer is {found.meaning}", known
-    return "", {}
+            return [f"the answer is {found.meaning}"], known
+    return [], {}
+
+
+def _track(track: TrackFile) -> dict[str, str | int]:
+    known: dict[str, str | int | None] = {
+        "recording": track.uri,
+        "size": track.size,
+        "name": track.name,
+        "jid": track.jid,
+    }
+    return {key: value for key, value in known.items() if value is not None}
 
 
 def _words(complete: Complete) -> str:

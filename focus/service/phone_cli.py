@@ -1,6 +1,7 @@
 """`focus phone`: call somebody, or take calls, from the terminal.
 
-One line for each event, for people, or as JSON. What a call came to is the exit code.
+One line for each event, for people, or as JSON. What a call came to is the exit code. What is heavy to import, as the
+media stack is, is imported by the command that needs it.
 """
 
 from __future__ import annotations
@@ -8,32 +9,25 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from focus.client.connection import Account
-from focus.engines.espeak import Espeak
-from focus.engines.synthesizer import SynthesisError
-from focus.jingle.peer import Timeouts
-from focus.media.files import AudioFileError
-from focus.service.phone.call import Sound
-from focus.service.phone.desk import FAILED, NOT_TAKEN, Desk, run
-from focus.service.phone.phone import Answering, Phone, Settings
-from focus.service.phone.sound import Source, file, speech, tone
 from focus.service.ready import ExitCode
-from focus.service.values import Address
-from focus.wire.dtmf import KEYS
-from focus.wire.jid import JID
-from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 
-DIALECTS: dict[str, Dialect | None] = {"0": JMI_0, "1": JMI_1, "none": None}
+if TYPE_CHECKING:
+    from focus.client.connection import Account
+    from focus.service.phone.phone import Phone
+    from focus.service.phone.sound import Source
+    from focus.wire.jid import JID
+    from focus.wire.jingle_message import Dialect
 
 EXIT_CODES = (
     f"Exit codes: 0 the call was made and ended, {ExitCode.USAGE} wrong usage, {ExitCode.UNAVAILABLE} the server is "
-    f"unreachable or refuses us, {NOT_TAKEN} the call was not taken (busy, declined, nobody there), "
-    f"{FAILED} the call failed."
+    f"unreachable or refuses us, {ExitCode.NOT_TAKEN} the call was not taken (busy, declined, nobody there), "
+    f"{ExitCode.FAILED} the call failed."
 )
 
 app = typer.Typer(
@@ -115,6 +109,11 @@ def call(
     log_level: LogOption = "critical",
 ) -> int:
     """Call JID; hang up after --seconds, at ctrl-C, or when the other side does."""
+    from focus.jingle.peer import Timeouts
+    from focus.service.phone.call import Sound
+    from focus.service.phone.desk import Desk, run
+    from focus.service.phone.phone import Settings
+
     _log_to_stderr(log_level)
     settings = Settings(
         account=_account(account, password, password_file, server, ca_file, insecure),
@@ -128,14 +127,12 @@ def call(
         keys=_keys(keys),
         timeouts=Timeouts(answer=answer_timeout),
     )
-    target = _jid("JID", jid)
-    if dialect not in DIALECTS:
-        raise typer.BadParameter(f"--dialect must be 0, 1 or none, not {dialect!r}")
-    if DIALECTS[dialect] is None and target.local and not target.resource:
+    target, invitation = _jid("JID", jid), _dialect(dialect)
+    if invitation is None and target.local and not target.resource:
         raise typer.BadParameter(f"without an invitation a full JID must be called: {target}/RESOURCE")
 
     async def make(phone: Phone) -> None:
-        await phone.call(target, dialect=DIALECTS[dialect])
+        await phone.call(target, dialect=invitation)
 
     return asyncio.run(run(settings, make, Desk(seconds, json=json, once=True)))
 
@@ -169,6 +166,10 @@ def listen(
     log_level: LogOption = "critical",
 ) -> int:
     """Take calls, one at a time, until ctrl-C."""
+    from focus.service.phone.call import Sound
+    from focus.service.phone.desk import Desk, run
+    from focus.service.phone.phone import Answering, Settings
+
     _log_to_stderr(log_level)
     if reject and busy:
         raise typer.BadParameter("--reject and --busy exclude each other")
@@ -201,10 +202,21 @@ def _log_to_stderr(level: str) -> None:
 
 
 def _jid(option: str, text: str) -> JID:
+    from focus.wire.jid import JID
+
     try:
         return JID.parse(text)
     except ValueError as error:
         raise typer.BadParameter(f"{option}: {error}") from None
+
+
+def _dialect(name: str) -> Dialect | None:
+    from focus.wire.jingle_message import JMI_0, JMI_1
+
+    dialects: dict[str, Dialect | None] = {"0": JMI_0, "1": JMI_1, "none": None}
+    if name not in dialects:
+        raise typer.BadParameter(f"--dialect must be 0, 1 or none, not {name!r}")
+    return dialects[name]
 
 
 def _account(
@@ -215,6 +227,9 @@ def _account(
     ca_file: Path | None,
     insecure: bool,
 ) -> Account:
+    from focus.client.connection import Account
+    from focus.service.values import Address
+
     jid = _jid("--account", account)
     if password_file is not None:
         try:
@@ -244,6 +259,11 @@ def _is_this_machine(host: str) -> bool:
 def _source(play: str | None, loop: bool, voice: str | None, language: str | None) -> Source | None:
     if play is None:
         return None
+    from focus.engines.espeak import Espeak
+    from focus.engines.synthesizer import SynthesisError
+    from focus.media.files import AudioFileError
+    from focus.service.phone.sound import file, speech, tone
+
     kind, colon, what = play.partition(":")
     try:
         if colon and kind == "tone":
@@ -263,19 +283,23 @@ def _recording(path: Path | None) -> Path | None:
 
 
 def _keys(keys: str | None) -> str:
+    from focus.wire.dtmf import KEYS
+
     pressed = (keys or "").upper()
     if strange := next((key for key in pressed if key not in KEYS | {","}), None):
         raise typer.BadParameter(f"--keys: {strange!r} is no key of a telephone")
     return pressed
 
 
-def _addresses(media: list[str] | None) -> list[str]:
+def _addresses(media: list[str] | None) -> Sequence[str]:
+    from focus.service.phone.phone import Settings
+
     for address in media or ():
         try:
             ipaddress.ip_address(address)
         except ValueError as error:
             raise typer.BadParameter(f"--media {error}") from None
-    return media or list(Settings.media)
+    return media or Settings.media
 
 
 def _occupant(join: str | None) -> JID | None:
