@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
+from signal import SIGINT
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 from focus.media.files import read_audio
 from focus.service.phone.sound import BLOCK, Samples, Source
 from focus.service.prosody import Prosody
+from tests import programs
 from tests.client.test_rayo_answers import presses
 from tests.engines.signalled import tone as signal
 from tests.engines.spoken import say, silence
@@ -33,16 +34,15 @@ PROGRAMS = {
 }
 
 
-FREQUENCIES = {"alice": 300, "bob": 440, "carol": 600}
+FREQUENCIES = {"alice": 300, "bob": 440, "carol": 600, "dave": 800}
 
 
 class Program:
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: programs.Program) -> None:
         self._process = process
 
     async def says(self, text: str) -> str:
         """The next line with this in it."""
-        assert self._process.stdout is not None
         seen = []
         async with asyncio.timeout(PATIENCE):
             while line := (await self._process.stdout.readline()).decode():
@@ -50,6 +50,10 @@ class Program:
                 if text in line:
                     return line.strip()
         raise AssertionError(f"it ended without saying {text!r}: {seen} {await self._process.communicate()}")
+
+    def interrupt(self) -> None:
+        """As ctrl-C does."""
+        self._process.send_signal(SIGINT)
 
     async def ends(self) -> tuple[int | None, str]:
         """Exit code and standard error."""
@@ -61,22 +65,15 @@ class Program:
 @contextlib.asynccontextmanager
 async def running(prosody: Prosody, account: str, file: str, *arguments: str) -> AsyncIterator[Program]:
     await prosody.add_user(f"{account}@{prosody.domain}", PASSWORD)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-u", "-W", "error", "-c", PROGRAMS[file], *arguments,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "FOCUS_RAYO_ACCOUNT": f"{account}@{prosody.domain}",
-            "FOCUS_RAYO_PASSWORD": PASSWORD,
-            "FOCUS_RAYO_SERVER": "{}:{}".format(*prosody.c2s),
-        },
-    )  # fmt: skip
-    try:
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "FOCUS_RAYO_ACCOUNT": f"{account}@{prosody.domain}",
+        "FOCUS_RAYO_PASSWORD": PASSWORD,
+        "FOCUS_RAYO_SERVER": "{}:{}".format(*prosody.c2s),
+    }
+    code = programs.AT_ONCE_AND_STRICT + PROGRAMS[file]
+    async with programs.program(code, *arguments, environment=environment) as process:
         yield Program(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 def sound_at(line: str) -> np.ndarray:
@@ -189,19 +186,25 @@ async def test_whoever_calls_chooses_by_key(
 
 
 async def test_people_are_called_and_recorded(focus: RunningFocus, prosody: Prosody, listening: PhoneFactory) -> None:
-    """In a room, until somebody presses a key, and in a mixer of one's own, until nobody is there."""
-    alice, bob, carol = [await listening(*each) for each in FREQUENCIES.items()]
+    """In a room, until somebody presses a key, and in mixers of one's own, until nobody is there, or ctrl-C."""
+    alice, bob, carol, dave = [await listening(*each) for each in FREQUENCIES.items()]
     people = [f"{name}@{prosody.domain}" for name in ("alice", "bob", "nobody")]
     async with (
         running(prosody, "controller", "meeting.py", "tea", *people) as meeting,
         running(prosody, "juliet", "meeting.py", "tea", f"carol@{prosody.domain}") as alone,
+        running(prosody, "romeo", "meeting.py", "tea", f"dave@{prosody.domain}") as interrupted,
     ):
-        await meeting.says("recording tea")
-        await alone.says("recording tea")
+        for program in (meeting, alone, interrupted):
+            await program.says("recording tea")
         await hears(alice, 440)
         bob.press("5,#")
         carol.hangup()
-        for program, end, names in ((meeting, "Stopped", ("alice", "bob")), (alone, "HungUp", ("carol",))):
+        interrupted.interrupt()
+        for program, end, names in (
+            (meeting, "Stopped", ("alice", "bob")),
+            (alone, "HungUp", ("carol",)),
+            (interrupted, "Stopped", ("dave",)),
+        ):
             line = await program.says("ms:")
             assert line.split()[0] == end
             whole = sound_at(line)
@@ -211,6 +214,7 @@ async def test_people_are_called_and_recorded(focus: RunningFocus, prosody: Pros
                 track = await program.says(f"{name}@{prosody.domain} alone:")
                 assert tones_of(sound_at(track)) == {FREQUENCIES[name]}
             assert await program.ends() == (0, "")
+    assert (await dave.wait_for("ended"))["reason"] == "success"
 
 
 @pytest.mark.parametrize("who", ["human", "beep", "fax-ced"])

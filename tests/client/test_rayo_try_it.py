@@ -7,13 +7,13 @@ import contextlib
 import json
 import re
 import shlex
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.client.test_rayo_examples import DOCUMENT, PROGRAMS, Program
 from tests.interop.running import PATIENCE
 
@@ -32,28 +32,24 @@ class Terminal:
     environment: dict[str, str] = field(default_factory=dict)
 
     @contextlib.asynccontextmanager
-    async def runs(self, line: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def runs(self, line: str) -> AsyncIterator[programs.Program]:
         words = self._words(line)
         match words:
             case ["./dev", "run", *more]:
-                words = ["-m", "focus.service.cli", "demo", *more, *FREE_PORTS]
+                code, words = programs.FOCUS, ["demo", *more, *FREE_PORTS]
             case ["focus", *more]:
-                words = ["-m", "focus.service.cli", *more]
+                code, words = programs.FOCUS, more
             case ["python", program, *more]:
-                words = ["-u", "-c", PROGRAMS[program], *more]
+                code, words = programs.AT_ONCE_AND_STRICT + PROGRAMS[program], more
             case _:
                 raise AssertionError(f"nobody can run {line!r}")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *words,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": str(self.home), **self.environment},
-        )  # fmt: skip
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
+        environment = {"PATH": "/usr/sbin:/usr/bin:/bin", "HOME": str(self.home), **self.environment}
+        async with programs.program(code, *words, environment=environment) as process:
+            try:
+                yield process
+            finally:
                 process.terminate()
-            await asyncio.wait_for(process.communicate(), PATIENCE)
+                await asyncio.wait_for(process.communicate(), PATIENCE)
 
     def _words(self, line: str) -> list[str]:
         for old, new in self.values.items():
@@ -85,7 +81,6 @@ async def test_a_newcomer_can_type_what_is_written(tmp_path: Path) -> None:
     (program, *anns) = program_and_anns
     async with contextlib.AsyncExitStack() as all_of_it:
         demo = await all_of_it.enter_async_context(Terminal(tmp_path, {}).runs(first[0]))
-        assert demo.stdout is not None
         async with asyncio.timeout(60):
             facts = json.loads(await demo.stdout.readline())
         values = {"127.0.0.1:5222": "{}:{}".format(*facts["c2s"]), "--seconds 10": "--seconds 1"}
@@ -94,7 +89,6 @@ async def test_a_newcomer_can_type_what_is_written(tmp_path: Path) -> None:
         for line in bobs[:-1]:
             await bob.types(line)
         listening = await all_of_it.enter_async_context(bob.runs(bobs[-1]))
-        assert listening.stdout is not None
         async with asyncio.timeout(PATIENCE):
             await listening.stdout.readline()  # he is there
 

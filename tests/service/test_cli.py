@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,18 +11,20 @@ from pathlib import Path
 import pytest
 
 from focus import __version__
+from tests import programs
 
 
-def focus(*arguments: str) -> tuple[int, str, str]:
+async def focus(*arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output, standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "focus.service.cli", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
+    async with programs.focus(*arguments, environment=os.environ) as process:
+        output, errors = await asyncio.wait_for(process.communicate(), 60)
+        return await process.wait(), output.decode(), errors.decode()
 
 
 def test_it_has_a_version() -> None:
-    assert focus("--version") == (0, f"focus {__version__}\n", "")
+    command = [sys.executable, "-m", "focus.service.cli", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"focus {__version__}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -38,33 +42,33 @@ def test_it_has_a_version() -> None:
         (("demo", "--log-level", "loud"), "Invalid value for '--log-level'"),
     ],
 )
-def test_wrong_usage_is_one_line(arguments: tuple[str, ...], words: str) -> None:
-    code, output, errors = focus(*arguments)
+async def test_wrong_usage_is_one_line(arguments: tuple[str, ...], words: str) -> None:
+    code, output, errors = await focus(*arguments)
     assert (code, output) == (64, "")
     assert errors.startswith(f"focus: {words}")
     assert errors.count("\n") == 1
 
 
-def test_no_command_is_help() -> None:
-    code, output, errors = focus()
+async def test_no_command_is_help() -> None:
+    code, output, errors = await focus()
     assert (code, errors) == (64, "")
     for command in ("serve", "demo", "config", "phone", "rayo"):
         assert command in output
 
 
-def test_the_example_checks_out(tmp_path: Path) -> None:
-    code, example, _ = focus("config", "example")
+async def test_the_example_checks_out(tmp_path: Path) -> None:
+    code, example, _ = await focus("config", "example")
     assert code == 0
     file = tmp_path / "focus.toml"
     file.write_text(example)
-    assert focus("config", "check", str(file)) == (0, f"{file}: ok\n", "")
+    assert await focus("config", "check", str(file)) == (0, f"{file}: ok\n", "")
 
 
 @pytest.mark.parametrize("command", [("config", "check"), ("serve", "--config"), ("config", "prosody", "--config")])
-def test_a_bad_configuration_is_a_line_for_each_fault(tmp_path: Path, command: tuple[str, ...]) -> None:
+async def test_a_bad_configuration_is_a_line_for_each_fault(tmp_path: Path, command: tuple[str, ...]) -> None:
     file = tmp_path / "focus.toml"
     file.write_text("[xmpp]\njid = 'focus.example.org'\nmuc = 'x y'\nsecret = 's'\n[media]\nport = 70000\n")
-    assert focus(*command, str(file)) == (
+    assert await focus(*command, str(file)) == (
         78,
         "",
         f"{file}: [xmpp] muc: must be a domain, such as focus.example.org (got 'x y')\n"
@@ -73,12 +77,12 @@ def test_a_bad_configuration_is_a_line_for_each_fault(tmp_path: Path, command: t
 
 
 @pytest.mark.parametrize("server", ["prosody", "ejabberd"])
-def test_a_snippet_has_the_names_and_the_secret_of_the_configuration(tmp_path: Path, server: str) -> None:
+async def test_a_snippet_has_the_names_and_the_secret_of_the_configuration(tmp_path: Path, server: str) -> None:
     file = tmp_path / "focus.toml"
     file.write_text("[xmpp]\njid = 'talk.example.net'\nmuc = 'halls.example.net'\nsecret = 'mellon'\nport = 5999\n")
-    code, snippet, _ = focus("config", server, "--config", str(file))
+    code, snippet, _ = await focus("config", server, "--config", str(file))
     assert code == 0
     for word in ("talk.example.net", "halls.example.net", "guest.example.net", "mellon", "5999"):
         assert word in snippet
     assert "example.org" not in snippet
-    assert focus("config", server)[0] == 0
+    assert (await focus("config", server))[0] == 0

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+
+from focus.service.prosody import free_port
+from tests import programs
+from tests.programs import Program
 
 pytestmark = pytest.mark.interop
 
@@ -49,11 +52,6 @@ class Service:
 cli._load_service = lambda: Service
 sys.exit(cli.main())
 """
-REAL = """
-import sys
-from focus.service import cli
-sys.exit(cli.main())
-"""
 SERVES = "await stop.wait()"
 REFUSES = "raise ServiceError('the XMPP server refuses the secret', 69)"
 HANGS = "await asyncio.sleep(3600)"
@@ -65,11 +63,10 @@ ANY = ("--http", "127.0.0.1:0", "--c2s", "127.0.0.1:0", "--media", "127.0.0.1:0"
 class Demo:
     """A running `focus demo`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Program) -> None:
         self.process = process
 
     async def ready(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
         line = await asyncio.wait_for(self.process.stdout.readline(), 60)
         facts: dict[str, Any] = json.loads(line)
         return facts
@@ -84,22 +81,9 @@ class Demo:
 @asynccontextmanager
 async def demo(*options: str, mode: str | None = SERVES, **environment: str) -> AsyncIterator[Demo]:
     """A demo around the service of this mode, None being the real one."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        REAL if mode is None else SCRIPT.replace("MODE", mode),
-        "demo",
-        *options,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment},
-    )
-    try:
+    code = programs.FOCUS if mode is None else SCRIPT.replace("MODE", mode)
+    async with programs.program(code, "demo", *options, environment={**os.environ, **environment}) as process:
         yield Demo(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
 
 
 def processes_below(folder: Path) -> list[str]:
@@ -128,7 +112,7 @@ async def test_it_says_where_everything_is(state_dir: Path) -> None:
     ready_file = state_dir / "ready.json"
     async with demo(*ANY, "--domain", "Tea.Example", "--ready-file", str(ready_file)) as running:
         facts = await running.ready()
-        assert list(facts) == ["domain", "focus", "rooms", "guests", "c2s", "media", "http", "pid"]
+        assert list(facts) == ["domain", "focus", "rooms", "guests", "c2s", "media", "http", "files", "pid"]
         assert facts["domain"] == "tea.example"
         assert facts["focus"] == "focus.tea.example"
         assert facts["rooms"] == "rooms.tea.example"
@@ -203,7 +187,6 @@ async def test_nothing_is_left_of_its_own_folder(state_dir: Path) -> None:
 
 async def test_a_signal_during_the_start_ends_it_too(state_dir: Path) -> None:
     async with demo(*ANY, "--log-level", "debug", TMPDIR=str(state_dir)) as running:
-        assert running.process.stderr is not None
         # Prosody's first word: signals are ours by then, and it is not up yet.
         async for line in running.process.stderr:
             if b"prosody: Hello" in line:
@@ -218,7 +201,6 @@ async def test_prosody_is_started_again_when_it_dies(state_dir: Path) -> None:
         facts = await running.ready()
         (server,) = children(facts["pid"])
         os.kill(server, signal.SIGKILL)
-        assert running.process.stderr is not None
         async with asyncio.timeout(60):
             async for line in running.process.stderr:
                 if b"Prosody is back" in line:
@@ -288,34 +270,49 @@ async def test_media_comes_in_on_every_address(state_dir: Path) -> None:
         assert (await running.end())[0] == 0
 
 
-async def test_callers_have_keys_and_rooms_can_be_recorded(state_dir: Path) -> None:
+async def test_callers_have_keys_rooms_can_be_recorded_and_faxes_sent(state_dir: Path) -> None:
     folder = state_dir / "state" / "files"
     mode = f"""
+        assert [(route.match, route.fax) for route in self.settings.routes] == [("desk", False), ("fax", True)]
+        assert self.settings.media.shards == 2
         (comfort,), files, reach = self.settings.comfort, self.settings.recordings.folder, self.settings.fetch.folders
         assert comfort.keys and files.is_dir() and [str(files)] == [str(each) for each in reach] == [{str(folder)!r}]
         {SERVES}
 """
-    async with demo(*ANY, "--state-dir", str(state_dir / "state"), mode=mode) as running:
-        await running.ready()
+    routes = ("--fax-route", "fax=me@localhost", "--route", "desk=me@localhost")
+    async with demo(*ANY, *routes, "--state-dir", str(state_dir / "state"), mode=mode) as running:
+        assert (await running.ready())["files"] == str(folder)
         running.process.terminate()
         code, _, errors = await running.end()
         assert code == 0, errors
 
 
-@pytest.mark.parametrize("host", ["auto", "127.0.0.1"])
-async def test_a_taken_media_port_is_one_line(host: str) -> None:
+@pytest.mark.parametrize(("host", "offset"), [("auto", 0), ("127.0.0.1", 1)])
+async def test_a_taken_media_port_is_one_line(host: str, offset: int) -> None:
+    """Also if it is the second one."""
+    port = free_port(kind=socket.SOCK_DGRAM, in_a_row=2)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        code, line = await refused(*ANY, "--media", f"{host}:{taken.getsockname()[1]}")
+        taken.bind(("127.0.0.1", port + offset))
+        code, line = await refused(*ANY, "--media", f"{host}:{port}")
     assert code == 69
-    assert "Address already in use; choose another with --media" in line
+    assert f":{port + offset}: Address already in use; choose another with --media" in line
+
+
+async def test_the_highest_media_port_leaves_none_for_the_second() -> None:
+    code, line = await refused(*ANY, "--media", "auto:65535")
+    assert (code, "leaves no port for the other" in line) == (69, True)
 
 
 @pytest.mark.parametrize(
-    ("route", "complaint"), [("desk", "--route must be NAME=JID"), ("=a@localhost", "--route must"), ("x=@", "--route")]
+    ("route", "complaint"),
+    [
+        (("--route", "desk"), "--route must be NAME=JID"),
+        (("--route", "=a@localhost"), "--route must"),
+        (("--fax-route", "x=@"), "--fax-route"),
+    ],
 )
-async def test_a_route_that_is_none_is_one_line(route: str, complaint: str) -> None:
-    code, line = await refused(*ANY, "--route", route)
+async def test_a_route_that_is_none_is_one_line(route: tuple[str, str], complaint: str) -> None:
+    code, line = await refused(*ANY, *route)
     assert code == 64
     assert complaint in line
 

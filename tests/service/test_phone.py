@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from focus.client.connection import Account, LoginRefused, Unreachable
 from focus.jingle.peer import Timeouts
@@ -31,17 +32,17 @@ from tests.interop.running import PATIENCE, StanzaClient
 from tests.media.peers import level
 from tests.service.phones import SECONDS, hears, listened
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
 
 ALICE = JID.parse("alice@localhost/phone")
 BOB = JID.parse("bob@localhost/phone")
 
 
-@pytest.fixture
-async def server(prosody: Prosody) -> Prosody:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(lasting_prosody: Prosody) -> Prosody:
     for jid in (ALICE, BOB):
-        await prosody.add_user(str(jid.bare), "secret")
-    return prosody
+        await lasting_prosody.add_user(str(jid.bare), "secret")
+    return lasting_prosody
 
 
 def account(server: Prosody, jid: JID) -> Account:
@@ -302,8 +303,12 @@ async def test_without_a_server_and_without_patience_a_call_is_lost(server: Pros
         await alice.call(BOB.bare)
         await connected(alice, bob)
         server.kill()
-        assert "connection to the server" in (await alice.wait_for("ended"))["text"]
-        await alice.wait_for("lost")
+        try:
+            assert "connection to the server" in (await alice.wait_for("ended"))["text"]
+            await alice.wait_for("lost")
+        finally:
+            await server.wait()
+            await server.start()  # for the others
 
 
 async def test_a_wrong_password_is_told(server: Prosody) -> None:

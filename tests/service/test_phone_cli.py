@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
@@ -14,33 +13,35 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from focus.media.files import WavWriter, read_audio
 from focus.media.tones import SAMPLE_RATE, Tone
 from focus.service.cli import main
 from focus.service.prosody import Prosody
+from tests import programs
 from tests.media.peers import level
+from tests.programs import Program
 
 PATIENCE = 60
 
 
-@pytest.fixture
-async def server(prosody: Prosody) -> Prosody:
-    await prosody.add_user("alice@localhost", "in wonderland")
-    await prosody.add_user("bob@localhost", "builder")
-    return prosody
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(lasting_prosody: Prosody) -> Prosody:
+    await lasting_prosody.add_user("alice@localhost", "in wonderland")
+    await lasting_prosody.add_user("bob@localhost", "builder")
+    return lasting_prosody
 
 
 class Process:
     """A `focus phone --json`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Program) -> None:
         self.process = process
         self.events: list[dict[str, Any]] = []
 
     async def event(self, name: str) -> dict[str, Any]:
         """The next one of this name."""
-        assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             while line := await self.process.stdout.readline():
                 self.events.append(json.loads(line))
@@ -49,7 +50,6 @@ class Process:
         raise AssertionError(f"it ended without {name}: {self.events} {await self.complaint()}")
 
     async def complaint(self) -> str:
-        assert self.process.stderr is not None
         return (await self.process.stderr.read()).decode()
 
     async def exit_code(self) -> int:
@@ -62,18 +62,10 @@ class Process:
 @contextlib.asynccontextmanager
 async def phone(server: Prosody, command: str, *arguments: str, **environment: str) -> AsyncIterator[Process]:
     host, port = server.c2s
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "focus.service.cli", "phone", command, *arguments, "--server", f"{host}:{port}",
-        "--media", "127.0.0.1", "--json",
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={"PATH": "/usr/bin:/bin", **environment},
-    )  # fmt: skip
-    try:
+    place = ("--server", f"{host}:{port}", "--media", "127.0.0.1", "--json")
+    known = {"PATH": "/usr/bin:/bin", **environment}
+    async with programs.focus("phone", command, *arguments, *place, environment=known) as process:
         yield Process(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 @contextlib.asynccontextmanager
@@ -87,6 +79,7 @@ ALICE = ("--account", "alice@localhost", "--password", "in wonderland")
 
 
 @pytest.mark.interop
+@pytest.mark.asyncio(loop_scope="module")
 async def test_two_processes_talk(server: Prosody, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("in wonderland\n")
@@ -112,6 +105,7 @@ async def test_two_processes_talk(server: Prosody, tmp_path: Path) -> None:
 
 
 @pytest.mark.interop
+@pytest.mark.asyncio(loop_scope="module")
 async def test_keys_are_pressed(server: Prosody) -> None:
     async with (
         bob_listening(server, "--once", "--keys", "#") as bob,
@@ -133,6 +127,7 @@ async def test_keys_are_pressed(server: Prosody) -> None:
 
 
 @pytest.mark.interop
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("option", "reason"), [("--reject", "decline"), ("--busy", "busy")])
 async def test_a_call_that_is_not_taken_has_its_exit_code(server: Prosody, option: str, reason: str) -> None:
     async with bob_listening(server, option) as bob, phone(server, "call", "bob@localhost", *ALICE) as alice:
@@ -143,6 +138,7 @@ async def test_a_call_that_is_not_taken_has_its_exit_code(server: Prosody, optio
 
 
 @pytest.mark.interop
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_hangs_up_politely(server: Prosody, number: signal.Signals) -> None:
     async with bob_listening(server) as bob, phone(server, "call", "bob@localhost", *ALICE) as alice:
@@ -154,6 +150,7 @@ async def test_a_signal_hangs_up_politely(server: Prosody, number: signal.Signal
 
 
 @pytest.mark.interop
+@pytest.mark.asyncio(loop_scope="module")
 async def test_nobody_there_has_its_exit_code(server: Prosody) -> None:
     async with phone(server, "call", "bob@localhost", *ALICE) as alice:
         assert await alice.exit_code() == 75
@@ -161,6 +158,7 @@ async def test_nobody_there_has_its_exit_code(server: Prosody) -> None:
 
 
 @pytest.mark.interop
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_wrong_password_is_one_line(server: Prosody) -> None:
     arguments = ("bob@localhost", "--account", "alice@localhost")
     async with phone(server, "call", *arguments, FOCUS_PHONE_PASSWORD="guess") as alice:
@@ -173,6 +171,7 @@ async def test_a_wrong_password_is_one_line(server: Prosody) -> None:
 
 
 @pytest.mark.interop
+@pytest.mark.asyncio(loop_scope="module")
 async def test_guests_need_no_password(server: Prosody) -> None:
     async with (
         bob_listening(server, "--once"),

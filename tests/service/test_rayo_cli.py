@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,14 @@ from focus.service.prosody import Prosody
 from focus.service.rayo import working
 from focus.service.rayo.report import Report
 from focus.service.ready import ServiceError
+from tests import programs
 from tests.client.conftest import RayoFactory, caller, client, focus, listening, rayo, settings
 from tests.client.test_rayo_answers import presses
 from tests.interop.callers import CallerFactory
 from tests.interop.rayo_listings.sounds import tone
 from tests.interop.running import PASSWORD, ClientFactory, PhoneFactory, RunningFocus, eventually, serve, settings_for
 from tests.media.peers import level
+from tests.programs import Program
 
 __all__ = ["caller", "client", "focus", "listening", "rayo", "settings"]
 
@@ -41,12 +42,11 @@ MENU = """
 class Process:
     """A `focus rayo`; its lines are JSON if it was asked for them."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Program) -> None:
         self.process = process
 
     async def event(self, name: str, **details: str) -> dict[str, Any]:
         """The next one of this name, with these details."""
-        assert self.process.stdout is not None
         seen = []
         async with asyncio.timeout(PATIENCE):
             while line := await self.process.stdout.readline():
@@ -75,17 +75,9 @@ async def begun(prosody: Prosody, *arguments: str, group: str = "rayo", **enviro
         "FOCUS_RAYO_PASSWORD": PASSWORD,
         "FOCUS_RAYO_SERVER": f"{host}:{port}",
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "focus.service.cli", group, *arguments,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={name: value for name, value in (known | environment).items() if value},
-    )  # fmt: skip
-    try:
+    environment = {name: value for name, value in (known | environment).items() if value}
+    async with programs.focus(group, *arguments, environment=environment) as process:
         yield Process(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def command(prosody: Prosody, *arguments: str, group: str = "rayo", **environment: str) -> tuple[int, str, str]:
@@ -176,7 +168,7 @@ async def test_an_operator_plays_into_a_room_and_records_it(
     await alice.call(focus.mixer("tea"))
     name = {"mixer": "tea", "uri": focus.mixer("tea").uri}
     async with (
-        begun(server, "record", "tea", "--format", "flac", "--json") as recording,
+        begun(server, "record", "tea", "--format", "flac", "--tracks", "--json") as recording,
         begun(server, "play", "tea", tone(tmp_path, 1000), "--times", "0", "--json") as playing,
     ):
         assert name.items() <= (await recording.event("recording")).items()
@@ -191,6 +183,10 @@ async def test_an_operator_plays_into_a_room_and_records_it(
     heard = np.concatenate([*read_audio(Path(unquote(urlparse(complete["recording"]).path)))])
     assert complete["duration"] == len(heard) // 48
     assert level(heard, 300) > -40
+    ((name, track),) = [(one["jid"], one["recording"]) for one in complete["tracks"]]
+    assert name == str(alice.client.jid.bare)
+    alone = np.concatenate([*read_audio(Path(unquote(urlparse(track).path)))])
+    assert level(alone, 300) > -40 > -60 > level(alone, 1000)
 
 
 @pytest.mark.interop
@@ -219,7 +215,7 @@ async def test_what_is_said_and_asked_is_told(
     assert (answer["event"], answer["mixer"], answer["reason"]) == ("complete", "tea", "match")
     assert (answer["meaning"], answer["input"], answer["confidence"]) == ("support", "2", 1)
     report = Report(json=False)
-    assert await working.say(controller, report, "tea", "Yes.", "de") == 0
+    assert await working.say(controller, report, "tea", "Yes.", voice="de", renderer="espeak") == 0
     assert capsys.readouterr().out.partition("  ")[2] == "done\n"
     assert await working.ask(controller, report, "tea", "Yes?", grammar="builtin:dtmf/date", mode="dtmf", wait=0) == 75
     assert capsys.readouterr().out.partition("  ")[2].splitlines()[-1].endswith("  no answer")
@@ -227,8 +223,10 @@ async def test_what_is_said_and_asked_is_told(
         await working.play(controller, report, "tea", "/nowhere", 1)
     with pytest.raises(ServiceError, match="/nowhere: No such file or directory"):
         await working.ask(controller, report, "tea", "Yes?", grammar="/nowhere", mode="dtmf", wait=0)
+    with pytest.raises(RayoError, match="there is no renderer 'parrot' here"):
+        await working.say(controller, report, "tea", "Yes.", renderer="parrot")
     with pytest.raises(RayoError, match="item-not-found"):
-        await working.record(controller, report, "coffee", "flac", None)
+        await working.record(controller, report, "coffee", "flac")
 
 
 @pytest.mark.interop
@@ -258,7 +256,6 @@ async def test_people_read_lines(server: Prosody, focus: RunningFocus, caller: C
     alice = await caller("alice", 300)
     await alice.call(focus.mixer("tea"))
     async with begun(server, "watch", "tea") as watching:
-        assert watching.process.stdout is not None
         lines = []
         async with asyncio.timeout(PATIENCE):
             while len(lines) < 3:
@@ -325,7 +322,7 @@ async def test_what_is_refused_is_one_line_and_an_exit_code(
         ),
         (("dial", "bob@localhost", "--from", f"tea@{server.focus}"), other, 77, "would not come to you"),
         (("hangup", call.uri), other, 77, "is not controlled by you (conflict)"),
-        (("hangup", "tea"), {}, 76, "nothing lives at tea@focus.localhost (item-not-found)"),
+        (("hangup", "milk"), {}, 76, "nothing lives at milk@focus.localhost (item-not-found)"),
         (
             ("dial", "bob@localhost", "--join=tea", "--media=direct"),
             {},
@@ -347,8 +344,8 @@ async def test_what_is_refused_is_one_line_and_an_exit_code(
         (("unjoin", "tea", "a b"), {}, 64, "not the local part of an address: 'a b'"),
         (("hangup", "a b"), {}, 64, "not the local part of an address: 'a b'"),
     ]
-    for arguments, environment, code, words in cases:
-        done = await command(server, *arguments, **environment)
+    all_done = await asyncio.gather(*(command(server, *arguments, **who) for arguments, who, _, _ in cases))
+    for (arguments, _, code, words), done in zip(cases, all_done, strict=True):
         assert (done[0], done[1]) == (code, ""), (arguments, done)
         assert words in done[2], arguments
         assert done[2].startswith("focus: ")
