@@ -54,11 +54,11 @@ class Shards:
         of several such, the fewest mixers: their legs are still to come.
 
         `end`, 0 or 1, which comes before all these: of a call of the service with itself, which cannot be told from its
-        other end in the same shard, by one port, nor from other such ends.
+        other end in the same shard, by one port, nor from other such ends. One shard has no other side: there it goes
+        where others do, and will not connect.
         """
-        if end is not None:
+        if end is not None and (sides := range(end, len(self.planes), 2)):
             ends = Counter(self._shard(node) for node in self._ends)
-            sides = range(end, len(self.planes), 2)
             free = [shard for shard in sides if not ends[shard]]
             return self.planes[self._emptiest(free or sides)]
         if near is not None:

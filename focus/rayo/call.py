@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from focus.jingle.codecs import MODEM, SPEECH
 from focus.jingle.peer import LegObserver, PeerSession
 from focus.media.leg import Leg
-from focus.media.plane import MediaPlane
+from focus.media.plane import Direction, MediaPlane
 from focus.rayo.actor import Outcome, on
 from focus.rayo.connectable import Connectable
 from focus.rayo.control import Authority, Controllable
@@ -39,6 +39,7 @@ from focus.wire.rayo import (
     End,
     Hangup,
     Header,
+    JoinMedia,
     Redirect,
     Reject,
     Ringing,
@@ -76,6 +77,9 @@ class Calls(Authority, Protocol):
 
     def call_ended(self, call: Call) -> None: ...
 
+    def check_ports(self) -> None:
+        """Raises `StanzaError` where there are none for one more call with ourselves that has its media here."""
+
     def hand_on(self, sender: JID, to: JID, message: CallMessage) -> None:
         """Send the peer `to` a message from our end of its session."""
 
@@ -97,8 +101,10 @@ class Call(Controllable):
         self._room = room
         #: Whether a client has chosen its address, which a room may have all the same.
         self.is_named_by_client = False
-        #: Whether its peer is another call here.
+        #: Whether it is made to an address of ours, where it comes in as another call.
         self.is_with_ourselves = False
+        #: Of such another call the session that we have made it by.
+        self.other_end: PeerSession | None = None
         self._calls = calls
         self._method = method
         self.stage = Stage.OFFERED if method == "dialed-in" else Stage.DIALLED
@@ -269,6 +275,11 @@ class Call(Controllable):
     def check_joining(self) -> None:
         self._act(Step.JOIN)
 
+    def check_media(self, other: Joinable, direction: Direction, media: JoinMedia) -> None:
+        super().check_media(other, direction, media)
+        if media == "bridge" and self.is_with_ourselves and self.relay is not None:
+            self._calls.check_ports()
+
     @property
     def came_in(self) -> bool:
         return self._method == "dialed-in"
@@ -358,7 +369,7 @@ class Call(Controllable):
             observer=observer,
             room=self._room,
             near=near,
-            with_ourselves=self.is_with_ourselves,
+            with_ourselves=self.is_with_ourselves or (self.other_end is not None and self.other_end.relay is None),
         )
         return self.leg
 

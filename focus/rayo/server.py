@@ -234,7 +234,7 @@ class Server(Actor):
                 raise BadRequest(f"uri must be xmpp:UUID@{self.addresses.domain}: other names can be rooms")
         to_ourselves = to.domain == self.addresses.domain
         if to_ourselves and all(join.media != "direct" for join in command.joins):
-            self._check_ports()
+            self.check_ports()
         is_room = self.directory.mixer(address, HOUSE) is not None
         if address in self.directory or is_room or self.mixers.find(sender, address) is not None:
             raise AddressTaken(f"{address} is taken")
@@ -256,15 +256,6 @@ class Server(Actor):
                 other.give_back(sender)
             raise
         return Ref(uri=address.uri)
-
-    def _check_ports(self) -> None:
-        """Raises `StanzaError` where there are none for one more call with ourselves."""
-        have = self._plane.calls_with_itself
-        if sum(call.is_with_ourselves and not call.came_in for call in self.directory.calls()) >= have:
-            text = (
-                f"each call of focus with itself takes two ports for audio ([media] shards), and there are {have} pairs"
-            )
-            raise ResourceConstraint(text) if have else OptionNotSupported(f"{text}: try shards = 2")
 
     @on(Initiate)
     async def initiate(self, sender: JID, command: Initiate) -> Outcome | Later:
@@ -350,6 +341,14 @@ class Server(Actor):
         await call.session.start()
 
     # what a call asks of its server (`focus.rayo.call.Calls`)
+
+    def check_ports(self) -> None:
+        have = self._plane.calls_with_itself
+        if sum(call.is_with_ourselves and call.relay is None for call in self.directory.calls()) >= have:
+            text = (
+                f"each call of focus with itself takes two ports for audio ([media] shards), and there are {have} pairs"
+            )
+            raise ResourceConstraint(text) if have else OptionNotSupported(f"{text}: try shards = 2")
 
     def check_join(self, sender: JID, mixer_name: str | None) -> None:
         self._quotas.check_join(sender, new_mixer=mixer_name is not None and not self.find_mixer(sender, mixer_name))
@@ -511,7 +510,7 @@ class Server(Actor):
             raise BadRequest(f"you cannot be offered: {error.errors()[0]['msg']}") from None
         room = str(self.addresses.mixer(mixer)) if mixer else None
         call = self._new_call(self.addresses.new_call(), method="dialed-in", room=room)
-        call.is_with_ourselves = sender.domain == self.addresses.domain
+        call.other_end = self._sessions.for_message(sender, to, sid)
         try:
             session = call.session = scope(call, mixer).run(
                 lambda: PeerSession.incoming(

@@ -99,7 +99,10 @@ async def test_the_ends_of_a_call_with_itself_are_in_different_shards(start_plan
 
 
 async def test_a_plane_of_one_port_cannot_call_itself(start_plane: PlaneFactory) -> None:
-    assert (await start_plane()).calls_with_itself == 0
+    plane = await start_plane()
+    assert plane.calls_with_itself == 0
+    for controlling in (True, False):  # which somebody finds out who has been told, but not by an exception
+        plane.create_leg(controlling=controlling, observer=Observer(), with_ourselves=True)
 
 
 async def test_a_room_that_has_emptied_may_be_anywhere(sharded: MediaPlane) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from focus.wire.conditions import FeatureNotImplemented, NotAllowed, OptionNotSupported, WrongState
+from focus.wire.conditions import FeatureNotImplemented, NotAllowed, OptionNotSupported, ResourceConstraint, WrongState
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason
@@ -19,6 +19,8 @@ from focus.wire.rayo import (
     Hangup,
     Join,
     Joined,
+    JoinMedia,
+    Offer,
     Reject,
     Ringing,
     Unjoin,
@@ -451,6 +453,50 @@ async def test_who_was_asked_for_its_offer_in_vain_waits_on(
     alice.take_message(alice.sessions[-1].peer.with_resource("focus"), proceed.to_string())
     await alice.owners[-1].until("connected")
     assert focus.call(first).leg is not None
+
+
+# --- rooms of ours ---
+
+
+async def call_room(focus: Focus, juliet: Client, first: JID, media: JoinMedia = "direct") -> tuple[JID, JID]:
+    """Our call to a room of ours, joined with `first`, and the same call as it comes in there."""
+    known = len([event for event in juliet.events() if isinstance(event, Offer)])
+    call = await juliet.dial(Dial(to=f"xmpp:tea@{DOMAIN}", joins=(Join(call_uri=first.uri, media=media),)))
+    return call, await juliet.offered(known + 1)
+
+
+async def test_who_calls_is_connected_with_a_room_of_ours(focus: Focus, juliet: Client, alice: Peer) -> None:
+    """With one port, too: only one end of the caller's media is here."""
+    first = await call_in(alice, juliet)
+    call, there = await call_room(focus, juliet, first)
+    await juliet.command(there, Answer())
+    await juliet.event(Joined, first)
+    await alice.owners[-1].until("connected")
+    await eventually(lambda: focus.call(there).describe().connected)
+    assert [focus.call(each).leg is not None for each in (first, call, there)] == [False, False, True]
+
+
+@pytest.mark.parametrize("plane", ["honest fakes"], indirect=True)
+async def test_who_is_connected_with_a_room_takes_no_ports_from_others(
+    focus: Focus, juliet: Client, alice: Peer
+) -> None:
+    focus.plane.calls_with_itself = 1
+    first, other = await call_in(alice, juliet), await call_in(alice, juliet, number=2)
+    await call_room(focus, juliet, first)
+    await juliet.dial(Dial(to=f"xmpp:tea@{DOMAIN}"))
+    with pytest.raises(ResourceConstraint):
+        await juliet.dial(Dial(to=f"xmpp:tea@{DOMAIN}"))
+    await call_room(focus, juliet, other)
+
+
+async def test_a_call_to_a_room_gets_its_media_here_only_where_there_are_ports(
+    focus: Focus, juliet: Client, alice: Peer
+) -> None:
+    first = await call_in(alice, juliet)
+    call, _ = await call_room(focus, juliet, first)
+    for one, other in ((first, call), (call, first)):
+        with pytest.raises(OptionNotSupported, match="shards"):
+            await juliet.command(one, Join(call_uri=other.uri, media="bridge"))
 
 
 # --- what is refused ---
