@@ -205,6 +205,12 @@ export class Call {
     if (this.state === 'active') this.inform();
   }
 
+  /** Tells it anew, as the peer takes us for something else. */
+  insist(): void {
+    this.told = !this.muted;
+    this.mute(this.muted);
+  }
+
   private inform(): void {
     const [content] = this.offer?.contents ?? [];
     if (!content || this.told === this.muted) return;

@@ -104,6 +104,8 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   private poll: ReturnType<typeof setInterval> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private mutedByFocus = false;
+  /** Muted by the keys of a telephone, before we have gone on here. */
+  private silenced = false;
   private hand = false;
   private password = '';
   /** Counts joins and leaves, so that what was begun before the last of them is not carried on. */
@@ -159,10 +161,13 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   }
 
   setMuted(muted: boolean): void {
-    if (this.view.muted === muted) return;
+    const call = this.visit?.call;
+    if (this.view.muted !== muted) call?.mute(muted);
+    else if (this.silenced) call?.insist();
+    else return;
+    this.silenced = false;
     for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !muted;
     this.update({ muted });
-    this.visit?.call.mute(muted);
     this.refresh();
     this.say(muted ? strings.youMuted : strings.youUnmuted);
   }
@@ -280,7 +285,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.visit = this.audible = undefined;
     if (this.microphone) stop(this.microphone);
     this.microphone = undefined;
-    this.mutedByFocus = this.hand = false;
+    this.mutedByFocus = this.silenced = this.hand = false;
     this.speaking = new Set();
     this.ownVoice = false;
   }
@@ -324,6 +329,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       this.mutedByFocus = mutedByFocus;
       this.say(mutedByFocus ? strings.youMutedByFocus : strings.youUnmutedByFocus);
     }
+    this.silenced = own !== undefined && onlyHears(own) && !mutedByFocus && !this.view.muted;
     const hand = users.some((user) => this.isSelf(user) && hasHandUp(user));
     if (isNew && this.hand) {
       this.raiseHand(true);
@@ -374,15 +380,15 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       else if (isThere(user)) others.push(this.participant(user, place(user)));
     }
     others.sort((a, b) => (a.hand || Infinity) - (b.hand || Infinity) || 0);
+    const muted = this.view.muted || this.mutedByFocus || this.silenced;
     const self: Participant = {
       key: 'self',
       name: own ? this.displayName(own) : this.view.name,
       self: true,
       conference: false,
-      // Also who has muted themselves by the keys of a telephone, and has gone on here: nobody hears them.
-      muted: this.view.muted || this.mutedByFocus || (own !== undefined && onlyHears(own)),
+      muted,
       mutedByFocus: this.mutedByFocus,
-      speaking: this.ownVoice && !this.view.muted && !this.mutedByFocus,
+      speaking: this.ownVoice && !muted,
       hand: own ? place(own) : 0,
       status: 'connected',
     };

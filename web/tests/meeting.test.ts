@@ -251,6 +251,25 @@ describe('in the meeting', () => {
     expect(subject.view.participants[0]).toMatchObject({ muted: false });
   });
 
+  it('who is muted by the keys of a telephone is heard again at one click, and is not shown to speak before', async () => {
+    const { subject, sid } = await talking();
+    const told = () => stream().sent.flatMap((stanza) => [...stanza.querySelectorAll('mute, unmute')].map(({ localName }) => localName));
+    FakePeerConnection.last.level = 1;
+    await until(subject, ({ participants: [self] }) => self?.speaking === true);
+    stream().receive(information(sid, 2, [{ ...ANN, media: 'recvonly' }, BOB]));
+    expect(subject.view.participants[0]).toMatchObject({ muted: true, speaking: false });
+    subject.setMuted(false);
+    expect(subject.view.participants[0]).toMatchObject({ muted: false });
+    expect(told()).toEqual(['unmute']);
+    subject.setMuted(false);
+    stream().receive(information(sid, 3, [ANN, BOB]));
+    subject.setMuted(true);
+    stream().receive(information(sid, 4, [{ ...ANN, media: 'recvonly' }, BOB]));
+    subject.setMuted(false);
+    expect(subject.view.participants[0]).toMatchObject({ muted: false });
+    expect(told()).toEqual(['unmute', 'mute', 'unmute']);
+  });
+
   it('a participant may be a meeting of its own', async () => {
     const { subject, sid } = await talking();
     stream().receive(information(sid, 2, [ANN, { ...BOB, cascaded: 'xmpp:coffee@focus.example' }]));

@@ -124,6 +124,11 @@ describe('in the meeting', () => {
     model.show({ muted: true });
     await settled(element);
     expect(button(root, 'Unmute').getAttribute('aria-pressed')).toBe('true');
+    model.show({ muted: false, participants: [{ ...ANN, muted: true }] });
+    await settled(element);
+    button(root, 'Unmute').click();
+    document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'm', bubbles: true }));
+    expect(model.setMuted.mock.calls).toEqual([[true], [false], [false]]);
   });
 
   it('M mutes, but not while somebody writes or chooses', async () => {

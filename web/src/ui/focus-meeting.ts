@@ -386,8 +386,13 @@ export class FocusMeeting extends LitElement {
     if (!this.globalKeys && !path.includes(this)) return;
     const [target] = path;
     if (target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea, select'))) return;
-    if (this.view.phase === 'joined' && !this.barred) this.meeting?.setMuted(!this.view.muted);
+    if (this.view.phase === 'joined' && !this.barred) this.meeting?.setMuted(!this.muted);
   };
+
+  /** Whether nobody hears us, by whatever it is. */
+  private get muted(): boolean {
+    return this.view.muted || this.view.participants.some((each) => each.self && each.muted);
+  }
 
   /** Whether a moderator has muted us, so that our own button makes no difference. */
   private get barred(): boolean {
@@ -548,8 +553,7 @@ export class FocusMeeting extends LitElement {
   }
 
   private controls(): TemplateResult {
-    const { barred } = this;
-    const muted = this.view.muted || barred;
+    const { barred, muted } = this;
     const words = barred ? strings.barredByFocus : muted ? strings.unmute : strings.mute;
     const hand = this.view.participants.some((each) => each.self && each.hand > 0);
     return html`
