@@ -8,7 +8,8 @@ lost that went to packets of another kind.
 
 What is wanted is for `delay` to say; to get there while somebody speaks is for `stream`. Here packets are only given
 up when there are more than LIMIT too many. A pinned delay is kept to the sample instead: what comes late is lost, and
-only when everything does, or LIMIT is passed, playout begins anew at that delay.
+only when everything does, or HELD is passed, playout begins anew at that delay. Where this machine has had no time to
+play anything for a while all of what has come is played, later, as a modem minds a delay less than a gap.
 """
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -19,6 +20,7 @@ from mixer_ext.delay cimport delay_init, delay_note, delay_of, delay_restart, de
 cdef enum:
     MOST = 9 * FRAME            # is waited for at most; with the packet itself 200 ms
     LIMIT = 11 * FRAME          # what is held beyond the wanted delay, at most
+    HELD = 40 * FRAME           # the same of a pinned delay: 0.8 s, as answers that T.30 waits for 3 s for go both ways
     SETTLING = 3                # packets given up that are decoded still, so that the decoder is in step again
     JUMP = RATE // 2            # a packet due later than this has a new clock
     DROPOUT = 3000              # RFC 3550 appendix A.1: further ahead is another sequence
@@ -252,7 +254,7 @@ cdef Step jitter_next(Jitter* jitter, int64_t now, int room, Slot** slot, int* s
         found = _first(jitter, &missing)
     wanted = jitter_wanted(jitter)
     if found != NULL and jitter.pinned and jitter.anchored:
-        if jitter_depth(jitter) > jitter.pinned + LIMIT:
+        if jitter_depth(jitter) > jitter.pinned + HELD:
             jitter.anchored = False
         while found != NULL and jitter.anchored and <int32_t>(found.timestamp - jitter.position) <= -STEP:
             if <int32_t>(found.timestamp - jitter.position) < -JUMP:

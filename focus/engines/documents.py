@@ -33,6 +33,7 @@ from focus.engines.fax import (
 log = logging.getLogger(__name__)
 
 _MAX_LINE = 1 << 16
+_MAX_COMPLAINT = 1 << 16
 _FAULTS = {rasterizing.PAGES: BadPages, rasterizing.INSTALLATION: EngineMissing, rasterizing.ROOM: FaxError}
 
 
@@ -104,14 +105,21 @@ class Preparation:
                     process.stdin.write(json.dumps(question).encode() + b"\n")
                     await process.stdin.drain()
                 async for line in process.stdout:
-                    answer = json.loads(line)
+                    answer = dict(json.loads(line))
                     if "document" not in answer:
                         break
                     place = documents[answer["document"]].name
                     if answer["page"] is not None:
                         place += f", page {answer['page']}"
-                complaint = await process.stderr.read()
+                complaint = b""
+                while len(complaint) < _MAX_COMPLAINT and (more := await process.stderr.read(_MAX_COMPLAINT)):
+                    complaint += more
                 await process.wait()
+            if "error" in answer:
+                fault = _FAULTS.get(str(answer["of"]), DocumentError)
+                words = str(answer["error"])
+            elif "pages" in answer:
+                self._check(answer["pages"], len(documents))
         except TimeoutError:
             raise DocumentError(f"{place}: reading it takes too long") from None
         except (ValueError, LookupError, TypeError):
@@ -123,12 +131,19 @@ class Preparation:
                 # Reads what is left as well: a pipe that nobody reads to its end stays open.
                 await asyncio.shield(process.communicate())
         if "error" in answer:
-            raise _FAULTS.get(answer["of"], DocumentError)(f"{place}: {answer['error']}")
+            raise fault(f"{place}: {words}")
         if "pages" not in answer or process.returncode:
             said = complaint[-1000:].decode(errors="replace").strip()
             log.error("what reads documents has ended with %s: %s", process.returncode, said)
             raise DocumentError(f"{place}: {_ended(process.returncode)}")
         return answer
+
+    def _check(self, counts: Any, documents: int) -> None:
+        """Raises ValueError where these cannot be the pages of so many documents."""
+        if not isinstance(counts, list) or len(counts) != documents:
+            raise ValueError("there are other documents")
+        if not all(isinstance(count, int) and count >= 0 for count in counts) or sum(counts) > self._limits.pages:
+            raise ValueError("there are no such pages")
 
 
 def _wanted(document: Document) -> dict[str, Any]:

@@ -127,7 +127,10 @@ class Pdf:
         try:
             import pypdfium2
         except ImportError:
-            raise Unusable("PDF cannot be read here: pypdfium2 is not installed", of=INSTALLATION) from None
+            raise Unusable(
+                "PDF cannot be read here: pypdfium2 is not installed (`pip install focus-conference[fax]`)",
+                of=INSTALLATION,
+            ) from None
         self._pixels = pixels
         self._errors = pypdfium2.PdfiumError
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -27,6 +27,9 @@ UNIT = SAMPLE_RATE // LINE_RATE
 CUSHION = 0.2
 #: Seconds between two looks at what has come.
 LOOK = 0.01
+#: Seconds by which what is said may be later than that, before silence is left out of it; and so many seconds of each
+#: silence are not: pauses between signals mean something, and those of T.30 have 75 ms.
+SLACK, PAUSE = 0.06, 0.25
 
 _TAPS = 192
 
@@ -76,11 +79,36 @@ class Widening:
         return _rounded((sliding_window_view(known, len(self._PHASES)) @ self._PHASES).reshape(-1))
 
 
+class LegGone(ValueError):
+    """The leg of a line is no more."""
+
+
+class Punctuality:
+    """Has what a device says, at `LINE_RATE`, heard as soon as can be, where it has been late for once."""
+
+    def __init__(self) -> None:
+        self._silent = 0  # samples, until now
+
+    def __call__(self, said: Samples, late: int) -> Samples:
+        """`said`, of which as much silence is left out as it would be heard too late by `late` samples, or less."""
+        kept, piece = [], LINE_RATE // 50
+        for start in range(0, len(said), piece):
+            part = said[start : start + piece]
+            self._silent = 0 if part.any() else self._silent + len(part)
+            if late >= len(part) and self._silent > PAUSE * LINE_RATE:
+                late -= len(part)
+            else:
+                kept.append(part)
+        return np.concatenate(kept) if kept else said[:0]
+
+
 class Line:
     """Gives `device` what the peer of `leg` says, and sends the peer what that answers, as many samples each time.
 
     The device is called in a thread of its own, as quickly as the sound comes: time is what comes. What it says is
-    heard `CUSHION` later.
+    heard `CUSHION` later. Where that has not lasted, as the thread or the device had no time, all of what came
+    meanwhile is given to the device still, and what it says is heard later, until it is silent for long enough to
+    make up for it: T.30 waits for 3 s for an answer, and each such time would take of them for good.
     """
 
     def __init__(self, plane: MediaPlane, leg: int, device: Callable[[Samples], Samples]) -> None:
@@ -92,7 +120,7 @@ class Line:
         self._over = threading.Event()
 
     async def run(self) -> None:
-        """Until cancelled. Raises ValueError when the leg goes, and whatever the device raises."""
+        """Until cancelled. Raises `LegGone` when the leg goes, and whatever the device raises."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Exception | None] = loop.create_future()
 
@@ -117,9 +145,29 @@ class Line:
             self._tap.close()
 
     def _clock(self) -> None:
-        narrow, widen = Narrowing(), Widening()
-        self._plane.play(self._leg, np.zeros(int(CUSHION * SAMPLE_RATE), np.int16))
+        narrow, widen, punctual = Narrowing(), Widening(), Punctuality()
+        self._play(np.zeros(int(CUSHION * SAMPLE_RATE), np.int16))
         while not self._over.wait(LOOK):
             heard = self._tap.read()
-            said = widen(self._device(narrow(heard))) if len(heard) else heard
-            self._plane.play(self._leg, said)  # also nothing: it tells whether the leg is there still
+            said = self._device(narrow(heard)) if len(heard) else heard
+            in_time = punctual(said, self._late(len(said)))
+            self._play(widen(in_time) if len(in_time) else in_time)
+
+    def _late(self, samples: int) -> int:
+        """By how many samples more than it may what is said now will be late when so many more of it wait."""
+        with _leg():
+            waiting = self._plane.play_pending(self._leg) // UNIT + samples
+        return waiting - int((CUSHION + SLACK) * LINE_RATE)
+
+    def _play(self, samples: Samples) -> None:
+        """Also nothing: it tells whether the leg is there still."""
+        with _leg():
+            self._plane.play(self._leg, samples)
+
+
+@contextlib.contextmanager
+def _leg() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise LegGone(str(error)) from None

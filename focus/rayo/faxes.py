@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from focus.media.writer import PART, finish
 log = logging.getLogger(__name__)
 
 _WORKPLACE = "focus-fax-"
-#: Seconds within which a workplace that has been made is locked.
-_FRESH = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +92,26 @@ class Workplace:
     """A folder for the documents of a fax, locked while it is used; blocks, for the disk. Raises OSError."""
 
     def __init__(self) -> None:
+        while not self._is_made():
+            pass
+
+    def _is_made(self) -> bool:
+        """False where another service that begins has taken it for what a crash has left, before it was locked."""
         self.path = Path(tempfile.mkdtemp(prefix=_WORKPLACE))
-        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.stat()
+        except (BlockingIOError, FileNotFoundError):
+            os.close(self._lock)
+            return False
+        except OSError:
+            self.remove()
+            raise
+        return True
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -111,8 +125,7 @@ def clear_workplaces() -> None:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                there = os.fstat(lock)
-                if there.st_uid == os.getuid() and time.time() - there.st_mtime > _FRESH:
+                if os.fstat(lock).st_uid == os.getuid():
                     shutil.rmtree(path)
             finally:
                 os.close(lock)

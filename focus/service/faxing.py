@@ -7,6 +7,7 @@ import re
 
 from pydantic import Field, field_validator
 
+from focus.engines.documents import Limits, Preparation
 from focus.engines.fax import EngineMissing, FaxError
 from focus.engines.spandsp.isolation import IsolatedFax, check_isolation
 from focus.rayo.faxes import FaxMachine, clear_workplaces
@@ -41,6 +42,27 @@ class FaxSettings(Section):
         "some rows of their pages are damaged.",
     )
 
+    longest: float = Field(
+        default=7200.0,
+        ge=60,
+        le=86_400,
+        description="Seconds that a fax may take. Then it ends, with the pages that there are.",
+    )
+    pages: int = Field(default=500, ge=1, le=5_000, description="Pages of a fax that is sent.")
+    max_size: int = Field(
+        default=200_000_000,
+        ge=1_000,
+        le=10_000_000_000,
+        description="Bytes of the documents of a fax that is sent, all together; of each, [fetch] max_size.",
+    )
+    preparation: float = Field(
+        default=240.0,
+        ge=1,
+        le=280,  # `focus.client` waits for 300
+        description="Seconds in which documents must have been fetched and made into a fax. Meanwhile the machine that "
+        "was called waits, most for 35 s.",
+    )
+
     @field_validator("identity")
     @classmethod
     def _identity(cls, value: str | None) -> str | None:
@@ -67,4 +89,11 @@ def fax_machine(settings: FaxSettings) -> FaxMachine | None:
         return None
     clear_workplaces()
     engine = IsolatedFax(timezone=settings.timezone or "", ecm=settings.ecm)
-    return FaxMachine(engine, identity=settings.identity or "")
+    return FaxMachine(
+        engine,
+        Preparation(Limits(pages=settings.pages)),
+        identity=settings.identity or "",
+        patience=settings.preparation,
+        most=settings.max_size,
+        longest=settings.longest,
+    )

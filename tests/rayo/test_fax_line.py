@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlparse
@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from focus.engines.fax import FaxResult, FaxTerminal
+from focus.engines.fax import FaxResult, FaxTerminal, Samples
 from focus.engines.fetching import Fetched
 from focus.engines.spandsp.fax import SpandspFax
+from focus.engines.spandsp.isolation import IsolatedFax
 from focus.jingle.codecs import MODEM, for_modems, usual
+from focus.jingle.peer import PeerSession
 from focus.media.line import Line
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
@@ -29,9 +31,10 @@ from focus.rayo.registration import Availability
 from focus.rayo.routing import Route
 from focus.wire import ice
 from focus.wire.jid import JID
+from focus.wire.jingle import Reason
 from focus.wire.jingle_message import JMI_0
-from focus.wire.rayo import Answer, Ref
-from focus.wire.rayo_component import Complete, Failed, Stop, Stopped
+from focus.wire.rayo import Answer, End, Ref
+from focus.wire.rayo_component import Complete, Failed, HungUp, Stop, Stopped
 from focus.wire.rayo_fax import Fax, FaxDocument, FaxFinish, FaxMetadata, FaxPage, ReceiveFax, ReportPages, SendFax
 from tests.engines.faxes import FINE, STANDARD, page, pages_of, write
 from tests.jingle.pair import End as Caller
@@ -53,10 +56,17 @@ class Machine:
     running: asyncio.Task[None] | None = None
     terminal: FaxTerminal | None = None
 
+    heard: int = 0  # samples
+
     def begin(self, terminal: FaxTerminal) -> None:
         self.terminal = terminal
-        line = Line(self.plane, self.leg.node, terminal.exchange)  # type: ignore[attr-defined]
+        line = Line(self.plane, self.leg.node, self._exchange)  # type: ignore[attr-defined]
         self.running = asyncio.create_task(line.run())
+
+    def _exchange(self, heard: Samples) -> Samples:
+        assert self.terminal is not None
+        self.heard += len(heard)
+        return self.terminal.exchange(heard)
 
     async def end(self) -> FaxResult:
         assert self.terminal is not None
@@ -73,11 +83,19 @@ class Machine:
 
 @dataclass
 class Scene:
+    focus: Focus
     owner: Client
     call: JID
     machine: Machine
     folder: Path
     engine: SpandspFax
+    planes: list[MediaPlane]
+    session: PeerSession
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether this machine had no time for the sound of a call: not every fax survives that."""
+        return any(plane.snapshot()["missed_ticks"] > 5 for plane in self.planes)
 
     async def begin(self, command: ReceiveFax | SendFax) -> JID:
         reference = await self.owner.command(self.call, command)
@@ -130,7 +148,7 @@ async def scene(folder: Path, *, fax: bool) -> AsyncIterator[Scene]:
     session.wish_for(MODEM)
     machine = Machine(session.leg, planes[1])
     try:
-        yield Scene(owner, call, machine, folder, engine)
+        yield Scene(focus, owner, call, machine, folder, engine, planes, session)
     finally:
         await focus.stop()
         if machine.running is not None:
@@ -142,6 +160,19 @@ async def scene(folder: Path, *, fax: bool) -> AsyncIterator[Scene]:
         await net.cut()
         for plane in planes:
             await plane.stop()
+
+
+async def in_a_call(folder: Path, act: Callable[[Scene], Awaitable[object]], *, fax: bool) -> None:
+    """Do it in a call, and again in another one where the machine has been too busy for it."""
+    for attempt in range(3):
+        async with scene(folder.with_name(f"{folder.name}-{attempt}"), fax=fax) as here:
+            try:
+                await act(here)
+            except (AssertionError, TimeoutError):
+                if attempt == 2 or not here.is_disturbed:
+                    raise
+            else:
+                return
 
 
 class _Side(asyncio.DatagramProtocol):
@@ -266,7 +297,9 @@ async def received(scene: Scene, sent: Sequence[Image.Image], resolution: tuple[
     return complete
 
 
-async def sent(scene: Scene, pages: Sequence[Image.Image], wanted: str, resolution: tuple[int, int]) -> FaxResult:
+async def sent(
+    scene: Scene, pages: Sequence[Image.Image], wanted: str, numbers: Sequence[int], resolution: tuple[int, int]
+) -> FaxResult:
     write(scene.folder / "letter.tiff", pages, resolution)
     into = scene.folder / "received.tiff"
     scene.machine.begin(scene.engine.receive(into, identity="+4930"))
@@ -279,7 +312,6 @@ async def sent(scene: Scene, pages: Sequence[Image.Image], wanted: str, resoluti
     assert result.is_success
     assert result.remote_identity == "+39 045"
     came = pages_of(into)
-    numbers = [int(each) for each in wanted.split(",")]
     for number, here in zip(numbers, came, strict=True):
         there = pages[number - 1]
         assert np.array_equal(rows(here)[-there.height :], rows(there))
@@ -288,30 +320,97 @@ async def sent(scene: Scene, pages: Sequence[Image.Image], wanted: str, resoluti
     return result
 
 
-async def test_a_page_comes_over_g711_and_another_goes_over_opus_as_they_were(tmp_path: Path) -> None:
-    """At the same time, as both take twenty seconds."""
-    async with scene(tmp_path / "g711", fax=True) as one, scene(tmp_path / "opus", fax=False) as other:
-        pages = [page(number, height=120) for number in (1, 2, 3)]
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(received(one, pages[:1], FINE))
-            tasks.create_task(sent(other, pages, "2", FINE))
+async def test_pages_come_and_go_over_g711_and_opus_as_they_were(tmp_path: Path) -> None:
+    """All at the same time, as each takes twenty seconds or more."""
+    pages = [page(number, height=80) for number in (1, 2, 3, 4)]
+    calls: dict[str, Callable[[Scene], Awaitable[object]]] = {
+        "comes g711": lambda here: received(here, pages[:1], FINE),
+        "comes opus": lambda here: received(here, pages[:3], STANDARD),
+        "goes g711": lambda here: sent(here, pages, "3-4,1", [1, 3, 4], STANDARD),
+        "goes opus": lambda here: sent(here, pages, "2", [2], FINE),
+    }
+    async with asyncio.TaskGroup() as tasks:
+        for name, act in calls.items():
+            tasks.create_task(in_a_call(tmp_path / name, act, fax=name.endswith("g711")))
 
 
-async def test_a_fax_is_stopped_in_each_phase_and_the_line_is_free_again(tmp_path: Path) -> None:
-    async with scene(tmp_path / "g711", fax=True) as here:
-        component = await here.begin(ReceiveFax())  # nobody calls
-        await here.owner.command(component, Stop())
-        complete = await here.complete(component)
-        assert (complete.reason, told(complete)["fax-result-code"]) == (Stopped(), "49")
-        component = await here.begin(ReceiveFax())
-        document = write(here.folder / "sent.tiff", [page(1)])
-        here.machine.begin(here.engine.send(document))
-        async with asyncio.timeout(PATIENCE):
-            while here.machine.terminal.result().remote_identity != "+390458077500":  # type: ignore[union-attr] # noqa: ASYNC110
-                await asyncio.sleep(0.1)
-        await here.owner.command(component, Stop())  # while the modems are trained
-        assert (await here.complete(component)).reason == Stopped()
-        await here.begin(ReceiveFax())
+async def in_the_middle(scene: Scene) -> JID:
+    """Of the second page, the first of which has come."""
+    noise = Image.frombytes("1", (1728, 1000), random.Random(1).randbytes(1728 * 1000 // 8))
+    document = write(scene.folder / "sent.tiff", [page(1, height=60), noise])
+    component = await scene.begin(ReceiveFax(report_pages=ReportPages()))
+    scene.machine.begin(scene.engine.send(document))
+    async with asyncio.timeout(PATIENCE):
+        await scene.owner.until((component, FaxPage(number=1)))
+        before = scene.machine.heard
+        await until(lambda: scene.machine.heard > before + 8 * 8000)  # the page takes two minutes
+    assert not any(isinstance(event, Complete) for event in scene.owner.events(component))
+    return component
+
+
+def part(complete: Complete) -> None:
+    """What has come until then is there."""
+    (fax,) = [each for each in complete.metadata if isinstance(each, Fax)]
+    (came,) = pages_of(Path(unquote(urlparse(fax.url).path)))
+    assert (fax.pages, fax.resolution) == (1, "1728x60")
+    assert np.array_equal(rows(came), rows(page(1, height=60)))
+    assert told(complete)["fax-success"] == "0"
+    assert told(complete)["fax-document-transferred-pages"] == "1"
+
+
+async def stopped(scene: Scene) -> None:
+    component = await in_the_middle(scene)
+    await scene.owner.command(component, Stop())
+    complete = await scene.complete(component)
+    assert complete.reason == Stopped()
+    part(complete)
+    await scene.begin(ReceiveFax())  # the line is free again
+
+
+async def hung_up(scene: Scene) -> None:
+    component = await in_the_middle(scene)
+    scene.session.hangup(Reason.of("success"))
+    complete = await scene.complete(component)
+    assert complete.reason == HungUp()
+    part(complete)
+    await scene.owner.event(End, scene.call)
+
+
+async def fails(scene: Scene) -> None:
+    """As the disk is full when the second page comes."""
+    full = IsolatedFax()
+    full._options["size"] = 5000
+    facilities = scene.focus.server._facilities
+    scene.focus.server._facilities = replace(facilities, fax=FaxMachine(full))
+    component = await scene.begin(ReceiveFax())
+    pages = [page(1, height=60), page(2, height=300)]
+    scene.machine.begin(scene.engine.send(write(scene.folder / "sent.tiff", pages)))
+    complete = await scene.complete(component)
+    assert complete.reason == Failed(text="the fax has failed: a page that came could not be written")
+    part(complete)
+
+
+async def stopped_early(scene: Scene) -> None:
+    component = await scene.begin(ReceiveFax())  # nobody calls
+    await scene.owner.command(component, Stop())
+    complete = await scene.complete(component)
+    assert (complete.reason, told(complete)["fax-result-code"]) == (Stopped(), "49")
+    component = await scene.begin(ReceiveFax())
+    terminal = scene.engine.send(write(scene.folder / "sent.tiff", [page(1)]))
+    scene.machine.begin(terminal)
+    async with asyncio.timeout(PATIENCE):
+        while terminal.result().remote_identity != "+390458077500":  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    await scene.owner.command(component, Stop())  # while the modems are trained
+    assert (await scene.complete(component)).reason == Stopped()
+    await scene.begin(ReceiveFax())
+
+
+async def test_a_fax_that_ends_before_its_time_leaves_what_has_come_and_says_why(tmp_path: Path) -> None:
+    """In each phase: before anybody calls, while the modems are trained, in the middle of a page, and behind one."""
+    async with asyncio.TaskGroup() as tasks:
+        for act in (stopped_early, stopped, hung_up, fails):
+            tasks.create_task(in_a_call(tmp_path / act.__name__, act, fax=True))
 
 
 @pytest.mark.slow
@@ -336,7 +435,7 @@ async def test_the_pages_that_are_wanted_go_as_they_are(
 ) -> None:
     monkeypatch.setitem(globals(), "PATIENCE", 400.0)
     async with scene(tmp_path / "scene", fax=fax) as here:
-        await sent(here, [page(number, height=2290) for number in range(1, 6)], "2,3,5", FINE)
+        await sent(here, [page(number, height=2290) for number in range(1, 6)], "2,3,5", [2, 3, 5], FINE)
 
 
 @pytest.mark.slow

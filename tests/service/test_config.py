@@ -455,6 +455,10 @@ piper.voices = ["{folder}"]
 fax.identity = "+390458077500"
 fax.timezone = "CET-1CEST,M3.5.0,M10.5.0/3"
 fax.ecm = false
+fax.longest = 600
+fax.pages = 5
+fax.max_size = 1000
+fax.preparation = 30
 log.level = "error"
 log.format = "json"
 {limits}

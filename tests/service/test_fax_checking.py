@@ -45,6 +45,7 @@ async def send(client: RayoClient, file: str, pages: str | None = None) -> int:
         ("broken.pdf", None, "the PDF cannot be read"),
         ("two.tiff", "5", "there is no page 5, of 2"),
         ("none.tiff", None, "there is no file"),
+        ("two.tiff", "2-1", "pages"),
     ],
 )
 async def test_nobody_is_called_for_what_cannot_be_sent(tmp_path: Path, name: str, pages: str | None, why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,8 +13,14 @@ from focus.engines.spandsp.isolation import check_isolation
 from focus.service.config import load
 from focus.service.faxing import FaxSettings, fax_machine
 from focus.service.missing import missing
-from tests.service.test_cli import focus
 from tests.service.test_config import GOOD
+
+
+def focus(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error, of a process that loads libraries by its own environment."""
+    command = [sys.executable, "-m", "focus.service.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 def said(file: Path, text: str) -> str:

@@ -45,10 +45,10 @@ class Process:
     def __init__(self, process: Program) -> None:
         self.process = process
 
-    async def event(self, name: str, **details: str) -> dict[str, Any]:
+    async def event(self, name: str, *, within: float = PATIENCE, **details: str) -> dict[str, Any]:
         """The next one of this name, with these details."""
         seen = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(within):
             while line := await self.process.stdout.readline():
                 seen.append(json.loads(line))
                 said = seen[-1]
@@ -56,9 +56,9 @@ class Process:
                     return said
         raise AssertionError(f"it ended without {name}: {seen} {await self.end()}")
 
-    async def end(self) -> tuple[int, str, str]:
+    async def end(self, *, within: float = PATIENCE) -> tuple[int, str, str]:
         """Exit code, the rest of standard output, standard error."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(within):
             output, errors = await self.process.communicate()
         assert self.process.returncode is not None
         return self.process.returncode, output.decode(), errors.decode()

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from focus.engines import fax
-from focus.engines.fax import FAILED, FaxError, FaxResult, Role, Samples, header_of, identity_of
+from focus.engines import fax, tiff
+from focus.engines.fax import FAILED, MAX_IDENTITY, FaxError, FaxResult, Role, Samples, folded, header_of, identity_of
 from focus.engines.spandsp import terminals
 from focus.engines.spandsp.fax import check_engine
 from focus.engines.spandsp.terminals import CLOSE, EXCHANGE, HEAD, RESULT, STATE, TERMINATE
@@ -35,6 +35,9 @@ SIZE = 256 << 20
 #: For so many seconds a terminal's process may be silent. Who waits for its end does not wait for much longer.
 SILENCE = 4.0
 
+#: Bytes of an answer that is no sound. What a stranger's modem has taken over may say anything.
+LONGEST = 1 << 16
+
 #: For so many seconds the first process of all may take to start, on a machine that has just started itself.
 FIRST = 60.0
 
@@ -43,7 +46,7 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 
 
 class _Silent(Exception):
-    """The process has ended, or does not answer."""
+    """The process has ended, or does not answer, or makes no sense."""
 
 
 @cache
@@ -56,7 +59,7 @@ def check_isolation() -> None:
     check_engine()
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="focus-fax-") as folder,
+            tempfile.TemporaryDirectory(prefix="focus-trial-") as folder,
             closing(IsolatedFax(timeout=FIRST).receive(Path(folder) / "fax.tiff")) as terminal,
         ):
             terminal.exchange(np.zeros(160, np.int16))
@@ -155,16 +158,29 @@ class IsolatedTerminal:
         """See `FaxTerminal.close`."""
         with self._lock:
             self._is_closed = True
-            self._result = self._asked_result(CLOSE)
-            self._end()
+            try:
+                self._result = self._asked_result(CLOSE)
+            finally:
+                self._end()
 
     def _asked_result(self, kind: bytes) -> FaxResult:
         answer = self._ask(kind)
         if answer is None:
             return replace(self._result, pages=self._pages)
-        values = json.loads(answer)
-        pairs = {name: tuple(values[name]) for name in ("resolution", "image_size")}
-        return FaxResult(**{**values, **pairs})
+        try:
+            values = json.loads(answer)
+            pairs = {name: tuple(values[name]) for name in ("resolution", "image_size")}
+            result = FaxResult(**{**values, **pairs})
+            return replace(
+                result,
+                pages=self._pages,
+                text=folded(result.text)[:200],
+                remote_identity=folded(result.remote_identity)[:MAX_IDENTITY],
+            )
+        except (ValueError, LookupError, TypeError, AttributeError):
+            self._is_over = True
+            self._fail()
+            return replace(self._result, pages=self._pages)
 
     def _ask(self, kind: bytes, data: bytes = b"") -> bytes | None:
         """The answer; None where there is no process any more."""
@@ -172,8 +188,13 @@ class IsolatedTerminal:
             return None
         try:
             self._write(HEAD.pack(kind, len(data)) + data)
-            self._pages, self._is_over, length = STATE.unpack(self._read(STATE.size))
-            return self._read(length)
+            pages, is_over, length = STATE.unpack(self._read(STATE.size))
+            is_sound = kind == EXCHANGE
+            if not self._pages <= pages <= tiff.MAX_PAGES or (length != len(data) if is_sound else length > LONGEST):
+                raise _Silent
+            answer = self._read(length)
+            self._pages, self._is_over = pages, is_over
+            return answer
         except _Silent:
             self._is_over = True
             self._fail()
@@ -208,6 +229,8 @@ class IsolatedTerminal:
     def _read_line(self) -> bytes:
         line = b""
         while not line.endswith(b"\n"):
+            if len(line) == LONGEST:
+                raise _Silent
             line += self._read(1)
         return line
 

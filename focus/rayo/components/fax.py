@@ -30,12 +30,11 @@ from focus.engines.fax import (
     Samples,
 )
 from focus.engines.fetching import FetchError
-from focus.media.line import Line
+from focus.media.line import LegGone, Line
 from focus.media.recordings import FAX as TIFF
 from focus.media.recordings import Recordings, RecordingsError
 from focus.media.threads import in_thread
 from focus.rayo.component import Component, ComponentError, Facilities, Stage, Target, registry
-from focus.rayo.documents import refusal_of
 from focus.rayo.faxes import FaxMachine, Received, Workplace, bring_in, part_of
 from focus.wire.conditions import BadRequest, FeatureNotImplemented, OptionNotSupported, ResourceConstraint
 from focus.wire.jid import JID
@@ -111,8 +110,8 @@ class FaxComponent(Component[E]):
         if self._clocking.done():
             try:
                 self._clocking.result()
-            except ValueError:
-                is_gone = True  # the leg is closed: the call is about to end
+            except LegGone:
+                is_gone = True  # the call is about to end
         result = await in_thread(self._end)
         if is_late and not result.is_success:
             raise ComponentError(f"the fax takes longer than {self._machine.longest:g} s")
@@ -299,8 +298,8 @@ class FaxSender(FaxComponent[SendFax]):
         async with turn:
             try:
                 fetched = await self._facilities.fetch(uri)
-            except FetchError as error:
-                raise refusal_of(error) from None
+            except FetchError as error:  # as a document that is there and is none
+                raise (ResourceConstraint if error.temporary else BadRequest)(str(error)) from None
             with contextlib.closing(fetched.file) as file:
                 await self._copy(file, path)
 

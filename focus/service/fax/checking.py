@@ -8,7 +8,7 @@ from pathlib import Path
 
 from focus.client import FaxDocument, RayoClient
 from focus.engines.documents import Preparation
-from focus.engines.fax import Document, FaxError
+from focus.engines.fax import BadHeader, Document, DocumentError, FaxError
 from focus.service.ready import ExitCode, ServiceError
 from focus.wire.rayo_fax import FAX
 
@@ -31,8 +31,10 @@ async def check_document(file: str, document: FaxDocument) -> None:
     if not is_here or any(importlib.util.find_spec(reader) is None for reader in ("PIL", "pypdfium2")):
         return
     wanted = Document(path, file, document.pages, document.header or "")
-    with tempfile.TemporaryDirectory(prefix="focus-fax-") as folder:
+    with tempfile.TemporaryDirectory(prefix="focus-document-") as folder:
         try:
             await Preparation().prepare([wanted], Path(folder) / "fax.tiff")
-        except FaxError as error:
+        except (DocumentError, BadHeader) as error:
             raise ServiceError(str(error), ExitCode.USAGE) from None
+        except FaxError:
+            return  # there is no room for it here, as may be elsewhere

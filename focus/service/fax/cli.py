@@ -57,4 +57,4 @@ def receive(session: Session) -> int:
     kept."""
     from focus.service.fax import doing
 
-    return session.run(lambda client, report: doing.receive(client, report))
+    return session.run(lambda client, report: doing.receive(client, report), register=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -31,6 +32,8 @@ from focus.service.ready import ExitCode, ServiceError
 
 #: What a command to a call comes to when the caller has gone, or another client was faster.
 GONE = frozenset({"item-not-found", "conflict"})
+#: Where T.30 has waited in vain: for the other end to begin, and for whatever it was to answer (spandsp's t30.h).
+_NOBODY = frozenset({"2", "48"})
 
 #: A fax and its call, or an exit code where there is none.
 Begun = tuple[Call, FaxComponent] | int
@@ -72,23 +75,27 @@ async def send(
 
     with interruptible() as stop:
         async with AsyncExitStack() as ending:
-            return await _follow(await _unless(stop, begin()), report, stop)
+            return await _follow(await _unless(stop, begin(), report, ExitCode.NOT_TAKEN), report, stop)
 
 
 async def receive(client: RayoClient, report: Report) -> int:
-    """Take the next call that comes and receive its fax; the exit code."""
+    """Take the next call that comes and receive its fax; the exit code. Raises `ServiceError` where nothing can be."""
+    await check_service(client)
+    ours: list[Call] = []
 
     async def begin() -> Begun:
         await client.register(ready=True)
         report.say("waiting", f"waiting for a call as {client.jid}", jid=str(client.jid))
         async for call in client.offers:
+            ours.append(call)
             try:
                 await call.answer()
-                ending.push_async_callback(call.hangup)
+                await client.register(ready=False)
                 fax = await call.receive_fax(report_pages=True)
             except RayoError as error:
                 if error.condition not in GONE:
                     raise
+                ours.remove(call)
                 report.say("missed", f"a call of {call.caller} is gone: {error}", call=call.uri)
                 continue
             report.say("answered", f"receiving from {call.caller}", call=call.uri, caller=call.caller)
@@ -96,16 +103,25 @@ async def receive(client: RayoClient, report: Report) -> int:
         return ExitCode.UNAVAILABLE
 
     with interruptible() as stop:
-        async with AsyncExitStack() as ending:
-            return await _follow(await _unless(stop, begin()), report, stop)
+        try:
+            return await _follow(await _unless(stop, begin(), report, ExitCode.OK), report, stop)
+        finally:
+            for call in ours:
+                with contextlib.suppress(RayoError):
+                    await call.hangup()
 
 
-async def _unless(stop: asyncio.Event, beginning: Coroutine[Any, Any, Begun]) -> Begun:
-    """What `beginning` comes to, unless somebody interrupts it."""
+async def _unless(
+    stop: asyncio.Event, beginning: Coroutine[Any, Any, Begun], report: Report, interrupted: int
+) -> Begun:
+    """What `beginning` comes to; where somebody interrupts it, `interrupted`."""
     working, stopping = asyncio.create_task(beginning), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else ExitCode.FAILED
+        if working.done():
+            return working.result()
+        report.say("interrupted", "interrupted before there was a fax")
+        return interrupted
     finally:
         stopping.cancel()
         working.cancel()
@@ -131,15 +147,20 @@ async def _follow(begun: Begun, report: Report, stop: asyncio.Event) -> int:
     there = fax.fax
     count = there.pages if there is not None else fax.details.get("fax-document-transferred-pages", "0")
     where = f": {there.url}" if there is not None else ""
+    hint = _advice(complete, fax.details)
     details: dict[str, Any] = {
         name.removeprefix("fax-").replace("-", "_"): value for name, value in fax.details.items()
     }
     report.say(
         "done" if is_done else "failed",
-        f"{_how(complete)}, {count} page{'' if int(count) == 1 else 's'}{where}"
-        if is_done or there is not None
-        else _how(complete),
+        (
+            f"{_how(complete)}, {count} page{'' if int(count) == 1 else 's'}{where}"
+            if is_done or int(count)
+            else _how(complete)
+        )
+        + (f" ({hint})" if hint else ""),
         call=call.uri,
+        hint=hint,
         url=there.url if there is not None else None,
         pages=int(count),
         **details,
@@ -163,15 +184,24 @@ def _how(complete: Complete) -> str:
     return "the call has ended"
 
 
+def _advice(complete: Complete, details: Mapping[str, str]) -> str | None:
+    """What to do about a fax that has failed."""
+    if not isinstance(complete.reason, Failed) or "fax-result-code" not in details:
+        return None
+    if "fax-remote-station-id" not in details and details["fax-result-code"] in _NOBODY:
+        return "nothing has been heard of a fax machine there: see that one answers, and try again"
+    return "try again; faxes go best over G.711, for which a route with fax = true asks: see docs/rayo.md"
+
+
 class _Pages:
-    """A bar where somebody looks, else a line for each page."""
+    """A bar where somebody looks, else a line for each page, or an object."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self._bar: Progress | None = None
 
     def __enter__(self) -> _Pages:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self._report.is_json:
             columns = (SpinnerColumn(), TextColumn("pages"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task("pages", total=None)
@@ -184,7 +214,7 @@ class _Pages:
 
     def are(self, number: int, pages: int | None, call: str) -> None:
         if self._bar is not None:
-            self._bar.update(self._task, completed=number, total=pages)
+            self._bar.update(self._task, completed=number, total=pages, refresh=True)
         else:
             of = f" of {pages}" if pages is not None else ""
             self._report.say("page", f"page {number}{of}", call=call, number=number, pages=pages)

@@ -42,14 +42,14 @@ class Report:
     """One line for each thing that happens; all that others have said is without anything that a terminal obeys."""
 
     def __init__(self, *, json: bool) -> None:
-        self._json = json
+        self.is_json = json
         width = None if sys.stdout.isatty() else NO_TERMINAL  # nothing is folded for programs
         self._console = Console(highlight=False, soft_wrap=True, width=width)
 
     def say(self, name: str, *lines: str, at: datetime | None = None, **details: Any) -> None:
         """`lines` for people; `name` and `details`, where they are not None, for programs."""
         at = at or datetime.now(UTC)
-        if self._json:
+        if self.is_json:
             known = {key.replace("_", "-"): value for key, value in details.items() if value is not None}
             print(json.dumps({"event": name, "time": at.isoformat(timespec="milliseconds"), **known}), flush=True)
         else:
@@ -76,7 +76,7 @@ class Report:
     ) -> None:
         """A table of these columns for people, or `nothing` where there are no rows; a JSON object for each row for
         programs. `names`: what people call URIs that are in it. A row's `directions` are of its URIs."""
-        if self._json:
+        if self.is_json:
             for row in rows:
                 print(json.dumps(row), flush=True)
         elif not rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -179,3 +180,46 @@ def test_processes_and_their_pipes_are_given_back(tmp_path: Path) -> None:
         terminal.close()
     assert pipes() == before
     assert not any(Path(f"/proc/{each}").exists() for each in running)
+
+
+#: A process that a modem has taken over: what it says of pages, how many bytes it promises, and what comes.
+TAKEN_OVER = """#!{python}
+import struct, sys
+requests, answers = sys.stdin.buffer, sys.stdout.buffer
+requests.readline()
+answers.write(b"{{}}\\n")
+answers.flush()
+while len(head := requests.read(5)) == 5:
+    kind, length = struct.unpack("<cI", head)
+    data = requests.read(length)
+    pages, promised, said = {answer}
+    answers.write(struct.pack("<I?I", pages, False, promised) + said)
+    answers.flush()
+"""
+#: Of each, whether it is known at once.
+NONSENSE = {
+    "more pages than there are": ("4_000_000_000, length, data", True),
+    "another length of sound": ("0, length - 1, data[1:]", True),
+    "more than there is room for": ("0, 1 << 30, data", True),
+    "no result": ("(0, length, data) if kind == b'x' else (0, 4, b'junk')", False),
+    "another result": ("(0, length, data) if kind == b'x' else (0, 3, b'[1]')", False),
+}
+
+
+@pytest.mark.parametrize(("answer", "at_once"), NONSENSE.values(), ids=NONSENSE)
+def test_a_process_that_makes_no_sense_any_more_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, at_once: bool
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(TAKEN_OVER.format(python=sys.executable, answer=answer))
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    terminal = ENGINE.receive(tmp_path / "received.tiff", identity="+49")
+    process = pid(terminal)
+    assert len(terminal.exchange(SILENCE)) == FRAME
+    assert terminal.is_over is at_once
+    terminal.close()
+    assert terminal.is_over
+    assert not Path(f"/proc/{process}").exists()
+    result = terminal.result()
+    assert (result.code, result.pages, result.local_identity) == (FAILED, 0, "+49")

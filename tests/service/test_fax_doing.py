@@ -1,0 +1,193 @@
+"""What `focus fax` tells of a fax, of a service that says what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+
+from focus.client import Call, Complete, Failed, FaxFinish, FaxPage, RayoClient, RayoError
+from focus.service.fax import doing
+from focus.service.rayo.report import Report
+from focus.service.ready import ServiceError
+from focus.wire.jid import JID
+from focus.wire.rayo_component import HungUp, Reason
+from focus.wire.rayo_fax import FAX, Fax
+
+OK = {"fax-success": "1", "fax-result-code": "0", "fax-document-transferred-pages": "3"}
+
+
+class Component:
+    """A fax of three pages, of which some are told."""
+
+    def __init__(self, reason: Reason, details: dict[str, str], *, told: int = 3, fax: Fax | None = None) -> None:
+        self.details, self.fax = details, fax
+        self._complete, self._told = Complete(reason=reason), told
+
+    @property
+    async def events(self) -> AsyncIterator[FaxPage]:
+        for number in range(1, self._told + 1):
+            yield FaxPage(number=number, pages=3)
+
+    async def completed(self) -> Complete:
+        return self._complete
+
+    async def stop(self) -> None: ...
+
+
+class OneCall:
+    """A call that is taken."""
+
+    caller, uri, address = "alice@localhost", "xmpp:one@focus.localhost", JID("one", "focus.localhost")
+
+    def __init__(self, fax: Component) -> None:
+        self._fax = fax
+        self.hung_up = 0
+        self.refusal: RayoError | None = None
+
+    async def answered(self) -> None: ...
+
+    async def answer(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def send_fax(self, **options: object) -> Component:
+        return self._fax
+
+    async def receive_fax(self, **options: object) -> Component:
+        return self._fax
+
+    async def hangup(self) -> None:
+        self.hung_up += 1
+
+
+class Service(RayoClient):
+    """Has this call, from us or to us, and perhaps faxes."""
+
+    def __init__(self, call: OneCall, *features: str) -> None:
+        super().__init__("me@localhost", "x")
+        self._call, self._features = call, {*(features or (FAX,))}
+        self.registered: list[bool | None] = []
+        self.offers = self._come()
+
+    async def features(self) -> set[str]:
+        return self._features
+
+    async def dial(self, to: object, **options: object) -> Call:  # type: ignore[override]
+        return cast(Call, self._call)
+
+    async def register(self, **options: Any) -> None:  # type: ignore[override]
+        self.registered.append(options["ready"])
+
+    async def _come(self) -> AsyncIterator[Call]:
+        yield cast(Call, self._call)
+        await asyncio.Event().wait()
+
+
+async def send(fax: Component, *, json: bool = False) -> int:
+    call = OneCall(fax)
+    try:
+        return await doing.send(
+            Service(call), Report(json=json), "fax@focus.localhost", "https://a.example/letter.tiff",
+            from_=None, identity=None, header=None, pages=None,
+        )  # fmt: skip
+    finally:
+        assert call.hung_up == 1
+
+
+@pytest.mark.parametrize(
+    ("details", "hint"),
+    [
+        ({"fax-result-code": "2", "fax-document-transferred-pages": "0"}, "see that one answers, and try again"),
+        (
+            {"fax-result-code": "48", "fax-document-transferred-pages": "1", "fax-remote-station-id": "+1"},
+            "a route with fax = true",
+        ),
+        ({"fax-result-code": "20", "fax-document-transferred-pages": "0"}, "a route with fax = true"),
+    ],
+)
+async def test_of_a_fax_that_fails_it_is_said_why_and_what_to_do(
+    capsys: pytest.CaptureFixture[str], details: dict[str, str], hint: str
+) -> None:
+    failed = Failed(text="the fax has failed: Received no response to DCS or TCF")
+    pages = int(details["fax-document-transferred-pages"])
+    assert await send(Component(failed, details, told=pages)) == 76
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "the fax has failed: Received no response to DCS or TCF" in last
+    assert hint in last
+    assert ("1 page " in last) is (pages == 1)
+    assert await send(Component(failed, details, told=pages), json=True) == 76
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["event"], said["pages"], said["result-code"]) == ("failed", pages, details["fax-result-code"])
+    assert hint in said["hint"]
+
+
+async def test_of_a_fax_whose_call_has_ended_and_of_one_that_is_done_there_is_no_more_to_say(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert await send(Component(HungUp(), {"fax-document-transferred-pages": "1"}, told=1)) == 76
+    assert capsys.readouterr().out.splitlines()[-1].endswith("the call has ended, 1 page")
+    assert await send(Component(FaxFinish(), OK), json=True) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["event"], said["pages"], "hint" in said) == ("done", 3, False)
+
+
+@pytest.mark.parametrize("json_", [False, True])
+@pytest.mark.parametrize("is_seen", [False, True])
+async def test_pages_are_a_bar_where_somebody_looks_and_lines_else(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, json_: bool, is_seen: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_seen)
+    assert await send(Component(FaxFinish(), OK), json=json_) == 0
+    output, errors = capsys.readouterr()
+    shown = [count for count in ("1/3", "2/3", "3/3") if count in errors]
+    if is_seen and not json_:
+        assert shown == ["1/3", "2/3", "3/3"]
+        assert "page 1" not in output
+    else:
+        assert errors == ""
+        wanted = '"number": 2' if json_ else "page 2 of 3"
+        assert sum(wanted in line for line in output.splitlines()) == 1
+
+
+async def receive(service: Service) -> int:
+    return await doing.receive(service, Report(json=True))
+
+
+async def test_who_receives_takes_one_call_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    there = Fax(url="file:///fax.tiff", resolution="1728x40", size=100, pages=3)
+    call = OneCall(Component(FaxFinish(), OK, fax=there))
+    service = Service(call)
+    assert await receive(service) == 0
+    assert service.registered == [True, False]
+    assert call.hung_up == 1
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [said["event"] for said in events] == ["waiting", "answered", "page", "page", "page", "done"]
+    assert (events[-1]["url"], events[-1]["pages"]) == (there.url, 3)
+
+
+async def test_a_call_that_another_client_has_taken_is_left_to_it(capsys: pytest.CaptureFixture[str]) -> None:
+    call = OneCall(Component(FaxFinish(), OK))
+    call.refusal = RayoError("conflict", "cancel", "it is somebody else's")
+    waiting = asyncio.create_task(receive(Service(call)))
+    said: list[str] = []
+    async with asyncio.timeout(60):
+        while '"missed"' not in "".join(said):
+            await asyncio.sleep(0.01)
+            said.append(capsys.readouterr().out)
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    assert call.hung_up == 0
+
+
+async def test_where_nothing_can_be_faxed_no_call_is_waited_for() -> None:
+    service = Service(OneCall(Component(FaxFinish(), OK)), "urn:xmpp:rayo:1")
+    with pytest.raises(ServiceError, match="libspandsp2"):
+        await receive(service)
+    assert not service.registered
