@@ -1,5 +1,6 @@
 """Event loops in which nobody waits: when all has been done that can be, it is later at once. However long the machine
-takes, nothing comes too late in there; threads, processes and sockets have no place in it."""
+takes, nothing comes too late in there; processes and sockets have no place in it, and what is for threads is done at
+once."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import asyncio
 import functools
 import selectors
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -29,7 +31,19 @@ def hasty_loop(haste: Haste | None = None) -> asyncio.AbstractEventLoop:
     haste = haste or Haste()
     loop = asyncio.SelectorEventLoop(haste)
     loop.time = lambda: haste.now  # type: ignore[method-assign]
+    loop.run_in_executor = partial(_at_once, loop)  # type: ignore[method-assign, assignment]
     return loop
+
+
+def _at_once(
+    loop: asyncio.AbstractEventLoop, executor: object, work: Callable[..., T], *arguments: object
+) -> asyncio.Future[T]:
+    done: asyncio.Future[T] = loop.create_future()
+    try:
+        done.set_result(work(*arguments))
+    except Exception as error:
+        done.set_exception(error)
+    return done
 
 
 class Pace:

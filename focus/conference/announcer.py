@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from focus.conference.comfort import NAME, Comfort, sounds
@@ -27,8 +28,6 @@ LONGEST = 300.0
 MAX_NAMES = 3
 #: Characters of a name that are said.
 MAX_NAME = 40
-#: Seconds after word of who has come and gone in which there is none: it is kept, and told of together.
-REST = 3.0
 
 
 class Owner(Protocol):
@@ -41,18 +40,23 @@ class Owner(Protocol):
 
 
 class Announcer:
-    """Of one conference. Nothing is at work while nothing is said. That it is recorded goes before all that waits; who
-    comes and goes, and what is announced, take turns."""
+    """Of one conference. Nothing is at work while nothing is said. That it is recorded goes before all that waits, and
+    before what is announced just now, which is begun anew; who comes and goes, and what is announced, take turns."""
 
-    def __init__(self, owner: Owner, executions: Executions, comfort: Comfort) -> None:
+    def __init__(
+        self, owner: Owner, executions: Executions, comfort: Comfort, said: Callable[[bool], None] = lambda begins: None
+    ) -> None:
+        """`said` is told when something begins to be said, and when it has been."""
         self._owner = owner
         self._executions = executions
         self._comfort = comfort
+        self._on_said = said
         self._came: list[str] = []
         self._went: list[str] = []
         self._rests_until = 0.0
         self._waiting: deque[Document] = deque()
         self._is_recorded = self._is_told_so = self._is_to_be_told = False
+        self._giving_way: tuple[JID, Document] | None = None  # what is being said, if it can be said later
         self._is_busy = False
         self._news = asyncio.Event()
 
@@ -80,7 +84,17 @@ class Announcer:
             self._is_told_so, self._is_to_be_told = is_recorded, False
         elif is_recorded and not self._is_told_so:
             self._is_to_be_told = True
+        self._give_way()
         self._wake()
+
+    def _give_way(self) -> None:
+        """What is being said is said later, if it can be, and something is to be told of a recording."""
+        is_due = self._is_to_be_told or (self._is_told_so and not self._is_recorded)
+        if is_due and self._giving_way is not None:
+            component, document = self._giving_way
+            self._giving_way = None
+            self._waiting.appendleft(document)
+            self._owner.spawn(None, partial(self._executions.stop, component))
 
     def _wake(self) -> None:
         self._news.set()
@@ -94,6 +108,8 @@ class Announcer:
                 self._news.clear()
                 if documents := self._next():
                     await self._announce(documents)
+                elif self._waiting:
+                    await self._announce((self._waiting.popleft(),), gives_way=True)
                 elif self._came or self._went:
                     with suppress(TimeoutError):
                         async with asyncio.timeout_at(self._rests_until):
@@ -109,7 +125,7 @@ class Announcer:
             return (self._comfort.speech(said),)
         if (self._came or self._went) and asyncio.get_running_loop().time() >= self._rests_until:
             return self._passages()
-        return (self._waiting.popleft(),) if self._waiting else ()
+        return ()
 
     def _recording(self) -> str:
         """What has begun is told also where it has ended already."""
@@ -137,10 +153,19 @@ class Announcer:
             return comfort.speech(comfort.text(f"many_{text}", count=len(names)))
         return comfort.speech(" ".join(comfort.text(text, name=name[:MAX_NAME].strip()) for name in names))
 
-    async def _announce(self, documents: tuple[Document, ...]) -> None:
+    async def _announce(self, documents: tuple[Document, ...], *, gives_way: bool = False) -> None:
         try:
             output = self._comfort.output(*documents, max_time=LONGEST)
-            reason = await self._executions.run(self._owner.roster.focus, output)
+            component, end = await self._executions.begin(self._owner.roster.focus, output)
+            self._on_said(True)
+            try:
+                if gives_way:
+                    self._giving_way = (component, documents[0])
+                    self._give_way()
+                reason = await end
+            finally:
+                self._giving_way = None
+                self._on_said(False)
         except StanzaError as error:
             log.info("something is not said in the conference: %s", error)
         else:
@@ -148,4 +173,4 @@ class Announcer:
                 log.warning("something could not be said in the conference: %s", reason.text)
         finally:
             if self._rests_until == float("inf"):
-                self._rests_until = asyncio.get_running_loop().time() + REST
+                self._rests_until = asyncio.get_running_loop().time() + self._comfort.rest

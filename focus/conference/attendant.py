@@ -86,8 +86,8 @@ class Attendant:
         self._owner = owner
         self._comfort = comfort
         self._executions = Executions(server, client)
-        self._announcer = Announcer(owner, self._executions, comfort)
         self._solitude = Solitude(owner, self._executions, comfort)
+        self._announcer = Announcer(owner, self._executions, comfort, self._solitude.said)
         self._served: dict[JID, Participant] = {}  # as they were when they were last looked at
         self._last: Roster | None = None  # when it was last looked at
         self._names: dict[JID, str] = {}  # where they are said
@@ -224,9 +224,11 @@ class Attendant:
             log.info("something is not said to a caller: %s", error)
             return None
         service.said.add(component)
+        self._solitude.said(True)
 
         def ended(end: asyncio.Future[Reason]) -> None:
             service.said.discard(component)
+            self._solitude.said(False)
             if not end.cancelled() and isinstance(reason := end.result(), Failed):
                 log.warning("something could not be said to a caller: %s", reason.text)
 

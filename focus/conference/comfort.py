@@ -66,7 +66,8 @@ TEXTS: Mapping[str, str] = {
 class Comfort:
     """Of one room. `keys`: what is done by which; none, and nobody listens for keys. `music`: URIs of what who is alone
     hears `music_after` seconds of that. `entry`, `exit`: the URI of a sound, or `NAME`, or nothing, while no more than
-    `tones_up_to` are here. `notices`: whether somebody is told what a moderator has done to them. `recordings`: whether
+    `tones_up_to` are here; `rest` seconds after word of who has come and gone there is none: it is kept, and told of
+    together. `notices`: whether somebody is told what a moderator has done to them. `recordings`: whether
     all are told that they are recorded. `sounds`: URIs of what a moderator can have played, by name. `texts`: in the
     place of those of `TEXTS`.
     """
@@ -77,6 +78,7 @@ class Comfort:
     entry: str = ""
     exit: str = ""
     tones_up_to: int = 20
+    rest: float = 3.0
     notices: bool = True
     recordings: bool = True
     sounds: Mapping[str, str] = field(default_factory=dict)

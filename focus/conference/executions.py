@@ -40,11 +40,6 @@ class Executions:
         end = self._ends[component] = asyncio.get_running_loop().create_future()
         return component, end
 
-    async def run(self, target: JID, command: Execution) -> Reason:
-        """Until it has ended. Raises `StanzaError`."""
-        _, end = await self.begin(target, command)
-        return await end
-
     async def ended(self, component: JID) -> Reason | None:
         """Why it has ended, when it has; None where it had already."""
         end = self._ends.get(component)

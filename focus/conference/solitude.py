@@ -14,12 +14,14 @@ from focus.conference.roster import Roster
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.wire.rayo_component import Failed
-from focus.wire.rayo_output import Output, VolumeDown
+from focus.wire.rayo_output import Output, VolumeDown, VolumeUp
 
 log = logging.getLogger(__name__)
 
 #: How the music ends: by so many units of volume (3 dB each), one after so many seconds.
 FADE, PACE = 8, 0.05
+#: By how many it is quieter while something is said.
+DUCK = 5
 
 
 class Owner(Protocol):
@@ -39,6 +41,8 @@ class Solitude:
         self._executions = executions
         self._comfort = comfort
         self._alone: JID | None = None
+        self._music: JID | None = None
+        self._said = 0
         self._over = asyncio.Event()
 
     def look(self) -> None:
@@ -46,11 +50,25 @@ class Solitude:
         alone = self._who()
         if alone == self._alone or not self._comfort.music:
             return
-        self._alone = alone
+        self._alone, self._music = alone, None
         self._over.set()
         self._over = asyncio.Event()
         if alone is not None:
             self._owner.spawn(alone, partial(self._entertain, alone, self._over))
+
+    def said(self, begins: bool) -> None:
+        """Something is said, to all or to one of them, or not any more."""
+        self._said += 1 if begins else -1
+        if self._said == int(begins):
+            self._turn(VolumeDown() if begins else VolumeUp())
+
+    def _turn(self, command: VolumeDown | VolumeUp) -> None:
+        if self._music is not None:
+            self._owner.spawn(self._alone, partial(self._tell, self._music, command))
+
+    async def _tell(self, music: JID, command: VolumeDown | VolumeUp) -> None:
+        for _ in range(DUCK):
+            await self._executions.tell(music, command)
 
     def _who(self) -> JID | None:
         """Whoever is joined with a mixer elsewhere may have company there."""
@@ -68,6 +86,10 @@ class Solitude:
                 return
             output = Output(documents=(sounds(*self._comfort.music),), repeat_times=0)
             component, end = await self._executions.begin(call, output)
+            if not over.is_set():
+                self._music = component
+                if self._said:
+                    self._turn(VolumeDown())
             await asyncio.wait((ending, end), return_when=asyncio.FIRST_COMPLETED)
             if end.done():
                 if isinstance(reason := end.result(), Failed):

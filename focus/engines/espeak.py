@@ -55,17 +55,26 @@ class Espeak:
     def __init__(self, program: str = PROGRAM, *, timeout: float = 10.0) -> None:
         self._program = program
         self._timeout = timeout
-        self._voices: tuple[Voice, ...] | None = None
+        self._listing: asyncio.Task[tuple[Voice, ...]] | None = None
         self._variants: frozenset[str] = frozenset()
         self._room = asyncio.Semaphore(BEGINNING)
 
     async def voices(self) -> tuple[Voice, ...]:
         """The voices installed. Raises `SynthesisError` if espeak-ng is missing or does not say."""
-        if self._voices is None:
-            variants = _parse_voices(await self._output("--voices=variant"))
-            self._variants = frozenset(voice.file.removeprefix("!v/").lower() for voice in variants)
-            self._voices = tuple(_parse_voices(await self._output("--voices")))
-        return self._voices
+        if self._listing is None:  # one for all who wait, whoever of them is cancelled
+            self._listing = asyncio.create_task(self._list())
+            self._listing.add_done_callback(self._listed)
+        return await asyncio.shield(self._listing)
+
+    async def _list(self) -> tuple[Voice, ...]:
+        variants = _parse_voices(await self._output("--voices=variant"))
+        self._variants = frozenset(voice.file.removeprefix("!v/").lower() for voice in variants)
+        return tuple(_parse_voices(await self._output("--voices")))
+
+    def _listed(self, listing: asyncio.Task[tuple[Voice, ...]]) -> None:
+        """Who asks after it has failed asks again."""
+        if listing.cancelled() or listing.exception() is not None:
+            self._listing = None
 
     async def choose(self, voice: str | None, language: str | None) -> str:
         """What espeak-ng calls the voice: by name, file or language, with a `+variant` if there is one.

@@ -21,6 +21,7 @@ from focus.media.recordings import Recordings
 from focus.media.tracks import Speaker
 from focus.rayo.actor import Actor, Outcome, on
 from focus.rayo.faxes import FaxMachine
+from focus.rayo.repertoire import Repertoire
 from focus.rayo.surroundings import Client
 from focus.wire.conditions import FeatureNotImplemented, InternalServerError, ItemNotFound, NotTheOwner, StanzaError
 from focus.wire.jid import JID
@@ -100,7 +101,8 @@ class Stage(Protocol):
 @dataclass(frozen=True, slots=True)
 class Facilities:
     """What components work with: the media plane, engines by their names, of which the first is the default, where
-    documents are fetched from, where recordings and faxes are put, and what faxes are made with."""
+    documents are fetched from, where recordings and faxes are put, what faxes are made with, and what has been said
+    lately."""
 
     plane: MediaPlane
     fetch: Fetch | None = None
@@ -108,6 +110,7 @@ class Facilities:
     synthesizers: Mapping[str, Synthesizer] = field(default_factory=dict)
     recognizers: Mapping[str, Recognizer] = field(default_factory=dict)
     fax: FaxMachine | None = None
+    repertoire: Repertoire = field(default_factory=Repertoire)
 
 
 class Component(Actor, Generic[E]):

@@ -11,7 +11,7 @@ from focus.engines.fetching import Fetched, FetchError
 from focus.engines.markup import DocumentError
 from focus.engines.synthesizer import Synthesizer
 from focus.rayo.component import Facilities
-from focus.rayo.rendering import RenderingError, SoundFile, Source, Speech, Utterance
+from focus.rayo.rendering import RenderingError, SoundFile, Source, Utterance
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
 from focus.wire.rayo_output import Document
 
@@ -76,7 +76,7 @@ class Documents:
     async def _speak(self, utterance: Utterance) -> None:
         if self._synthesizer is None:
             raise OptionNotSupported("there is no speech synthesis here")
-        speech = Speech(self._synthesizer, utterance)
+        speech = self._facilities.repertoire.recital(self._synthesizer, utterance)
         if utterance.language not in self._known:
             try:
                 await speech.check()

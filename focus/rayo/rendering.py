@@ -128,11 +128,20 @@ class Speech:
         self._file: tempfile.SpooledTemporaryFile[bytes] | None = None
         self._kept = 0
         self._is_whole = False
-        self._failure: str | None = None
+        #: Why it cannot be said, or not to its end.
+        self.failure: str | None = None
 
     async def check(self) -> None:
         """Begin, so that it is certain that it can be said. Raises `RenderingError`."""
-        await self._more()
+        if not self._kept:
+            await self._more()
+
+    def samples(self) -> Samples:
+        """What has been said until now."""
+        if self._file is None:
+            return np.zeros(0, np.int16)
+        self._file.seek(0)
+        return np.frombuffer(self._file.read(), np.int16)
 
     async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
         at = start
@@ -153,8 +162,8 @@ class Speech:
         if self._going_on is None or self._going_on.done():
             self._going_on = asyncio.create_task(self._go_on())
         await asyncio.shield(self._going_on)
-        if self._failure is not None:
-            raise RenderingError(self._failure)
+        if self.failure is not None:
+            raise RenderingError(self.failure)
 
     async def _go_on(self) -> None:
         try:
@@ -169,9 +178,9 @@ class Speech:
                 self._file.write(block.tobytes())
                 self._kept += len(block)
         except SynthesisError as error:
-            self._failure = str(error)
+            self.failure = str(error)
         except OSError as error:
-            self._failure = f"there is no room for what is said: {error.strerror}"
+            self.failure = f"there is no room for what is said: {error.strerror}"
 
     async def close(self) -> None:
         """What is asked for later is said again."""

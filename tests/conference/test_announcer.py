@@ -3,62 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from xml.etree import ElementTree as ET
+from collections.abc import AsyncIterator
 
 import pytest
 
 from focus.conference.announcer import MAX_WAITING, Announcer
 from focus.conference.comfort import NAME, TEXTS, Comfort
-from focus.conference.executions import Executions
-from focus.conference.roster import Roster
-from focus.rayo.actor import Outcome
 from focus.wire.conditions import ResourceConstraint
-from focus.wire.jid import JID
-from focus.wire.rayo import Command, Ref
-from focus.wire.rayo_component import Complete, Stopped
-from focus.wire.rayo_output import Output
 
-TEA = JID("tea", "focus.example.org")
+from .stage import Stage
 
 
-class Stage:
-    """A conference and its server: what is to be said waits there."""
-
+class Hall(Stage):
     def __init__(self, comfort: Comfort) -> None:
-        self.roster = Roster(focus=TEA, room=JID("tea", "rooms.example.org"))
-        self.begun: asyncio.Queue[tuple[str, ...]] = asyncio.Queue()
-        self.tasks: list[asyncio.Task[None]] = []
-        self._executions = Executions(self, TEA)
-        self.announcer = Announcer(self, self._executions, comfort)
-
-    def spawn(self, call: JID | None, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        self.tasks.append(asyncio.ensure_future(work()))
-        return self.tasks[-1]
-
-    async def command(self, sender: JID, to: JID, command: Command) -> Outcome:
-        assert isinstance(command, Output)
-        self.begun.put_nowait(tuple("".join(ET.fromstring(each.body or "").itertext()) for each in command.documents))
-        return Ref(uri="xmpp:tea@focus.example.org/output")
-
-    async def said(self) -> tuple[str, ...]:
-        """What is said next, to its end."""
-        async with asyncio.timeout(30):
-            texts = await self.begun.get()
-            await asyncio.sleep(0)
-        self._executions.deliver(JID.from_uri("xmpp:tea@focus.example.org/output"), Complete(reason=Stopped()))
-        return texts
+        super().__init__()
+        self.is_said: list[bool] = []
+        self.announcer = Announcer(self, self.executions, comfort, self.is_said.append)
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    stage = Stage(Comfort(entry=NAME, exit=NAME))
+async def stage() -> AsyncIterator[Hall]:
+    stage = Hall(Comfort(entry=NAME, exit=NAME))
     yield stage
-    for task in stage.tasks:
-        task.cancel()
+    stage.close()
 
 
-async def test_that_it_is_recorded_goes_before_all_that_waits_however_much_that_is(stage: Stage) -> None:
+async def test_that_it_is_recorded_goes_before_all_that_is_announced_which_is_begun_anew(stage: Hall) -> None:
     announcer, comfort = stage.announcer, Comfort()
     announcer.say(comfort.speech("first"))
     await asyncio.sleep(0)
@@ -74,23 +44,34 @@ async def test_that_it_is_recorded_goes_before_all_that_waits_however_much_that_
     announcer.recorded(False, is_heard=True)
     assert await stage.said() == (TEXTS["recording_ended"],)
     assert await stage.said() == ("Alice has joined.",)
+    assert await stage.said() == ("first",)
     assert await stage.said() == ("0",)
+    assert stage.is_said == [True, False] * 5 + [True]
 
 
-async def test_a_recording_that_has_ended_before_anybody_was_told_is_told_of_all_the_same(stage: Stage) -> None:
+async def test_a_recording_that_has_ended_before_anybody_was_told_is_told_of_all_the_same(stage: Hall) -> None:
     for is_recorded in (True, False):
         stage.announcer.recorded(is_recorded, is_heard=True)
     assert await stage.said() == (TEXTS["recording_begun"],)
     assert await stage.said() == (TEXTS["recording_ended"],)
 
 
-async def test_who_comes_when_nobody_is_there_to_be_told_is_told_only_of_its_end(stage: Stage) -> None:
+async def test_who_comes_when_nobody_is_there_to_be_told_is_told_only_of_its_end(stage: Hall) -> None:
     stage.announcer.recorded(True, is_heard=False)
     stage.announcer.recorded(False, is_heard=True)
     assert await stage.said() == (TEXTS["recording_ended"],)
 
 
-async def test_who_comes_and_goes_all_the_time_lets_others_be_told_something_else(stage: Stage) -> None:
+async def test_names_of_those_who_come_while_something_is_said_are_said_together(stage: Hall) -> None:
+    stage.announcer.came("Alice")
+    await asyncio.sleep(0)
+    for name in "BCD":
+        stage.announcer.came(name)
+    assert await stage.said() == ("Alice has joined.",)
+    assert await stage.said() == ("B has joined. C has joined. D has joined.",)
+
+
+async def test_who_comes_and_goes_all_the_time_lets_others_be_told_something_else(stage: Hall) -> None:
     announcer = stage.announcer
     announcer.came("A" * 1000)
     await asyncio.sleep(0)

@@ -146,6 +146,28 @@ async def test_the_voices_are_listed() -> None:
     assert {language for language, _ in american.languages} == {"en-us", "en"}
 
 
+async def test_all_who_need_the_voices_share_one_listing_of_them(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    engine = Espeak(program(tmp_path, f'echo "$1" >> {log}; exec espeak-ng "$@"'))
+    impatient = asyncio.create_task(engine.voices())
+    speaking = [asyncio.create_task(spoken(engine, "one", language="en")) for _ in range(5)]
+    await asyncio.sleep(0)  # all have begun to wait
+    impatient.cancel()
+    async with asyncio.timeout(60):
+        assert all([len(samples) for samples in await asyncio.gather(*speaking)])
+    assert sorted(log.read_text().split()) == [*["--stdin"] * 5, "--voices", "--voices=variant"]
+    assert impatient.cancelled()
+
+
+async def test_a_listing_that_has_failed_is_made_again(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    engine = Espeak(program(tmp_path, f'[ -e {log} ] || {{ echo > {log}; exit 3; }}; exec espeak-ng "$@"'))
+    waiting = [asyncio.create_task(engine.voices()) for _ in range(2)]
+    await asyncio.wait(waiting)
+    assert ["ended with 3" in str(each.exception()) for each in waiting] == [True, True]
+    assert len(await engine.voices()) > 50
+
+
 async def test_reading_no_further_ends_the_process(others: set[int]) -> None:
     async with aclosing(Espeak().synthesize(LONG)) as blocks:
         await anext(blocks)

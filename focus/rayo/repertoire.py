@@ -1,0 +1,108 @@
+"""What has been said lately, or is being said: whoever says it as well needs no synthesizer for it.
+
+"You are muted." is said to one after another, and to five hundred at once when a room becomes moderated; so are the
+menus of other clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from focus.engines.synthesizer import SAMPLE_RATE, Samples, Synthesizer
+from focus.rayo.rendering import BLOCK, Speech, Utterance
+
+#: Samples of all that is kept (19 MB), and of one text at most.
+ROOM, LONGEST = 200 * SAMPLE_RATE, 30 * SAMPLE_RATE
+
+_Key = tuple[Synthesizer, Utterance]
+
+
+@dataclass(eq=False, slots=True)
+class _Saying:
+    """Of one text, by as many as need it now."""
+
+    speech: Speech
+    users: int = 0
+
+
+class Repertoire:
+    """Of all components. What was asked for least lately is given up for what is new."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._room = room
+        self._said: dict[_Key, Samples] = {}  # the last to be asked for is the last
+        self._sayings: dict[_Key, _Saying] = {}
+
+    def recital(self, synthesizer: Synthesizer, utterance: Utterance) -> Recital:
+        return Recital(self, (synthesizer, utterance))
+
+    def said(self, key: _Key) -> Samples | None:
+        """All of it, if it is known."""
+        if (samples := self._said.pop(key, None)) is not None:
+            self._said[key] = samples
+        return samples
+
+    def begin(self, key: _Key) -> _Saying:
+        """`end` follows."""
+        saying = self._sayings.get(key)
+        if saying is None or saying.speech.failure is not None:
+            saying = self._sayings[key] = _Saying(Speech(*key))
+        saying.users += 1
+        return saying
+
+    async def end(self, key: _Key, saying: _Saying) -> None:
+        saying.users -= 1
+        if saying.users:
+            return
+        if self._sayings.get(key) is saying:
+            del self._sayings[key]
+        speech = saying.speech
+        if speech.failure is None and speech.length is not None and speech.length <= LONGEST:
+            self._said[key] = speech.samples()
+            while sum(map(len, self._said.values())) > self._room:
+                del self._said[next(iter(self._said))]
+        await speech.close()
+
+
+class Recital:
+    """A `Source`: what a synthesizer says, or has said."""
+
+    def __init__(self, repertoire: Repertoire, key: _Key) -> None:
+        self.length: int | None = None
+        self._repertoire = repertoire
+        self._key = key
+        self._samples: Samples | None = None
+        self._saying: _Saying | None = None
+
+    def _begin(self) -> _Saying | None:
+        """None where it is known."""
+        if self._saying is None and self._samples is None:
+            self._samples = self._repertoire.said(self._key)
+            self._saying = self._repertoire.begin(self._key) if self._samples is None else None
+        return self._saying
+
+    async def check(self) -> None:
+        """Begin, so that it is certain that it can be said. Raises `RenderingError`."""
+        if (saying := self._begin()) is not None:
+            await saying.speech.check()
+
+    async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
+        if (saying := self._begin()) is None:
+            assert self._samples is not None
+            self.length = len(self._samples)
+            for at in range(start, self.length, BLOCK):
+                yield self._samples[at : at + BLOCK]
+            return
+        async with aclosing(saying.speech.blocks(start)) as blocks:
+            async for block in blocks:
+                yield block
+        self.length = saying.speech.length
+
+    async def close(self) -> None:
+        """What is asked for later is said again."""
+        self._samples = None
+        if self._saying is not None:
+            saying, self._saying = self._saying, None
+            await self._repertoire.end(self._key, saying)

@@ -1,0 +1,87 @@
+"""Speech that several need, at once or one after another, of a synthesizer that says how often it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from focus.rayo.rendering import RenderingError, Utterance
+from focus.rayo.repertoire import Recital, Repertoire
+from tests.rayo.test_rendering import Clock, Dictation
+
+TEN = Utterance("ten")
+
+
+async def heard(recital: Recital, start: int = 0) -> list[int]:
+    return np.concatenate([block async for block in recital.blocks(start)]).tolist()  # type: ignore[no-any-return]
+
+
+async def test_what_was_said_is_not_synthesized_again() -> None:
+    clock, repertoire = Clock(), Repertoire()
+    for _ in range(3):
+        recital = repertoire.recital(clock, TEN)
+        await recital.check()
+        assert await heard(recital) == list(range(1000))
+        assert await heard(recital, 990) == list(range(990, 1000))
+        assert recital.length == 1000
+        await recital.close()
+    assert (clock.asked, clock.open) == (["ten"], 0)
+    for other in (Utterance("ten", language="de"), Utterance("ten", voice="x"), Utterance("ten", markup=True)):
+        recital = repertoire.recital(clock, other)
+        await recital.check()
+        await recital.close()
+    assert len(clock.asked) == 4
+
+
+async def test_what_many_need_at_once_is_synthesized_once_whoever_goes() -> None:
+    dictation, repertoire = Dictation(), Repertoire()
+    recitals = [repertoire.recital(dictation, TEN) for _ in range(3)]
+    checks = [asyncio.create_task(each.check()) for each in recitals]
+    await dictation.is_asked.wait()
+    checks[0].cancel()
+    await asyncio.wait((checks[0],))
+    await recitals[0].close()
+    dictation.may_go_on.set()
+    await asyncio.gather(*checks[1:])
+    for each in recitals[1:]:
+        assert await heard(each) == list(range(1000))
+        await each.close()
+    assert (dictation.asked, dictation.open) == (["ten"], 0)
+
+
+async def test_what_was_not_said_to_its_end_is_said_again() -> None:
+    clock, repertoire = Clock(), Repertoire()
+    for asked in (1, 2):
+        recital = repertoire.recital(clock, TEN)
+        await recital.check()
+        await recital.close()
+        assert (len(clock.asked), clock.open) == (asked, 0)
+
+
+async def test_what_has_failed_is_tried_again_by_the_next_also_while_somebody_holds_it() -> None:
+    dictation, repertoire = Dictation(), Repertoire()
+    dictation.fails = True
+    dictation.may_go_on.set()
+    failing = repertoire.recital(dictation, TEN)
+    with pytest.raises(RenderingError, match="hoarse"):
+        await heard(failing)
+    dictation.fails = False
+    recital = repertoire.recital(dictation, TEN)
+    assert await heard(recital) == list(range(1000))
+    await failing.close()
+    await recital.close()
+    assert len(dictation.asked) == 2
+    again = repertoire.recital(dictation, TEN)
+    assert await heard(again) == list(range(1000))
+    assert len(dictation.asked) == 2
+
+
+async def test_what_was_asked_for_least_lately_is_given_up() -> None:
+    clock, repertoire = Clock(), Repertoire(room=2500)
+    for text in ("one", "two", "one", "three", "one", "two"):
+        recital = repertoire.recital(clock, Utterance(text))
+        await heard(recital)
+        await recital.close()
+    assert clock.asked == ["one", "two", "three", "two"]
