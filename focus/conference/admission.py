@@ -232,10 +232,14 @@ class Admission:
         if call not in self._arriving:
             return session
         owner, earlier = self._owner, self._earlier(call)
-        del self._arriving[call]
+        proposed = self._arriving.pop(call)
         for each in earlier:
             was_inside = each in owner.inside
-            if await owner.command(each, Move(call_uri=call.uri)) and was_inside:
+            if not await owner.command(each, Move(call_uri=call.uri)):
+                if was_inside and call in self._following:  # it is just ending: `gone` will be told
+                    self._arriving[call] = proposed
+                    return session
+            elif was_inside:
                 log.info("%s has moved here", each.local)
                 self._following.discard(call)
                 owner.inside.add(call)

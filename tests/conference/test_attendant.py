@@ -291,8 +291,11 @@ async def test_who_goes_on_from_another_device_does_so_with_hand_volume_and_mute
     assert [text for text in meeting.teller.said if "alice has" in text] == [], "there is no coming and going"
 
 
+@pytest.mark.parametrize("is_known", [False, True])
 @pytest.mark.parametrize("comfort", [Comfort(entry=NAME, exit=NAME, keys=KEYS)], indirect=True)
-async def test_who_ends_the_earlier_call_while_another_device_connects_has_not_left(meeting: Unheard) -> None:
+async def test_who_ends_the_earlier_call_while_another_device_connects_has_not_left(
+    meeting: Unheard, is_known: bool
+) -> None:
     await meeting.enters("alice")
     bob = await meeting.enters("bob")
     press(bob, "*9*6")
@@ -302,7 +305,8 @@ async def test_who_ends_the_earlier_call_while_another_device_connects_has_not_l
     await meeting.call(desk)
     await until(lambda: len(list(meeting.focus.server.directory.calls())) == 3)
     await meeting.caller_at("bob@example.org/phone").close()
-    await until(lambda: bob.address not in meeting.conference().roster.participants)
+    await until(lambda: bob.is_over and not (is_known and bob.address in meeting.conference().roster.participants))
+    assert (bob.address in meeting.conference().roster.participants) is not is_known
     gate.set()
     await until(lambda: any(one.peer == desk.jid for one in meeting.conference().roster.hands))
     await until(lambda: leg_of(meeting.focus.call(meeting.call_of(desk))).silenced)
