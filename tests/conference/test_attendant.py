@@ -22,7 +22,9 @@ from focus.wire.rayo_fax import ReceiveFax
 from focus.wire.rayo_input import Grammar, Input
 from focus.wire.session import Recorded
 from focus.xmpp.commands import LOWER_HANDS
+from tests.rayo.conftest import QUICK
 from tests.rayo.scene import eventually
+from tests.rayo.test_in_band import Desk as Plain
 
 from .commanding import Desk
 from .hearing import until
@@ -322,6 +324,19 @@ async def test_without_a_voice_keys_do_what_they_do(meeting: Unheard) -> None:
     for status in ("recvonly", "sendrecv"):
         press(alice, "*6")
         await shown(meeting, "alice", lambda seen, status=status: seen.media[0].status == status)  # type: ignore[misc]
+
+
+async def test_who_presses_keys_as_sound_alone_is_told_that_he_cannot_be_muted_by_them(meeting: Unheard) -> None:
+    phone = Plain(meeting.net, "alice@example.org/phone", meeting.plane.create_leg, timeouts=QUICK)
+    phone.codec = "opus"
+    alice = await meeting.enters("alice")
+    assert not alice.tells_keys
+    for keys, told in (("*6", ["not_muted"]), ("*9", ["not_muted", "hand_raised"])):
+        await until(lambda: len(alice.components) == 1)
+        for key in keys:
+            alice.sounded(key, 0.1)
+        await said(meeting, *told)
+    assert not alice.describe().silenced
 
 
 async def test_who_is_a_conference_has_no_keys_and_is_told_nothing(meeting: Unheard) -> None:
