@@ -22,7 +22,7 @@ from focus.conference.people import Participant
 from focus.conference.roster import Roster
 from focus.conference.solitude import Solitude
 from focus.engines.nlsml import NAMESPACE
-from focus.wire.conditions import ItemNotFound, StanzaError
+from focus.wire.conditions import ItemNotFound, NotTheOwner, StanzaError
 from focus.wire.jid import JID
 from focus.wire.rayo import Command, Event
 from focus.wire.rayo_component import Failed, Reason, Stopped
@@ -258,6 +258,9 @@ class Attendant:
                 log.warning("keys are listened for no more: %s", reason.text)
             except ItemNotFound:
                 return  # it has ended
+            except NotTheOwner:
+                log.info("its keys are left to the Rayo client that has made or answered it")
+                return
             except StanzaError as error:
                 log.warning("nobody listens for keys: %s", error)
             await asyncio.sleep(AGAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import fields
 
@@ -16,7 +17,7 @@ from focus.rayo.call import MOST_LOUDER
 from focus.wire.conditions import FeatureNotImplemented, ItemNotFound
 from focus.wire.conference_info import ConferenceInfo, Endpoint
 from focus.wire.jid import JID
-from focus.wire.rayo import Join, Unjoin
+from focus.wire.rayo import Dial, Join, Unjoin
 from focus.wire.rayo_component import Failed
 from focus.wire.rayo_fax import ReceiveFax
 from focus.wire.rayo_input import Grammar, Input
@@ -160,6 +161,17 @@ async def test_keys_are_listened_for_again_after_a_fault(meeting: Unheard, caplo
     await until_listened(alice)
     press(alice, "*6")
     await until(lambda: alice.describe().silenced)
+
+
+async def test_the_keys_of_a_call_that_a_client_has_made_are_left_to_it(
+    meeting: Unheard, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "focus.conference.attendant")
+    meeting.caller("bob@example.org/desk")
+    await meeting.admin.dial(Dial(to="xmpp:bob@example.org/desk", joins=(Join(mixer_name="tea"),)))
+    await until(lambda: "its keys are left to the Rayo client that has made" in caplog.text)
+    await asyncio.sleep(10)
+    assert "keys" not in caplog.text.partition("its keys are left")[2].partition("\n")[2]
 
 
 @pytest.mark.parametrize(
