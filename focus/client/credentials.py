@@ -67,8 +67,10 @@ def _from_file(name: str, path: str | None) -> str:
         return ""
     try:
         return Path(path).read_text().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name} {path}: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{name} {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{name} {path}: it is not UTF-8") from None
 
 
 def _address(name: str, text: str | None) -> tuple[str, int] | None:

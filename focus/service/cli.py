@@ -55,21 +55,32 @@ app.add_typer(config_app, name="config")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. Whatever can be expected to go wrong is one line, not a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = app(
-            args=list(sys.argv[1:] if arguments is None else arguments), prog_name="focus", standalone_mode=False
-        )
+        result = app(args=words, prog_name="focus", standalone_mode=False)
     except ServiceError as error:
         _complain(error)
         return error.exit_code
     except typer.TyperException as error:
-        message = error.format_message().removeprefix("Invalid value: ").rstrip(".")
+        message = error.format_message().removeprefix("Invalid value: ").replace("Value error, ", "").rstrip(".")
         if message:  # nothing, where the help has been printed for want of a command
-            print(f"focus: {message} (see focus --help)", file=sys.stderr)
+            print(f"focus: {message} (see {_command(words)} --help)", file=sys.stderr)
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _command(words: Sequence[str]) -> str:
+    """What of the words is the command."""
+    named: list[str] = ["focus"]
+    command: Any = typer.main.get_command(app)
+    for word in words:
+        command = command.get_command(typer.Context(command), word) if isinstance(command, TyperGroup) else None
+        if command is None:
+            break
+        named.append(word)
+    return " ".join(named)
 
 
 def _complain(error: ServiceError) -> None:
@@ -187,7 +198,7 @@ def demo(
     from focus.service import demo as demonstration
     from focus.service import logs
     from focus.service.sections.monitoring import LogSettings
-    from focus.service.values import bare_jid, domain_name
+    from focus.service.values import domain_name
 
     if (certificate is None) != (key is None):
         raise typer.BadParameter("--certificate and --key belong together")
@@ -197,7 +208,7 @@ def demo(
         media=_address("--media", media),
         domain=_checked("--domain", domain_name, domain),
         accounts=tuple(_account(text, domain.lower()) for text in account or ()),
-        admins=tuple(_checked("--admin", bare_jid, text) for text in admin or ()),
+        admins=tuple(_person("--admin", text) for text in admin or ()),
         routes=tuple(_route("--route", text) for text in route or ()),
         fax_routes=tuple(_route("--fax-route", text) for text in fax_route or ()),
         certificate=(certificate, key) if certificate is not None and key is not None else None,
@@ -240,13 +251,20 @@ def _account(text: str, domain: str) -> tuple[str, str]:
     return jid, password
 
 
-def _route(option: str, text: str) -> tuple[str, str]:
+def _person(option: str, text: str) -> str:
     from focus.service.values import bare_jid
 
+    jid: str = _checked(option, bare_jid, text)
+    if "@" not in jid:
+        raise typer.BadParameter(f"{option} needs an account, such as me@localhost, not {text!r}")
+    return jid
+
+
+def _route(option: str, text: str) -> tuple[str, str]:
     match, equals, client = text.rpartition("=")
     if not match or not equals:
         raise typer.BadParameter(f"{option} must be NAME=JID, not {text!r}")
-    return match, _checked(option, bare_jid, client)
+    return match, _person(option, client)
 
 
 def _welcome(facts: DemoReady) -> None:
@@ -282,7 +300,7 @@ def config_example() -> None:
 
 
 @config_app.command("check")
-def config_check(file: Annotated[Path, typer.Argument(help="The configuration file.")]) -> None:
+def config_check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration file.")]) -> None:
     """Say what is wrong with a configuration file (and the environment), a line for each fault."""
     from focus.service import config as configuration
     from focus.service.missing import missing

@@ -234,8 +234,10 @@ def _account(
     if password_file is not None:
         try:
             password = password_file.read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise typer.BadParameter(f"--password-file {password_file}: {error}") from None
+        except OSError as error:
+            raise typer.BadParameter(f"--password-file {password_file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise typer.BadParameter(f"--password-file {password_file}: it is not UTF-8") from None
     if jid.local and not password:
         raise typer.BadParameter(f"--account {jid} needs --password, --password-file or FOCUS_PHONE_PASSWORD")
     address = None
@@ -267,13 +269,20 @@ def _source(play: str | None, loop: bool, voice: str | None, language: str | Non
     kind, colon, what = play.partition(":")
     try:
         if colon and kind == "tone":
-            return tone(*(float(frequency) for frequency in what.split("+")))
+            return tone(*map(_hertz, what.split("+")))
         if colon and kind == "speech":
             asyncio.run(Espeak().choose(voice, language))
             return speech(what, loop=loop, voice=voice, language=language)
         return file(Path(play), loop=loop)
     except (ValueError, AudioFileError, SynthesisError) as error:
         raise typer.BadParameter(f"--play {error}") from None
+
+
+def _hertz(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"tone: needs frequencies in Hz, as in tone:440 or tone:440+660, not {text!r}") from None
 
 
 def _recording(path: Path | None) -> Path | None:

@@ -38,6 +38,8 @@ def test_it_has_a_version() -> None:
         (("demo", "--account", "alice"), "--account must be NAME@localhost:PASSWORD, not 'alice'"),
         (("demo", "--account", "a@example.org:b"), "--account must be NAME@localhost:PASSWORD, not 'a@example.org:b'"),
         (("demo", "--admin", "a@b/c"), "--admin must be a JID without a resource"),
+        (("demo", "--admin", "me"), "--admin needs an account, such as me@localhost, not 'me'"),
+        (("demo", "--route", "desk=me"), "--route needs an account, such as me@localhost, not 'me'"),
         (("demo", "--certificate", "a.crt"), "--certificate and --key belong together"),
         (("demo", "--log-level", "loud"), "Invalid value for '--log-level'"),
     ],

@@ -406,7 +406,10 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["list"], "--account is missing"),
         (["list", "--account", "@"], "--account: not a JID"),
         (["list", "--account", "localhost", "--password", "x"], "--account must be NAME@DOMAIN"),
-        (["list", "--account", "a@localhost"], "--password or --password-file is missing, for a@localhost"),
+        (
+            ["list", "--account", "a@localhost"],
+            "--password or --password-file is missing, for a@localhost; FOCUS_RAYO_P",
+        ),
         (["list", "--account", "a@localhost", "--password-file", "/nowhere"], "--password-file /nowhere"),
         (["list", *ACCOUNT, "--service", "x@y"], "--service must be a domain"),
         (["list", *ACCOUNT, "--server", "here"], "--server must be HOST:PORT"),
@@ -436,7 +439,8 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["ask", "tea", "Well?", *ACCOUNT, "--mode", "cpa"], "--mode"),
         (["ask", "tea", "Well?", *ACCOUNT, "--wait", "nan"], "--wait"),
         (["record", "tea", *ACCOUNT, "--seconds", "0"], "--seconds"),
-        (["dance"], "No such command 'dance'"),
+        (["dance"], "No such command 'dance' (see focus rayo --help)"),
+        (["join", "x", "y", *ACCOUNT, "--media", "gold"], "(see focus rayo join --help)"),
     ],
 )
 def test_wrong_usage_is_told(capfd: pytest.CaptureFixture[str], arguments: list[str], complaint: str) -> None:

@@ -19,7 +19,8 @@ def credentials(said: Mapping[str, str | None], file: Path | None) -> Credential
 
     Raises `ServiceError`, and `typer.BadParameter` where something is missing or wrong.
     """
-    known = _read(file if file is not None else default_file(), is_wanted=file is not None)
+    read = file if file is not None else default_file()
+    known = _read(read, is_wanted=file is not None)
     environment = {name: os.environ.get(PREFIX + name.upper()) for name in ("password", "password_file")}
     for level in (environment, said):
         if level.get("password_file") and not level.get("password"):
@@ -28,7 +29,9 @@ def credentials(said: Mapping[str, str | None], file: Path | None) -> Credential
     try:
         return Credentials.read(known, called=_option)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        missing = "password" if known.get("account") else "account"
+        where = f"; {PREFIX}{missing.upper()} or {read} can say it, too" if " is missing" in str(error) else ""
+        raise typer.BadParameter(f"{error}{where}") from None
 
 
 def default_file() -> Path:
