@@ -445,23 +445,29 @@ class Call(Controllable):
 
     def peer_pressed(self, key: str, duration: float) -> None:
         self._has_told_keys = True
-        latest = asyncio.get_running_loop().time() - UNTOLD
-        while self._sounded and self._sounded[0][1] < latest:
-            self._sounded.popleft()
-        if self._sounded and self._sounded[0][0] == key:
-            self._sounded.popleft()  # the same again
+        self._forget_sounded()
+        same = next((each for each in self._sounded if each[0] == key), None)
+        if same is not None:
+            self._sounded.remove(same)
         else:
             self._pressed(key, duration)
 
     def sounded(self, key: str, duration: float) -> None:
         """A key that was heard as sound, of a peer that has told none yet: it may tell this one later."""
+        self._forget_sounded()
         self._sounded.append((key, asyncio.get_running_loop().time()))
         self._pressed(key, duration)
+
+    def _forget_sounded(self) -> None:
+        """What would have been told by now."""
+        latest = asyncio.get_running_loop().time() - UNTOLD
+        while self._sounded and self._sounded[0][1] < latest:
+            self._sounded.popleft()
 
     def _pressed(self, key: str, duration: float) -> None:
         """Told to all components here, and of the mixers that this is in: who is muted there commands all the same."""
         mixers = [party for party in self.joins if party.is_mixer]
-        is_taken = any(each.wants_keys and not each.yields_keys and not each.is_refused for each in self.components)
+        is_taken = any(each.wants_keys and not each.yields_keys and each.is_at_work for each in self.components)
         for component in [each for place in (self, *mixers) for each in place.components]:
             if not (is_taken and component.yields_keys):
                 component.key_pressed(key, duration)

@@ -213,6 +213,11 @@ class Component(Actor, Generic[E]):
         return self.ready.done() and not self.ready.cancelled() and self.ready.exception() is not None
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether its client has the address, and it has not been told to end."""
+        return self.ready.done() and not self.is_refused and not self.is_ending
+
+    @property
     def is_ending(self) -> bool:
         """Whether it has been told to end."""
         return self._told.done()

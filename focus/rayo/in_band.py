@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at what has been heard, and at who is to be listened to where nobody is.
 STEP = 0.05
 LOOK_AGAIN = 0.25
+#: Seconds until all are listened to again after a fault that is nobody's in particular.
+AFTER_FAULT = 1.0
 
 
 class _Ear:
@@ -49,7 +51,7 @@ class InBandKeys:
         self._plane = plane
         self._wanting: dict[Component[Any], None] = {}
         self._ears: dict[Call, _Ear] = {}
-        self._failed: set[Call] = set()  # of whom nothing can be told until the next one wants to know
+        self._failed: set[Call] = set()  # of whom nothing can be told until something new wants keys of theirs
         self._asked = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._is_deaf = False
@@ -59,7 +61,8 @@ class InBandKeys:
         if self._is_deaf or tasks is None:
             return
         self._wanting[component] = None
-        self._failed.clear()
+        if isinstance(component.target, Call):
+            self._failed.discard(component.target)
         self._asked.set()
         if self._listening is None:
             self._listening = tasks.create_task(self._listen(), name="keys as sound")
@@ -71,31 +74,46 @@ class InBandKeys:
     async def _listen(self) -> None:
         try:
             while self._wanting:
-                self._asked.clear()
-                self._attend()
-                blocks = [(call, ear, ear.tap.read()) for call, ear in self._ears.items()]
-                if blocks:
-                    for call, heard in await in_thread(_detect, blocks):
-                        self._take(call, heard)
-                    await asyncio.sleep(STEP)
-                else:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(LOOK_AGAIN):
-                            await self._asked.wait()
+                try:
+                    await self._hear()
+                except DetectorMissing:
+                    raise
+                except Exception:
+                    log.exception("keys that come as sound are not heard for a moment")
+                    self._close()
+                    await asyncio.sleep(AFTER_FAULT)
         except DetectorMissing as error:
             self._is_deaf = True
             log.warning("keys that come as sound are not heard: %s", error)
-        except Exception:
-            log.exception("keys that come as sound are not heard until the next component wants them")
         finally:
             self._listening = None
-            for ear in self._ears.values():
-                ear.tap.close()
-            self._ears.clear()
+            self._failed.clear()
+            self._close()
+
+    async def _hear(self) -> None:
+        """What has been pressed since the last time."""
+        self._asked.clear()
+        self._attend()
+        blocks = [(call, ear, ear.tap.read()) for call, ear in self._ears.items()]
+        if blocks:
+            for call, heard in await in_thread(_detect, blocks):
+                self._take(call, heard)
+            await asyncio.sleep(STEP)
+        else:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await self._asked.wait()
+
+    def _close(self) -> None:
+        for ear in self._ears.values():
+            ear.tap.close()
+        self._ears.clear()
 
     def _attend(self) -> None:
         """Listen to those who are to be listened to now, and to nobody else."""
-        callers = set(self._callers()) - self._failed
+        callers = set(self._callers())
+        self._failed &= callers
+        callers -= self._failed
         wanted = {call: call.node for call in callers if call.node is not None and not call.tells_keys}
         for call, ear in list(self._ears.items()):
             if wanted.get(call) != ear.node:
@@ -107,6 +125,10 @@ class InBandKeys:
                     self._ears[call] = _Ear(self._plane, node)
                 except ValueError:
                     continue  # it has just ended
+                except DetectorMissing:
+                    raise
+                except Exception as error:
+                    self._take(call, error)
 
     def _callers(self) -> Iterator[Call]:
         for component in self._wanting:

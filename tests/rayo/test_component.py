@@ -1,6 +1,7 @@
 """What all components have in common (XEP-0327 section 6.5), shown by one that does as it is told."""
 
 import asyncio
+import io
 import threading
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
@@ -8,9 +9,10 @@ from typing import ClassVar
 import pytest
 from pydantic_xml import attr
 
+from focus.engines.fetching import Fetched
 from focus.media.threads import in_thread
 from focus.rayo.actor import Outcome, on
-from focus.rayo.component import Component, ComponentError, registry
+from focus.rayo.component import Component, ComponentError, Facilities, registry
 from focus.rayo.limits import Limits
 from focus.rayo.listing import Listing
 from focus.wire import context
@@ -32,7 +34,7 @@ from focus.wire.rayo_component import Complete, Execution, Failed, HungUp, Metad
 from focus.wire.rayo_input import Grammar, Input, Match
 from focus.wire.rayo_output import Document, Finish, Output, Pause
 from focus.wire.rayo_prompt import Prompt
-from focus.wire.session import Move
+from focus.wire.session import Gathered, Keypad, Move
 from tests.jingle.pair import End as Caller
 
 from .calling import answered, call_in
@@ -40,6 +42,10 @@ from .conftest import ADMIN
 from .scene import Client, FakePlane, Focus, eventually, settled
 
 TEST = "urn:example:act"
+TWO = (
+    '<grammar xmlns="http://www.w3.org/2001/06/grammar" version="1.0" mode="dtmf" root="two"><rule id="two">2</rule>'
+    "</grammar>"
+)
 
 
 class Act(Execution, tag="act", ns="", nsmap={"": TEST}):
@@ -462,3 +468,35 @@ async def test_a_prompt_of_which_a_part_is_one_too_many_is_refused_and_leaves_no
         assert not focus.server._clients
     assert not [event for event in owner.events() if isinstance(event, Complete)]
     await started(owner, call)
+
+
+# --- keys ---
+
+
+@pytest.mark.parametrize("plane", ["honest fakes"], indirect=True)
+async def test_keys_are_the_keypads_until_something_else_can_take_them(
+    focus: Focus, owner: Client, alice: Caller
+) -> None:
+    there = asyncio.Event()
+
+    async def fetch(uri: str) -> Fetched:
+        await there.wait()
+        return Fetched(uri, "application/srgs+xml", "", io.BytesIO(TWO.encode()))
+
+    focus.server._facilities = Facilities(focus.plane, fetch=fetch)  # type: ignore[arg-type]
+    address = await answered(focus, alice, owner)
+    call, digit = focus.call(address), Grammar(url="builtin:dtmf/digits?length=1")
+    keypad = await started(owner, address, Keypad(mode="dtmf", grammars=(digit,)))
+    command = Input(mode="dtmf", grammars=(Grammar(url="http://x/two.grxml"),))
+    fetching = asyncio.create_task(started(owner, address, command))
+    await eventually(lambda: len(call.components) == 2)
+    call.peer_pressed("1", 0.1)
+    await owner.event(Gathered, keypad)
+    there.set()
+    component = await fetching
+    await settled()
+    call.peer_pressed("2", 0.1)
+    _, complete = await owner.event(Complete, component)
+    assert isinstance(complete, Complete)
+    assert isinstance(complete.reason, Match)
+    assert len([event for event in owner.events(keypad) if isinstance(event, Gathered)]) == 1

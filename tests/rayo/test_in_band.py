@@ -8,9 +8,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from focus.engines.spandsp import library
-from focus.media.leg import Leg
+from focus.media.leg import Leg, Tap
 from focus.media.plane import MediaPlane
+from focus.rayo import call as call_module
 from focus.rayo import in_band
+from focus.rayo.call import Call
 from focus.wire.base import Element
 from focus.wire.jid import JID
 from focus.wire.jingle import Jingle
@@ -128,6 +130,73 @@ async def test_a_key_that_was_heard_before_it_is_told_counts_once(focus: Focus, 
     for key in "12233":
         focus.call(call).peer_pressed(key, 0.1)
     assert await gathered(owner, component) == "12233"
+
+
+async def test_a_key_that_was_misheard_keeps_no_other_from_being_the_same(
+    focus: Focus, owner: Client, desk: Desk
+) -> None:
+    call = await answered(focus, desk, owner)
+    component = await started(owner, call, digits(4))
+    await settled()
+    for key in "92":
+        focus.call(call).sounded(key, 0.1)
+    for key in "127":
+        focus.call(call).peer_pressed(key, 0.1)
+    assert await gathered(owner, component) == "9217"
+
+
+async def test_what_would_have_been_told_by_now_is_not_remembered(
+    focus: Focus, owner: Client, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_module, "UNTOLD", -1.0)
+    call = focus.call(await answered(focus, desk, owner))
+    for _ in range(3):
+        call.sounded("1", 0.1)
+    assert len(call._sounded) == 1
+
+
+async def test_a_caller_who_cannot_be_listened_to_costs_the_others_nothing(
+    focus: Focus, owner: Client, desk: Desk, bob: Caller, caplog: pytest.LogCaptureFixture, plane: MediaPlane,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Call, "tells_keys", False)
+    call, other = await answered(focus, desk, owner), await answered(focus, bob, owner, 2)
+    ears, tap = focus.server._in_band._ears, plane.tap
+
+    def no_more(node: int) -> Tap:
+        if node == focus.call(call).node:
+            raise MemoryError
+        return tap(node)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(plane, "tap", no_more)
+        components = [await started(owner, each, digits(1)) for each in (call, other, other)]
+        await eventually(lambda: [*ears] == [focus.call(other)])
+        await settled()
+    assert caplog.text.count("not heard any more") == 1
+    components.append(await started(owner, call, digits(1)))  # for whom it may be different
+    await eventually(lambda: set(ears) == {focus.call(call), focus.call(other)})
+    for component in components:
+        await owner.command(component, Stop())
+        await owner.event(Complete, component)
+    await eventually(lambda: not ears)
+
+
+async def test_after_a_fault_all_are_listened_to_again(
+    focus: Focus, owner: Client, desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_band, "AFTER_FAULT", 0.0)
+    call = await answered(focus, desk, owner)
+    component = await started(owner, call, digits(1))
+    ears = focus.server._in_band._ears
+    await eventually(lambda: bool(ears))
+    with monkeypatch.context() as failing:
+        failing.delattr(in_band, "_detect")
+        await eventually(lambda: "for a moment" in caplog.text)
+    await eventually(lambda: bool(ears))
+    await owner.command(component, Stop())
+    await owner.event(Complete, component)
+    await eventually(lambda: not ears)
 
 
 async def test_where_somebody_waits_who_hears_nobody_the_next_one_is_not_kept_waiting(
