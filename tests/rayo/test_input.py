@@ -16,8 +16,10 @@ from focus.wire.conditions import BadRequest, ItemNotFound, OptionNotSupported, 
 from focus.wire.rayo_component import Failed, Stop, Stopped
 from focus.wire.rayo_input import Grammar, Input, Match, NoInput, NoMatch
 from focus.wire.rayo_prompt import PromptedInput
+from focus.wire.session import Gathered, Keypad
 
 from .at_work import Scene
+from .scene import settled
 
 SRGS = "application/srgs+xml"
 NLSML = "{http://www.ietf.org/xml/ns/mrcpv2}"
@@ -182,6 +184,34 @@ LARGE = grammar(
     + "".join(f'<item repeat="0-1">1<item repeat="0-1">{number % 10}</item></item>' for number in range(15))
     + "</one-of></item></rule>"
 )
+
+
+COMMANDS = grammar(
+    '<rule id="r"><one-of><item>1</item><item>1 2 3</item><item>2 4</item><item>5 6</item></one-of></rule>'
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "patience", "gathered"),
+    [
+        ("135656", -1, ["1", "5 6", "5 6"]),  # no command begins with 1 3
+        ("124123", -1, ["1", "2 4", "1 2 3"]),
+        ("125*56", -1, ["1", "5 6"]),
+        ("12", 0, ["1"]),
+        ("1", 0, ["1"]),
+        ("2", 0, []),
+    ],
+)
+async def test_the_longest_of_several_commands_counts_and_none_is_lost(
+    scene: Scene, keys: str, patience: int, gathered: list[str]
+) -> None:
+    component = await scene.begin(Keypad(mode="dtmf", grammars=here(COMMANDS), inter_digit_timeout=patience))
+    for key in keys:
+        component.key_pressed(key)
+    await settled()
+    await scene.does(Stop())
+    await scene.complete()
+    assert [read(Match(result=each.result))[0] for each in scene.events if isinstance(each, Gathered)] == gathered
 
 
 async def test_a_large_grammar_keeps_nobody_waiting(scene: Scene) -> None:

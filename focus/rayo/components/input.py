@@ -218,26 +218,35 @@ class Gatherer(Component[Input]):
 
 @registry.component(Keypad)
 class Follower(Gatherer):
-    """Goes on gathering keys: what has been pressed since one match is of the next, and the key by which something
-    cannot match any more may begin what can."""
+    """Goes on gathering keys, of which the longest match counts: what has been pressed behind one is of the next, and
+    the key by which something cannot match any more may begin what can."""
 
     @property
     def yields_keys(self) -> bool:
         return True
 
     async def work(self) -> Reason:
-        key: str | None = None
+        again: list[str] = []  # pressed behind the last match, and not read anew yet
         while True:
-            if key is None:
-                key = await self._key()
-            matcher, begun_by, key = Matcher(self._of_keys), key, None
-            match = await self._done(matcher.feed, begun_by)
-            while match in (Matching.PARTIAL, Matching.MATCH) and (key := await self._next_key()) is not None:
+            matcher, match = Matcher(self._of_keys), Matching.PARTIAL
+            keys: list[str] = []
+            longest: Matched | None = None
+            length = 0
+            while match in (Matching.PARTIAL, Matching.MATCH):
+                key = again.pop(0) if again else await (self._next_key() if keys else self._key())
+                if key is None:
+                    break
+                keys.append(key)
                 match = await self._done(matcher.feed, key)
-            if match is Matching.MATCH_END:
-                key = None
-            if (matched := await self._done(matcher.matched)) is not None:
-                self.emit(Gathered(result=_result(matched).result))
+                if match in (Matching.MATCH, Matching.MATCH_END):
+                    longest, length = await self._done(matcher.matched), len(keys)
+            if longest is not None:
+                self.emit(Gathered(result=_result(longest).result))
+            elif match is Matching.NOMATCH:
+                length = max(len(keys) - 1, 1)
+            else:
+                length = len(keys)
+            again = keys[length:] + again
 
     async def _key(self) -> str:
         while not isinstance(put_in := await self._next(), str):
