@@ -92,7 +92,7 @@ class Attendant:
         self._last: Roster | None = None  # when it was last looked at
         self._names: dict[JID, str] = {}  # where they are said
         self._services: dict[JID, _Service] = {}  # by keys, of calls
-        self._left: dict[JID, Participant] = {}  # whose place another call will take, by that call
+        self._left: dict[JID, tuple[Participant, str]] = {}  # whose place, and name, a call on its way will take
         self._is_recorded = False
 
     def deliver(self, sender: JID, event: Event) -> None:
@@ -129,17 +129,25 @@ class Attendant:
             if earlier is not None:  # from another device, with no word to anybody
                 went.remove(earlier)
                 self._serve_no_more(earlier, before[earlier])
-            left = self._left.pop(call, None)
+            left, _ = self._left.pop(call, (None, ""))
             self._come(call, is_new=earlier is None and left is None)
             if left is not None and left.session.silenced:
                 self._owner.spawn(call, partial(self._silence, call, True))
         for call in went:
             self._serve_no_more(call, before[call])
-            if (heir := self._owner.heir(call)) is not None and heir not in now:  # it is on its way
-                self._left[heir] = before[call]
-            elif 0 < len(now) <= self._comfort.tones_up_to:
-                self._announcer.went(names.get(call, ""))
+            self._leave_behind(call, before[call], names.get(call, ""))
         self._solitude.look()
+
+    def ended(self, call: JID) -> None:
+        """Whoever was to go on by it has left."""
+        if call in self._left:
+            self._leave_behind(call, *self._left.pop(call))
+
+    def _leave_behind(self, call: JID, last: Participant, name: str) -> None:
+        if (heir := self._owner.heir(call)) is not None and heir not in self._served:  # it is on its way
+            self._left[heir] = last, name
+        elif 0 < len(self._served) <= self._comfort.tones_up_to:
+            self._announcer.went(name)
 
     def _learn_names(self) -> None:
         if NAME in (self._comfort.entry, self._comfort.exit):

@@ -318,6 +318,8 @@ class Conference:
     async def _ended(self, call: JID, end: End) -> None:
         self.admission.ended(call)
         await self._gone(call)
+        if self.attendant is not None:
+            self.attendant.ended(call)
         self.admission.forget(call)
         if call in self.roster.departed:
             method = _DEPARTURES.get(end.reason, "failed")

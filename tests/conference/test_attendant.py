@@ -330,6 +330,21 @@ async def test_who_ends_the_earlier_call_while_another_device_connects_has_not_l
     await until(lambda: "bob has left." in meeting.teller.said)
 
 
+@pytest.mark.parametrize("comfort", [Comfort(exit=NAME)], indirect=True)
+async def test_who_does_not_get_there_with_another_device_has_left(meeting: Unheard) -> None:
+    await meeting.enters("alice")
+    bob = await meeting.enters("bob")
+    hold_back_media(meeting, "bob@example.org/desk")
+    desk = meeting.caller_at("bob@example.org/desk")
+    await meeting.call(desk)
+    await until(lambda: len(list(meeting.focus.server.directory.calls())) == 3)
+    await meeting.caller_at("bob@example.org/phone").close()
+    await until(lambda: bob.address not in meeting.conference().roster.participants)
+    assert meeting.teller.said == []
+    await desk.close()
+    await until(lambda: meeting.teller.said == ["bob has left."])
+
+
 async def test_without_a_voice_keys_do_what_they_do(meeting: Unheard) -> None:
     meeting.teller.is_mute = True
     alice, _ = await meeting.enters("alice"), await meeting.enters("bob")
