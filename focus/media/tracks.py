@@ -212,9 +212,8 @@ class Tracks:
             track.queued += blocks
             try:
                 silence -= self._write(track, until, silence)
-            except WriteError as error:
-                log.error("a track is given up: %s", error)
-                self._lose(track)
+            except Exception as error:
+                self._lose(track, error)
         if kept.description is not None:
             with suppress(OSError):  # it is written once more in the end
                 self._describe(kept.description, whole=False)
@@ -237,9 +236,14 @@ class Tracks:
             writer.write(samples[:count].reshape(1, -1))
         return silence
 
-    def _lose(self, track: _Track) -> None:
+    def _lose(self, track: _Track, error: Exception) -> None:
+        """Give it up, and no other: these would be out of step. What there is of it may be recovered."""
+        foreseen = isinstance(error, WriteError)
+        log.error("a track is lost: %s", error if foreseen else track.path.name, exc_info=None if foreseen else error)
         track.is_lost = True
         track.queued.clear()
+        if track.writer is not None:
+            track.writer.give_up()
         self._recordings.failed(track.path)
 
     def stop(self) -> None:
@@ -260,9 +264,8 @@ class Tracks:
                     _be_silent(track.writer, length - track.writer.samples)
                     size = self._recordings.bring_in(track.writer)
                     written.append(Written(track.path, track.name, track.jid, size))
-            except WriteError as error:
-                log.error("a track is lost: %s", error)
-                self._lose(track)
+            except Exception as error:
+                self._lose(track, error)
         self._length = length
         try:
             self._describe(self._description(), whole=True)

@@ -154,10 +154,14 @@ class SoundWriter:
         except (av.FFmpegError, OSError) as error:
             raise WriteError(f"{self.path.name} cannot be ended: {_words(error)}") from None
 
-    def discard(self) -> None:
-        """Give it up: nothing is kept."""
+    def give_up(self) -> None:
+        """What has been written stays as it is, for `recover`."""
         with suppress(av.FFmpegError, OSError):
             self._container.close()
+
+    def discard(self) -> None:
+        """Give it up: nothing is kept."""
+        self.give_up()
         self._part.unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -237,6 +238,40 @@ async def test_silence_before_many_who_come_late_is_written_piece_by_piece(plane
     assert len(whole) == len(nodes)
     for path in (whole[0].path, whole[-1].path):
         assert sum(len(block) for block in read_audio(path)) == late + RATE
+
+
+def is_open(path: Path) -> bool:
+    """By this process."""
+    return str(path) in {os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()}
+
+
+async def test_whatever_happens_to_a_track_the_others_stay_in_step(
+    plane: MediaPlane, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = Recordings(folder)
+    tracks = Tracks(plane, recordings, recordings.new("wav"))
+    nodes = [plane.create_mixer() for _ in range(3)]
+    tracks.listen([Speaker(f"guest {node}", node) for node in nodes], waiting=RATE)
+    tracks.take(RATE, keep=True)
+    tracks.write(tracks.kept(), RATE)
+    first, _, last = tracks._tracks.values()
+    assert is_open(first.path.with_name(first.path.name + PART))
+
+    def fail(samples: object) -> None:
+        raise MemoryError
+
+    for length, track in ((2 * RATE, first), (3 * RATE, last)):
+        monkeypatch.setattr(track.writer, "write", fail)
+        tracks.take(RATE, keep=True)
+        if track is first:
+            tracks.write(tracks.kept(), length)
+    tracks.stop()
+    (whole,) = tracks.close(tracks.kept(), 3 * RATE)
+    assert sum(len(block) for block in read_audio(whole.path)) == 3 * RATE
+    for track in (first, last):
+        assert not is_open(track.path.with_name(track.path.name + PART))
+    assert recordings.counted == {"lost": 2}
+    assert {path.name for path in recordings.recover()} == {first.path.name, last.path.name}
 
 
 class StuckTracks(Tracks):

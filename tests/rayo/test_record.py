@@ -13,14 +13,16 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from focus.engines.synthesizer import Samples
 from focus.media.files import read_audio
 from focus.media.plane import MediaPlane
 from focus.media.recordings import NAME, Recordings
 from focus.media.tones import Tone
-from focus.media.writer import FORMATS, PART, SoundWriter
+from focus.media.writer import FORMATS, PART, SoundWriter, WriteError
 from focus.rayo.component import Facilities
+from focus.rayo.components import record
 from focus.wire.conditions import OptionNotSupported, ResourceConstraint, StanzaError
 from focus.wire.rayo_component import Failed, Reason, Stop, Stopped
 from focus.wire.rayo_record import (
@@ -249,6 +251,34 @@ async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(scene: Scen
     assert complete.metadata == ()
     assert scene._facilities.recordings is not None
     assert scene._facilities.recordings.counted == {"lost": 1}
+
+
+async def test_a_disk_that_is_full_at_the_end_costs_only_what_does_not_fit(
+    scene: Scene, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "STEP", 3600.0)  # all is written when it ends
+    recorder = await scene.begin(Record(stop_beep=True))
+    assert isinstance(recorder, record.Recorder)
+    writer = recorder._writer
+    assert writer is not None
+    write = writer.write
+
+    def fill(samples: NDArray[np.int16]) -> None:
+        write(samples[:, : RATE // 10])
+        raise WriteError("the disk is full")
+
+    monkeypatch.setattr(writer, "write", fill)
+    await scene.silence(0.5)
+    await scene.does(Stop())
+    complete = await scene.complete()
+    assert complete.reason == Failed(text="the disk is full")
+    (recording,) = complete.metadata
+    assert isinstance(recording, Recording)
+    assert recording.duration == 100
+    (path,) = folder.iterdir()
+    assert sum(len(block) for block in read_audio(path)) == RATE // 10
+    assert scene._facilities.recordings is not None
+    assert scene._facilities.recordings.counted == {"whole": 1}
 
 
 # --- the folder ---

@@ -189,10 +189,13 @@ class Recorder(Component[Record]):
             await in_thread(writer.discard)
             return ()
         in_time = asyncio.get_running_loop().time() + TRACKS_WIND_UP
+        failed: ComponentError | None = None
         try:
             if self._ears and not isinstance(reason, Failed):
                 self._take()
                 await self._write(self._most())
+        except ComponentError as error:
+            failed = error  # what was written before is brought in all the same
         finally:
             if overruns := max((ear.overruns for ear in self._ears), default=0):
                 log.warning(
@@ -213,10 +216,13 @@ class Recorder(Component[Record]):
         log.info("the recording %s has ended (%s): %.1f s", what, why, writer.samples / SAMPLE_RATE)
         self._recordings.finished(self._path)
         tracks = await self._bring_in(self._tracks, writer.samples, in_time) if self._tracks is not None else ()
-        if self.command.stop_beep and not isinstance(reason, HungUp | Failed):
+        if self.command.stop_beep and failed is None and not isinstance(reason, HungUp | Failed):
             await self._beep()
         duration = round(writer.samples * 1000 / SAMPLE_RATE)
-        return (Recording(uri=self._recordings.uri(self._path), duration=duration, size=size), *tracks)
+        brought_in = (Recording(uri=self._recordings.uri(self._path), duration=duration, size=size), *tracks)
+        if failed is not None:
+            raise ComponentError(str(failed), metadata=brought_in)
+        return brought_in
 
     async def _bring_in(self, tracks: Tracks, length: int, in_time: float) -> Iterable[Metadata]:
         """Those that are whole in time. The others are made so at the next start, at the latest."""
