@@ -20,7 +20,7 @@ from mixer_ext.delay cimport delay_init, delay_note, delay_of, delay_restart, de
 cdef enum:
     MOST = 9 * FRAME            # is waited for at most; with the packet itself 200 ms
     LIMIT = 11 * FRAME          # what is held beyond the wanted delay, at most
-    HELD = 40 * FRAME           # the same of a pinned delay: 0.8 s, as answers that T.30 waits for 3 s for go both ways
+    HELD = 50 * FRAME           # the same of a pinned delay: 1 s, as answers that T.30 waits for 3 s for go both ways
     SETTLING = 3                # packets given up that are decoded still, so that the decoder is in step again
     JUMP = RATE // 2            # a packet due later than this has a new clock
     DROPOUT = 3000              # RFC 3550 appendix A.1: further ahead is another sequence

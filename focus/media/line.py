@@ -108,7 +108,8 @@ class Line:
     The device is called in a thread of its own, as quickly as the sound comes: time is what comes. What it says is
     heard `CUSHION` later. Where that has not lasted, as the thread or the device had no time, all of what came
     meanwhile is given to the device still, and what it says is heard later, until it is silent for long enough to
-    make up for it: T.30 waits for 3 s for an answer, and each such time would take of them for good.
+    make up for it: T.30 waits for 3 s for an answer, and each such time would take of them for good. `gaps` is how
+    often that was.
     """
 
     def __init__(self, plane: MediaPlane, leg: int, device: Callable[[Samples], Samples]) -> None:
@@ -118,6 +119,7 @@ class Line:
         self._device = device
         self._tap: Tap = plane.tap(leg)
         self._over = threading.Event()
+        self.gaps = 0
 
     async def run(self) -> None:
         """Until cancelled. Raises `LegGone` when the leg goes, and whatever the device raises."""
@@ -150,14 +152,15 @@ class Line:
         while not self._over.wait(LOOK):
             heard = self._tap.read()
             said = self._device(narrow(heard)) if len(heard) else heard
-            in_time = punctual(said, self._late(len(said)))
+            waiting = self._waiting()
+            self.gaps += len(said) > 0 and not waiting
+            in_time = punctual(said, waiting + len(said) - int((CUSHION + SLACK) * LINE_RATE))
             self._play(widen(in_time) if len(in_time) else in_time)
 
-    def _late(self, samples: int) -> int:
-        """By how many samples more than it may what is said now will be late when so many more of it wait."""
+    def _waiting(self) -> int:
+        """Samples that are to be played still."""
         with _leg():
-            waiting = self._plane.play_pending(self._leg) // UNIT + samples
-        return waiting - int((CUSHION + SLACK) * LINE_RATE)
+            return self._plane.play_pending(self._leg) // UNIT
 
     def _play(self, samples: Samples) -> None:
         """Also nothing: it tells whether the leg is there still."""

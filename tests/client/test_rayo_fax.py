@@ -21,6 +21,7 @@ from tests.client.conftest import RayoFactory
 from tests.client.test_rayo_examples import PROGRAMS, running
 from tests.engines.faxes import page, pages_of, write
 from tests.interop.running import PASSWORD, ClientFactory, RunningFocus, serve
+from tests.rayo.test_fax_line import NO_TIME
 from tests.service.test_rayo_cli import begun, command
 
 #: Seconds that a fax of a few lines may take, however busy the processor is.
@@ -45,19 +46,22 @@ def is_at(url: str, sent: Path) -> bool:
     return bool(np.array_equal(rows[-there.height :], np.asarray(there.convert("1"))))
 
 
-async def until_whole(focus: RunningFocus, attempt: Callable[[], Awaitable[None]]) -> None:
+async def until_whole(
+    focus: RunningFocus, log: pytest.LogCaptureFixture, attempt: Callable[[], Awaitable[None]]
+) -> None:
     """Fax, and again where the machine has been too busy for it: not every fax survives that."""
     for number in range(3):
         try:
             return await attempt()
         except (AssertionError, TimeoutError):
-            if number == 2 or focus.service._plane.snapshot()["missed_ticks"] <= 5:
+            is_busy = NO_TIME in log.text or focus.service._plane.snapshot()["missed_ticks"] > 5
+            if number == 2 or not is_busy:
                 raise
 
 
 @pytest.mark.timeout(900)  # where it is sent three times
 async def test_the_command_line_and_the_programs_send_each_other_faxes(
-    prosody: Prosody, settings: Settings, tmp_path: Path
+    prosody: Prosody, settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At the same time, as each takes twenty seconds."""
     for name in ("controller", "romeo"):
@@ -98,8 +102,8 @@ async def test_the_command_line_and_the_programs_send_each_other_faxes(
                 assert (await machine.end())[0] == 0
 
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(until_whole(focus, by_command_line))
-            tasks.create_task(until_whole(focus, by_program))
+            tasks.create_task(until_whole(focus, caplog, by_command_line))
+            tasks.create_task(until_whole(focus, caplog, by_program))
 
 
 @pytest.mark.slow

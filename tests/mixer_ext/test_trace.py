@@ -269,17 +269,17 @@ def test_what_is_later_than_a_pinned_delay_is_lost_and_the_rest_stays_where_it_w
     assert set(played.depths[100:195]) == set(played.depths[250:])
 
 
-@pytest.mark.parametrize("change", [300.0, -900.0])
+@pytest.mark.parametrize("change", [300.0, -1100.0])
 def test_a_pinned_delay_is_found_again_when_the_path_changes(change: float) -> None:
     packets = sine(800)
-    played = play(packets, [(n, n * 20 + 1000 + (change if n >= 400 else 0)) for n in range(800)], pin=60, ticks=870)
+    played = play(packets, [(n, n * 20 + 1200 + (change if n >= 400 else 0)) for n in range(800)], pin=60, ticks=880)
     assert played["decoded"] >= 740
-    assert max(played.depths) <= 960
+    assert max(played.depths) <= 1160
     assert max(played.depths[500:]) <= 80
     assert np.abs(played.heard[600 * FRAME : 780 * FRAME].reshape(-1, FRAME)).max(axis=1).min() > 7000
 
 
-@pytest.mark.parametrize("left_out", [10, 40])
+@pytest.mark.parametrize("left_out", [10, 49])
 def test_what_came_while_nothing_could_be_played_is_played_later_at_a_pinned_delay(left_out: int) -> None:
     """The ticks of this machine are missing, and not the packets."""
     packets = sine(400)

@@ -113,6 +113,8 @@ class FaxComponent(Component[E]):
             except LegGone:
                 is_gone = True  # the call is about to end
         result = await in_thread(self._end)
+        if line.gaps and not result.is_success:
+            log.warning("%s: this machine had no time for its line, %d times", self.address, line.gaps)
         if is_late and not result.is_success:
             raise ComponentError(f"the fax takes longer than {self._machine.longest:g} s")
         return reason_of(result, is_gone=is_gone)
