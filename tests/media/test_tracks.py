@@ -258,7 +258,7 @@ async def test_whatever_happens_to_a_track_the_others_stay_in_step(
     assert is_open(first.path.with_name(first.path.name + PART))
 
     def fail(samples: object) -> None:
-        raise MemoryError
+        raise RuntimeError("nobody has foreseen this")
 
     for length, track in ((2 * RATE, first), (3 * RATE, last)):
         monkeypatch.setattr(track.writer, "write", fail)

@@ -165,7 +165,7 @@ async def test_a_caller_who_cannot_be_listened_to_costs_the_others_nothing(
 
     def no_more(node: int) -> Tap:
         if node == focus.call(call).node:
-            raise MemoryError
+            raise RuntimeError("nobody has foreseen this")
         return tap(node)
 
     with monkeypatch.context() as failing:
