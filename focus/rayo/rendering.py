@@ -6,7 +6,7 @@ A place in it is a number of samples from the beginning, as far as the lengths o
 from __future__ import annotations
 
 import asyncio
-import tempfile
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -20,12 +20,16 @@ from focus.media.threads import in_thread
 
 #: Samples that are decoded, or silent, at once.
 BLOCK = SAMPLE_RATE // 4
-#: Bytes of what has been said, 5 s, beyond which it is on the disk.
-IN_MEMORY = 2 * 5 * SAMPLE_RATE
+#: Samples of what has been said last that are kept: 30 s, which are 3 MB.
+KEPT = 30 * SAMPLE_RATE
 
 
 class RenderingError(Exception):
     """What cannot be rendered; the message says why."""
+
+
+class Forgotten(Exception):
+    """What is asked for has been said, and is not kept any more."""
 
 
 class Source(Protocol):
@@ -111,7 +115,7 @@ class Utterance:
 
 
 class Speech:
-    """What a synthesizer says. What has been said is kept, so that it can be begun anywhere and is the same again."""
+    """What a synthesizer says. What it has said lately is kept, so that it can be begun there and is the same again."""
 
     def __init__(self, synthesizer: Synthesizer, utterance: Utterance) -> None:
         self.length: int | None = None
@@ -125,37 +129,37 @@ class Speech:
         self._saying = self._synthesizer.synthesize(
             said.text, voice=said.voice, language=said.language, markup=said.markup
         )
-        self._file: tempfile.SpooledTemporaryFile[bytes] | None = None
-        self._kept = 0
+        #: What is kept, in parts, each with its first sample's number; and how much has been said.
+        self._kept: deque[tuple[int, Samples]] = deque()
+        self._said = 0
         self._is_whole = False
         #: Why it cannot be said, or not to its end.
         self.failure: str | None = None
 
     async def check(self) -> None:
         """Begin, so that it is certain that it can be said. Raises `RenderingError`."""
-        if not self._kept:
+        if not self._said:
             await self._more()
 
     def samples(self) -> Samples:
-        """What has been said until now."""
-        if self._file is None:
-            return np.zeros(0, np.int16)
-        self._file.seek(0)
-        return np.frombuffer(self._file.read(), np.int16)
+        """What is kept: all that has been said where that is no more than `KEPT`."""
+        return np.concatenate([np.zeros(0, np.int16), *(block for _, block in self._kept)])
 
     async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
+        """See `Source`. Raises `Forgotten` as well."""
         at = start
-        while at < self._kept or not self._is_whole:
-            if at < self._kept:
+        while at < self._said or not self._is_whole:
+            if at < self._said:
                 yield (block := self._read(at))
                 at += len(block)
             else:
                 await self._more()
 
     def _read(self, at: int) -> Samples:
-        assert self._file is not None
-        self._file.seek(2 * at)
-        return np.frombuffer(self._file.read(2 * BLOCK), np.int16)
+        for begin, block in reversed(self._kept):
+            if begin <= at:
+                return block[at - begin :]
+        raise Forgotten
 
     async def _more(self) -> None:
         """Have one more block said. A reader that is cancelled does not cut it off."""
@@ -168,19 +172,17 @@ class Speech:
     async def _go_on(self) -> None:
         try:
             block = await anext(self._saying, None)
-            if block is None:
-                self.length = self._kept
-                self._is_whole = True
-            else:
-                if self._file is None:
-                    self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - `close` does
-                self._file.seek(2 * self._kept)
-                self._file.write(block.tobytes())
-                self._kept += len(block)
         except SynthesisError as error:
             self.failure = str(error)
-        except OSError as error:
-            self.failure = f"there is no room for what is said: {error.strerror}"
+            return
+        if block is None:
+            self.length = self._said
+            self._is_whole = True
+            return
+        self._kept.append((self._said, block.copy()))  # it may be a part of something long
+        self._said += len(block)
+        while len(self._kept) > 1 and self._kept[1][0] <= self._said - KEPT:
+            self._kept.popleft()
 
     async def close(self) -> None:
         """What is asked for later is said again."""
@@ -188,8 +190,6 @@ class Speech:
             self._going_on.cancel()
             await asyncio.wait((self._going_on,))
         await self._saying.aclose()
-        if self._file is not None:
-            self._file.close()
         self._forget()
 
 

@@ -11,10 +11,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from focus.engines.synthesizer import SAMPLE_RATE, Samples, Synthesizer
-from focus.rayo.rendering import BLOCK, Speech, Utterance
+from focus.rayo.rendering import BLOCK, KEPT, Forgotten, Speech, Utterance
 
 #: Samples of all that is kept (19 MB), and of one text at most.
-ROOM, LONGEST = 200 * SAMPLE_RATE, 30 * SAMPLE_RATE
+ROOM, LONGEST = 200 * SAMPLE_RATE, KEPT
 
 _Key = tuple[Synthesizer, Utterance]
 
@@ -44,10 +44,10 @@ class Repertoire:
             self._said[key] = samples
         return samples
 
-    def begin(self, key: _Key) -> _Saying:
-        """`end` follows."""
+    def begin(self, key: _Key, instead: _Saying | None = None) -> _Saying:
+        """Of all who need it, but not `instead`, which is of no use any more. `end` follows."""
         saying = self._sayings.get(key)
-        if saying is None or saying.speech.failure is not None:
+        if saying is None or saying is instead or saying.speech.failure is not None:
             saying = self._sayings[key] = _Saying(Speech(*key))
         saying.users += 1
         return saying
@@ -95,9 +95,18 @@ class Recital:
             for at in range(start, self.length, BLOCK):
                 yield self._samples[at : at + BLOCK]
             return
-        async with aclosing(saying.speech.blocks(start)) as blocks:
-            async for block in blocks:
-                yield block
+        at = start
+        while True:
+            try:
+                async with aclosing(saying.speech.blocks(at)) as blocks:
+                    async for block in blocks:
+                        yield block
+                        at += len(block)
+                break
+            except Forgotten:
+                old, saying = saying, self._repertoire.begin(self._key, saying)
+                self._saying = saying
+                await self._repertoire.end(self._key, old)
         self.length = saying.speech.length
 
     async def close(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import tracemalloc
 import wave
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focus.engines.synthesizer import Samples, SynthesisError
-from focus.rayo.rendering import Place, Programme, RenderingError, Silence, SoundFile, Speech, Utterance
+from focus.rayo.rendering import KEPT, Place, Programme, RenderingError, Silence, SoundFile, Speech, Utterance
 
 RATE = 48000
 
@@ -210,6 +212,40 @@ async def test_speech_that_was_begun_to_see_that_it_can_be_goes_on() -> None:
     await again.check()
     await again.close()
     assert clock.open == 0
+
+
+class Lecturer(Clock):
+    """Says `minutes` minutes, in blocks of 5 s, each of which is a part of a whole minute and has its own sample."""
+
+    def __init__(self, minutes: int) -> None:
+        super().__init__()
+        self._minutes = minutes
+
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
+    ) -> AsyncGenerator[Samples, None]:
+        self.asked.append(text)
+        for minute in range(self._minutes):
+            whole = np.repeat(np.arange(12 * minute, 12 * minute + 12, dtype=np.int16), 5 * RATE)
+            for at in range(0, len(whole), 5 * RATE):
+                yield whole[at : at + 5 * RATE]
+
+
+async def test_so_much_speech_is_kept_and_no_files_are_open() -> None:
+    descriptors = len(os.listdir("/proc/self/fd"))
+    speech = Speech(Lecturer(10), Utterance("ten"))
+    tracemalloc.start()
+    try:
+        assert [block async for block in speech.blocks(10**9)] == []
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert speech.length == 600 * RATE
+    assert len(speech.samples()) == KEPT
+    assert kept < 2 * KEPT + 1_000_000
+    assert peak < 2 * (KEPT + 60 * RATE) + 10_000_000
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    await speech.close()
 
 
 class Dictation(Clock):

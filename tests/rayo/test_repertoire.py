@@ -7,9 +7,9 @@ import asyncio
 import numpy as np
 import pytest
 
-from focus.rayo.rendering import RenderingError, Utterance
+from focus.rayo.rendering import KEPT, RenderingError, Utterance
 from focus.rayo.repertoire import Recital, Repertoire
-from tests.rayo.test_rendering import Clock, Dictation
+from tests.rayo.test_rendering import Clock, Dictation, Lecturer
 
 TEN = Utterance("ten")
 
@@ -85,3 +85,22 @@ async def test_what_was_asked_for_least_lately_is_given_up() -> None:
         await heard(recital)
         await recital.close()
     assert clock.asked == ["one", "two", "three", "two"]
+
+
+async def test_what_is_not_kept_any_more_is_said_again_for_who_needs_it() -> None:
+    lecturer, repertoire = Lecturer(1), Repertoire()
+    slow, fast = (repertoire.recital(lecturer, TEN) for _ in range(2))
+    reading = slow.blocks(0)
+    found = [await anext(reading)]
+    assert [block async for block in fast.blocks(10**9)] == []
+    assert fast.length is not None
+    assert [block[0] async for block in fast.blocks(fast.length - KEPT)] == [6, 7, 8, 9, 10, 11]
+    assert len(lecturer.asked) == 1
+    found += [block async for block in reading]
+    assert [block[0] for block in found] == list(range(12))
+    assert (sum(map(len, found)), len(lecturer.asked)) == (fast.length, 2)
+    assert [block[0] async for block in fast.blocks(0)] == list(range(12))
+    assert len(lecturer.asked) == 3
+    await slow.close()
+    await fast.close()
+    assert lecturer.open == 0
