@@ -344,7 +344,13 @@ async def test_what_is_refused_is_one_line_and_an_exit_code(
         (("unjoin", "tea", "a b"), {}, 64, "not the local part of an address: 'a b'"),
         (("hangup", "a b"), {}, 64, "not the local part of an address: 'a b'"),
     ]
-    all_done = await asyncio.gather(*(command(server, *arguments, **who) for arguments, who, _, _ in cases))
+    turn = asyncio.Semaphore(4)  # each must be answered in ten seconds
+
+    async def done_in_turn(*arguments: str, **environment: str) -> tuple[int, str, str]:
+        async with turn:
+            return await command(server, *arguments, **environment)
+
+    all_done = await asyncio.gather(*(done_in_turn(*arguments, **who) for arguments, who, _, _ in cases))
     for (arguments, _, code, words), done in zip(cases, all_done, strict=True):
         assert (done[0], done[1]) == (code, ""), (arguments, done)
         assert words in done[2], arguments
