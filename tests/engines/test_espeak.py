@@ -93,6 +93,20 @@ async def test_speech_comes_in_blocks_before_the_end() -> None:
     assert max(lengths) < SAMPLE_RATE
 
 
+async def test_what_is_there_already_comes_a_quarter_of_a_second_at_once(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    engine = Espeak(program(tmp_path, f'espeak-ng "$@" >{said}; head -c 60000 {said}; touch {said}.written'))
+    lengths = []
+    async with asyncio.timeout(60), aclosing(engine.synthesize("A sentence of more than one block.")) as blocks:
+        lengths.append(len(await anext(blocks)))
+        while not Path(f"{said}.written").exists():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)
+        lengths += [len(block) async for block in blocks]
+    assert max(lengths) > SAMPLE_RATE / 4
+    assert len(lengths) < 8
+
+
 async def test_no_text_is_no_speech() -> None:
     assert [block async for block in Espeak().synthesize("")] == []
 
