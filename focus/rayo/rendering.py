@@ -22,6 +22,8 @@ from focus.media.threads import in_thread
 BLOCK = SAMPLE_RATE // 4
 #: Samples of what has been said last that are kept: 30 s, which are 3 MB.
 KEPT = 30 * SAMPLE_RATE
+#: Sounds of a programme of which something is kept: the one that is being rendered, and the one before.
+NEAR = 2
 
 
 class RenderingError(Exception):
@@ -40,6 +42,9 @@ class Source(Protocol):
     def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
         """From sample `start` on; nothing where it ends before that. Raises `RenderingError`."""
 
+    async def put_away(self) -> None:
+        """It is not needed for some time: nothing is kept of what can be had anew."""
+
     async def close(self) -> None:
         """It is not needed any more."""
 
@@ -54,6 +59,9 @@ class Silence:
     async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
         for at in range(start, self._length, BLOCK):
             yield np.zeros(min(BLOCK, self._length - at), np.int16)
+
+    async def put_away(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass
@@ -98,6 +106,9 @@ class SoundFile:
             return sum(len(block) for block in read_audio(self._file, block=BLOCK, formats=FORMATS))
 
         return self.length if self.length is not None else await in_thread(length)
+
+    async def put_away(self) -> None:
+        pass
 
     async def close(self) -> None:
         async with self._reading:
@@ -207,6 +218,7 @@ class Programme:
     def __init__(self, sounds: Sequence[Source], *, times: int = 1, interval: int = 0) -> None:
         self._round: list[Source] = [*sounds, *([Silence(interval)] if interval else [])]
         self._count = (times * len(self._round) - bool(interval)) if times else None
+        self._near: list[Source] = []  # the last to be rendered is the last
 
     def _sound(self, index: int) -> Source | None:
         if self._count is not None and index >= self._count:
@@ -217,12 +229,22 @@ class Programme:
         """From `start` on. What would lie behind the end of a sound lies in the next one."""
         index, offset, empty = start.index, start.offset, 0
         while (sound := self._sound(index)) is not None and empty < len(self._round):
+            await self._turn_to(sound)
             async with aclosing(sound.blocks(offset)) as blocks:
                 async for block in blocks:
                     yield block
             offset = max(offset - (sound.length or 0), 0)
             empty = 0 if sound.length else empty + 1
             index += 1
+
+    async def _turn_to(self, sound: Source) -> None:
+        """What is far from it, as it was rendered before others were, is put away."""
+        if sound in self._near:
+            self._near.remove(sound)
+        self._near.append(sound)
+        while len(self._near) > NEAR:
+            await self._near[0].put_away()
+            del self._near[0]
 
     def moved(self, place: Place, by: int) -> Place:
         """So many samples after `place`, or before it, or the beginning."""

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from focus.engines.synthesizer import SAMPLE_RATE, Samples, Synthesizer
 from focus.rayo.rendering import BLOCK, KEPT, Forgotten, Speech, Utterance
 
-#: Samples of all that is kept (19 MB), and of one text at most.
+#: Samples of all that is kept (19 MB), and of one text at most; a character of a text is as large as two of them.
 ROOM, LONGEST = 200 * SAMPLE_RATE, KEPT
+CHARACTER = 2
+#: Characters of a text that is kept.
+LONGEST_TEXT = 5_000
 
 _Key = tuple[Synthesizer, Utterance]
 
@@ -33,6 +36,7 @@ class Repertoire:
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
         self._said: dict[_Key, Samples] = {}  # the last to be asked for is the last
+        self._taken = 0  # of the room
         self._sayings: dict[_Key, _Saying] = {}
 
     def recital(self, synthesizer: Synthesizer, utterance: Utterance) -> Recital:
@@ -59,11 +63,26 @@ class Repertoire:
         if self._sayings.get(key) is saying:
             del self._sayings[key]
         speech = saying.speech
-        if speech.failure is None and speech.length is not None and speech.length <= LONGEST:
-            self._said[key] = speech.samples()
-            while sum(map(len, self._said.values())) > self._room:
-                del self._said[next(iter(self._said))]
+        if speech.failure is None and speech.length is not None and 0 < speech.length <= LONGEST:
+            self._keep(key, speech.samples())
         await speech.close()
+
+    def _keep(self, key: _Key, samples: Samples) -> None:
+        if len(key[1].text) > LONGEST_TEXT:
+            return
+        self._give_up(key)
+        self._said[key] = samples
+        self._taken += _size(key, samples)
+        while self._taken > self._room:
+            self._give_up(next(iter(self._said)))
+
+    def _give_up(self, key: _Key) -> None:
+        if (samples := self._said.pop(key, None)) is not None:
+            self._taken -= _size(key, samples)
+
+
+def _size(key: _Key, samples: Samples) -> int:
+    return len(samples) + CHARACTER * len(key[1].text)
 
 
 class Recital:
@@ -108,6 +127,9 @@ class Recital:
                 self._saying = saying
                 await self._repertoire.end(self._key, old)
         self.length = saying.speech.length
+
+    async def put_away(self) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """What is asked for later is said again."""

@@ -35,6 +35,9 @@ class Counted:
             yield self._all[at : at + 7]
         self.length = len(self._all)
 
+    async def put_away(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from collections.abc import AsyncGenerator
 
 import numpy as np
 import pytest
 
-from focus.rayo.rendering import KEPT, RenderingError, Utterance
-from focus.rayo.repertoire import Recital, Repertoire
+from focus.engines.synthesizer import SAMPLE_RATE, Samples
+from focus.rayo.rendering import KEPT, NEAR, Place, Programme, RenderingError, Utterance
+from focus.rayo.repertoire import LONGEST_TEXT, Recital, Repertoire
 from tests.rayo.test_rendering import Clock, Dictation, Lecturer
 
 TEN = Utterance("ten")
@@ -103,4 +106,59 @@ async def test_what_is_not_kept_any_more_is_said_again_for_who_needs_it() -> Non
     assert len(lecturer.asked) == 3
     await slow.close()
     await fast.close()
+    assert lecturer.open == 0
+
+
+class Speechless(Clock):
+    """Says nothing, of whatever text."""
+
+    async def synthesize(
+        self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
+    ) -> AsyncGenerator[Samples, None]:
+        self.asked.append(text)
+        for nothing in ():
+            yield nothing
+
+
+@pytest.mark.parametrize(
+    ("clock", "text", "asked"), [(Speechless(), "", 2), (Clock(), "x" * LONGEST_TEXT, 1), (Clock(), "x" * 5_001, 2)]
+)
+async def test_neither_nothing_nor_a_very_long_text_is_kept(clock: Clock, text: str, asked: int) -> None:
+    repertoire = Repertoire()
+    for _ in range(2):
+        recital = repertoire.recital(clock, Utterance(text))
+        assert [block async for block in recital.blocks(0)] != [] or not text
+        await recital.close()
+    assert len(clock.asked) == asked
+
+
+async def test_texts_take_room_as_well() -> None:
+    clock, repertoire = Clock(), Repertoire(room=2500)
+    texts = ["a" * 150, "b" * 150, "a" * 150, "a" * 150]
+    for text in texts:
+        recital = repertoire.recital(clock, Utterance(text))
+        await heard(recital)
+        await recital.close()
+    assert clock.asked == texts[:3]
+
+
+async def test_of_many_texts_only_the_last_are_kept_and_the_others_said_again_when_they_are_wanted() -> None:
+    lecturer, repertoire = Lecturer(1), Repertoire()
+    recitals = [repertoire.recital(lecturer, Utterance(str(number))) for number in range(6)]
+    programme = Programme(recitals)
+    tracemalloc.start()
+    try:
+        assert [block async for block in programme.blocks(Place(0, 10**12))] == []
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < NEAR * 2 * KEPT + 1_000_000
+    assert lecturer.asked == list("012345")
+    for place, asked in ((Place(5, 0), "012345"), (Place(1, 0), "0123450")):
+        reading = programme.blocks(programme.moved(place, -SAMPLE_RATE))
+        assert (await anext(reading))[0] == 11
+        await reading.aclose()
+        assert lecturer.asked == list(asked)
+    for each in recitals:
+        await each.close()
     assert lecturer.open == 0
