@@ -61,8 +61,7 @@ class InBandKeys:
         if self._is_deaf or tasks is None:
             return
         self._wanting[component] = None
-        if isinstance(component.target, Call):
-            self._failed.discard(component.target)
+        self._failed.difference_update(_callers(component))
         self._asked.set()
         if self._listening is None:
             self._listening = tasks.create_task(self._listen(), name="keys as sound")
@@ -132,11 +131,7 @@ class InBandKeys:
 
     def _callers(self) -> Iterator[Call]:
         for component in self._wanting:
-            target = component.target
-            if isinstance(target, Call):
-                yield target
-            elif isinstance(target, Mixer):
-                yield from (party for party in target.joins if isinstance(party, Call))
+            yield from _callers(component)
 
     def _take(self, call: Call, found: list[Heard] | Exception) -> None:
         """What goes wrong with one call is nothing to the others."""
@@ -150,6 +145,15 @@ class InBandKeys:
                     call.sounded(heard.value, heard.duration or 0.0)
                 except Exception:
                     log.exception("%s: a key that was heard is lost", call.address)
+
+
+def _callers(component: Component[Any]) -> Iterator[Call]:
+    """Whose keys `component` wants."""
+    target = component.target
+    if isinstance(target, Call):
+        yield target
+    elif isinstance(target, Mixer):
+        yield from (party for party in target.joins if isinstance(party, Call))
 
 
 def _detect(blocks: list[tuple[Call, _Ear, Samples]]) -> list[tuple[Call, list[Heard] | Exception]]:

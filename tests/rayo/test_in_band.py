@@ -155,9 +155,10 @@ async def test_what_would_have_been_told_by_now_is_not_remembered(
     assert len(call._sounded) == 1
 
 
+@pytest.mark.parametrize("where", ["call", "mixer"])
 async def test_a_caller_who_cannot_be_listened_to_costs_the_others_nothing(
     focus: Focus, owner: Client, desk: Desk, bob: Caller, caplog: pytest.LogCaptureFixture, plane: MediaPlane,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, where: str,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(Call, "tells_keys", False)
     call, other = await answered(focus, desk, owner), await answered(focus, bob, owner, 2)
@@ -174,7 +175,10 @@ async def test_a_caller_who_cannot_be_listened_to_costs_the_others_nothing(
         await eventually(lambda: [*ears] == [focus.call(other)])
         await settled()
     assert caplog.text.count("not heard any more") == 1
-    components.append(await started(owner, call, digits(1)))  # for whom it may be different
+    if where == "mixer":
+        await owner.command(call, Join(mixer_name="tea"))
+    place = call if where == "call" else focus.addresses.mixer("tea")
+    components.append(await started(owner, place, digits(1)))  # for whom it may be different
     await eventually(lambda: set(ears) == {focus.call(call), focus.call(other)})
     for component in components:
         await owner.command(component, Stop())
