@@ -232,24 +232,37 @@ class Admission:
         if call not in self._arriving:
             return session
         owner, earlier = self._owner, self._earlier(call)
-        proposed = self._arriving.pop(call)
+        proposed, stayed = self._arriving.pop(call), []
         for each in earlier:
             was_inside = each in owner.inside
             if not await owner.command(each, Move(call_uri=call.uri)):
-                if was_inside and call in self._following:  # it is just ending: `gone` will be told
-                    self._arriving[call] = proposed
-                    return session
+                if was_inside:
+                    stayed.append(each)
             elif was_inside:
                 log.info("%s has moved here", each.local)
                 self._following.discard(call)
                 owner.inside.add(call)
                 self._inherit(call, each)
                 session = await owner.session_of(call) or session
-                owner.update(owner.roster.without(each).with_session(call, session, datetime.now(UTC)))
+                roster = owner.roster.without(each).with_session(call, session, datetime.now(UTC))
+                if (hand := self.inherited_hand(call)) is not None:
+                    roster = roster.with_hand(call, hand)
+                owner.update(roster)
+        if call in self._following and await self._is_any_ending(stayed):  # `gone` will be told
+            self._arriving[call] = proposed
+            return session
         if call in self._following:  # whoever was here before has gone by now
             self._following.discard(call)
             await self._join(call, self._voices.joining(call))
         return session
+
+    async def _is_any_ending(self, calls: list[JID]) -> bool:
+        """Whether one of `calls` is inside only as we have not been told yet that it has ended."""
+        for each in calls:
+            session = await self._owner.session_of(each)
+            if each in self._owner.inside and (session is None or session.ending):
+                return True
+        return False
 
     async def gone(self, call: JID) -> None:
         """`call` takes part no more: who would have taken its place has it, as it was."""
@@ -257,6 +270,7 @@ class Admission:
             participant = self._owner.roster.participants.get(call)
             if self._owner.inside.isdisjoint(self._earlier(each)) and participant is not None:
                 self._following.discard(each)
+                self._arriving.pop(each, None)
                 self._inherit(each, call)
                 await self._join(each, Join(mixer_name=self._owner.name, direction=participant.session.direction))
 

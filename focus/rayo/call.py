@@ -534,6 +534,7 @@ class Call(Controllable):
             hears=self._hears,
             focus=self._focus,
             direction=mixers[0].value if mixers else "duplex",
+            ending=self.is_over,
         )
 
     def joins_changed(self) -> None:

@@ -81,7 +81,7 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     last said of itself by session-info, `silenced` whether it is muted by us at its own wish, which is in `muted`, too,
     `speaks` and `hears` which way the `senders` of its content let the sound go,
     `focus` whether it says that it mixes a conference itself, `connected` whether media flows, `accepted` whether the
-    session is, and `direction` that of its join with a mixer.
+    session is, `direction` that of its join with a mixer, and `ending` whether it is over, or soon will be.
     """
 
     sid: Name = attr()
@@ -100,3 +100,4 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     hears: bool = attr(default=True)
     focus: bool = attr(default=False)
     direction: JoinDirection = attr(default="duplex")
+    ending: bool = attr(default=False)

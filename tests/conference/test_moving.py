@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from focus.conference.roster import Roster
 from focus.jingle.peer import PeerSession
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect, Finish, Reject
-from focus.wire.rayo import Dial, Join, Unjoin
+from focus.wire.rayo import Command, Dial, Join, Unjoin
 from focus.wire.rtp import Mute, Unmute
-from focus.wire.session import Silence
+from focus.wire.session import Move, Silence
 from tests.jingle.pair import End as Caller
 from tests.jingle.pair import FakeLeg
 from tests.rayo.scene import DOMAIN, Direction, eventually, settled
@@ -199,10 +200,19 @@ async def test_who_had_muted_himself_is_so_until_the_new_device_says_otherwise(m
 
 
 @pytest.mark.parametrize("hangs_up", [False, True])
-async def test_a_raised_hand_stays_so_since_when_it_was(meeting: Meeting, desk: Caller, hangs_up: bool) -> None:
+async def test_a_raised_hand_stays_so_since_when_it_was(
+    meeting: Meeting, desk: Caller, hangs_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conference, gate = meeting.conference(), hold_back_media(meeting, KITCHEN)
     conference.raise_hands([meeting.call_of(desk)])
     (alice,) = conference.roster.hands
+    update, seen = conference.update, set[int]()
+
+    def noted(roster: Roster) -> None:
+        seen.add(len(roster.hands))
+        update(roster)
+
+    monkeypatch.setattr(conference, "update", noted)
     new = await propose(meeting, KITCHEN)
     await eventually(lambda: new.leg is not None)
     if hangs_up:
@@ -212,6 +222,7 @@ async def test_a_raised_hand_stays_so_since_when_it_was(meeting: Meeting, desk: 
     await meeting.readers.document(BOB_JID, carried_by(new))
     (moved,) = conference.roster.hands
     assert (moved.peer, moved.hand) == (JID.parse(KITCHEN), alice.hand)
+    assert seen == {1} or hangs_up
     conference.lower_hands([moved.call])
     new.send_info(Mute())
     await meeting.readers.document(
@@ -350,3 +361,25 @@ async def test_who_was_led_out_of_the_mix_is_moved_all_the_same(meeting: Meeting
     new = await propose(meeting, KITCHEN)
     await meeting.readers.document(BOB_JID, carried_by(new))
     assert await desk.owners[-1].until_ended() == ("expired", True)
+
+
+@pytest.mark.parametrize("is_there_twice", [False, True])
+async def test_who_cannot_be_moved_is_heard_beside_unless_another_is(
+    meeting: Meeting, desk: Caller, is_there_twice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conference, old = meeting.conference(), meeting.call_of(desk)
+    command = conference.command
+    if is_there_twice:
+        kitchen, owner = meeting.caller(KITCHEN).call(TEA.with_resource("focus"), None)
+        await kitchen.start()
+        await owner.until("connected")
+        await meeting.readers.document(BOB_JID, carried_by(desk.sessions[-1], kitchen))
+
+    async def refused(address: JID, given: Command) -> bool:
+        return not (isinstance(given, Move) and address == old) and await command(address, given)
+
+    monkeypatch.setattr(conference, "command", refused)
+    new = await propose(meeting, GARDEN)
+    await meeting.readers.document(BOB_JID, carried_by(desk.sessions[-1], new))
+    if is_there_twice:
+        assert await meeting.caller_at(KITCHEN).owners[-1].until_ended() == ("expired", True)
