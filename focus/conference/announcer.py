@@ -15,7 +15,7 @@ from focus.conference.executions import Executions
 from focus.conference.roster import Roster
 from focus.wire.conditions import ResourceConstraint, StanzaError
 from focus.wire.jid import JID
-from focus.wire.rayo_component import Failed
+from focus.wire.rayo_component import Failed, Reason
 from focus.wire.rayo_output import Document
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,8 @@ class Announcer:
         self._rests_until = 0.0
         self._waiting: deque[Document] = deque()
         self._is_recorded = self._is_told_so = self._is_to_be_told = False
-        self._giving_way: tuple[JID, Document] | None = None  # what is being said, if it can be said later
+        # What is being said, if it can be said later, and its end.
+        self._giving_way: tuple[JID, Document, asyncio.Future[Reason]] | None = None
         self._is_busy = False
         self._news = asyncio.Event()
 
@@ -91,8 +92,10 @@ class Announcer:
         """What is being said is said later, if it can be, and something is to be told of a recording."""
         is_due = self._is_to_be_told or (self._is_told_so and not self._is_recorded)
         if is_due and self._giving_way is not None:
-            component, document = self._giving_way
+            component, document, end = self._giving_way
             self._giving_way = None
+            if end.done():
+                return
             self._waiting.appendleft(document)
             self._owner.spawn(None, partial(self._executions.stop, component))
 
@@ -160,7 +163,7 @@ class Announcer:
             self._on_said(True)
             try:
                 if gives_way:
-                    self._giving_way = (component, documents[0])
+                    self._giving_way = (component, documents[0], end)
                     self._give_way()
                 reason = await end
             finally:

@@ -82,3 +82,13 @@ async def test_who_comes_and_goes_all_the_time_lets_others_be_told_something_els
     assert await stage.said() == (f"{'A' * 40} has joined.",)
     assert await stage.said() == ("Tea is ready.",)
     assert await stage.said() == ("4 people have joined.", "4 people have left.")
+
+
+async def test_what_has_just_been_said_is_not_said_again_for_a_recording_that_begins(stage: Hall) -> None:
+    stage.announcer.say(Comfort().speech("first"))
+    component, _ = await stage.begins()
+    stage.end(component)
+    stage.announcer.recorded(True, is_heard=True)
+    assert await stage.said() == (TEXTS["recording_begun"],)
+    stage.announcer.say(Comfort().speech("second"))
+    assert await stage.said() == ("second",)
