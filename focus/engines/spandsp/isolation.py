@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -32,8 +33,11 @@ log = logging.getLogger(__name__)
 MEMORY = 512 << 20
 SIZE = 256 << 20
 
-#: For so many seconds a terminal's process may be silent. Who waits for its end does not wait for much longer.
+#: In so many seconds a terminal's process must have answered. Who waits for its end does not wait for much longer.
 SILENCE = 4.0
+#: The same where a page may come: its receipt waits for the disk, which may be busy with the recordings of others. Who
+#: sends asks for a receipt for some ten seconds.
+DISK = 8.0
 
 #: Bytes of an answer that is no sound. What a stranger's modem has taken over may say anything.
 LONGEST = 1 << 16
@@ -46,7 +50,7 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 
 
 class _Silent(Exception):
-    """The process has ended, or does not answer, or makes no sense."""
+    """The process has ended, or does not answer, or makes no sense; what of it, where the process does not say."""
 
 
 @cache
@@ -100,7 +104,8 @@ class IsolatedTerminal:
 
     def __init__(self, question: dict[str, Any], timeout: float) -> None:
         self._lock = threading.Lock()
-        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._receives = question["headers"] is None
         self._pages = 0
         self._is_over = False
         self._is_closed = False
@@ -117,10 +122,9 @@ class IsolatedTerminal:
         )
         try:
             self._write(json.dumps(question).encode() + b"\n")
-            answer = json.loads(self._read_line())
-            self._timeout = SILENCE
-        except _Silent:
-            raise FaxError(f"the fax engine does not start: {self._fail()}") from None
+            answer = self._first_answer()
+        except _Silent as error:
+            raise FaxError(f"the fax engine does not start: {self._fail(str(error))}") from None
         if "error" in answer:
             self._end()
             raise getattr(fax, answer["error"], ValueError)(answer["text"])
@@ -168,44 +172,40 @@ class IsolatedTerminal:
         if answer is None:
             return replace(self._result, pages=self._pages)
         try:
-            values = json.loads(answer)
-            pairs = {name: tuple(values[name]) for name in ("resolution", "image_size")}
-            result = FaxResult(**{**values, **pairs})
-            return replace(
-                result,
-                pages=self._pages,
-                text=folded(result.text)[:200],
-                remote_identity=folded(result.remote_identity)[:MAX_IDENTITY],
-            )
-        except (ValueError, LookupError, TypeError, AttributeError):
+            return _result_of(json.loads(answer), self._pages, self._result.local_identity)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             self._is_over = True
-            self._fail()
+            self._fail("what it says of the fax makes no sense")
             return replace(self._result, pages=self._pages)
 
     def _ask(self, kind: bytes, data: bytes = b"") -> bytes | None:
         """The answer; None where there is no process any more."""
         if self._process is None:
             return None
+        is_sound = kind == EXCHANGE
+        is_patient = is_sound and self._receives and not self._is_over
+        self._deadline = time.monotonic() + (DISK if is_patient else SILENCE)
         try:
             self._write(HEAD.pack(kind, len(data)) + data)
             pages, is_over, length = STATE.unpack(self._read(STATE.size))
-            is_sound = kind == EXCHANGE
             if not self._pages <= pages <= tiff.MAX_PAGES or (length != len(data) if is_sound else length > LONGEST):
-                raise _Silent
+                raise _Silent("its answer makes no sense")
             answer = self._read(length)
             self._pages, self._is_over = pages, is_over
             return answer
-        except _Silent:
+        except _Silent as error:
             self._is_over = True
-            self._fail()
+            self._fail(str(error))
             return None
 
     def _write(self, data: bytes) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
+        pipe = self._process.stdin.fileno()
         try:
             while data:
-                data = data[os.write(self._process.stdin.fileno(), data) :]
+                self._await(pipe, select.POLLOUT)
+                data = data[os.write(pipe, data[: select.PIPE_BUF]) :]
         except BrokenPipeError:
             raise _Silent from None
 
@@ -213,12 +213,9 @@ class IsolatedTerminal:
         assert self._process is not None
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
-        poll = select.poll()
-        poll.register(pipe, select.POLLIN)
         parts = []
         while length:
-            if not poll.poll(self._timeout * 1000):
-                raise _Silent
+            self._await(pipe, select.POLLIN)
             part = os.read(pipe, length)
             if not part:
                 raise _Silent
@@ -226,21 +223,33 @@ class IsolatedTerminal:
             length -= len(part)
         return b"".join(parts)
 
-    def _read_line(self) -> bytes:
-        line = b""
-        while not line.endswith(b"\n"):
-            if len(line) == LONGEST:
-                raise _Silent
-            line += self._read(1)
-        return line
+    def _await(self, pipe: int, what: int) -> None:
+        """One deadline is for all pieces of an answer: who says a byte now and then would not be silent ever."""
+        poll = select.poll()
+        poll.register(pipe, what)
+        if not poll.poll(max(0.0, self._deadline - time.monotonic()) * 1000):
+            raise _Silent("it has not answered in time (a slow disk may be why)")
 
-    def _fail(self) -> str:
-        """The process has ended by itself, or does not answer; the last that it has said, else how it has ended."""
+    def _first_answer(self) -> dict[str, str]:
+        line = b""
+        while not line.endswith(b"\n") and len(line) < LONGEST:
+            line += self._read(1)
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            raise _Silent(f"its process begins with {folded(line.decode(errors='replace'))[:80]!r}")
+        return answer
+
+    def _fail(self, why: str) -> str:
+        """The process has ended by itself, or does not answer; `why`, else the last that it has said, else how it has
+        ended."""
         assert self._process is not None
         process, complaint = self._process, self._end()
         said = complaint[-1000:].decode(errors="replace").strip()
-        log.error("a fax terminal has failed, with %s: %s", process.returncode, said)
-        return said.rpartition("\n")[2] or f"its process has ended with {process.returncode}"
+        log.error("a fax terminal has failed, with %s: %s", process.returncode, "; ".join(filter(None, (why, said))))
+        return why or said.rpartition("\n")[2] or f"its process has ended with {process.returncode}"
 
     def _end(self) -> bytes:
         """See that the process is no more; what it has complained of. It has closed its file where it was asked to, or
@@ -250,6 +259,35 @@ class IsolatedTerminal:
             return b""
         process.kill()
         return process.communicate()[1]
+
+
+def _result_of(values: Any, pages: int, identity: str) -> FaxResult:
+    """What a process says of its fax, of which nothing is believed that could not be so: it is told to clients.
+
+    Raises whatever Python does about something else: ValueError, LookupError, TypeError, AttributeError.
+    """
+    across, down = values["resolution"]
+    width, length = values["image_size"]
+    code, total = values["code"], values["total_pages"]
+    return FaxResult(
+        code=None if code is None else _number(code, FAILED),
+        text=folded(values["text"])[:200],
+        pages=pages,
+        total_pages=None if total is None else _number(total),
+        bad_rows=_number(values["bad_rows"]),
+        transfer_rate=_number(values["transfer_rate"]),
+        ecm=values["ecm"] is True,
+        resolution=(_number(across), _number(down)),
+        image_size=(_number(width), _number(length)),
+        local_identity=identity,
+        remote_identity=folded(values["remote_identity"])[:MAX_IDENTITY],
+    )
+
+
+def _number(value: object, least: int = 0) -> int:
+    if type(value) is not int or not least <= value < 1 << 31:
+        raise ValueError("it is no such number")
+    return value
 
 
 def _failed(identity: str) -> FaxResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from focus.engines.spandsp import isolation
 from focus.engines.spandsp.fax import SpandspFax
 from focus.engines.spandsp.isolation import IsolatedFax, IsolatedTerminal, check_isolation
 from focus.rayo.component import WIND_UP
+from focus.rayo.components.fax import described
 from tests.engines.faxes import FRAME, Line, page, pages_of, same, write
 
 ENGINE = IsolatedFax()
@@ -109,9 +111,9 @@ def test_a_page_that_cannot_be_written_has_no_receipt(tmp_path: Path, size: int,
     assert not pages or same(pages_of(received)[0], page(1))
 
 
-def test_a_process_that_says_nothing_is_ended(tmp_path: Path) -> None:
-    receiver = IsolatedFax(timeout=5.0).receive(tmp_path / "received.tiff")
-    receiver._timeout = 0.2
+def test_a_process_that_says_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver = ENGINE.receive(tmp_path / "received.tiff")
+    monkeypatch.setattr(isolation, "DISK", 0.2)
     stopped = pid(receiver)
     os.kill(stopped, signal.SIGSTOP)
     assert not receiver.exchange(SILENCE).any()
@@ -159,6 +161,7 @@ def test_what_would_keep_each_fax_from_beginning_is_known_before(monkeypatch: py
 def test_a_terminal_that_hangs_is_given_up_before_its_component_is() -> None:
     """What it has received could not be brought in else."""
     assert LINGER + isolation.SILENCE + 1 < WIND_UP
+    assert isolation.DISK + 1 < WIND_UP
 
 
 def test_a_machine_with_many_cores_has_room_for_a_fax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,16 +207,29 @@ NONSENSE = {
     "no result": ("(0, length, data) if kind == b'x' else (0, 4, b'junk')", False),
     "another result": ("(0, length, data) if kind == b'x' else (0, 3, b'[1]')", False),
 }
+#: A result, of which one value is another one.
+RESULT = {
+    "code": 0, "text": "OK", "pages": 1, "total_pages": 1, "bad_rows": 0, "transfer_rate": 14400, "ecm": True,
+    "resolution": [204, 196], "image_size": [1728, 700], "local_identity": "+1", "remote_identity": "+2",
+}  # fmt: skip
+
+
+def taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    run_instead(tmp_path, monkeypatch, TAKEN_OVER.format(python=sys.executable, answer=answer))
+
+
+def run_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    program = tmp_path / "program"
+    program.write_text(text)
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
 
 
 @pytest.mark.parametrize(("answer", "at_once"), NONSENSE.values(), ids=NONSENSE)
 def test_a_process_that_makes_no_sense_any_more_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, at_once: bool
 ) -> None:
-    program = tmp_path / "program"
-    program.write_text(TAKEN_OVER.format(python=sys.executable, answer=answer))
-    program.chmod(0o700)
-    monkeypatch.setattr("sys.executable", str(program))
+    taken_over(tmp_path, monkeypatch, answer)
     terminal = ENGINE.receive(tmp_path / "received.tiff", identity="+49")
     process = pid(terminal)
     assert len(terminal.exchange(SILENCE)) == FRAME
@@ -223,3 +239,80 @@ def test_a_process_that_makes_no_sense_any_more_is_ended(
     assert not Path(f"/proc/{process}").exists()
     result = terminal.result()
     assert (result.code, result.pages, result.local_identity) == (FAILED, 0, "+49")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("code", "0"),
+        ("code", -2),
+        ("text", 7),
+        ("total_pages", "1\0"),
+        ("bad_rows", [1]),
+        ("transfer_rate", "1\0"),
+        ("transfer_rate", 10**30),
+        ("resolution", ["\2", 1]),
+        ("image_size", [1728, 700, 1]),
+        ("remote_identity", None),
+    ],
+)
+def test_what_cannot_be_so_is_not_believed_of_a_fax(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    said = json.dumps({**RESULT, name: value}).encode()
+    taken_over(tmp_path, monkeypatch, f"(1, {len(said)}, {said!r})")
+    with closing(ENGINE.receive(tmp_path / "received.tiff", identity="+49")) as terminal:
+        assert (terminal.result().code, terminal.result().local_identity) == (FAILED, "+49")
+        assert terminal.is_over
+
+
+def test_what_a_process_says_of_a_fax_can_be_told_to_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = json.dumps({**RESULT, "text": "O\0K", "local_identity": "\0", "remote_identity": "\2" + "é" * 99}).encode()
+    taken_over(tmp_path, monkeypatch, f"(1, {len(said)}, {said!r})")
+    with closing(ENGINE.receive(tmp_path / "received.tiff", identity="+49")) as terminal:
+        result = terminal.result()
+    assert (result.text, result.pages, result.remote_identity) == ("O?K", 1, "?" + "e" * 19)
+    assert (result.local_identity, result.image_size) == ("+49", (1728, 700))
+    assert all(each.value.isascii() and each.value.isprintable() for each in described(result))
+
+
+def test_a_process_that_says_a_byte_now_and_then_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take minutes for these."""
+    slowly = "[each for each in range(length) if answers.write(b'!') and not (answers.flush() or sleep(0.1))]"
+    program = TAKEN_OVER.format(python=sys.executable, answer="0, length, data")
+    program = program.replace("import struct", "from time import sleep\nimport struct")
+    program = program.replace("pages, False, promised) + said)", f"pages, False, promised))\n    {slowly}")
+    run_instead(tmp_path, monkeypatch, program)
+    with closing(ENGINE.receive(tmp_path / "received.tiff")) as terminal:
+        monkeypatch.setattr(isolation, "DISK", 1.0)
+        assert not terminal.exchange(np.zeros(8000, np.int16)).any()
+        assert terminal.is_over
+
+
+def test_a_page_may_wait_for_its_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For longer than all else, where one may come."""
+    program = TAKEN_OVER.format(python=sys.executable, answer="0, length, data")
+    program = program.replace("    data = ", "    __import__('time').sleep(0.5)\n    data = ")
+    run_instead(tmp_path, monkeypatch, program)
+    monkeypatch.setattr(isolation, "DISK", 60.0)
+    monkeypatch.setattr(isolation, "SILENCE", 0.1)
+    with closing(ENGINE.receive(tmp_path / "received.tiff")) as terminal:
+        assert len(terminal.exchange(SILENCE)) == FRAME
+        assert not terminal.is_over
+
+
+@pytest.mark.parametrize("line", ["hello", "1", "[" * 50_000, "", "\\0"])
+def test_a_process_that_begins_otherwise_does_not_start_and_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    run_instead(
+        tmp_path, monkeypatch, f"#!{sys.executable}\nimport time\nprint('{line}', flush=True)\ntime.sleep(60)\n"
+    )
+    started = []
+    popen = isolation.subprocess.Popen
+    monkeypatch.setattr(
+        isolation.subprocess, "Popen", lambda *args, **options: started.append(popen(*args, **options)) or started[0]
+    )
+    with pytest.raises(FaxError, match="does not start: its process begins with"):
+        ENGINE.receive(tmp_path / "received.tiff")
+    assert started[0].poll() is not None
