@@ -48,6 +48,7 @@ class OneCall:
         self._fax = fax
         self.hung_up = 0
         self.refusal: RayoError | None = None
+        self.is_gone = False  # as soon as it has been answered
 
     async def answered(self) -> None: ...
 
@@ -59,6 +60,8 @@ class OneCall:
         return self._fax
 
     async def receive_fax(self, **options: object) -> Component:
+        if self.is_gone:
+            raise RayoError("item-not-found", "cancel", "there is no such call")
         return self._fax
 
     async def hangup(self) -> None:
@@ -68,9 +71,9 @@ class OneCall:
 class Service(RayoClient):
     """Has this call, from us or to us, and perhaps faxes."""
 
-    def __init__(self, call: OneCall, *features: str) -> None:
+    def __init__(self, call: OneCall, *features: str, then: OneCall | None = None) -> None:
         super().__init__("me@localhost", "x")
-        self._call, self._features = call, {*(features or (FAX,))}
+        self._call, self._features, self._then = call, {*(features or (FAX,))}, then
         self.registered: list[bool | None] = []
         self.offers = self._come()
 
@@ -85,6 +88,8 @@ class Service(RayoClient):
 
     async def _come(self) -> AsyncIterator[Call]:
         yield cast(Call, self._call)
+        if self._then is not None and self.registered[-1]:  # else nobody would give us another one
+            yield cast(Call, self._then)
         await asyncio.Event().wait()
 
 
@@ -184,6 +189,17 @@ async def test_a_call_that_another_client_has_taken_is_left_to_it(capsys: pytest
     waiting.cancel()
     await asyncio.wait((waiting,))
     assert call.hung_up == 0
+
+
+async def test_who_has_missed_a_caller_is_there_for_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+    gone, call = OneCall(Component(FaxFinish(), OK)), OneCall(Component(FaxFinish(), OK))
+    gone.is_gone = True
+    service = Service(gone, then=call)
+    async with asyncio.timeout(60):
+        assert await receive(service) == 0
+    assert service.registered == [True, False, True, False]
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events[:3] == ["waiting", "missed", "answered"]
 
 
 async def test_where_nothing_can_be_faxed_no_call_is_waited_for() -> None:

@@ -97,6 +97,7 @@ async def receive(client: RayoClient, report: Report) -> int:
                     raise
                 ours.remove(call)
                 report.say("missed", f"a call of {call.caller} is gone: {error}", call=call.uri)
+                await client.register(ready=True)
                 continue
             report.say("answered", f"receiving from {call.caller}", call=call.uri, caller=call.caller)
             return call, fax
