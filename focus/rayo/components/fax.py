@@ -72,7 +72,7 @@ class FaxComponent(Component[E]):
             raise FeatureNotImplemented("a fax goes over the line of one call, and a mixer has none")
         if self._facilities.fax is None:
             raise FeatureNotImplemented(
-                "there is no fax engine here: libspandsp is not installed (Debian: libspandsp2)"
+                "there is no fax engine that works here: the service's log says why (Debian: libspandsp2)"
             )
         self._machine: FaxMachine = self._facilities.fax
         self.target.check_alone(self)

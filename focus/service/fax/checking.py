@@ -17,7 +17,8 @@ async def check_service(client: RayoClient) -> None:
     """Raises `ServiceError` where the service does not fax."""
     if FAX not in await client.features():
         raise ServiceError(
-            f"{client.service} does not fax: it has no libspandsp (Debian: libspandsp2)", ExitCode.FAILED
+            f"{client.service} does not fax: its log says why; mostly libspandsp is not there (Debian: libspandsp2)",
+            ExitCode.FAILED,
         )
 
 
