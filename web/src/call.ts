@@ -71,6 +71,7 @@ export class Call {
   private muted = false;
   /** What the peer was last told of it; at first it takes us for audible. */
   private told = false;
+  private unanswered = 0;
 
   constructor(sid: string, microphone: MediaStream, observer: CallObserver) {
     this.sid = sid;
@@ -211,11 +212,17 @@ export class Call {
     this.mute(this.muted);
   }
 
+  /** Whether the peer has not answered yet what it was told of our being muted. */
+  get saying(): boolean {
+    return this.unanswered > 0;
+  }
+
   private inform(): void {
     const [content] = this.offer?.contents ?? [];
     if (!content || this.told === this.muted) return;
     this.told = this.muted;
-    this.tell('session-info', muteElement(this.muted, content));
+    this.unanswered++;
+    void this.tell('session-info', muteElement(this.muted, content)).then(() => this.unanswered--);
   }
 
   /** Sends another microphone from now on. */
@@ -225,7 +232,7 @@ export class Call {
 
   /** Ends the call from our side. Idempotent. */
   terminate(reason: Reason): void {
-    if (this.state === 'pending' || this.state === 'active') this.tell('session-terminate', reasonElement(reason));
+    if (this.state === 'pending' || this.state === 'active') void this.tell('session-terminate', reasonElement(reason));
     this.close();
   }
 
@@ -259,7 +266,7 @@ export class Call {
     if (!candidate || candidate.protocol !== 'udp' || candidate.ip.endsWith('.local')) return;
     this.gathered.push(candidate);
     const [content] = this.offer?.contents ?? [];
-    if (content && (this.state === 'pending' || this.state === 'active')) this.tell('transport-info', trickleElement(content, candidate));
+    if (content && (this.state === 'pending' || this.state === 'active')) void this.tell('transport-info', trickleElement(content, candidate));
   }
 
   private changed(): void {
@@ -281,8 +288,8 @@ export class Call {
   }
 
   /** A request whose answer changes nothing. */
-  private tell(action: Parameters<typeof jingle>[0], content: Element): void {
-    this.request(action, content).catch((error: unknown) => {
+  private async tell(action: Parameters<typeof jingle>[0], content: Element): Promise<void> {
+    await this.request(action, content).catch((error: unknown) => {
       if (error instanceof StanzaError) console.warn(`focus: ${action} was not taken`, error);
     });
   }

@@ -2,7 +2,7 @@
 import type { MediaState } from './call';
 import type { Media, User } from './coin';
 import { type Config, fetchConfig } from './config';
-import { WebsocketStream } from './connection';
+import { StreamLost, WebsocketStream } from './connection';
 import { Failure } from './failure';
 import { bare, fromUri, names, node, resource } from './jid';
 import { openMicrophone } from './microphone';
@@ -38,6 +38,8 @@ export interface View {
   readonly title: string;
   readonly name: string;
   readonly muted: boolean;
+  /** Whether our hand is up, or is to be as soon as the focus has heard of it. */
+  readonly hand: boolean;
   readonly participants: readonly Participant[];
   readonly audio: MediaStream | null;
   readonly failure: Failure | null;
@@ -64,6 +66,7 @@ export const INITIAL_VIEW: View = {
   title: '',
   name: '',
   muted: false,
+  hand: false,
   participants: [],
   audio: null,
   failure: null,
@@ -106,7 +109,9 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   private mutedByFocus = false;
   /** Muted by the keys of a telephone, before we have gone on here. */
   private silenced = false;
+  /** Whether our hand is up, as the focus tells; what we want of it is in the view. */
   private hand = false;
+  private askingForHand = false;
   private password = '';
   /** Counts joins and leaves, so that what was begun before the last of them is not carried on. */
   private round = 0;
@@ -118,7 +123,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
 
   /**
    * Enters the room as `name` with the microphone of that id ('' for the default), and with the room's password where
-   * it has one. The view tells how it goes.
+   * it has one. The view tells how it goes. Who was muted in the last meeting is in this one, and told so.
    */
   async join(name: string, microphone: string, password = ''): Promise<void> {
     if (this.view.phase === 'connecting' || this.view.phase === 'joined') return;
@@ -126,7 +131,8 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.users = this.source = undefined;
     this.ownJids.clear();
     this.password = password;
-    this.update({ ...INITIAL_VIEW, notice: this.view.notice, phase: 'connecting', name, title: this.options.room });
+    const { notice, muted } = this.view;
+    this.update({ ...INITIAL_VIEW, notice, muted, phase: 'connecting', name, title: this.options.room });
     try {
       const opened = await openMicrophone(microphone);
       if (round !== this.round) {
@@ -141,7 +147,8 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       this.refresh();
       this.poll = setInterval(() => void this.listen(), POLL);
       const given = resource(this.visit?.occupantJid ?? '');
-      this.say(given && given !== name ? strings.nicknameChanged(given) : strings.youJoined(this.options.room));
+      const joined = given && given !== name ? strings.nicknameChanged(given) : strings.youJoined(this.options.room);
+      this.say(this.view.muted ? `${joined}. ${strings.stillMuted}` : joined);
     } catch (error) {
       if (round === this.round) this.fail(error instanceof Failure ? error : new Failure('focus', String(error)));
     }
@@ -172,12 +179,32 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.say(muted ? strings.youMuted : strings.youUnmuted);
   }
 
-  /** What is shown of it comes from the focus, as of all others. */
+  /** What the list shows of it comes from the focus, as of all others. */
   raiseHand(up: boolean): void {
-    this.visit?.raiseHand(up).catch((error: unknown) => {
+    this.update({ hand: up });
+    if (!this.askingForHand) void this.askForHand();
+  }
+
+  /** One request after another, until what was asked for last is what is wanted. */
+  private async askForHand(): Promise<void> {
+    const { visit } = this;
+    if (!visit) return;
+    this.askingForHand = true;
+    try {
+      let asked: boolean;
+      do {
+        asked = this.view.hand;
+        await visit.raiseHand(asked);
+      } while (asked !== this.view.hand && visit === this.visit);
+    } catch (error) {
+      // The next visit asks again.
+      if (error instanceof StreamLost || visit !== this.visit) return;
       console.warn('focus: the hand was not taken', error);
+      this.update({ hand: this.hand });
       this.say(strings.handRefused);
-    });
+    } finally {
+      this.askingForHand = false;
+    }
   }
 
   /** Speaks through another microphone from now on. Rejects with Failure and keeps the old one. */
@@ -277,6 +304,8 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   }
 
   private end(): void {
+    // Who does not want to be heard is not heard either when they come again.
+    if (this.silenced) this.update({ muted: true });
     this.round++;
     clearTimeout(this.retry);
     clearInterval(this.poll);
@@ -285,7 +314,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.visit = this.audible = undefined;
     if (this.microphone) stop(this.microphone);
     this.microphone = undefined;
-    this.mutedByFocus = this.silenced = this.hand = false;
+    this.mutedByFocus = this.silenced = this.hand = this.askingForHand = false;
     this.speaking = new Set();
     this.ownVoice = false;
   }
@@ -319,7 +348,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   visitUsers(visit: Visit, users: readonly User[]): void {
     if (visit !== this.visit) return;
     const before = this.users;
-    const isNew = this.source !== visit;
+    const isBack = this.source !== undefined && this.source !== visit;
     this.users = users;
     this.source = visit;
     this.ownJids.add(visit.jid);
@@ -329,16 +358,33 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       this.mutedByFocus = mutedByFocus;
       this.say(mutedByFocus ? strings.youMutedByFocus : strings.youUnmutedByFocus);
     }
-    this.silenced = own !== undefined && onlyHears(own) && !mutedByFocus && !this.view.muted;
-    const hand = users.some((user) => this.isSelf(user) && hasHandUp(user));
-    if (isNew && this.hand) {
-      this.raiseHand(true);
-    } else if (hand !== this.hand) {
-      this.hand = hand;
-      this.say(hand ? strings.youRaised : strings.youLowered);
-    }
+    this.hearOfSilence(own !== undefined && onlyHears(own) && !mutedByFocus && !this.view.muted);
+    this.hearOfHand(own !== undefined && hasHandUp(own), isBack);
     this.refresh();
     if (before && this.view.phase === 'joined') this.announce(before, users);
+  }
+
+  /** Takes note of whether keys have muted us. While our own word on it is on its way, the focus may tell what was before. */
+  private hearOfSilence(silenced: boolean): void {
+    if (silenced === this.silenced || this.visit?.call.saying) return;
+    this.silenced = silenced;
+    if (!this.mutedByFocus && !this.view.muted) this.say(silenced ? strings.youMuted : strings.youUnmuted);
+  }
+
+  private hearOfHand(hand: boolean, isBack: boolean): void {
+    if (isBack && hand !== this.view.hand) {
+      this.raiseHand(this.view.hand);
+      return;
+    }
+    if (hand === this.hand) return;
+    this.hand = hand;
+    const wanted = this.view.hand;
+    if (this.askingForHand) {
+      if (hand !== wanted) return;
+    } else if (hand !== wanted) {
+      this.update({ hand });
+    }
+    this.say(hand ? strings.youRaised : wanted ? strings.handLoweredByModerator : strings.youLowered);
   }
 
   private announce(before: readonly User[], after: readonly User[]): void {

@@ -247,8 +247,28 @@ describe('in the meeting', () => {
     const { subject, sid } = await talking();
     stream().receive(information(sid, 2, [{ ...ANN, media: 'recvonly' }, BOB]));
     expect(subject.view.participants[0]).toMatchObject({ self: true, muted: true, mutedByFocus: false });
+    expect(subject.view.notice.text).toBe(strings.youMuted);
     stream().receive(information(sid, 3, [ANN, BOB]));
     expect(subject.view.participants[0]).toMatchObject({ muted: false });
+    expect(subject.view.notice.text).toBe(strings.youUnmuted);
+  });
+
+  it('what the focus tells before it has heard that we are unmuted is not taken for keys', async () => {
+    const { subject, sid } = await talking();
+    const line = stream();
+    const answer = (info: Element) => line.receive(`<iq type='result' id='${info.getAttribute('id') ?? ''}' from='${FOCUS}/focus'/>`);
+    subject.setMuted(true);
+    answer(await line.next('mute'));
+    subject.setMuted(false);
+    line.receive(information(sid, 2, [{ ...ANN, media: 'recvonly' }, BOB]));
+    expect(subject.view.participants[0]).toMatchObject({ muted: false });
+    expect(subject.view.notice.text).toBe(strings.youUnmuted);
+    answer(await line.next('unmute'));
+    let version = 3;
+    await vi.waitFor(() => {
+      line.receive(information(sid, version++, [{ ...ANN, media: 'recvonly' }, BOB]));
+      expect(subject.view.notice.text).toBe(strings.youMuted);
+    }, PATIENCE);
   });
 
   it('who is muted by the keys of a telephone is heard again at one click, and is not shown to speak before', async () => {
@@ -298,12 +318,44 @@ describe('in the meeting', () => {
     line.receive(`<iq type='result' id='${raising.getAttribute('id') ?? ''}' from='${FOCUS}'/>`);
     line.receive(information(sid, 2, [{ ...ANN, hand: 1 }, BOB]));
     expect(subject.view.notice.text).toBe(strings.youRaised);
-    line.receive(information(sid, 3, PEOPLE));
-    expect(subject.view.notice.text).toBe(strings.youLowered);
     subject.raiseHand(false);
     const lowering = await line.next("command[node='urn:focus-conference:lower-hand:0']");
-    line.receive(`<iq type='error' id='${lowering.getAttribute('id') ?? ''}' from='${FOCUS}'><error type='cancel'/></iq>`);
+    line.receive(`<iq type='result' id='${lowering.getAttribute('id') ?? ''}' from='${FOCUS}'/>`);
+    line.receive(information(sid, 3, PEOPLE));
+    expect(subject.view.notice.text).toBe(strings.youLowered);
+    await vi.waitFor(() => expect(line.sent.filter((each) => each.querySelector('command'))).toHaveLength(2), PATIENCE);
+    subject.raiseHand(true);
+    expect(subject.view.hand).toBe(true);
+    const refused = await line.next("command[node='urn:focus-conference:raise-hand:0']");
+    line.receive(`<iq type='error' id='${refused.getAttribute('id') ?? ''}' from='${FOCUS}'><error type='cancel'/></iq>`);
     await until(subject, ({ notice }) => notice.text === strings.handRefused);
+    expect(subject.view.hand).toBe(false);
+  });
+
+  it('of many clicks on the hand the last one counts', async () => {
+    const { subject, sid } = await talking();
+    const line = stream();
+    const answered = async (node: string) => {
+      const command = await line.next(`command[node='urn:focus-conference:${node}:0']`);
+      line.receive(`<iq type='result' id='${command.getAttribute('id') ?? ''}' from='${FOCUS}'/>`);
+    };
+    for (let click = 0; click < 4; click++) subject.raiseHand(!subject.view.hand);
+    expect(subject.view.hand).toBe(false);
+    line.receive(information(sid, 2, [{ ...ANN, hand: 1 }, BOB]));
+    expect(subject.view.hand).toBe(false);
+    await answered('raise-hand');
+    await answered('lower-hand');
+    line.receive(information(sid, 3, PEOPLE));
+    expect(subject.view).toMatchObject({ hand: false, notice: { text: strings.youLowered } });
+    expect(line.sent.filter((each) => each.querySelector('command'))).toHaveLength(2);
+  });
+
+  it('whose hand a moderator has lowered is told by whom', async () => {
+    const { subject, sid } = await talking();
+    stream().receive(information(sid, 2, [{ ...ANN, hand: 1 }, BOB]));
+    expect(subject.view.hand).toBe(true);
+    stream().receive(information(sid, 3, PEOPLE));
+    expect(subject.view).toMatchObject({ hand: false, notice: { text: strings.handLoweredByModerator } });
   });
 
   it('who is in the mix speaks', async () => {
@@ -389,6 +441,23 @@ describe('leaving', () => {
     expect(stream().closed).toBe(true);
     expect(subject.view).toMatchObject({ phase: 'left', participants: [], audio: null });
     expect(FakePeerConnection.last.connectionState).toBe('closed');
+  });
+
+  it.each([
+    ['the page', (subject: Meeting) => subject.setMuted(true)],
+    ['keys', (_: Meeting, sid: string) => stream().receive(information(sid, 2, [{ ...ANN, media: 'recvonly' }, BOB]))],
+  ])('and joining again leaves those muted whom %s had muted', async (_, mute) => {
+    const { subject, sid } = await talking();
+    mute(subject, sid);
+    subject.leave();
+    const done = subject.join('Ann', '');
+    const again = await opened(2);
+    await letIn(again);
+    await done;
+    await again.next('mute');
+    expect(subject.view.muted).toBe(true);
+    expect(subject.view.notice.text).toContain(strings.stillMuted);
+    subject.leave();
   });
 
   it.each([

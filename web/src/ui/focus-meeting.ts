@@ -202,14 +202,13 @@ export class FocusMeeting extends LitElement {
       .controls .mute {
         min-width: 8.4rem;
       }
-      .controls .mute[aria-pressed='true'] {
+      .controls .off {
         border-color: transparent;
         background: var(--danger-soft);
         color: var(--danger-strong);
       }
-      .controls .mute:disabled {
+      .controls .mute[aria-disabled='true'] {
         cursor: not-allowed;
-        opacity: 1;
       }
       .controls .raised {
         border-color: transparent;
@@ -228,6 +227,11 @@ export class FocusMeeting extends LitElement {
         opacity: 0.8;
       }
       .notice {
+        position: absolute;
+        bottom: 100%;
+        inset-inline: 1rem;
+        width: fit-content;
+        margin-inline: auto;
         max-width: min(100%, 32rem);
         padding: 0.45rem 1rem;
         border-radius: 999px;
@@ -238,7 +242,6 @@ export class FocusMeeting extends LitElement {
       }
       .notice:empty,
       :host(:not([data-state='joined'])) .notice {
-        position: absolute;
         width: 1px;
         height: 1px;
         padding: 0;
@@ -265,9 +268,16 @@ export class FocusMeeting extends LitElement {
           width: 100%;
         }
         .controls button {
+          gap: 0.4rem;
           min-width: 0;
-          padding-inline: 0.8rem;
+          padding-inline: 0.4rem;
           white-space: nowrap;
+        }
+        .controls .mute[aria-disabled='true'] {
+          padding-block: 0;
+          font-size: 0.875rem;
+          line-height: 1.2;
+          white-space: normal;
         }
         kbd {
           display: none;
@@ -386,8 +396,12 @@ export class FocusMeeting extends LitElement {
     if (!this.globalKeys && !path.includes(this)) return;
     const [target] = path;
     if (target instanceof HTMLElement && (target.isContentEditable || target.matches('input, textarea, select'))) return;
-    if (this.view.phase === 'joined' && !this.barred) this.meeting?.setMuted(!this.muted);
+    if (this.view.phase === 'joined') this.toggleMuted();
   };
+
+  private toggleMuted(): void {
+    if (!this.barred) this.meeting?.setMuted(!this.muted);
+  }
 
   /** Whether nobody hears us, by whatever it is. */
   private get muted(): boolean {
@@ -555,16 +569,15 @@ export class FocusMeeting extends LitElement {
   private controls(): TemplateResult {
     const { barred, muted } = this;
     const words = barred ? strings.barredByFocus : muted ? strings.unmute : strings.mute;
-    const hand = this.view.participants.some((each) => each.self && each.hand > 0);
+    const { hand } = this.view;
     return html`
       <div class="controls" part="controls">
         <button
-          class="quiet mute"
+          class="quiet mute ${muted ? 'off' : ''}"
           part="mute-button"
-          aria-pressed=${muted ? 'true' : 'false'}
           aria-keyshortcuts="m"
-          ?disabled=${barred}
-          @click=${() => this.meeting?.setMuted(!muted)}
+          aria-disabled=${barred ? 'true' : nothing}
+          @click=${() => this.toggleMuted()}
         >
           ${muted ? microphoneOff : microphone}${words}${barred ? nothing : html`<kbd aria-hidden="true">${strings.muteTitle}</kbd>`}
         </button>

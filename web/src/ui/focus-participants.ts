@@ -74,6 +74,7 @@ export class FocusParticipants extends LitElement {
       }
       .face {
         position: relative;
+        isolation: isolate;
         display: grid;
         place-items: center;
         width: 4.75rem;
@@ -112,19 +113,22 @@ export class FocusParticipants extends LitElement {
         position: absolute;
         right: -4px;
         bottom: -4px;
-        display: grid;
-        place-items: center;
-        width: 1.9rem;
+        z-index: 1;
+        display: flex;
+        align-items: center;
+        justify-content: center;
+        gap: 0.15em;
+        min-width: 1.9rem;
         height: 1.9rem;
         border: 3px solid var(--surface);
-        border-radius: 50%;
+        border-radius: 999px;
         background: var(--danger);
         color: #fff;
         font-size: 0.8rem;
       }
       .raised {
-        right: auto;
-        left: -4px;
+        right: calc(50% + 12px);
+        padding-inline: 0.3em;
         background: var(--accent);
       }
       .name {
@@ -191,6 +195,18 @@ export class FocusParticipants extends LitElement {
           margin-bottom: 0.75rem;
           font-size: 1.15rem;
         }
+        .raised,
+        .silent {
+          right: -10px;
+          bottom: -7px;
+          min-width: 1.5rem;
+          height: 1.5rem;
+          border-width: 2px;
+          font-size: 0.7rem;
+        }
+        .raised {
+          right: calc(50% + 14px);
+        }
         .you {
           top: 0.5rem;
           left: 0.5rem;
@@ -210,15 +226,17 @@ export class FocusParticipants extends LitElement {
   }
 
   override render(): TemplateResult {
+    const hands = this.participants.filter(({ hand }) => hand > 0).length;
     return html`
       <ul role="list" aria-label=${strings.participants} part="participants">
-        ${this.participants.map((participant) => this.participant(participant))}
+        ${this.participants.map((participant) => this.participant(participant, hands))}
       </ul>
     `;
   }
 
-  private participant(participant: Participant): TemplateResult {
+  private participant(participant: Participant, hands: number): TemplateResult {
     const { name, conference, hand, muted, speaking, self, status } = participant;
+    const voice = voiceOf(participant);
     return html`
       <li
         role="listitem"
@@ -235,19 +253,15 @@ export class FocusParticipants extends LitElement {
       >
         ${self ? html`<span class="you">${strings.you}</span>` : nothing}
         <span class="face" part="face" aria-hidden="true"
-          >${initials(name)}${hand ? html`<span class="raised">${raisedHand}</span>` : nothing}${
+          >${initials(name)}${hand ? html`<span class="raised" title=${strings.hand(hand, hands)}>${raisedHand}${hands > 1 ? hand : nothing}</span>` : nothing}${
             muted ? html`<span class="silent">${microphoneOff}</span>` : nothing
           }</span
         >
         <span class="name" part="name" title=${name}>${name}</span>
-        <span class="state">${stateOf(participant)}</span>
+        <span class="state">${hand ? html`<span class="unseen">${strings.hand(hand, hands)}${voice ? ', ' : nothing}</span>` : nothing}${voice}</span>
       </li>
     `;
   }
-}
-
-function stateOf(participant: Participant): string {
-  return [participant.hand ? strings.hand(participant.hand) : '', voiceOf(participant)].filter(Boolean).join(', ');
 }
 
 function voiceOf({ conference, muted, mutedByFocus, speaking, status }: Participant): string {

@@ -26,13 +26,19 @@ export class FocusRooms extends LitElement {
         background: var(--background);
         background-image: var(--glow);
       }
+      main {
+        width: min(100%, 26rem);
+      }
       .intro {
         margin: 0.35rem 0 1.6rem;
+      }
+      #hint {
+        min-height: 3em;
       }
       .primary {
         width: 100%;
         min-height: 52px;
-        margin-top: 1.35rem;
+        margin-top: 0.75rem;
         font-size: 1.0625rem;
       }
       .hint {
