@@ -17,6 +17,26 @@ pytestmark = [pytest.mark.interop, pytest.mark.browser]
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 
+# Shows two whose hands are up, one of them muted by a moderator, and tells which buttons cut off their words and where
+# the entries are: before the page has time to hear what is really so.
+SHOWN = """async ({speaking, text, serial}) => {
+  const element = document.querySelector('focus-meeting');
+  const {meeting} = element;
+  const [self] = meeting.view.participants;
+  const other = {...self, key: 'bert', name: 'Bert', self: false, muted: false, hand: 2, speaking};
+  const participants = [{...self, muted: true, mutedByFocus: true, hand: 1}, other];
+  meeting.view = {...meeting.view, participants, notice: {serial, text}};
+  meeting.dispatchEvent(new Event('change'));
+  await element.updateComplete;
+  const list = element.shadowRoot.querySelector('focus-participants');
+  await list.updateComplete;
+  const words = [...list.shadowRoot.querySelectorAll('.state')].map((each) => each.textContent);
+  const buttons = [...element.shadowRoot.querySelectorAll('.controls button')];
+  const cut = buttons.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent.trim());
+  const places = [...list.shadowRoot.querySelectorAll('li')].map((each) => each.getBoundingClientRect());
+  return [words[1].includes('speaking'), cut, places.map(({top, height}) => [top, height])];
+}"""
+
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
@@ -145,3 +165,7 @@ async def test_the_page_fits_a_phone_in_the_dark(focus: RunningFocus, browser: B
     assert width <= 360, "it scrolls sideways"
     await anna.keyboard.press("m")
     await expect(anna.get_by_role("button", name="Unmute")).to_be_visible()
+    quiet = await anna.evaluate(SHOWN, {"speaking": False, "text": "", "serial": -1})
+    loud = await anna.evaluate(SHOWN, {"speaking": True, "text": "Bert raised a hand", "serial": -2})
+    assert (quiet[:2], loud[:2]) == ([False, []], [True, []]), "words are cut off"
+    assert quiet[2] == loud[2], "the entries jump when somebody speaks, or when there is news"
