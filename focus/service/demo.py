@@ -134,7 +134,7 @@ async def _prepare(
         await server.start()
     finally:
         make = await loading
-    return make(_settings(server, options, files))
+    return await asyncio.to_thread(make, _settings(server, options, files))  # it tries the fax engine
 
 
 async def _serve(

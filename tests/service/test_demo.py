@@ -36,6 +36,11 @@ from focus.service.ready import ServiceError, ServiceReady
 class Service:
     def __init__(self, settings):
         self.settings = settings
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        raise ServiceError("it may take long to make a service: not in the event loop")
 
     async def run(self, stop, ready):
         xmpp, http = self.settings.xmpp, self.settings.http
