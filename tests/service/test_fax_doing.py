@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from focus.client import Call, Complete, Failed, FaxFinish, FaxPage, RayoClient, RayoError
+from focus.client import Call, CallEnded, Complete, End, Failed, FaxFinish, FaxPage, RayoClient, RayoError
 from focus.service.fax import doing
 from focus.service.rayo.report import Report
 from focus.service.ready import ServiceError
@@ -39,8 +42,16 @@ class Component:
     async def stop(self) -> None: ...
 
 
+async def interrupted() -> None:
+    """By ctrl-C, of which nobody here waits for the end."""
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.Event().wait()
+
+
 class OneCall:
     """A call that is taken."""
+
+    is_interrupted = False
 
     caller, uri, address = "alice@localhost", "xmpp:one@focus.localhost", JID("one", "focus.localhost")
 
@@ -49,10 +60,19 @@ class OneCall:
         self.hung_up = 0
         self.refusal: RayoError | None = None
         self.is_gone = False  # as soon as it has been answered
+        self.end: End | None = None  # before it has been
 
-    async def answered(self) -> None: ...
+    async def answered(self) -> None:
+        if self.end is not None:
+            raise CallEnded(self.uri, self.end)
+
+    @property
+    def events(self) -> SimpleNamespace:
+        return SimpleNamespace(at=datetime.now(UTC))
 
     async def answer(self) -> None:
+        if self.is_interrupted:
+            await interrupted()
         if self.refusal is not None:
             raise self.refusal
 
@@ -93,8 +113,9 @@ class Service(RayoClient):
         await asyncio.Event().wait()
 
 
-async def send(fax: Component, *, json: bool = False) -> int:
+async def send(fax: Component, *, json: bool = False, end: End | None = None) -> int:
     call = OneCall(fax)
+    call.end = end
     try:
         return await doing.send(
             Service(call), Report(json=json), "fax@focus.localhost", "https://a.example/letter.tiff",
@@ -139,6 +160,27 @@ async def test_of_a_fax_whose_call_has_ended_and_of_one_that_is_done_there_is_no
     assert await send(Component(FaxFinish(), OK), json=True) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (said["event"], said["pages"], "hint" in said) == ("done", 3, False)
+
+
+@pytest.mark.parametrize(
+    ("end", "is_helped"),
+    [
+        (End.of("hungup", "gone"), True),
+        (End.of("error", "gone"), True),
+        (End.of("timeout"), True),
+        (End.of("rejected", "decline"), False),
+        (End.of("busy"), False),
+    ],
+)
+async def test_who_sends_to_where_nobody_receives_is_told_what_to_look_for(
+    capsys: pytest.CaptureFixture[str], end: End, is_helped: bool
+) -> None:
+    assert await send(Component(FaxFinish(), OK), end=end) == 75
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert ("(nobody takes calls to fax@focus.localhost now: " in told) is is_helped
+    assert await send(Component(FaxFinish(), OK), end=end, json=True) == 75
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (said["event"], said["reason"], "hint" in said) == ("end", end.reason, is_helped)
 
 
 @pytest.mark.parametrize("json_", [False, True])
@@ -200,6 +242,23 @@ async def test_who_has_missed_a_caller_is_there_for_the_next(capsys: pytest.Capt
     assert service.registered == [True, False, True, False]
     events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
     assert events[:3] == ["waiting", "missed", "answered"]
+
+
+@pytest.mark.parametrize(("has_called", "code"), [(False, 0), (True, 76)])
+async def test_who_ends_to_wait_has_lost_nothing_unless_somebody_has_called(has_called: bool, code: int) -> None:
+    call = OneCall(Component(FaxFinish(), OK))
+    call.is_interrupted = True
+    service = Service(call)
+    if not has_called:
+        service.offers = nobody()
+    async with asyncio.timeout(60):
+        assert await receive(service) == code
+    assert call.hung_up == has_called
+
+
+async def nobody() -> AsyncIterator[Call]:
+    await interrupted()
+    yield cast(Call, None)
 
 
 async def test_where_nothing_can_be_faxed_no_call_is_waited_for() -> None:

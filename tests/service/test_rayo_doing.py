@@ -8,8 +8,9 @@ import json
 import pytest
 
 from focus.client import JID, Call, Listed, Mixer, RayoClient, RayoError
-from focus.service.rayo import doing
+from focus.service.rayo import doing, working
 from focus.service.rayo.report import Report
+from focus.service.ready import ServiceError
 from focus.wire.rayo import JoinDirection
 
 MANY = 3 * doing.AT_ONCE
@@ -77,3 +78,15 @@ async def test_people_read_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[:2] == [["call", "peer", "state", "joined"], ["call0", "p0@localhost/x", "?", "Tea"]]
     assert lines[2] == ["call1", "p1@localhost/x", "answered", "Tea", "(recv)"]
     assert ["mixer", "joined"] in lines
+
+
+@pytest.mark.parametrize("grammar", ["nowhere.grxml", "."])
+async def test_a_grammar_that_is_not_there_is_wrong_usage_as_any_file(grammar: str) -> None:
+    async def kind(address: object) -> str:
+        return "mixer"
+
+    crowd = Crowd()
+    crowd.kind = kind  # type: ignore[method-assign]
+    with pytest.raises(ServiceError, match=grammar) as raised:
+        await working.ask(crowd, Report(json=True), "tea", "Well?", grammar=grammar, mode="any", wait=1)
+    assert raised.value.exit_code == 64

@@ -40,7 +40,8 @@ def send(
     pages: Annotated[str | None, typer.Option(metavar="RANGES", help="Which pages, such as 1-2,5.")] = None,
     from_: Annotated[str | None, typer.Option("--from", metavar="JID", help="Who calls, as they see it.")] = None,
 ) -> int:
-    """Call JID and send FILE to the fax machine there. Ctrl-C ends the fax, and says how far it has come."""
+    """Call JID and send FILE to the fax machine there. Ctrl-C ends the fax, and says how far it has come: that is exit
+    code 75 before it has begun, and 76 then."""
     from focus.service.fax import doing
 
     return session.run(
@@ -54,7 +55,7 @@ def send(
 @session_command(group=app)
 def receive(session: Session) -> int:
     """Wait for a call that a route gives us, receive its fax, and say where that is. Ctrl-C ends it: what has come is
-    kept."""
+    kept. That is exit code 0 where nobody has called, as nothing is lost, and 76 else."""
     from focus.service.fax import doing
 
     return session.run(lambda client, report: doing.receive(client, report), register=True)

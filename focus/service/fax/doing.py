@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -16,6 +16,7 @@ from focus.client import (
     Call,
     CallEnded,
     Complete,
+    End,
     Failed,
     FaxComponent,
     FaxDocument,
@@ -27,7 +28,7 @@ from focus.client import (
 )
 from focus.service.fax.checking import check_document, check_service
 from focus.service.rayo.doing import in_own_words, interruptible, url_of
-from focus.service.rayo.report import Report
+from focus.service.rayo.report import Report, platform_code
 from focus.service.ready import ExitCode, ServiceError
 
 #: What a command to a call comes to when the caller has gone, or another client was faster.
@@ -64,7 +65,7 @@ async def send(
         try:
             await call.answered()
         except CallEnded as ended:
-            report.event(ended.end, call.events.at, call=call.uri)
+            report.event(ended.end, call.events.at, hint=_nobody_at(to, ended.end), call=call.uri)
             return ExitCode.NOT_TAKEN
         report.say("answered", "answered", call=call.uri)
         try:
@@ -75,7 +76,7 @@ async def send(
 
     with interruptible() as stop:
         async with AsyncExitStack() as ending:
-            return await _follow(await _unless(stop, begin(), report, ExitCode.NOT_TAKEN), report, stop)
+            return await _follow(await _unless(stop, begin(), report, lambda: ExitCode.NOT_TAKEN), report, stop)
 
 
 async def receive(client: RayoClient, report: Report) -> int:
@@ -103,9 +104,12 @@ async def receive(client: RayoClient, report: Report) -> int:
             return call, fax
         return ExitCode.UNAVAILABLE
 
+    def interrupted() -> int:
+        return ExitCode.FAILED if ours else ExitCode.OK  # who calls now has their fax refused
+
     with interruptible() as stop:
         try:
-            return await _follow(await _unless(stop, begin(), report, ExitCode.OK), report, stop)
+            return await _follow(await _unless(stop, begin(), report, interrupted), report, stop)
         finally:
             for call in ours:
                 with contextlib.suppress(RayoError):
@@ -113,16 +117,16 @@ async def receive(client: RayoClient, report: Report) -> int:
 
 
 async def _unless(
-    stop: asyncio.Event, beginning: Coroutine[Any, Any, Begun], report: Report, interrupted: int
+    stop: asyncio.Event, beginning: Coroutine[Any, Any, Begun], report: Report, interrupted: Callable[[], int]
 ) -> Begun:
-    """What `beginning` comes to; where somebody interrupts it, `interrupted`."""
+    """What `beginning` comes to; where somebody interrupts it, what `interrupted` says."""
     working, stopping = asyncio.create_task(beginning), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
         report.say("interrupted", "interrupted before there was a fax")
-        return interrupted
+        return interrupted()
     finally:
         stopping.cancel()
         working.cancel()
@@ -185,12 +189,21 @@ def _how(complete: Complete) -> str:
     return "the call has ended"
 
 
+def _nobody_at(to: str, end: End) -> str | None:
+    """What to do about a call that nobody has taken."""
+    if end.reason != "timeout" and platform_code(end) != "gone":
+        return None
+    return (
+        f"nobody takes calls to {to} now: see that the address is right, and a fax machine or focus fax receive there"
+    )
+
+
 def _advice(complete: Complete, details: Mapping[str, str]) -> str | None:
     """What to do about a fax that has failed."""
     if not isinstance(complete.reason, Failed) or "fax-result-code" not in details:
         return None
     if "fax-remote-station-id" not in details and details["fax-result-code"] in _NOBODY:
-        return "nothing has been heard of a fax machine there: see that one answers, and try again"
+        return "the other end has answered, but no fax machine came: see that one answers, and try again"
     return "try again; faxes go best over G.711, for which a route with fax = true asks: see docs/rayo.md"
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 HELP = "Command the calls and rooms of a Rayo service."
 EXIT_CODES = (
-    f"Exit codes: 0 done, {ExitCode.USAGE} wrong usage, {ExitCode.UNAVAILABLE} the server or the service is not there, "
-    f"refuses the login, or does not answer, {ExitCode.NOT_TAKEN} the call was not taken (busy, rejected, no "
-    "answer), or what was asked has not been answered, "
+    f"Exit codes: 0 done, {ExitCode.USAGE} wrong usage or no such file, {ExitCode.UNAVAILABLE} the server or the "
+    f"service is not there, refuses the login, or does not answer, {ExitCode.NOT_TAKEN} the call was not taken "
+    "(busy, rejected, no answer), or what was asked has not been answered, "
     f"{ExitCode.FAILED} the service refuses, or the call failed, {ExitCode.NOT_ALLOWED} we may not do that, "
     f"{ExitCode.CONFIGURATION} the file with the account is wrong."
 )

@@ -56,16 +56,17 @@ class Report:
             for line in lines:
                 self._console.print(Text(f"{at.astimezone():%H:%M:%S}  ", "dim"), Text(_printable(line)), sep="")
 
-    def event(self, event: Event, at: datetime, who: str = "", **details: Any) -> None:
-        """What an event says, of `who` (for people)."""
+    def event(self, event: Event, at: datetime, who: str = "", *, hint: str | None = None, **details: Any) -> None:
+        """What an event says, of `who` (for people), with a hint what to do about it."""
         element = event.to_element()
         said: dict[str, Any] = dict(element.attrib)
         if isinstance(event, End):
             said["reason"] = event.reason
-            said["platform-code"] = _platform_code(event)
+            said["platform-code"] = platform_code(event)
         if headers := [[header.name, header.value] for header in getattr(event, "headers", ())]:
             said["headers"] = headers
-        self.say(local_name(element.tag), describe(event, who), at=at, **said, **details)
+        words = describe(event, who) + (f" ({hint})" if hint else "")
+        self.say(local_name(element.tag), words, at=at, hint=hint, **said, **details)
 
     def table(
         self,
@@ -99,7 +100,7 @@ def describe(event: Event, who: str = "") -> str:
         case Answered():
             return "answered"
         case End():
-            code = _platform_code(event)
+            code = platform_code(event)
             return f"ended: {_ENDS[event.reason]}" + (f" ({code})" if code else "")
         case Joined() | Unjoined():
             verb = "joined" if isinstance(event, Joined) else "left"
@@ -112,7 +113,8 @@ def describe(event: Event, who: str = "") -> str:
     return local_name(event.to_element().tag)
 
 
-def _platform_code(end: End) -> str | None:
+def platform_code(end: End) -> str | None:
+    """What the network had to say about it."""
     reason = getattr(end, end.reason.replace("-", "_"))
     return reason.platform_code if reason is not None else None
 

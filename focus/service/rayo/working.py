@@ -152,4 +152,4 @@ def _grammar(where: str) -> Grammar:
         return Grammar(content_type="application/srgs+xml", body=Path(where).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-        raise ServiceError(f"{where}: {why}", ExitCode.NO_INPUT) from None
+        raise ServiceError(f"{where}: {why}", ExitCode.USAGE) from None
