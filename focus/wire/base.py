@@ -46,11 +46,8 @@ Boolean = Annotated[bool, _lexical("true|false|1|0", "true, false, 1 or 0")]
 Integer = Annotated[int, _lexical("[+-]?[0-9]+", "a whole number")]
 Decimal = Annotated[float, _lexical(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)", "a decimal number")]
 
-#: What no XML 1.0 document can have (its section 2.2): one of it would end the stream, and so every call.
-_FORBIDDEN = "\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff"
-_NO_XML = re.compile(f"[{_FORBIDDEN}]")
 #: What an attribute or a text cannot have as it is; looked for first, as nearly none has any of it.
-_MARKUP = re.compile(f"[&<>\"'\t\r\n{_FORBIDDEN}]")
+_MARKUP = re.compile("[&<>\"'\t\r\n]")
 
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -143,7 +140,6 @@ def namespace_of(tag: str) -> str:
 
 def serialize(tree: ET.Element, namespace: str = "") -> str:
     """`tree` as text inside the default namespace `namespace`, without prefixes: some clients compare names as text.
-    Characters that XML cannot carry are replaced by U+FFFD.
 
     Raises ValueError for an attribute in a namespace, which cannot be written without prefixes.
     """
@@ -180,11 +176,11 @@ def _write(tree: ET.Element, namespace: str, parts: list[str]) -> None:
 
 
 def _quoted(value: str) -> str:
-    return quoteattr(_NO_XML.sub("\ufffd", value)) if _MARKUP.search(value) else f'"{value}"'
+    return quoteattr(value) if _MARKUP.search(value) else f'"{value}"'
 
 
 def _escaped(text: str) -> str:
-    return escape(_NO_XML.sub("\ufffd", text)) if _MARKUP.search(text) else text
+    return escape(text) if _MARKUP.search(text) else text
 
 
 def _first_line(error: Exception) -> str:
