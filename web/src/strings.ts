@@ -154,6 +154,7 @@ export const strings = {
   alone: 'Nobody else is here yet. Invite people with the link to this page.',
   copyLink: 'Copy link',
   linkCopied: 'Link copied',
+  linkRefused: (link: string) => `The link could not be copied; it is ${link}`,
   connected: 'Connected',
   reconnecting: 'Reconnecting…',
   interrupted: 'Weak connection…',

@@ -20,8 +20,9 @@ SHOW = """
 (view) => {
   const meeting = Object.assign(new EventTarget(), {
     view: {progress: 'media', signalling: 'online', media: 'connected', title: '', name: 'Ann', muted: false,
-           participants: [], audio: null, failure: null, notice: {serial: 0, text: ''}, ...view},
-    join: async () => {}, leave: () => {}, setMuted: () => {}, useMicrophone: async () => {}, reset: () => {},
+           hand: false, participants: [], audio: null, failure: null, notice: {serial: 0, text: ''}, ...view},
+    join: async () => {}, leave: () => {}, setMuted: () => {}, raiseHand: () => {},
+    useMicrophone: async () => {}, reset: () => {},
   });
   document.querySelector('focus-meeting').meeting = meeting;
   return document.querySelector('focus-meeting').updateComplete;
@@ -60,6 +61,18 @@ VIEWS: dict[str, tuple[str, dict[str, object] | None]] = {
     "muted": (
         "/weekly planning",
         {"phase": "joined", "muted": True, "participants": [participant("Ann", self=True, muted=True), SIX[1]]},
+    ),
+    "hands": (
+        "/weekly planning",
+        {
+            "phase": "joined",
+            "hand": True,
+            "participants": [
+                participant("Ann", self=True, muted=True, mutedByFocus=True, hand=1),
+                participant("Ophelia Long-Lastname", speaking=True, hand=2),
+            ],
+            "notice": {"serial": 1, "text": "A moderator has muted you"},
+        },
     ),
     "reconnecting": (
         "/weekly planning",

@@ -215,6 +215,17 @@ describe('in the meeting', () => {
     expect(model.raiseHand).toHaveBeenLastCalledWith(true);
   });
 
+  it('a link that the browser does not copy is shown instead', async () => {
+    const { root } = await shown({ phase: 'joined', participants: [ANN] });
+    const copying = vi.fn(() => Promise.reject(new DOMException('no', 'NotAllowedError')));
+    Object.defineProperty(navigator, 'clipboard', { value: { writeText: copying }, configurable: true });
+    button(root, strings.copyLink).click();
+    await vi.waitFor(() => expect(root.querySelector('[role=status]')?.textContent).toContain('/tea'), PATIENCE);
+    copying.mockImplementation(() => Promise.resolve() as Promise<never>);
+    button(root, strings.copyLink).click();
+    await vi.waitFor(() => button(root, strings.linkCopied), PATIENCE);
+  });
+
   it('a page that goes away leaves', async () => {
     const { model } = await shown({ phase: 'joined', participants: [ANN] });
     window.dispatchEvent(new Event('pagehide'));

@@ -238,6 +238,7 @@ export class FocusMeeting extends LitElement {
         background: var(--text);
         color: var(--background);
         font-size: 0.875rem;
+        overflow-wrap: anywhere;
         text-align: center;
       }
       .notice:empty,
@@ -357,14 +358,18 @@ export class FocusMeeting extends LitElement {
     this.dataset['state'] = this.view.phase;
     if (this.view.notice.serial !== this.noticed) {
       this.noticed = this.view.notice.serial;
-      this.notice = this.view.notice.text;
-      clearTimeout(this.noticeTimer);
-      this.noticeTimer = setTimeout(() => (this.notice = ''), NOTICE);
+      this.tell(this.view.notice.text);
     }
     if (this.view.phase !== 'joined') this.soundBlocked = false;
     this.dispatchEvent(new CustomEvent('change', { detail: this.view }));
     if (before.phase !== this.view.phase) void this.updateComplete.then(() => this.greet());
   };
+
+  private tell(words: string): void {
+    this.notice = words;
+    clearTimeout(this.noticeTimer);
+    this.noticeTimer = setTimeout(() => (this.notice = ''), NOTICE);
+  }
 
   /** A new phase has a new heading: keyboards and screen readers go on from there. */
   private greet(): void {
@@ -427,7 +432,13 @@ export class FocusMeeting extends LitElement {
   }
 
   private async copy(): Promise<void> {
-    await navigator.clipboard.writeText(new URL(pathOfRoom(this.room), this.service || location.origin).href);
+    const { href } = new URL(pathOfRoom(this.room), this.service || location.origin);
+    try {
+      await navigator.clipboard.writeText(href);
+    } catch {
+      this.tell(strings.linkRefused(href));
+      return;
+    }
     this.copied = true;
     clearTimeout(this.copyTimer);
     this.copyTimer = setTimeout(() => (this.copied = false), 2500);
@@ -437,7 +448,7 @@ export class FocusMeeting extends LitElement {
     try {
       await this.meeting?.useMicrophone(id);
     } catch (error) {
-      if (error instanceof Failure) this.notice = strings.failures[error.code].title;
+      if (error instanceof Failure) this.tell(strings.failures[error.code].title);
     }
   }
 
