@@ -23,8 +23,9 @@ SHOWN = """async ({speaking, text, serial}) => {
   const element = document.querySelector('focus-meeting');
   const {meeting} = element;
   const [self] = meeting.view.participants;
-  const other = {...self, key: 'bert', name: 'Bert', self: false, muted: false, hand: 2, speaking};
-  const participants = [{...self, muted: true, mutedByFocus: true, hand: 1}, other];
+  const heard = {muted: false, mutedByFocus: false, speaking};
+  const other = {...self, ...heard, key: 'bert', name: 'Bert', self: false, hand: 2};
+  const participants = [{...self, muted: true, mutedByFocus: true, speaking: false, hand: 1}, other];
   meeting.view = {...meeting.view, participants, notice: {serial, text}};
   meeting.dispatchEvent(new Event('change'));
   await element.updateComplete;
