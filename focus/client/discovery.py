@@ -76,6 +76,11 @@ def state(result: ET.Element) -> str:
     return next(iter(_form(result, CALL_FORM).get("state", [])), "")
 
 
+def nick(result: ET.Element) -> str:
+    """What whoever is in the call that a disco#info result is about is called in its room, if it is known."""
+    return next(iter(_form(result, CALL_FORM).get("nick", [])), "")
+
+
 def directions(result: ET.Element) -> dict[str, JoinDirection]:
     """With whom that which a disco#info result is about is joined one way only, by URI, and which way."""
     said = _form(result, JOINS_FORM)

@@ -255,6 +255,11 @@ class RayoClient:
         about = await self._session.ask(address_of(call), ET.Element(discovery.INFO_QUERY))
         return discovery.state(about)
 
+    async def nick(self, call: Call | JID | str) -> str:
+        """What the peer of a call is called in the room that it is in; empty where that is not known. Raises
+        `RayoError`."""
+        return discovery.nick(await self._session.ask(address_of(call), ET.Element(discovery.INFO_QUERY)))
+
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
         """What a call or mixer is joined with, without names that are not for us to know. Raises `RayoError`."""
         return await self._list(address_of(party), None)

@@ -43,6 +43,14 @@ class Listing:
         call = self._server.directory.call(address)
         return call.state if call is not None and call.is_for(client) else ""
 
+    def nick(self, client: JID, address: JID) -> str:
+        """What the peer of the call at `address` is called in a room that it is in; nothing where that is not known."""
+        call = self._server.directory.call(address)
+        if call is None or call.session is None or not call.is_for(client):
+            return ""
+        peer, rooms = call.session.peer, [party.address.local for party in call.joins if isinstance(party, Mixer)]
+        return next(filter(None, (self._server.nick(room, peer) for room in rooms)), "")
+
     def joined(self, client: JID, address: JID) -> Iterator[Item]:
         """What the call or mixer at `address` is joined with, media or not."""
         party = self._party(client, address)

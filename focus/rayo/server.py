@@ -396,9 +396,10 @@ class Server(Actor):
         return all(self._zone(client) == HOUSE for client in party.audience())
 
     def people(self, mixer: Mixer, client: JID) -> Iterable[Speaker]:
-        return speakers(mixer, client, self._nick, self.addresses.account)
+        return speakers(mixer, client, self.nick, self.addresses.account)
 
-    def _nick(self, room: str, peer: JID) -> str:
+    def nick(self, room: str, peer: JID) -> str:
+        """What `peer` is called in `room`; nothing where that is not known."""
         return self.application.nick(room, peer) if self.application is not None else ""
 
     def mixer_unused(self, mixer: Mixer) -> None:

@@ -144,6 +144,7 @@ class Service:
             kind=self._kind,
             items=self._items,
             state=self._listing.state,
+            nick=self._listing.nick,
             directions=self._listing.directions,
         )
         self._desk = RegistrationDesk(

@@ -164,6 +164,7 @@ class Discovery:
         kind: Callable[[JID, JID], str | None] = lambda client, address: None,
         items: Callable[[JID, JID, str], Iterable[tuple[JID, str]]] = lambda client, address, node: (),
         state: Callable[[JID, JID], str] = lambda client, address: "",
+        nick: Callable[[JID, JID], str] = lambda client, address: "",
         directions: Callable[[JID, JID], Mapping[str, Iterable[str]]] = lambda client, address: {},
     ) -> None:
         """`rooms` gives the callable addresses with their names, for the domain's disco#items.
@@ -172,7 +173,7 @@ class Discovery:
         `kind` says which of `KINDS` lives, for a client, at an address of ours. `items` gives what a client may know of
         at an address: of the domain's nodes `CALL`, `MIXER` and `RAYO_CLIENT`, or joined with what lives there (with an
         empty node), or at work there (`EXT`). `state` says how far the call at an address has come; nothing to who may
-        not know.
+        not know. `nick` says what its peer is called in the room that it is in.
         `directions` gives the URIs with which something is joined one way only, by that way.
         """
         self._connection = connection
@@ -180,6 +181,7 @@ class Discovery:
         self._kind = kind
         self._listed = items
         self._state = state
+        self._nick = nick
         self._directions = directions
         self._began = time.clock_gettime(time.CLOCK_BOOTTIME)  # which goes on while the machine sleeps
         kinds = {NODE: Kind("conference", "audio-focus", name, tuple(features)), **KINDS}
@@ -233,7 +235,8 @@ class Discovery:
         except ValueError:
             return about
         if kind is self._nodes[CALL] and (state := self._state(*places)):
-            _add_form(about, CALL_FORM, {"state": [state]})
+            nick = self._nick(*places)
+            _add_form(about, CALL_FORM, {"state": [state]} | ({"nick": [nick]} if nick else {}))
         if directions := self._directions(*places):
             _add_form(about, JOINS_FORM, directions)
         return about

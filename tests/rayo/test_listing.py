@@ -17,6 +17,17 @@ def listing(focus: Focus) -> Listing:
     return Listing(focus.server)
 
 
+async def test_who_sees_a_call_is_told_what_its_peer_is_called_in_the_room(
+    focus: Focus, listing: Listing, owner: Client, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(focus.server, "nick", lambda room, peer: f"{peer.local} in {room}")
+    call = await answered(focus, alice, owner)
+    assert listing.nick(owner.jid, call) == ""
+    await owner.command(call, Join(mixer_name="tea"))
+    assert listing.nick(owner.jid, call) == "alice in tea"
+    assert listing.nick(JID.parse("romeo@example.org/orchard"), call) == ""
+
+
 async def test_clients_see_what_is_of_their_account(
     focus: Focus, listing: Listing, owner: Client, admin: Client, alice: Caller, bob: Caller
 ) -> None:

@@ -225,6 +225,10 @@ async def test_what_is_said_and_asked_is_told(
         await working.ask(controller, report, "tea", "Yes?", grammar="/nowhere", mode="dtmf", wait=0)
     with pytest.raises(RayoError, match="there is no renderer 'parrot' here"):
         await working.say(controller, report, "tea", "Yes.", renderer="parrot")
+    with pytest.raises(RayoError, match="there is no renderer 'parrot' here"):
+        await working.ask(
+            controller, report, "tea", "Yes?", grammar="builtin:dtmf/date", mode="dtmf", wait=0, renderer="parrot"
+        )
     with pytest.raises(RayoError, match="item-not-found"):
         await working.record(controller, report, "coffee", "flac")
 

@@ -46,6 +46,10 @@ class Crowd(RayoClient):
             raise RayoError("item-not-found", "cancel", "it has gone")
         return "answered"
 
+    async def nick(self, call: Call | JID | str) -> str:
+        await self._answer()
+        return "Ann" if call == JID("call2", "focus.localhost") else ""
+
     async def _answer(self) -> None:
         self.asked += 1
         self.most = max(self.most, self.asked)
@@ -63,6 +67,7 @@ async def test_a_list_asks_some_questions_at_once_and_never_all(capsys: pytest.C
     assert mixer == {"mixer": "Tea", "uri": "xmpp:tea@focus.localhost", "joined": uris, "directions": {}}
     assert [call["call"] for call in calls] == uris
     assert calls[0]["state"] == ""
+    assert [call.get("nick") for call in calls[:4]] == [None, None, "Ann", None]
     assert calls[1] == {
         "call": uris[1],
         "peer": "p1@localhost/x",
@@ -77,6 +82,7 @@ async def test_people_read_names(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[:2] == [["call", "peer", "state", "joined"], ["call0", "p0@localhost/x", "?", "Tea"]]
     assert lines[2] == ["call1", "p1@localhost/x", "answered", "Tea", "(recv)"]
+    assert lines[3] == ["call2", "Ann", "(p2@localhost/x)", "answered", "Tea"]
     assert ["mixer", "joined"] in lines
 
 
@@ -90,3 +96,11 @@ async def test_a_grammar_that_is_not_there_is_wrong_usage_as_any_file(grammar: s
     with pytest.raises(ServiceError, match=grammar) as raised:
         await working.ask(crowd, Report(json=True), "tea", "Well?", grammar=grammar, mode="any", wait=1)
     assert raised.value.exit_code == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "jid", "told"),
+    [("Ann", "a@x", "Ann (a@x)"), ("Ann", None, "Ann"), (None, "a@x", "a@x"), ("", "", "")],
+)
+def test_somebody_is_named_as_far_as_they_are_known(name: str | None, jid: str | None, told: str) -> None:
+    assert doing.named(name, jid) == told

@@ -121,7 +121,11 @@ async def test_who_may_know_is_told_how_far_a_call_has_come(component, party, lo
     """Which is no part of its capabilities: these are the same for all calls."""
     states: dict[JID, str] = {}
     discovery = Discovery(
-        component, tuple, kind=lambda client, address: CALL, state=lambda client, _: states.get(client, "")
+        component,
+        tuple,
+        kind=lambda client, address: CALL,
+        state=lambda client, _: states.get(client, ""),
+        nick=lambda client, _: "Ann",
     )
 
     async def answer(stanza: ET.Element) -> ET.Element | None:
@@ -136,7 +140,7 @@ async def test_who_may_know_is_told_how_far_a_call_has_come(component, party, lo
         about = await who.asks("call@focus.localhost", f"<query xmlns='{DISCO_INFO}'{node}/>", id=f"q{len(found)}")
         fields = about.iter("{jabber:x:data}field")
         found.append({field.get("var"): field.findtext("{jabber:x:data}value") for field in fields})
-    assert found == [{"FORM_TYPE": "urn:focus-conference:call", "state": "ringing"}, {}, {}]
+    assert found == [{"FORM_TYPE": "urn:focus-conference:call", "state": "ringing", "nick": "Ann"}, {}, {}]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

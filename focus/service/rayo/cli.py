@@ -347,6 +347,8 @@ def ask(
     wait: Annotated[
         float, typer.Option(min=0, max=LONGEST, callback=_a_number, help="Seconds for it, and between keys.")
     ] = 10,
+    voice: VoiceOption = None,
+    renderer: RendererOption = None,
 ) -> int:
     """Ask TEXT, wait for an answer, and tell what it means; ctrl-C ends it."""
     from focus.service.rayo import working
@@ -354,7 +356,9 @@ def ask(
     if mode == "voice" and grammar.startswith("builtin:"):
         raise typer.BadParameter(f"--mode voice needs a --grammar of words: {grammar} is one of keys")
     return session.run(
-        lambda client, report: working.ask(client, report, to, text, grammar=grammar, mode=mode, wait=wait)
+        lambda client, report: working.ask(
+            client, report, to, text, grammar=grammar, mode=mode, wait=wait, voice=voice, renderer=renderer
+        )
     )
 
 

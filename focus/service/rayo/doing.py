@@ -21,6 +21,7 @@ from focus.client import (
     End,
     Event,
     Join,
+    Joined,
     Listed,
     Mixer,
     NoAnswer,
@@ -138,13 +139,21 @@ async def list_all(client: RayoClient, report: Report) -> int:
             except RayoError:
                 return ""
 
+    async def nick(call: Listed) -> str:
+        async with turn:
+            return await _nick(client, call.address)
+
     states = await asyncio.gather(*map(state, calls))
+    nicks = await asyncio.gather(*map(nick, calls))
     joins = await asyncio.gather(*map(joined, [*calls, *mixers]))
     ways = await asyncio.gather(*map(directions, [*calls, *mixers]))
-    of_calls = [
+    of_calls: list[dict[str, Any]] = [
         {"call": one.uri, "peer": one.name, "state": now, "joined": others, "directions": way}
-        for one, now, others, way in zip(calls, states, joins, ways, strict=False)
+        | ({"nick": known} if known else {})
+        for one, now, known, others, way in zip(calls, states, nicks, joins, ways, strict=False)
     ]
+    if not report.is_json:
+        of_calls = [row | {"peer": named(row.get("nick"), row["peer"])} for row in of_calls]
     of_mixers = [
         {"mixer": one.name, "uri": one.uri, "joined": others, "directions": way}
         for one, others, way in zip(mixers, joins[len(calls) :], ways[len(calls) :], strict=True)
@@ -152,6 +161,18 @@ async def list_all(client: RayoClient, report: Report) -> int:
     report.table(of_calls, "no calls", ("call", "peer", "state", "joined"), {one.uri: one.name for one in mixers})
     report.table(of_mixers, "no mixers", ("mixer", "joined"))
     return ExitCode.OK
+
+
+async def _nick(client: RayoClient, call: JID) -> str:
+    try:
+        return await client.nick(call)
+    except RayoError:
+        return ""  # it has gone meanwhile
+
+
+def named(name: str | None, jid: str | None) -> str:
+    """Somebody, for people: by what they know, and what tells two of that name from each other."""
+    return f"{name} ({jid})" if name and jid else name or jid or ""
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -335,14 +356,16 @@ async def watch(client: RayoClient, report: Report, room: str) -> int:
 
 async def _tell_of(client: RayoClient, mixer: Mixer, report: Report) -> None:
     peers: dict[str, str] = {}
+    nicks: dict[str, str] = {}
     async for event in mixer.events:
         uri = getattr(event, "call_uri", None)
         if uri is not None and uri not in peers:
             peers |= {one.uri: one.name for one in await client.joined(mixer) if one.name}
-        name = peers.get(uri, "") if uri is not None else ""
-        report.event(
-            event, mixer.events.at, who=name or _short(event), peer=name or None, mixer=mixer.name, uri=mixer.uri
-        )
+        if uri is not None and (uri not in nicks or isinstance(event, Joined)):
+            nicks[uri] = await _nick(client, JID.from_uri(uri))
+        peer, nick = (peers.get(uri), nicks[uri]) if uri is not None else (None, "")
+        who = named(nick, peer) or _short(event)
+        report.event(event, mixer.events.at, who=who, peer=peer, nick=nick or None, mixer=mixer.name, uri=mixer.uri)
 
 
 def _short(event: Event) -> str:

@@ -19,7 +19,7 @@ from focus.client import (
     RayoClient,
     RecordComponent,
 )
-from focus.service.rayo.doing import in_own_words, interruptible, party, url_of
+from focus.service.rayo.doing import in_own_words, interruptible, named, party, url_of
 from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
 from focus.wire.base import local_name
@@ -49,7 +49,16 @@ async def play(client: RayoClient, report: Report, to: str, url: str, times: int
 
 
 async def ask(
-    client: RayoClient, report: Report, to: str, text: str, *, grammar: str, mode: AnswerMode, wait: float
+    client: RayoClient,
+    report: Report,
+    to: str,
+    text: str,
+    *,
+    grammar: str,
+    mode: AnswerMode,
+    wait: float,
+    voice: str | None = None,
+    renderer: str | None = None,
 ) -> int:
     """Until it has been answered, or not. `grammar` is a URI, or a file; `wait`: seconds for the answer, and between
     two keys."""
@@ -57,7 +66,13 @@ async def ask(
     with interruptible() as stop:
         with in_own_words():
             prompt = await place.prompt(
-                text=text, grammars=[_grammar(grammar)], mode=mode, initial_timeout=wait, inter_digit_timeout=wait
+                text=text,
+                voice=voice,
+                renderer=renderer,
+                grammars=[_grammar(grammar)],
+                mode=mode,
+                initial_timeout=wait,
+                inter_digit_timeout=wait,
             )
         report.say("asking", f"asking {to}", **_named(place))
         code = await _tell(report, place, prompt, stop)
@@ -108,7 +123,7 @@ def _result(component: Component) -> tuple[list[str], dict[str, Any]]:
                 "size": recording.size,
                 "tracks": [_track(each) for each in component.tracks] or None,
             }
-            alone = [f"{each.jid or each.name or 'somebody'} alone is in {each.uri}" for each in component.tracks]
+            alone = [f"{named(each.name, each.jid) or 'somebody'} alone is in {each.uri}" for each in component.tracks]
             return [f"{recording.duration / 1000:.1f} s are in {recording.uri}", *alone], known
         case InputComponent(interpretation=found) if found is not None:
             known = {"meaning": found.meaning, "input": found.input, "confidence": found.confidence}
