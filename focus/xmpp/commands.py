@@ -46,6 +46,8 @@ RAISE_HAND = "urn:focus-conference:raise-hand:0"
 LOWER_HAND = "urn:focus-conference:lower-hand:0"
 LOWER_HANDS = "urn:focus-conference:lower-hands:0"
 WHOM, TEXT, SOUND, HANDS = "jids", "text", "sound", "hands"
+#: Stands for the hands of all: no call has such a name.
+ALL = "@all"
 
 #: People whom one command can name.
 MAX_PEOPLE = 50
@@ -163,19 +165,30 @@ def _can_announce(conference: Commanded) -> bool:
 def _whose_hands(conference: Commanded) -> Form:
     roster = conference.roster
     names = roster.names({})
-    hands = tuple(Option(label=names[one.call], value=one.call.local) for one in roster.hands)
+    hands = [Option(label=names[one.call], value=one.call.local) for one in roster.hands]
+    everybody = Option(label="All", value=ALL)
     return Form(
         type="form",
         title="Lower hands",
-        instructions="Those who are not chosen keep theirs raised. To choose nobody is to choose all.",
-        fields=(Field(var=HANDS, type="list-multi", label="Raised, the longest first", options=hands),),
+        instructions="Who is not chosen keeps theirs raised, unless all are chosen.",
+        fields=(
+            Field(
+                var=HANDS,
+                type="list-multi",
+                label="Raised, the longest first",
+                required=Flag(),
+                options=(everybody, *hands),
+            ),
+        ),
     )
 
 
 def _lower_hands(conference: Commanded, form: Form, rights: Rights) -> str:
     roster, chosen = conference.roster, form.values(HANDS)
+    if not chosen:
+        raise BadPayload("say whose hands to lower, or that it is all")
     names = roster.names({})
-    lowered = [one.call for one in roster.hands if not chosen or one.call.local in chosen]
+    lowered = [one.call for one in roster.hands if ALL in chosen or one.call.local in chosen]
     conference.lower_hands(lowered)
     for call in lowered:
         if conference.attendant is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from focus.conference.ringing import Ringing
 from focus.wire.base import serialize
-from focus.wire.commands import COMMANDS, DATA_FORM, AdHoc
+from focus.wire.commands import COMMANDS, DATA_FORM, AdHoc, BadPayload
 from focus.wire.conditions import BadRequest, Forbidden, ItemNotFound, NotAllowed, ResourceConstraint, StanzaError
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
@@ -154,19 +154,24 @@ async def test_all_who_take_part_raise_and_lower_their_hands_from_wherever_they_
 async def test_a_moderator_lowers_the_hand_of_one_or_of_all(scene: Scene) -> None:
     await scene.meeting.join(DAN)
     await scene.meeting.join("bob@example.org/phone")
-    assert scene.submit(LOWER_HANDS).notes[0].text == "No hand was raised."
+    everybody = f"<x xmlns='{DATA_FORM}' type='submit'><field var='hands'><value>@all</value></field></x>"
+    assert scene.run(LOWER_HANDS, everybody).notes[0].text == "No hand was raised."
     for sender in (DAN, ALICE, BOB):
         scene.run(RAISE_HAND, sender=sender)
         await hands(scene, *("Dan", "Alice", "bob")[: (DAN, ALICE, BOB).index(sender) + 1])
     form = scene.run(LOWER_HANDS).form
     assert form is not None
-    options = form.fields[0].options
+    all_, *options = form.fields[0].options
+    assert (all_.label, all_.value) == ("All", "@all")
     assert [option.label for option in options] == ["Dan", "Alice", "bob"]
     chosen = f"<x xmlns='{DATA_FORM}' type='submit'><field var='hands'><value>{options[1].value}</value></field></x>"
     assert scene.run(LOWER_HANDS, chosen).notes[0].text == "Lowered the hands of Alice."
     await hands(scene, "Dan", "bob")
     assert scene.run(LOWER_HANDS, chosen).notes[0].text == "No hand was raised."
-    assert scene.submit(LOWER_HANDS).notes[0].text == "Lowered the hands of Dan, bob."
+    with pytest.raises(BadPayload):
+        scene.submit(LOWER_HANDS)
+    await hands(scene, "Dan", "bob")
+    assert scene.run(LOWER_HANDS, everybody).notes[0].text == "Lowered the hands of Dan, bob."
     await hands(scene)
 
 
