@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Generator, Iterator
+from errno import EINVAL
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -23,6 +24,8 @@ class AudioFileError(Exception):
 
 #: What strangers may give us: containers that hold sound and name nothing else to be opened.
 FORMATS = "wav,w64,mp3,ogg,flac,mov,matroska,aac,au,aiff,amr,caf"
+#: What people call most of these.
+PLAYED = "WAV, FLAC, Ogg, MP3, M4A and WebM"
 #: From there on it is cheaper to let FFmpeg look for a place than to decode until there, in seconds.
 WORTH_SEEKING = 10.0
 #: What a WAV file says is PCM might be a stream of another codec: FFmpeg looks whether it is, packet after packet, for
@@ -68,6 +71,8 @@ def _decode(source: Path | BinaryIO, start: int, formats: str | None) -> Iterato
                 raise AudioFileError(f"{name}: there is no audio in it")
             yield from _resampled(container, start)
     except (av.FFmpegError, OSError) as error:
+        if formats and error.errno == EINVAL:  # it is of a format that is not among them
+            raise AudioFileError(f"{name} is no sound that can be played ({PLAYED} can)") from error
         raise AudioFileError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focus.media.files import AudioFileError, WavWriter, read_audio
+from focus.media.files import FORMATS, AudioFileError, WavWriter, read_audio
 from focus.media.tones import SAMPLE_RATE, Tone
 
 
@@ -127,6 +127,8 @@ def test_a_picture_is_refused(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(AudioFileError, match="no audio"):
         next(read_audio(tmp_path / "p.png"))
+    with (tmp_path / "p.png").open("rb") as file, pytest.raises(AudioFileError, match=r"the file is no sound .*MP3"):
+        next(read_audio(file, formats=FORMATS))
 
 
 def test_a_block_of_nothing_is_refused(tmp_path: Path) -> None:
