@@ -22,7 +22,7 @@ from focus.wire.rayo_component import Failed
 from focus.wire.rayo_fax import ReceiveFax
 from focus.wire.rayo_input import Grammar, Input
 from focus.wire.session import Recorded
-from focus.xmpp.commands import LOWER_HANDS
+from focus.xmpp.commands import ALL, LOWER_HANDS
 from tests.rayo.conftest import QUICK
 from tests.rayo.scene import eventually
 from tests.rayo.test_in_band import Desk as Plain
@@ -114,7 +114,7 @@ async def test_whose_hand_a_moderator_has_lowered_is_told_so(meeting: Unheard) -
     alice, _ = await meeting.enters("alice"), await meeting.enters("bob")
     press(alice, "*9")
     await said(meeting, "hand_raised")
-    Desk(meeting).command("owner@example.org/desk", LOWER_HANDS, hands="")
+    Desk(meeting).command("owner@example.org/desk", LOWER_HANDS, hands=ALL)
     await said(meeting, "hand_raised", "hand_lowered")
     await shown(meeting, "alice", lambda seen: seen.hand is None)
 
@@ -187,7 +187,7 @@ async def test_who_comes_is_welcomed_and_told_of_nothing_that_is_not_wanted(meet
     for direction in ("recv", "duplex"):
         await meeting.admin.command(alice.address, Join(mixer_name="tea", direction=direction))
     conference.raise_hands([alice.address])
-    Desk(meeting).command(str(meeting.admin_jid), LOWER_HANDS, hands="")
+    Desk(meeting).command(str(meeting.admin_jid), LOWER_HANDS, hands=ALL)
     press(alice, "*2")
     await until(lambda: meeting.teller.said[1:] == [TEXTS["alone"]])
 
