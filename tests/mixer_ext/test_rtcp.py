@@ -352,7 +352,7 @@ def test_what_came_twice_is_loss_below_zero(stage: Stage) -> None:
     kind, _, body = parts(peer.rtcp[-1])[0]
     (loss,) = struct.unpack_from("!I", body, 24 + 4 if kind == 200 else 8)
     assert loss >> 24 == 0  # the fraction has no sign
-    assert -100 <= (loss & 0xFFFFFF) - 0x1000000 <= -50
+    assert -100 <= (loss & 0xFFFFFF) - 0x1000000 <= -10  # the last report may be of a second after the beginning
 
 
 def test_jitter_is_in_units_of_the_codecs_clock(stage: Stage) -> None:
