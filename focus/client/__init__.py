@@ -14,6 +14,7 @@ from focus.client.component import (
 )
 from focus.client.connection import ConnectionFailed, LoginRefused, Unreachable, Untrusted
 from focus.client.credentials import Credentials
+from focus.client.discovery import About
 from focus.client.errors import CallEnded, EventsLost, NoAnswer, NoService, RayoError, SessionLost
 from focus.client.feed import Feed
 from focus.client.interpretation import Interpretation
@@ -43,6 +44,7 @@ from focus.wire.rayo_record import FinalTimeout, InitialTimeout, MaxDuration, Re
 
 __all__ = [
     "JID",
+    "About",
     "Answered",
     "Call",
     "CallEnded",

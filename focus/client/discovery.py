@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 from xml.etree import ElementTree as ET
 
@@ -71,21 +72,30 @@ def features(result: ET.Element) -> set[str]:
     return {feature.get("var", "") for feature in result.iterfind(f"{INFO_QUERY}/{{{DISCO_INFO}}}feature")}
 
 
-def state(result: ET.Element) -> str:
-    """How far the call has come that a disco#info result is about; empty where it does not tell."""
-    return next(iter(_form(result, CALL_FORM).get("state", [])), "")
+@dataclass(frozen=True)
+class About:
+    """What the service tells of a call or mixer; what it does not tell, and all of what it does not let us know, is
+    empty."""
+
+    #: How far a call has come: `offered` or `accepted` (it came in), `dialled` or `ringing` (it was made), then
+    #: `answered` and `ending`.
+    state: str = ""
+    #: What the peer of a call is called in the room that it is in.
+    nick: str = ""
+    #: The URIs of those whom it only sends to (`send`), or only hears (`recv`); the others that it is joined with are
+    #: not in it.
+    directions: Mapping[str, JoinDirection] = field(default_factory=dict)
 
 
-def nick(result: ET.Element) -> str:
-    """What whoever is in the call that a disco#info result is about is called in its room, if it is known."""
-    return next(iter(_form(result, CALL_FORM).get("nick", [])), "")
-
-
-def directions(result: ET.Element) -> dict[str, JoinDirection]:
-    """With whom that which a disco#info result is about is joined one way only, by URI, and which way."""
-    said = _form(result, JOINS_FORM)
+def about(result: ET.Element) -> About:
+    """What a disco#info result says."""
+    of_call, of_joins = _form(result, CALL_FORM), _form(result, JOINS_FORM)
     ways: tuple[JoinDirection, ...] = ("send", "recv")
-    return {uri: way for way in ways for uri in said.get(way, [])}
+    return About(
+        state=next(iter(of_call.get("state", [])), ""),
+        nick=next(iter(of_call.get("nick", [])), ""),
+        directions={uri: way for way in ways for uri in of_joins.get(way, [])},
+    )
 
 
 def _form(result: ET.Element, name: str) -> dict[str, list[str]]:

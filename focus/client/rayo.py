@@ -18,6 +18,7 @@ from focus.client.call import Call
 from focus.client.component import C, Component
 from focus.client.connection import Account
 from focus.client.credentials import Credentials
+from focus.client.discovery import About
 from focus.client.errors import CallEnded, RayoError, SessionLost
 from focus.client.feed import Feed
 from focus.client.mixer import Mixer
@@ -247,28 +248,25 @@ class RayoClient:
         """The clients of our account that are registered, by their JIDs. Raises `RayoError`."""
         return await self._list(self.service, discovery.CLIENT_NODE)
 
+    async def about(self, party: Call | Mixer | JID | str) -> About:
+        """What the service tells of a call or mixer, all at once. Raises `RayoError`."""
+        return discovery.about(await self._session.ask(address_of(party), ET.Element(discovery.INFO_QUERY)))
+
     async def state(self, call: Call | JID | str) -> str:
         """How far a call has come: `offered` or `accepted` (it came in), `dialled` or `ringing` (it was made), then
         `answered` and `ending`; empty where there is none that we may know of, or the service does not tell. Raises
         `RayoError`.
         """
-        about = await self._session.ask(address_of(call), ET.Element(discovery.INFO_QUERY))
-        return discovery.state(about)
-
-    async def nick(self, call: Call | JID | str) -> str:
-        """What the peer of a call is called in the room that it is in; empty where that is not known. Raises
-        `RayoError`."""
-        return discovery.nick(await self._session.ask(address_of(call), ET.Element(discovery.INFO_QUERY)))
+        return (await self.about(call)).state
 
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
         """What a call or mixer is joined with, without names that are not for us to know. Raises `RayoError`."""
         return await self._list(address_of(party), None)
 
-    async def directions(self, party: Call | Mixer | JID | str) -> dict[str, JoinDirection]:
+    async def directions(self, party: Call | Mixer | JID | str) -> Mapping[str, JoinDirection]:
         """The URIs of those whom a call or mixer only sends to (`send`), or only hears (`recv`); the others that it is
         joined with are not in it. Raises `RayoError`."""
-        about = await self._session.ask(address_of(party), ET.Element(discovery.INFO_QUERY))
-        return discovery.directions(about)
+        return (await self.about(party)).directions
 
     async def command(self, to: JID, command: Command) -> Ref | None:
         """Have any command carried out at `to`; returns the address of what it made. Raises `RayoError`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +16,11 @@ import numpy as np
 import pytest
 
 from focus.client import RayoError
+from focus.client.rayo import COMMAND_TIMEOUT, LONGEST_RINGING
 from focus.media.files import read_audio
 from focus.service.cli import main
 from focus.service.prosody import Prosody
-from focus.service.rayo import working
+from focus.service.rayo import cli, working
 from focus.service.rayo.report import Report
 from focus.service.ready import ServiceError
 from tests import programs
@@ -519,3 +521,9 @@ def test_help_is_complete(capfd: pytest.CaptureFixture[str], command: str) -> No
         assert option in text
     assert main(["rayo", "--help"]) == 0
     assert f" {command} " in capfd.readouterr().out
+
+
+def test_what_the_command_line_takes_is_what_the_client_takes() -> None:
+    """It has numbers of its own so that its help does without the client."""
+    assert cli.LONGEST == LONGEST_RINGING
+    assert inspect.signature(cli._session).parameters["timeout"].default == COMMAND_TIMEOUT

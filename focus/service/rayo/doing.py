@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from focus.client import (
     JID,
+    About,
     Answered,
     Call,
     ConnectionFailed,
@@ -111,7 +112,7 @@ def interruptible() -> Iterator[asyncio.Event]:
 async def list_all(client: RayoClient, report: Report) -> int:
     """The calls and mixers that we may know of. Who sees none because the service does not know us is told so.
 
-    Of each it asks what it is joined with, and of a call how far it has come: not all at once.
+    Of each it asks what it is joined with, and what is known of it: not all at once.
     """
     calls, mixers = await client.calls(), await client.mixers()
     if not calls and not mixers:
@@ -125,49 +126,33 @@ async def list_all(client: RayoClient, report: Report) -> int:
             except RayoError:
                 return []  # it has gone meanwhile
 
-    async def directions(party: Listed) -> dict[str, JoinDirection]:
+    async def about(party: Listed) -> About:
         async with turn:
-            try:
-                return await client.directions(party.address)
-            except RayoError:
-                return {}
+            return await _about(client, party.address)
 
-    async def state(call: Listed) -> str:
-        async with turn:
-            try:
-                return await client.state(call.address)
-            except RayoError:
-                return ""
-
-    async def nick(call: Listed) -> str:
-        async with turn:
-            return await _nick(client, call.address)
-
-    states = await asyncio.gather(*map(state, calls))
-    nicks = await asyncio.gather(*map(nick, calls))
     joins = await asyncio.gather(*map(joined, [*calls, *mixers]))
-    ways = await asyncio.gather(*map(directions, [*calls, *mixers]))
+    known = await asyncio.gather(*map(about, [*calls, *mixers]))
     of_calls: list[dict[str, Any]] = [
-        {"call": one.uri, "peer": one.name, "state": now, "joined": others, "directions": way}
-        | ({"nick": known} if known else {})
-        for one, now, known, others, way in zip(calls, states, nicks, joins, ways, strict=False)
+        {"call": one.uri, "peer": one.name, "state": it.state, "joined": others, "directions": it.directions}
+        | ({"nick": it.nick} if it.nick else {})
+        for one, it, others in zip(calls, known, joins, strict=False)
     ]
     if not report.is_json:
         of_calls = [row | {"peer": named(row.get("nick"), row["peer"])} for row in of_calls]
     of_mixers = [
-        {"mixer": one.name, "uri": one.uri, "joined": others, "directions": way}
-        for one, others, way in zip(mixers, joins[len(calls) :], ways[len(calls) :], strict=True)
+        {"mixer": one.name, "uri": one.uri, "joined": others, "directions": it.directions}
+        for one, it, others in zip(mixers, known[len(calls) :], joins[len(calls) :], strict=True)
     ]
     report.table(of_calls, "no calls", ("call", "peer", "state", "joined"), {one.uri: one.name for one in mixers})
     report.table(of_mixers, "no mixers", ("mixer", "joined"))
     return ExitCode.OK
 
 
-async def _nick(client: RayoClient, call: JID) -> str:
+async def _about(client: RayoClient, party: JID) -> About:
     try:
-        return await client.nick(call)
+        return await client.about(party)
     except RayoError:
-        return ""  # it has gone meanwhile
+        return About()  # it has gone meanwhile
 
 
 def named(name: str | None, jid: str | None) -> str:
@@ -362,7 +347,7 @@ async def _tell_of(client: RayoClient, mixer: Mixer, report: Report) -> None:
         if uri is not None and uri not in peers:
             peers |= {one.uri: one.name for one in await client.joined(mixer) if one.name}
         if uri is not None and (uri not in nicks or isinstance(event, Joined)):
-            nicks[uri] = await _nick(client, JID.from_uri(uri))
+            nicks[uri] = (await _about(client, JID.from_uri(uri))).nick
         peer, nick = (peers.get(uri), nicks[uri]) if uri is not None else (None, "")
         who = named(nick, peer) or _short(event)
         report.event(event, mixer.events.at, who=who, peer=peer, nick=nick or None, mixer=mixer.name, uri=mixer.uri)
