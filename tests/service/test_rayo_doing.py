@@ -7,11 +7,10 @@ import json
 
 import pytest
 
-from focus.client import JID, Call, Listed, Mixer, RayoClient, RayoError
+from focus.client import JID, About, Call, Listed, Mixer, RayoClient, RayoError
 from focus.service.rayo import doing, working
 from focus.service.rayo.report import Report
 from focus.service.ready import ServiceError
-from focus.wire.rayo import JoinDirection
 
 MANY = 3 * doing.AT_ONCE
 
@@ -36,19 +35,17 @@ class Crowd(RayoClient):
         await self._answer()
         return await self.calls() if party == self.tea.address else [self.tea]
 
-    async def directions(self, party: Call | Mixer | JID | str) -> dict[str, JoinDirection]:
+    async def about(self, party: Call | Mixer | JID | str) -> About:
         await self._answer()
-        return {self.tea.uri: "recv"} if party == JID("call1", "focus.localhost") else {}
-
-    async def state(self, call: Call | JID | str) -> str:
-        await self._answer()
-        if call == JID("call0", "focus.localhost"):
+        if party == JID("call0", "focus.localhost"):
             raise RayoError("item-not-found", "cancel", "it has gone")
-        return "answered"
-
-    async def nick(self, call: Call | JID | str) -> str:
-        await self._answer()
-        return "Ann" if call == JID("call2", "focus.localhost") else ""
+        if party == self.tea.address:
+            return About()
+        return About(
+            state="answered",
+            nick="Ann" if party == JID("call2", "focus.localhost") else "",
+            directions={self.tea.uri: "recv"} if party == JID("call1", "focus.localhost") else {},
+        )
 
     async def _answer(self) -> None:
         self.asked += 1
