@@ -24,7 +24,7 @@ cdef enum:
     SAMPLES = 3         # legs
     SAMPLED = 15        # ticks
 
-cdef double FALL = 0.2  # dB a tick
+cdef double FALL = 0.1  # dB a tick, so that one who pauses between two words is not less loud than before
 
 
 cdef inline Talker* _talker(Edge* edge) noexcept nogil:
