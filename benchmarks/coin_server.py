@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
-from focus.conference.notification import Notification, Publication
+from focus.conference.notification import Notification, Publication, Reading
 from focus.conference.room import Occupant
 from focus.conference.roster import Roster
 from focus.wire.coin import COIN_FEATURES
@@ -85,7 +85,7 @@ class Meeting:
     def notifications(self, outbox: Outbox) -> list[Notification]:
         return [
             Notification(
-                sid=f"session-{n}",
+                Reading(f"session-{n}"),
                 local=self.focus.with_resource("focus"),
                 peer=peer,
                 outbox=outbox,

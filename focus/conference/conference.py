@@ -92,7 +92,9 @@ class Conference:
         self.invite = RoomInvite(self, self._server, surroundings.features, enabled=policy.announce)
         self.voices = Voices(self)
         self.admission = Admission(self, self.voices, policy)
-        self.documents = Documents(self, surroundings.outbox, surroundings.features, coalesce=policy.coalesce)
+        self.documents = Documents(
+            self, surroundings.outbox, surroundings.features, surroundings.readings, coalesce=policy.coalesce
+        )
         comfort = surroundings.comfort(self.roster.room)
         self.attendant = Attendant(self, self._server, self.client, comfort) if comfort is not None else None
         self.calls: set[JID] = set()  # that are not over
@@ -321,6 +323,7 @@ class Conference:
         if self.attendant is not None:
             self.attendant.ended(call)
         self.admission.forget(call)
+        self.documents.forget(call)
         if call in self.roster.departed:
             method = _DEPARTURES.get(end.reason, "failed")
             code = end.error.platform_code if end.error is not None else None

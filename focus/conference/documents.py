@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from focus.conference.notification import DocumentOutbox, Notification, Publication
+from focus.conference.notification import DocumentOutbox, Notification, Publication, Readings
 from focus.conference.partial import Outcome, Reader
 from focus.conference.roster import Roster
 from focus.conference.subscription import Document
@@ -40,12 +40,14 @@ class Documents:
         owner: Owner,
         outbox: DocumentOutbox,
         features: Callable[[JID], Awaitable[frozenset[str]]],
+        readings: Readings,
         *,
         coalesce: float,
     ) -> None:
         self._owner = owner
         self._outbox = outbox
         self._features = features
+        self._readings = readings
         self._publication = Publication(lambda: owner.roster.document(), coalesce)
         self._notifications: dict[JID, tuple[Notification, asyncio.Task[None]]] = {}
         self._readers: dict[JID, Reader] = {}  # of the documents of those who are a focus themselves
@@ -63,7 +65,7 @@ class Documents:
         if call in self._notifications:
             return
         notification = Notification(
-            sid=session.sid,
+            self._readings.of(call, session.sid),
             local=JID.parse(session.local),
             peer=JID.parse(session.peer),
             outbox=self._outbox,
@@ -77,6 +79,10 @@ class Documents:
         if (known := self._notifications.pop(call, None)) is not None:
             known[1].cancel()
         self._readers.pop(call, None)
+
+    def forget(self, call: JID) -> None:
+        """`call` has ended."""
+        self._readings.forget(call)
 
     def repeat(self) -> None:
         """Send full documents even to those who should have them."""

@@ -27,6 +27,8 @@ ATTEMPTS = 11
 ANSWER_TIMEOUT = 10.0
 #: Participants who are told before the event loop goes round; a document takes about 0.1 ms.
 STRIDE = 20
+#: Calls of which it is known what they have been told; those that nobody has seen end are forgotten first.
+MAX_CALLS = 10_000
 
 
 class DocumentOutbox(Protocol):
@@ -91,16 +93,44 @@ class Publication:
         return True
 
 
+class Reading:
+    """What one session is told. To its peer all is one row of documents, whichever conferences the session is in: of
+    several the one that it came to first has the `turn`, until it leaves that."""
+
+    def __init__(self, sid: str) -> None:
+        self.subscription = Subscription(sid)
+        self.turn = asyncio.Lock()
+
+
+class Readings:
+    """Those of all calls, which can be taken out of one conference and put into another, or back."""
+
+    def __init__(self) -> None:
+        self._readings: dict[JID, Reading] = {}
+
+    def of(self, call: JID, sid: str) -> Reading:
+        """That of `call`, which is carried by the session `sid`."""
+        known = self._readings.pop(call, None)
+        reading = self._readings[call] = Reading(sid) if known is None else known
+        if len(self._readings) > MAX_CALLS:
+            del self._readings[next(iter(self._readings))]
+        return reading
+
+    def forget(self, call: JID) -> None:
+        """`call` has ended."""
+        self._readings.pop(call, None)
+
+
 class Notification:
-    """The documents of one session: one is in flight, and the newest edition follows.
+    """The documents of one conference to one session: one is in flight, and the newest edition follows.
 
     Peers that do not say that they read them get none: a spec-conforming document blanks a real client's call window.
     """
 
     def __init__(
         self,
+        reading: Reading,
         *,
-        sid: str,
         local: JID,
         peer: JID,
         outbox: DocumentOutbox,
@@ -112,7 +142,8 @@ class Notification:
         self._outbox = outbox
         self._features = features
         self._publication = publication
-        self._subscription = Subscription(sid)
+        self._subscription = reading.subscription
+        self._turn = reading.turn
         self._due = asyncio.Event()
         self._failures = 0
 
@@ -129,6 +160,11 @@ class Notification:
         """Send until cancelled, or until the peer says that it wants none."""
         if not COIN_FEATURES & await self._features(self._peer):
             return
+        async with self._turn:
+            if not self._subscription.is_over:
+                await self._tell_all()
+
+    async def _tell_all(self) -> None:
         self._publication.readers.add(self._due)
         try:
             pause: float | None = self._publication.coalesce  # what is new at once is told at once
@@ -140,6 +176,7 @@ class Notification:
                 pause = await self._tell()
         finally:
             self._publication.readers.discard(self._due)
+            self._subscription.part()
 
     async def _tell(self) -> float | None:
         """Send one document; returns the seconds to wait before another, or None when none is wanted."""
@@ -154,6 +191,7 @@ class Notification:
             subscription.lost()
             if not is_offline or self._failures >= ATTEMPTS:
                 log.info("%s does not take conference documents", self._peer)
+                subscription.is_over = True
                 return None
             return self._after_failure()
         except StanzaError as error:

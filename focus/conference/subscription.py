@@ -88,6 +88,8 @@ class Subscription:
         self.silent = False
         #: The peer has answered once.
         self.acknowledged = False
+        #: The peer wants no documents.
+        self.is_over = False
 
     def wants(self, edition: Edition) -> bool:
         """Whether `edition` is news."""
@@ -147,6 +149,11 @@ class Subscription:
         self._landed()
         if not self._overtaken:
             self._version -= 1
+
+    def part(self) -> None:
+        """The session is told nothing more of this conference. If it is of another, or again, that begins with a full
+        document, and the versions go on."""
+        self._in_flight = self._base = self._told = None
 
     def _landed(self) -> tuple[Edition, bool]:
         assert self._in_flight is not None

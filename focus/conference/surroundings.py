@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from focus.conference.comfort import Comfort
-from focus.conference.notification import DocumentOutbox
+from focus.conference.notification import DocumentOutbox, Readings
 from focus.conference.policy import Policy
 from focus.conference.ringing import Ringing
 from focus.conference.room import Rooms
@@ -36,3 +36,5 @@ class Surroundings:
     host: Host
     #: What is done for the ears of those in a room, if anything.
     comfort: Callable[[JID], Comfort | None] = lambda room: None
+    #: What their participants have been told.
+    readings: Readings = field(default_factory=Readings)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from focus.conference.brevity import MAX_DOCUMENT, ROOM_FOR_MORE, Brevity
-from focus.conference.notification import Notification, Publication
+from focus.conference.notification import Notification, Publication, Reading
 from focus.conference.room import Occupant
 from focus.conference.roster import Roster
 from focus.wire.base import Payload, serialize
@@ -129,7 +129,7 @@ async def test_who_comes_as_one_of_many_is_told_and_so_are_changes() -> None:
     peer = JID.parse("somebody399@example.org/desk")
     local = FOCUS.with_resource("focus")
     told = Notification(
-        sid="session-399", local=local, peer=peer, outbox=Peer(), features=features, publication=publication
+        Reading("session-399"), local=local, peer=peer, outbox=Peer(), features=features, publication=publication
     )
     tasks = [asyncio.create_task(told.run()), asyncio.create_task(publication.run())]
     try:

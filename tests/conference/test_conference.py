@@ -275,6 +275,9 @@ async def test_who_is_unjoined_is_gone_and_who_is_joined_again_is_back(meeting: 
     await meeting.readers.document(alice.jid, names("alice"))
     await meeting.admin.command(call, Join(mixer_name="tea"))
     await meeting.readers.document(alice.jid, names("alice", "bob"))
+    await meeting.readers.document(bob.jid, names("alice", "bob"))
+    meeting.rooms.room("tea").set_subject("Biscuits")
+    await meeting.readers.document(bob.jid, lambda document: "Biscuits" in document.to_string())
 
 
 async def test_who_is_dialled_into_the_conference_takes_part(meeting: Meeting) -> None:
@@ -512,6 +515,36 @@ async def test_versions_count_each_session_by_one(meeting: Meeting) -> None:
     first = meeting.application.document_for(JID("tea", DOMAIN), alice.jid, alice.sessions[0].sid)
     assert first is not None
     assert first.version == len(meeting.readers.of(alice.jid)) + 1
+
+
+async def test_who_is_taken_into_another_conference_is_told_of_that_in_the_same_session(meeting: Meeting) -> None:
+    """One after the other, as it is in both for a moment: of two nobody could tell what a version belongs to."""
+    await meeting.join(ALICE)
+    bob = await meeting.join(BOB)
+    call = meeting.call_of(bob)
+    await meeting.readers.document(bob.jid, names("alice", "bob"))
+    await meeting.admin.command(call, Join(mixer_name="milk"))
+    await eventually(lambda: call in meeting.conference("milk").roster.participants)
+    meeting.rooms.room("tea").set_subject("Biscuits")
+    await meeting.readers.document(bob.jid, lambda document: "Biscuits" in document.to_string())
+    await meeting.admin.command(call, Unjoin(mixer_name="tea"))
+    document = await meeting.readers.document(bob.jid, names("bob"))
+    assert document.entity == f"xmpp:milk@{DOMAIN}"
+    versions = [document.version for document in meeting.readers.of(bob.jid)]
+    assert versions == list(range(1, len(versions) + 1))
+
+
+async def test_who_wants_no_documents_gets_none_when_joined_again(meeting: Meeting) -> None:
+    meeting.readers.answers[JID.parse(BOB)] = lambda: ServiceUnavailable()
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
+    call = meeting.call_of(bob)
+    await eventually(lambda: len(meeting.readers.of(bob.jid)) == 1)
+    await meeting.admin.command(call, Unjoin(mixer_name="tea"))
+    await meeting.readers.document(alice.jid, names("alice"))
+    await meeting.admin.command(call, Join(mixer_name="tea"))
+    await meeting.readers.document(alice.jid, names("alice", "bob"))
+    await settled()
+    assert len(meeting.readers.of(bob.jid)) == 1
 
 
 async def test_a_document_is_given_to_who_asks_for_their_own(meeting: Meeting) -> None:

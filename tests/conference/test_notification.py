@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from focus.conference import notification
-from focus.conference.notification import Notification, Publication
+from focus.conference.notification import Notification, Publication, Reading
 from focus.wire.base import Payload
 from focus.wire.coin import COIN_FEATURES
 from focus.wire.conditions import BadRequest, FeatureNotImplemented, ResourceConstraint, ServiceUnavailable, StanzaError
@@ -65,7 +65,7 @@ class Scene:
         self.features: frozenset[str] = frozenset(COIN_FEATURES)
         self.publication = Publication(self._document, 0.0)
         self.notification = Notification(
-            sid="s1",
+            Reading("s1"),
             local=FOCUS,
             peer=PEER,
             outbox=self.peer,
