@@ -64,14 +64,19 @@ def read_audio(
 
 def _decode(source: Path | BinaryIO, start: int, formats: str | None) -> Iterator[NDArray[np.int16]]:
     name = source if isinstance(source, Path) else "the file"
+    options = PROBED | ({"format_whitelist": formats} if formats else {})
+    is_open = False
     try:
         where: Any = str(source) if isinstance(source, Path) else source
-        with av.open(where, options=PROBED | ({"format_whitelist": formats} if formats else {})) as container:
+        # Titles need not be UTF-8, and nobody reads them.
+        with av.open(where, options=options, metadata_errors="replace") as container:
+            is_open = True
             if not container.streams.audio:
                 raise AudioFileError(f"{name}: there is no audio in it")
             yield from _resampled(container, start)
     except (av.FFmpegError, OSError) as error:
-        if formats and error.errno == EINVAL:  # it is of a format that is not among them
+        # FFmpeg calls what is of a format that is not among them the one or the other.
+        if formats and (error.errno == EINVAL or (isinstance(error, av.InvalidDataError) and not is_open)):
             raise AudioFileError(f"{name} is no sound that can be played ({PLAYED} can)") from error
         raise AudioFileError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
 

@@ -116,6 +116,17 @@ def test_a_file_that_is_no_audio_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("not a sound\n" * 100)
     with pytest.raises(AudioFileError, match=r"text\.wav: Invalid data"):
         next(read_audio(tmp_path / "text.wav"))
+    with (tmp_path / "text.wav").open("rb") as file, pytest.raises(AudioFileError, match=r"the file is no sound .*MP3"):
+        next(read_audio(file, formats=FORMATS))
+
+
+def test_a_file_whose_title_is_in_latin_1_is_played_as_all_others(tmp_path: Path) -> None:
+    samples = np.arange(480, dtype=np.int16)
+    with WavWriter(tmp_path / "a.wav") as writer:
+        writer.write(samples)
+    data = (tmp_path / "a.wav").read_bytes() + b"LIST\x12\0\0\0INFOINAM\6\0\0\0M\xfcller"
+    (tmp_path / "a.wav").write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    assert (np.concatenate(list(read_audio(tmp_path / "a.wav"))) == samples).all()
 
 
 def test_a_picture_is_refused(tmp_path: Path) -> None:
