@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from focus.client import Call, CallEnded, Complete, End, Failed, FaxFinish, FaxPage, RayoClient, RayoError
+from focus.client import Call, CallEnded, Complete, End, Failed, FaxFinish, FaxPage, NoAnswer, RayoClient, RayoError
 from focus.service.fax import doing
 from focus.service.rayo.report import Report
 from focus.service.ready import ServiceError
@@ -40,6 +40,18 @@ class Component:
         return self._complete
 
     async def stop(self) -> None: ...
+
+
+class Unstoppable(Component):
+    """Is interrupted as it begins, and does not end."""
+
+    @property
+    async def events(self) -> AsyncIterator[FaxPage]:
+        await interrupted()
+        yield FaxPage(number=1)
+
+    async def stop(self) -> None:
+        raise NoAnswer("no answer to <stop/>")
 
 
 async def interrupted() -> None:
@@ -128,7 +140,11 @@ async def send(fax: Component, *, json: bool = False, end: End | None = None) ->
 @pytest.mark.parametrize(
     ("details", "hint"),
     [
-        ({"fax-result-code": "2", "fax-document-transferred-pages": "0"}, "see that one answers, and try again"),
+        ({"fax-result-code": "2", "fax-document-transferred-pages": "0"}, "see that one is there, and try again"),
+        (
+            {"fax-result-code": "48", "fax-document-transferred-pages": "0", "fax-image-resolution": "204x196"},
+            "a route with fax = true",
+        ),
         (
             {"fax-result-code": "48", "fax-document-transferred-pages": "1", "fax-remote-station-id": "+1"},
             "a route with fax = true",
@@ -254,6 +270,12 @@ async def test_who_ends_to_wait_has_lost_nothing_unless_somebody_has_called(has_
     async with asyncio.timeout(60):
         assert await receive(service) == code
     assert call.hung_up == has_called
+
+
+async def test_who_ends_a_fax_that_cannot_be_stopped_is_told_so_and_its_call_is_hung_up() -> None:
+    async with asyncio.timeout(60):
+        with pytest.raises(NoAnswer, match="<stop/>"):
+            await send(Unstoppable(FaxFinish(), OK))
 
 
 async def nobody() -> AsyncIterator[Call]:

@@ -35,6 +35,8 @@ from focus.service.ready import ExitCode, ServiceError
 GONE = frozenset({"item-not-found", "conflict"})
 #: Where T.30 has waited in vain: for the other end to begin, and for whatever it was to answer (spandsp's t30.h).
 _NOBODY = frozenset({"2", "48"})
+#: What there is only where another machine was heard: what it calls itself, and what both have agreed on.
+_HEARD = frozenset({"fax-remote-station-id", "fax-image-resolution"})
 
 #: A fax and its call, or an exit code where there is none.
 Begun = tuple[Call, FaxComponent] | int
@@ -138,16 +140,16 @@ async def _follow(begun: Begun, report: Report, stop: asyncio.Event) -> int:
     if isinstance(begun, int):
         return begun
     call, fax = begun
-    stopping = asyncio.create_task(_stopped(fax, stop))
+    going, stopping = asyncio.create_task(_completed(call, fax, report)), asyncio.create_task(stop.wait())
     try:
-        with _Pages(report) as pages:
-            async for event in fax.events:
-                if isinstance(event, FaxPage):
-                    pages.are(event.number, event.pages, call.uri)
-        complete = await fax.completed()
+        await asyncio.wait({going, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not going.done():
+            await fax.stop()
+        complete = await going
     finally:
         stopping.cancel()
-        await asyncio.gather(stopping, return_exceptions=True)
+        going.cancel()
+        await asyncio.gather(going, stopping, return_exceptions=True)
     is_done = isinstance(complete.reason, FaxFinish)
     there = fax.fax
     count = there.pages if there is not None else fax.details.get("fax-document-transferred-pages", "0")
@@ -173,9 +175,12 @@ async def _follow(begun: Begun, report: Report, stop: asyncio.Event) -> int:
     return ExitCode.OK if is_done else ExitCode.FAILED
 
 
-async def _stopped(fax: FaxComponent, stop: asyncio.Event) -> None:
-    await stop.wait()
-    await fax.stop()
+async def _completed(call: Call, fax: FaxComponent, report: Report) -> Complete:
+    with _Pages(report) as pages:
+        async for event in fax.events:
+            if isinstance(event, FaxPage):
+                pages.are(event.number, event.pages, call.uri)
+    return await fax.completed()
 
 
 def _how(complete: Complete) -> str:
@@ -202,8 +207,8 @@ def _advice(complete: Complete, details: Mapping[str, str]) -> str | None:
     """What to do about a fax that has failed."""
     if not isinstance(complete.reason, Failed) or "fax-result-code" not in details:
         return None
-    if "fax-remote-station-id" not in details and details["fax-result-code"] in _NOBODY:
-        return "the other end has answered, but no fax machine came: see that one answers, and try again"
+    if details["fax-result-code"] in _NOBODY and not _HEARD & details.keys():
+        return "no fax machine was heard at the other end: see that one is there, and try again"
     return "try again; faxes go best over G.711, for which a route with fax = true asks: see docs/rayo.md"
 
 
