@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from focus.client import JID, About, Call, Listed, Mixer, RayoClient, RayoError
+from focus.client import JID, About, Call, Listed, Mixer, NoAnswer, RayoClient, RayoError
 from focus.service.rayo import doing, working
 from focus.service.rayo.report import Report
 from focus.service.ready import ServiceError
@@ -72,6 +72,16 @@ async def test_a_list_asks_some_questions_at_once_and_never_all(capsys: pytest.C
         "joined": ["xmpp:tea@focus.localhost"],
         "directions": {"xmpp:tea@focus.localhost": "recv"},
     }
+
+
+async def test_a_service_that_does_not_answer_is_told_so_instead_of_a_list_of_what_is_not_known() -> None:
+    async def silence(party: object) -> About:
+        raise NoAnswer("no answer to <query/>")
+
+    crowd = Crowd()
+    crowd.about = silence  # type: ignore[method-assign]
+    with pytest.raises(NoAnswer):
+        await doing.list_all(crowd, Report(json=True))
 
 
 async def test_people_read_names(capsys: pytest.CaptureFixture[str]) -> None:

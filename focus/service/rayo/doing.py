@@ -6,9 +6,9 @@ import asyncio
 import re
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -45,6 +45,8 @@ _ONE_WAY = {"send": ", is heard there, and does not hear it", "recv": ", hears i
 _NOT_OURS = frozenset({"not-allowed", "conflict", "forbidden"})
 #: What calls are called unless a controller has chosen otherwise.
 _CALL_NAME = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+T = TypeVar("T")
 
 Work = Callable[[RayoClient], Awaitable[int]]
 
@@ -121,14 +123,11 @@ async def list_all(client: RayoClient, report: Report) -> int:
 
     async def joined(party: Listed) -> list[str]:
         async with turn:
-            try:
-                return [other.uri for other in await client.joined(party.address)]
-            except RayoError:
-                return []  # it has gone meanwhile
+            return [other.uri for other in await _if_there(client.joined(party.address), [])]
 
     async def about(party: Listed) -> About:
         async with turn:
-            return await _about(client, party.address)
+            return await _if_there(client.about(party.address), About())
 
     joins = await asyncio.gather(*map(joined, [*calls, *mixers]))
     known = await asyncio.gather(*map(about, [*calls, *mixers]))
@@ -148,11 +147,15 @@ async def list_all(client: RayoClient, report: Report) -> int:
     return ExitCode.OK
 
 
-async def _about(client: RayoClient, party: JID) -> About:
+async def _if_there(asking: Awaitable[T], nothing: T) -> T:
+    """What the service says of something, and `nothing` of what has gone meanwhile. Raises `RayoError` where it does
+    not answer."""
     try:
-        return await client.about(party)
+        return await asking
+    except (NoAnswer, SessionLost):
+        raise
     except RayoError:
-        return About()  # it has gone meanwhile
+        return nothing
 
 
 def named(name: str | None, jid: str | None) -> str:
@@ -347,8 +350,9 @@ async def _tell_of(client: RayoClient, mixer: Mixer, report: Report) -> None:
         if uri is not None and uri not in peers:
             peers |= {one.uri: one.name for one in await client.joined(mixer) if one.name}
         if uri is not None and (uri not in nicks or isinstance(event, Joined)):
-            nicks[uri] = (await _about(client, JID.from_uri(uri))).nick
-        peer, nick = (peers.get(uri), nicks[uri]) if uri is not None else (None, "")
+            with suppress(RayoError):  # it has gone meanwhile
+                nicks[uri] = (await client.about(JID.from_uri(uri))).nick
+        peer, nick = (peers.get(uri), nicks.get(uri)) if uri is not None else (None, None)
         who = named(nick, peer) or _short(event)
         report.event(event, mixer.events.at, who=who, peer=peer, nick=nick or None, mixer=mixer.name, uri=mixer.uri)
 
