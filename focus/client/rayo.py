@@ -27,7 +27,7 @@ from focus.client.session import CHECK_INTERVAL, Session
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
 from focus.wire.nodeprep import prepared
-from focus.wire.rayo import Command, Dial, End, Event, Join, JoinDirection, Offer, Ref
+from focus.wire.rayo import Command, Dial, End, Event, Join, Offer, Ref
 from focus.wire.rayo_component import Complete, Execution, Failed
 
 #: Seconds in which a command is answered.
@@ -252,21 +252,9 @@ class RayoClient:
         """What the service tells of a call or mixer, all at once. Raises `RayoError`."""
         return discovery.about(await self._session.ask(address_of(party), ET.Element(discovery.INFO_QUERY)))
 
-    async def state(self, call: Call | JID | str) -> str:
-        """How far a call has come: `offered` or `accepted` (it came in), `dialled` or `ringing` (it was made), then
-        `answered` and `ending`; empty where there is none that we may know of, or the service does not tell. Raises
-        `RayoError`.
-        """
-        return (await self.about(call)).state
-
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
         """What a call or mixer is joined with, without names that are not for us to know. Raises `RayoError`."""
         return await self._list(address_of(party), None)
-
-    async def directions(self, party: Call | Mixer | JID | str) -> Mapping[str, JoinDirection]:
-        """The URIs of those whom a call or mixer only sends to (`send`), or only hears (`recv`); the others that it is
-        joined with are not in it. Raises `RayoError`."""
-        return (await self.about(party)).directions
 
     async def command(self, to: JID, command: Command) -> Ref | None:
         """Have any command carried out at `to`; returns the address of what it made. Raises `RayoError`."""
