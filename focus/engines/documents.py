@@ -122,7 +122,7 @@ class Preparation:
                 self._check(answer["pages"], len(documents))
         except TimeoutError:
             raise DocumentError(f"{place}: reading it takes too long") from None
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             raise DocumentError(f"{place}: it cannot be read: the reader makes no sense any more") from None
         finally:
             if process.returncode is None:

@@ -347,7 +347,7 @@ async def test_what_ends_without_an_answer_leaves_word_in_the_log(
 NONSENSE = ('"pages": [200000000]', '"pages": [1, 1]', '"pages": ["1"]', '"pages": 1', '"error": "none"')
 
 
-@pytest.mark.parametrize("answer", [*(f"{{{each}}}" for each in NONSENSE), "[1]", "1", "x"])
+@pytest.mark.parametrize("answer", [*(f"{{{each}}}" for each in NONSENSE), "[1]", "1", "x", "[" * 50_000])
 async def test_a_reader_that_makes_no_sense_any_more_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
