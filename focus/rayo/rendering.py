@@ -130,16 +130,10 @@ class Speech:
 
     def __init__(self, synthesizer: Synthesizer, utterance: Utterance) -> None:
         self.length: int | None = None
-        self._synthesizer = synthesizer
-        self._utterance = utterance
-        self._going_on: asyncio.Task[None] | None = None
-        self._forget()
-
-    def _forget(self) -> None:
-        said = self._utterance
-        self._saying = self._synthesizer.synthesize(
-            said.text, voice=said.voice, language=said.language, markup=said.markup
+        self._saying = synthesizer.synthesize(
+            utterance.text, voice=utterance.voice, language=utterance.language, markup=utterance.markup
         )
+        self._going_on: asyncio.Task[None] | None = None
         #: What is kept, in parts, each with its first sample's number; and how much has been said.
         self._kept: deque[tuple[int, Samples]] = deque()
         self._said = 0
@@ -196,12 +190,11 @@ class Speech:
             self._kept.popleft()
 
     async def close(self) -> None:
-        """What is asked for later is said again."""
+        """Nothing more is asked for."""
         if self._going_on is not None:
             self._going_on.cancel()
             await asyncio.wait((self._going_on,))
         await self._saying.aclose()
-        self._forget()
 
 
 @dataclass(frozen=True, slots=True)
