@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from focus.engines.documents import Limits, Preparation
 from focus.engines.fax import EngineMissing, FaxError
-from focus.engines.spandsp.isolation import IsolatedFax, check_isolation
+from focus.engines.spandsp.isolation import NEEDS, IsolatedFax, check_isolation
 from focus.rayo.faxes import FaxMachine, clear_workplaces
 from focus.service.sections.section import Section
 from focus.wire.rayo_fax import telephone_number
@@ -78,14 +78,15 @@ class FaxSettings(Section):
 
 
 def fax_machine(settings: FaxSettings) -> FaxMachine | None:
-    """None where there is no engine that works here, which is logged."""
+    """None where there is no engine that works here, which is logged. It is not tried again later: clients ask once
+    what the service can do."""
     try:
         check_isolation()
     except EngineMissing as error:
         log.info("nothing is faxed: %s", error)
         return None
     except FaxError as error:
-        log.error("nothing is faxed: %s", error)
+        log.error("nothing is faxed until focus is started again: %s (%s)", error, NEEDS)
         return None
     clear_workplaces()
     engine = IsolatedFax(timezone=settings.timezone or "", ecm=settings.ecm)

@@ -7,7 +7,7 @@ import shutil
 
 from focus.engines.fax import EngineMissing, FaxError
 from focus.engines.piper import PROGRAM
-from focus.engines.spandsp.isolation import check_isolation
+from focus.engines.spandsp.isolation import NEEDS, check_isolation
 from focus.service.config import Settings
 
 
@@ -21,7 +21,7 @@ def missing(settings: Settings) -> list[str]:
         except EngineMissing as error:
             lines.append(f"{where}: nothing can be faxed (apt-get install libspandsp2): {error}")
         except FaxError as error:
-            lines.append(f"{where}: nothing can be faxed: {error}")
+            lines.append(f"{where}: nothing can be faxed: {error} ({NEEDS}, when focus starts)")
         if without := _not_installed("PIL", "pypdfium2"):
             lines.append(f"{where}: not all documents can be faxed without {without} (focus-conference[fax])")
     speech = settings.speech

@@ -49,10 +49,13 @@ def test_an_engine_that_does_not_start_is_told_of_at_the_start(
     monkeypatch.setattr(isolation, "MEMORY", 64 << 20)
     check_isolation.cache_clear()
     file = tmp_path / "focus.toml"
-    assert said(file, "[fax]\necm = false\n").startswith("[fax]: nothing can be faxed: the fax engine does not start: ")
+    warning = said(file, "[fax]\necm = false\n")
+    assert warning.startswith("[fax]: nothing can be faxed: the fax engine does not start: ")
+    assert "512 MB of address space" in warning
     assert said(file, "") == ""
     assert fax_machine(FaxSettings()) is None
-    assert "nothing is faxed: the fax engine does not start" in caplog.text
+    assert "nothing is faxed until focus is started again: the fax engine does not start: " in caplog.text
+    assert caplog.text.count("512 MB of address space") == 1
     monkeypatch.undo()
     assert fax_machine(FaxSettings()) is not None
 

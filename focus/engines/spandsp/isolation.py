@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 #: at 14400 bit/s is 26 MB.
 MEMORY = 512 << 20
 SIZE = 256 << 20
+#: What to look for where one does not start.
+NEEDS = f"a fax takes a process with {MEMORY >> 20} MB of address space, and a folder for temporary files"
 
 #: In so many seconds a terminal's process must have answered. Who waits for its end does not wait for much longer.
 SILENCE = 4.0
