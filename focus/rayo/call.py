@@ -141,7 +141,7 @@ class Call(Controllable):
         if self.session is None:
             raise WrongState("there is no session yet")
         self._watchers.add(sender)
-        return self.describe()
+        return self.describe(sender)
 
     @on(Move)
     async def move(self, sender: JID, command: Move) -> Outcome:
@@ -512,11 +512,12 @@ class Call(Controllable):
 
     # what is told of the session
 
-    def describe(self) -> Session:
-        """How this call is carried, now."""
+    def describe(self, client: JID | None = None) -> Session:
+        """How this call is carried, now; of its mixers that of `client` counts, if it has one for a room."""
         session = self.session
         assert session is not None
-        mixers = [direction for party, direction in self.joins.items() if isinstance(party, Mixer)]
+        mixers = [(party, direction) for party, direction in self.joins.items() if isinstance(party, Mixer)]
+        mixers.sort(key=lambda join: client not in join[0].owners)
         return Session(
             sid=session.sid,
             peer=str(session.peer),
@@ -533,7 +534,7 @@ class Call(Controllable):
             speaks=self._speaks,
             hears=self._hears,
             focus=self._focus,
-            direction=mixers[0].value if mixers else "duplex",
+            direction=mixers[0][1].value if mixers else "duplex",
             ending=self.is_over,
         )
 
@@ -544,6 +545,5 @@ class Call(Controllable):
 
     def _session_changed(self) -> None:
         if self._watchers and self.session is not None and self.stage is not Stage.ENDED:
-            description = self.describe()
             for watcher in sorted(self._watchers, key=str):
-                self._calls.emit(self.address, watcher, description)
+                self._calls.emit(self.address, watcher, self.describe(watcher))

@@ -81,7 +81,8 @@ class Session(Event, tag="session", ns="", nsmap={"": SESSION}):
     last said of itself by session-info, `silenced` whether it is muted by us at its own wish, which is in `muted`, too,
     `speaks` and `hears` which way the `senders` of its content let the sound go,
     `focus` whether it says that it mixes a conference itself, `connected` whether media flows, `accepted` whether the
-    session is, `direction` that of its join with a mixer, and `ending` whether it is over, or soon will be.
+    session is, `direction` that of its join with the mixer of who is told, and `ending` whether it is over, or soon
+    will be.
     """
 
     sid: Name = attr()

@@ -268,6 +268,16 @@ async def test_a_join_by_a_rayo_client_is_muted_via_focus(meeting: Meeting) -> N
     await meeting.readers.document(alice.jid, lambda document: endpoint(document, "alice").status == "connected")
 
 
+async def test_each_conference_of_a_call_shows_how_it_is_joined_there(meeting: Meeting) -> None:
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB, "milk")
+    call = meeting.call_of(bob, "milk")
+    await meeting.admin.command(call, Join(mixer_name="tea", direction="recv"))
+    await meeting.readers.document(
+        alice.jid, lambda document: "bob" in users(document) and endpoint(document, "bob").status == "muted-via-focus"
+    )
+    assert meeting.conference("milk").roster.participants[call].session.direction == "duplex"
+
+
 async def test_who_is_unjoined_is_gone_and_who_is_joined_again_is_back(meeting: Meeting) -> None:
     alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
     call = meeting.call_of(bob)
