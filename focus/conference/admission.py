@@ -61,6 +61,7 @@ class Admission:
         self._callers: dict[JID, JID] = {}  # call -> who called
         self._callees: dict[JID, JID] = {}  # call that we make -> whom, and from the answer on, which device
         self._offers: dict[JID, JID] = {}  # calls to us that are not admitted yet
+        self._elsewhere: set[JID] = set()  # calls that have left without having ended, which whoever made them may move
         self._arriving: dict[JID, bool] = {}  # calls that have no media yet, and whether they were proposed
         self._following: set[JID] = set()  # those of them that will take another's place, and are not joined before
         self._heirs: dict[JID, JID] = {}  # call -> which goes on in its place
@@ -74,8 +75,10 @@ class Admission:
 
     @property
     def peers(self) -> Mapping[JID, JID]:
-        """All calls, in whatever state, that have come to us or that we make, and with whom they are."""
-        return {**self._callers, **self._callees}
+        """All calls, in whatever state, that have come to us or that we make, and with whom they are; not those that
+        have been taken elsewhere, which are not the room's affair any more."""
+        everybody = {**self._callers, **self._callees}
+        return {call: peer for call, peer in everybody.items() if call not in self._elsewhere}
 
     @property
     def strangers(self) -> tuple[JID, ...]:
@@ -109,6 +112,7 @@ class Admission:
 
     def answered(self, call: JID, peer: JID) -> bool:
         """`call` takes part: whether there is place for the device `peer` that has answered it, if we make the call."""
+        self._elsewhere.discard(call)
         if call not in self._callees:
             return True
         self._callees[call] = peer
@@ -223,7 +227,7 @@ class Admission:
         else:
             came = dict(takewhile(lambda item: item[0] != call, self._callers.items()))
             before = {each: peer for each, peer in inside.items() if each not in self._callers} | came
-        peer, proposed = self.peers[call], self._arriving[call]
+        peer, proposed = self._callees.get(call) or self._callers[call], self._arriving[call]
         is_theirs = partial(self._policy.continues, peer, proposed=proposed, room=roster.room)
         return [each for each, other in before.items() if is_theirs(other)]
 
@@ -273,6 +277,7 @@ class Admission:
                 self._arriving.pop(each, None)
                 self._inherit(each, call)
                 await self._join(each, Join(mixer_name=self._owner.name, direction=participant.session.direction))
+        self._elsewhere.add(call)
 
     def heir(self, call: JID) -> JID | None:
         """Which call goes on in the place of `call`, and has its rights."""
@@ -299,6 +304,7 @@ class Admission:
         """What had to be done because `call` ended is done."""
         self._callers.pop(call, None)
         self._callees.pop(call, None)
+        self._elsewhere.discard(call)
         self._heirs.pop(call, None)
         self._hands.pop(call, None)
         self._strangers.pop(call, None)

@@ -466,7 +466,10 @@ class Conference:
         `before`: how often the connection had been lost when they went.
         """
         await asyncio.sleep(GRACE)
-        if self._all.interruptions() == before and not is_back(self.peer_of(call), occupant, self.roster.occupants):
+        peer = self.peer_of(call)
+        if peer is None or self._all.interruptions() != before:
+            return
+        if not is_back(peer, occupant, self.roster.occupants):
             self.dismiss(call, goodbye)
 
     def dismiss(self, call: JID, goodbye: Goodbye) -> None:

@@ -663,6 +663,25 @@ async def test_a_device_that_leaves_the_room_leaves_the_call_and_others_of_its_o
     assert not kitchen.sessions[0].ended
 
 
+async def test_who_was_taken_elsewhere_is_not_concerned_by_what_happens_in_the_room(meeting: Meeting) -> None:
+    room = meeting.rooms.room("tea")
+    room.come("Alice", ALICE)
+    room.come("Bob", BOB)
+    alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
+    calls = meeting.call_of(alice), meeting.call_of(bob)
+    for call in calls:
+        await meeting.admin.command(call, Join(mixer_name="milk"))
+        await meeting.admin.command(call, Unjoin(mixer_name="tea"))
+    await eventually(lambda: not meeting.conference("tea").roster.participants)
+    room.go("Alice")
+    room.go("Bob", Departure.KICKED)
+    await asyncio.sleep(10)  # of no clock
+    room.lose(Departure.DESTROYED)
+    await settled()
+    assert meeting.conference("milk").roster.participants.keys() == set(calls)
+    assert not any(each.sessions[0].ended for each in (alice, bob))
+
+
 @pytest.mark.parametrize("departure", [Departure.LEFT, Departure.LOST])
 async def test_a_server_that_takes_everybody_with_it_ends_no_call(meeting: Meeting, departure: Departure) -> None:
     room = meeting.rooms.room("tea")
