@@ -168,9 +168,10 @@ class Speech:
 
     async def _more(self) -> None:
         """Have one more block said. A reader that is cancelled does not cut it off."""
-        if self._going_on is None or self._going_on.done():
-            self._going_on = asyncio.create_task(self._go_on())
-        await asyncio.shield(self._going_on)
+        if self.failure is None:
+            if self._going_on is None or self._going_on.done():
+                self._going_on = asyncio.create_task(self._go_on())
+            await asyncio.shield(self._going_on)
         if self.failure is not None:
             raise RenderingError(self.failure)
 

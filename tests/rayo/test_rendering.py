@@ -294,4 +294,7 @@ async def test_speech_that_fails_while_nobody_waits_has_failed() -> None:
     for _ in range(2):
         with pytest.raises(RenderingError, match="hoarse"):
             await speech.check()
+        with pytest.raises(RenderingError, match="hoarse"):
+            await anext(speech.blocks(0))
+    assert speech.length is None
     await speech.close()
