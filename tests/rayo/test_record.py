@@ -248,12 +248,13 @@ async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(scene: Scen
     await scene.does(Stop())
     complete = await scene.complete()
     assert isinstance(complete.reason, Failed)
+    assert (complete.reason.text or "").endswith("cannot be ended: No such file or directory")
     assert complete.metadata == ()
     assert scene._facilities.recordings is not None
     assert scene._facilities.recordings.counted == {"lost": 1}
 
 
-async def test_a_disk_that_is_full_at_the_end_costs_only_what_does_not_fit(
+async def test_what_cannot_be_written_at_the_end_keeps_nothing_else_from_being_brought_in(
     scene: Scene, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record, "STEP", 3600.0)  # all is written when it ends

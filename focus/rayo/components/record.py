@@ -207,11 +207,10 @@ class Recorder(Component[Record]):
                 self._tracks.stop()
         try:
             size = await in_thread(self._recordings.bring_in, writer)
-        except WriteError:
+        except WriteError as error:
             self._recordings.failed(self._path)
-            if self._tracks is not None:
-                await self._bring_in(self._tracks, writer.samples, in_time)
-            raise
+            tracks = await self._bring_in(self._tracks, writer.samples, in_time) if self._tracks is not None else ()
+            raise ComponentError(str(error), metadata=tracks) from None
         what, why = f"{self._path.name} of {self.target.address}", type(reason).__xml_tag__
         log.info("the recording %s has ended (%s): %.1f s", what, why, writer.samples / SAMPLE_RATE)
         self._recordings.finished(self._path)
