@@ -20,6 +20,7 @@ from focus.media.files import read_audio
 from focus.media.plane import MediaPlane
 from focus.media.recordings import NAME, Recordings
 from focus.media.tones import Tone
+from focus.media.tracks import Speaker
 from focus.media.writer import FORMATS, PART, SoundWriter, WriteError
 from focus.rayo.component import Facilities
 from focus.rayo.components import record
@@ -34,6 +35,7 @@ from focus.wire.rayo_record import (
     Record,
     Recording,
     ResumeRecording,
+    TrackFiles,
 )
 
 from .at_work import CLIENT, RATE, Scene
@@ -240,18 +242,22 @@ async def test_where_nothing_can_be_written_it_is_refused(plane: MediaPlane, tmp
 
 
 async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(scene: Scene, folder: Path) -> None:
-    await scene.begin(Record())
+    assert scene.node is not None
+    scene.heard_here = [Speaker("romeo", scene.node)]
+    recorder = await scene.begin(Record(hints=(Hint(name="tracks", value="speaker"),)))
+    assert isinstance(recorder, record.Recorder)
     says(scene, 1)
     await scene.silence(0.5)
-    (part,) = folder.glob(f"*{PART}")
-    part.unlink()  # it cannot be brought in under its name any more
+    recorder._path.with_name(recorder._path.name + PART).unlink()  # it cannot be brought in under its name any more
     await scene.does(Stop())
     complete = await scene.complete()
     assert isinstance(complete.reason, Failed)
     assert (complete.reason.text or "").endswith("cannot be ended: No such file or directory")
-    assert complete.metadata == ()
+    (tracks,) = complete.metadata
+    assert isinstance(tracks, TrackFiles)
+    assert {path.as_uri() for path in folder.iterdir()} == {tracks.uri, *(track.uri for track in tracks.tracks)}
     assert scene._facilities.recordings is not None
-    assert scene._facilities.recordings.counted == {"lost": 1}
+    assert scene._facilities.recordings.counted == {"lost": 1, "whole": 1}
 
 
 async def test_what_cannot_be_written_at_the_end_keeps_nothing_else_from_being_brought_in(
