@@ -260,6 +260,16 @@ async def test_a_disk_that_fails_ends_the_recording_and_nothing_else(scene: Scen
     assert scene._facilities.recordings.counted == {"lost": 1, "whole": 1}
 
 
+async def test_who_leaves_before_the_last_beep_costs_the_beep_alone(scene: Scene) -> None:
+    await scene.begin(Record(stop_beep=True))
+    says(scene, 1)
+    await scene.silence(0.5)
+    node, scene.node = scene.node, None
+    await scene.does(Stop())
+    await result(scene, Stopped())
+    scene.node = node
+
+
 async def test_what_cannot_be_written_at_the_end_keeps_nothing_else_from_being_brought_in(
     scene: Scene, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -216,7 +217,8 @@ class Recorder(Component[Record]):
         self._recordings.finished(self._path)
         tracks = await self._bring_in(self._tracks, writer.samples, in_time) if self._tracks is not None else ()
         if self.command.stop_beep and failed is None and not isinstance(reason, HungUp | Failed):
-            await self._beep()
+            with suppress(ComponentError):  # nobody is there any more
+                await self._beep()
         duration = round(writer.samples * 1000 / SAMPLE_RATE)
         brought_in = (Recording(uri=self._recordings.uri(self._path), duration=duration, size=size), *tracks)
         if failed is not None:
