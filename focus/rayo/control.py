@@ -72,7 +72,7 @@ class Controllable(Connectable):
         if isinstance(command, Watch | Move | Silence | Listen):
             return  # they come from applications of ours only
         takes_it = not isinstance(command, CallMessage) and self._take_control(sender)
-        may_command = takes_it or sender == self.controller or self._authority.may_command(sender)
+        may_command = takes_it or self._is_controlled_by(sender) or self._authority.may_command(sender)
         if not (may_command or self._is_left_to(sender)):
             raise NotTheOwner(f"{self.address} is not controlled by you")
         self._commanders.add(sender)
@@ -110,7 +110,15 @@ class Controllable(Connectable):
         for party in self.joins:
             party.audience_changed()
 
+    def _is_controlled_by(self, client: JID) -> bool:
+        """Rooms of ours control their calls together, for one may have come from one to another."""
+        if self.controller is None:
+            return False
+        return client == self.controller or (
+            client.domain == self.address.domain and client.bare == self.controller.bare
+        )
+
     def _is_left_to(self, sender: JID) -> bool:
-        """Whether this is a call of a room that leaves its mixer to `sender`."""
-        mixers = (party for party in self.joins if isinstance(party, Mixer) and self.controller in party.owners)
-        return any(mixer.admits(sender) for mixer in mixers)
+        """Whether this is a call of rooms, in one that leaves its mixer to `sender`."""
+        mixers = (party for party in self.joins if isinstance(party, Mixer))
+        return any(mixer.admits(sender) for mixer in mixers if any(map(self._is_controlled_by, mixer.owners)))

@@ -11,7 +11,7 @@ from focus.conference import conference as conference_module
 from focus.conference.room import Cause, Departure
 from focus.wire.jid import JID
 from focus.wire.jingle_message import Proceed, Reject
-from focus.wire.rayo import Dial, Hangup, Join
+from focus.wire.rayo import Dial, Hangup, Join, Unjoin
 from tests.jingle.pair import End as Caller
 from tests.rayo.scene import DOMAIN, ROOMS, eventually, settled
 
@@ -167,6 +167,25 @@ async def test_a_visitor_who_is_called_into_the_conference_listens_only(meeting:
     await meeting.focus.server.command(focus, meeting.focus.addresses.service, dial)
     await eventually(lambda: len(meeting.conference().roster.participants) == 2)
     await eventually(lambda: direction(meeting, bob) == "recv")
+
+
+async def test_who_comes_from_another_conference_is_under_the_rules_of_this_one(meeting: Meeting) -> None:
+    """Which has not answered the call, and whose moderators have a say in it."""
+    room = meeting.rooms.room("tea")
+    room.rules = replace(room.rules, moderated=True)
+    room.come("Alice", ALICE, role="visitor")
+    room.come("Bob", BOB, role="moderator")
+    alice = await meeting.join(ALICE, "milk")
+    call = meeting.call_of(alice, "milk")
+    await meeting.admin.command(call, Join(mixer_name="tea"))
+    await meeting.admin.command(call, Unjoin(mixer_name="milk"))
+    await eventually(lambda: direction(meeting, alice) == "recv")
+    room.change("Alice", role="participant")
+    await eventually(lambda: direction(meeting, alice) == "duplex")
+    await meeting.focus.client(BOB).command(call, Join(mixer_name="tea", direction="recv"))
+    await eventually(lambda: direction(meeting, alice) == "recv")
+    room.go("Alice", Departure.KICKED)
+    assert (await alice.owners[0].until_ended()) == ("gone", True)
 
 
 # --- who gets in ---
