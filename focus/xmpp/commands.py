@@ -46,7 +46,7 @@ RAISE_HAND = "urn:focus-conference:raise-hand:0"
 LOWER_HAND = "urn:focus-conference:lower-hand:0"
 LOWER_HANDS = "urn:focus-conference:lower-hands:0"
 WHOM, TEXT, SOUND, HANDS = "jids", "text", "sound", "hands"
-#: Stands for the hands of all: no call has such a name.
+#: Stands for all of those who can be chosen: neither an address nor a call is called so.
 ALL = "@all"
 
 #: People whom one command can name.
@@ -119,17 +119,19 @@ def _call_in(conference: Commanded, form: Form, rights: Rights) -> str:
 
 
 def _whom_not_to_call(conference: Commanded) -> Form:
-    people = tuple(Option(value=str(person)) for person in conference.callout.people)
+    people = [Option(value=str(person)) for person in conference.callout.people]
     return Form(
         type="form",
         title="Call people no longer",
-        instructions="Those who are not chosen are called further. To choose nobody is to choose all.",
-        fields=(Field(var=WHOM, type="list-multi", label="Addresses", options=people),),
+        instructions="Those who are not chosen are called further, unless all are chosen.",
+        fields=(_all_or_some(WHOM, "Addresses", people),),
     )
 
 
 def _call_off(conference: Commanded, form: Form, rights: Rights) -> str:
-    spared = conference.callout.call_off(_people(form) or None)
+    if not (chosen := form.values(WHOM)):
+        raise BadPayload("say whom to call no longer, or that it is all")
+    spared = conference.callout.call_off(None if ALL in chosen else _people(form))
     return f"No longer calling {_listed(spared)}." if spared else "None of them was being called."
 
 
@@ -166,20 +168,11 @@ def _whose_hands(conference: Commanded) -> Form:
     roster = conference.roster
     names = roster.names({})
     hands = [Option(label=names[one.call], value=one.call.local) for one in roster.hands]
-    everybody = Option(label="All", value=ALL)
     return Form(
         type="form",
         title="Lower hands",
-        instructions="Who is not chosen keeps theirs raised, unless all are chosen.",
-        fields=(
-            Field(
-                var=HANDS,
-                type="list-multi",
-                label="Raised, the longest first",
-                required=Flag(),
-                options=(everybody, *hands),
-            ),
-        ),
+        instructions="Those who are not chosen keep theirs raised, unless all are chosen.",
+        fields=(_all_or_some(HANDS, "Raised, the longest first", hands),),
     )
 
 
@@ -193,7 +186,9 @@ def _lower_hands(conference: Commanded, form: Form, rights: Rights) -> str:
     for call in lowered:
         if conference.attendant is not None:
             conference.attendant.hand_lowered(call)
-    return f"Lowered the hands of {', '.join(names[call] for call in lowered)}." if lowered else "No hand was raised."
+    if not lowered:
+        return "None of them had a hand raised."
+    return f"Lowered the hands of {', '.join(names[call] for call in lowered)}."
 
 
 def _raise_hand(conference: Commanded, form: Form, rights: Rights) -> str:
@@ -290,6 +285,12 @@ def _information(node: str) -> ET.Element:
     for feature in (COMMANDS, DATA_FORM):
         ET.SubElement(query, f"{{{DISCO_INFO}}}feature", {"var": feature})
     return query
+
+
+def _all_or_some(var: str, label: str, options: Iterable[Option]) -> Field:
+    """Nobody is not all of them: the first button of most clients sends what is chosen when a form comes."""
+    options = (Option(label="All", value=ALL), *options)
+    return Field(var=var, type="list-multi", label=label, required=Flag(), options=options)
 
 
 def _people(form: Form) -> list[JID]:

@@ -98,17 +98,20 @@ async def test_a_moderator_calls_somebody_off(scene: Scene) -> None:
     await bob.heard.until(lambda each: isinstance(each, Propose))
     form = scene.run(CALL_OFF).form
     assert form is not None
-    assert [option.value for option in form.fields[0].options] == ["bob@example.org"]
+    assert [option.value for option in form.fields[0].options] == ["@all", "bob@example.org"]
     assert scene.submit(CALL_OFF, "bob@example.org").notes[0].text == "No longer calling bob@example.org."
     await bob.heard.until(lambda each: isinstance(each, Retract))
     await eventually(lambda: not scene.people)
 
 
-async def test_all_are_called_off_where_nobody_is_chosen(scene: Scene) -> None:
+async def test_all_are_called_off_where_that_is_chosen(scene: Scene) -> None:
     scene.submit(CALL_IN, "bob@example.org", "carol@example.org")
-    assert scene.submit(CALL_OFF).notes[0].text == "No longer calling bob@example.org, carol@example.org."
+    with pytest.raises(BadPayload):
+        scene.submit(CALL_OFF)
+    assert len(scene.people) == 2
+    assert scene.submit(CALL_OFF, "@all").notes[0].text == "No longer calling bob@example.org, carol@example.org."
     await eventually(lambda: not scene.people)
-    assert scene.submit(CALL_OFF).notes[0].text == "None of them was being called."
+    assert scene.submit(CALL_OFF, "@all").notes[0].text == "None of them was being called."
 
 
 async def test_who_is_there_is_not_called(scene: Scene) -> None:
@@ -155,7 +158,7 @@ async def test_a_moderator_lowers_the_hand_of_one_or_of_all(scene: Scene) -> Non
     await scene.meeting.join(DAN)
     await scene.meeting.join("bob@example.org/phone")
     everybody = f"<x xmlns='{DATA_FORM}' type='submit'><field var='hands'><value>@all</value></field></x>"
-    assert scene.run(LOWER_HANDS, everybody).notes[0].text == "No hand was raised."
+    assert scene.run(LOWER_HANDS, everybody).notes[0].text == "None of them had a hand raised."
     for sender in (DAN, ALICE, BOB):
         scene.run(RAISE_HAND, sender=sender)
         await hands(scene, *("Dan", "Alice", "bob")[: (DAN, ALICE, BOB).index(sender) + 1])
@@ -167,7 +170,7 @@ async def test_a_moderator_lowers_the_hand_of_one_or_of_all(scene: Scene) -> Non
     chosen = f"<x xmlns='{DATA_FORM}' type='submit'><field var='hands'><value>{options[1].value}</value></field></x>"
     assert scene.run(LOWER_HANDS, chosen).notes[0].text == "Lowered the hands of Alice."
     await hands(scene, "Dan", "bob")
-    assert scene.run(LOWER_HANDS, chosen).notes[0].text == "No hand was raised."
+    assert scene.run(LOWER_HANDS, chosen).notes[0].text == "None of them had a hand raised."
     with pytest.raises(BadPayload):
         scene.submit(LOWER_HANDS)
     await hands(scene, "Dan", "bob")
