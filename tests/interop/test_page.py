@@ -38,6 +38,13 @@ SHOWN = """async ({speaking, text, serial}) => {
   return [words[1].includes('speaking'), cut, places.map(({top, height}) => [top, height])];
 }"""
 
+# How far below the field for the name the form goes on.
+BELOW_THE_NAME = """() => {
+  const form = document.querySelector('focus-meeting').shadowRoot.querySelector('focus-lobby').shadowRoot;
+  const top = (selector) => form.querySelector(selector).getBoundingClientRect().top;
+  return top('[part=join-button]') - top('#name');
+}"""
+
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
@@ -75,7 +82,7 @@ async def test_two_pages_and_a_caller_meet(focus: RunningFocus, caller: CallerFa
     for change, raised in (("Raise hand", 1), ("Lower hand", 0)):
         await bert.get_by_role("button", name=change).click()
         await expect(anna.locator(participant(anna, "Bert", "[data-hand=true]"))).to_have_count(raised)
-        await bert.screenshot(path=ARTIFACTS / "hand.png")
+        await bert.screenshot(path=ARTIFACTS / f"hand-{raised}.png")
 
     await bert.close(run_before_unload=False)
     await expect(anna.locator(participant(anna, "Bert"))).to_have_count(0)
@@ -159,6 +166,10 @@ async def test_the_page_fits_a_phone_in_the_dark(focus: RunningFocus, browser: B
     await anna.set_viewport_size({"width": 360, "height": 640})
     await anna.emulate_media(color_scheme="dark", reduced_motion="reduce")
     await anna.screenshot(path=ARTIFACTS / "lobby-phone-dark.png")
+    before = await anna.evaluate(BELOW_THE_NAME)
+    await anna.get_by_role("button", name="Join").click()
+    await expect(anna.get_by_text("Please enter your name.")).to_be_visible()
+    assert await anna.evaluate(BELOW_THE_NAME) == before, "the form jumps when a name is missing"
     await join(anna, "Anna")
     await expect(anna.get_by_role("listitem")).to_have_count(1)
     await anna.screenshot(path=ARTIFACTS / "meeting-phone-dark.png")

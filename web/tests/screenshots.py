@@ -103,13 +103,14 @@ async def main(folder: Path) -> None:
     origin = "http://localhost:4173"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        for look, size, scheme in (
-            ("light", DESKTOP, "light"),
-            ("dark", DESKTOP, "dark"),
-            ("phone", PHONE, "light"),
-            ("phone-dark", PHONE, "dark"),
+        for look, size, scheme, forced in (
+            ("light", DESKTOP, "light", "none"),
+            ("dark", DESKTOP, "dark", "none"),
+            ("forced", DESKTOP, "light", "active"),
+            ("phone", PHONE, "light", "none"),
+            ("phone-dark", PHONE, "dark", "none"),
         ):
-            context = await browser.new_context(viewport=size, color_scheme=scheme)
+            context = await browser.new_context(viewport=size, color_scheme=scheme, forced_colors=forced)
             await context.route("**/config.json", lambda route: route.fulfill(body=json.dumps({})))
             page = await context.new_page()
             page.on("pageerror", lambda error: print("page error:", error))

@@ -32,6 +32,12 @@ export class FocusLobby extends LitElement {
       .field {
         margin-bottom: 1.15rem;
       }
+      .named {
+        margin-bottom: 0.5rem;
+      }
+      .problem {
+        min-height: 1.3125rem;
+      }
       .primary {
         width: 100%;
         min-height: 52px;
@@ -91,7 +97,7 @@ export class FocusLobby extends LitElement {
         ${hindrance
           ? html`<p class="obstacle"><strong>${strings.failures[hindrance.code].title}.</strong> ${strings.failures[hindrance.code].advice}</p>`
           : nothing}
-        <div class="field">
+        <div class="field named">
           <label for="name">${strings.nameLabel}</label>
           <input
             id="name"
@@ -102,10 +108,10 @@ export class FocusLobby extends LitElement {
             maxlength="60"
             placeholder=${strings.namePlaceholder}
             aria-invalid=${problem ? 'true' : 'false'}
-            aria-describedby=${problem ? 'problem' : nothing}
+            aria-describedby="problem"
             .value=${this.name || remembered('name')}
           />
-          ${problem ? html`<p class="problem" id="problem">${problem}</p>` : nothing}
+          <p class="problem" id="problem">${problem}</p>
         </div>
         <div class="field"><focus-microphones exportparts="microphone"></focus-microphones></div>
         <button class="primary" part="join-button">${strings.join}</button>

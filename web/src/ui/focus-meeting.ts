@@ -197,6 +197,7 @@ export class FocusMeeting extends LitElement {
         box-shadow: var(--shadow);
       }
       .controls button {
+        flex: none;
         min-height: 48px;
       }
       .controls .mute {
@@ -248,6 +249,9 @@ export class FocusMeeting extends LitElement {
         padding: 0;
         overflow: hidden;
         clip-path: inset(50%);
+      }
+      :host(:not([data-state='joined'])) footer {
+        padding: 0;
       }
       h1:focus {
         outline: none;
@@ -302,6 +306,15 @@ export class FocusMeeting extends LitElement {
         }
         .banner {
           flex-wrap: wrap;
+        }
+      }
+      @media (forced-colors: active) {
+        .light,
+        .dots i {
+          forced-color-adjust: none;
+        }
+        .notice {
+          border: 1px solid;
         }
       }
       @media (prefers-reduced-motion: reduce) {

@@ -130,6 +130,7 @@ export class FocusParticipants extends LitElement {
         right: calc(50% + 12px);
         padding-inline: 0.3em;
         background: var(--accent);
+        color: var(--on-accent);
       }
       .name {
         display: -webkit-box;
@@ -210,6 +211,20 @@ export class FocusParticipants extends LitElement {
         .you {
           top: 0.5rem;
           left: 0.5rem;
+        }
+      }
+      @media (forced-colors: active) {
+        .face {
+          outline: 1px solid;
+        }
+        li[data-speaking='true'],
+        .face::after {
+          border-color: Highlight;
+        }
+        .raised,
+        .silent {
+          border-width: 1px;
+          background: Canvas;
         }
       }
     `,

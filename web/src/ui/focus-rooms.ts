@@ -38,7 +38,7 @@ export class FocusRooms extends LitElement {
       .primary {
         width: 100%;
         min-height: 52px;
-        margin-top: 0.75rem;
+        margin-top: 1.1rem;
         font-size: 1.0625rem;
       }
       .hint {

@@ -232,6 +232,14 @@ export const theme = css`
       color: var(--danger-strong);
     }
   }
+  /* The arrow of a choice is a background, of which there are none. */
+  @media (forced-colors: active) {
+    select {
+      appearance: auto;
+      padding-right: 0.6rem;
+      background: none;
+    }
+  }
   @media (prefers-reduced-motion: reduce) {
     *,
     *::before,
