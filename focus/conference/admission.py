@@ -252,7 +252,7 @@ class Admission:
                 if (hand := self.inherited_hand(call)) is not None:
                     roster = roster.with_hand(call, hand)
                 owner.update(roster)
-        if call in self._following and await self._is_any_ending(stayed):  # `gone` will be told
+        if call in self._following and await self._are_ending(stayed):  # `gone` will be told
             self._arriving[call] = proposed
             return session
         if call in self._following:  # whoever was here before has gone by now
@@ -260,13 +260,13 @@ class Admission:
             await self._join(call, self._voices.joining(call))
         return session
 
-    async def _is_any_ending(self, calls: list[JID]) -> bool:
-        """Whether one of `calls` is inside only as we have not been told yet that it has ended."""
+    async def _are_ending(self, calls: list[JID]) -> bool:
+        """Whether `calls` are inside only as we have not been told yet that they have ended, all of them."""
         for each in calls:
             session = await self._owner.session_of(each)
-            if each in self._owner.inside and (session is None or session.ending):
-                return True
-        return False
+            if session is not None and not session.ending:
+                return False
+        return bool(calls)
 
     async def gone(self, call: JID) -> None:
         """`call` takes part no more: who would have taken its place has it, as it was."""

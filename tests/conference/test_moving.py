@@ -363,23 +363,28 @@ async def test_who_was_led_out_of_the_mix_is_moved_all_the_same(meeting: Meeting
     assert await desk.owners[-1].until_ended() == ("expired", True)
 
 
-@pytest.mark.parametrize("is_there_twice", [False, True])
+@pytest.mark.parametrize("other", ["is_nowhere", "is_there", "is_ending"])
 async def test_who_cannot_be_moved_is_heard_beside_unless_another_is(
-    meeting: Meeting, desk: Caller, is_there_twice: bool, monkeypatch: pytest.MonkeyPatch
+    meeting: Meeting, desk: Caller, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conference, old = meeting.conference(), meeting.call_of(desk)
     command = conference.command
-    if is_there_twice:
+    if other != "is_nowhere":
         kitchen, owner = meeting.caller(KITCHEN).call(TEA.with_resource("focus"), None)
         await kitchen.start()
         await owner.until("connected")
         await meeting.readers.document(BOB_JID, carried_by(desk.sessions[-1], kitchen))
 
     async def refused(address: JID, given: Command) -> bool:
-        return not (isinstance(given, Move) and address == old) and await command(address, given)
+        if isinstance(given, Move) and address == old:
+            return False
+        if isinstance(given, Move) and other == "is_ending":
+            kitchen.hangup(Reason.of("success"))
+            await eventually(lambda: address not in [call.address for call in meeting.focus.server.directory.calls()])
+        return await command(address, given)
 
     monkeypatch.setattr(conference, "command", refused)
     new = await propose(meeting, GARDEN)
     await meeting.readers.document(BOB_JID, carried_by(desk.sessions[-1], new))
-    if is_there_twice:
+    if other == "is_there":
         assert await meeting.caller_at(KITCHEN).owners[-1].until_ended() == ("expired", True)
