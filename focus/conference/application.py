@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from focus.conference.conference import Conference
+from focus.conference.documents import Documents
 from focus.conference.policy import Rights, occupant_of, rights_of
 from focus.conference.room import RoomError
 from focus.conference.subscription import Document
@@ -134,16 +135,25 @@ class ConferenceApplication:
             known[0].callout.answered(device, said)
 
     def document_for(self, focus: JID, peer: JID, sid: str) -> Document | None:
-        """The full document of the conference at `focus` for the session `sid` with `peer`, or None."""
-        known = self._conferences.get(self._server.room_called(focus))
-        return known[0].documents.full_for(peer, sid) if known else None
+        """The full document for the session `sid` of `peer` with `focus`, or None."""
+        documents = self._documents(focus, peer, sid)
+        return documents.full_for(peer, sid) if documents is not None else None
 
     def document_from(self, focus: JID, peer: JID, document: ConferenceInfo) -> None:
         """What a participant that mixes a conference itself tells of that one. Raises `StanzaError`."""
-        known = self._conferences.get(self._server.room_called(focus))
-        if known is None:
-            raise ItemNotFound("there is no conference here")
-        known[0].documents.read(peer, document)
+        documents = self._documents(focus, peer, document.sid)
+        if documents is None:
+            raise ItemNotFound("no session with you is in a conference here")
+        documents.read(peer, document)
+
+    def _documents(self, focus: JID, peer: JID, sid: str | None) -> Documents | None:
+        """Of the conference at `focus`, or else of that to which the session of `peer` with `focus` has been taken."""
+        here = self._server.room_called(focus)
+        for conference in sorted(self.conferences, key=lambda each: each.name != here):
+            local = conference.documents.address(peer, sid)
+            if local is not None and (conference.name == here or local.bare == focus.bare):
+                return conference.documents
+        return None
 
     def _open(self, name: str) -> Conference:
         if (known := self._conferences.get(name)) is not None:

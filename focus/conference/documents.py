@@ -11,7 +11,7 @@ from focus.conference.notification import DocumentOutbox, Notification, Publicat
 from focus.conference.partial import Outcome, Reader
 from focus.conference.roster import Roster
 from focus.conference.subscription import Document
-from focus.wire.conditions import ItemNotFound, WrongState
+from focus.wire.conditions import WrongState
 from focus.wire.conference_info import ConferenceInfo
 from focus.wire.jid import JID
 from focus.wire.session import Session
@@ -89,6 +89,11 @@ class Documents:
         for notification, _ in self._notifications.values():
             notification.repeat()
 
+    def address(self, peer: JID, sid: str | None) -> JID | None:
+        """Ours in the session of a participant, which is another room's where the call has come from there; or None."""
+        call = self._call_of(peer, sid)
+        return JID.parse(self._owner.roster.participants[call].session.local) if call is not None else None
+
     def full_for(self, peer: JID, sid: str) -> Document | None:
         """The full document for the participant whose session this is, or None."""
         call = self._call_of(peer, sid)
@@ -97,11 +102,10 @@ class Documents:
     def read(self, peer: JID, document: ConferenceInfo) -> None:
         """What a participant that is a focus tells of its own conference: of that one, others are told the address.
 
-        Raises `ItemNotFound` where the peer is no participant, and `WrongState` where a document before is missing.
+        Raises `WrongState` where a document before is missing.
         """
         call = self._call_of(peer, document.sid)
-        if call is None:
-            raise ItemNotFound("no session with you is in this conference")
+        assert call is not None
         outcome = self._readers.setdefault(call, Reader()).read(document)
         if outcome is Outcome.GAP:
             raise WrongState("a document before this one is missing")

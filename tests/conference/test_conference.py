@@ -540,6 +540,9 @@ async def test_who_is_taken_into_another_conference_is_told_of_that_in_the_same_
     await meeting.admin.command(call, Unjoin(mixer_name="tea"))
     document = await meeting.readers.document(bob.jid, names("bob"))
     assert document.entity == f"xmpp:milk@{DOMAIN}"
+    asked = meeting.application.document_for(JID("tea", DOMAIN), bob.jid, bob.sessions[0].sid)
+    assert asked is not None
+    assert as_read(asked).entity == document.entity
     versions = [document.version for document in meeting.readers.of(bob.jid)]
     assert versions == list(range(1, len(versions) + 1))
 
