@@ -326,7 +326,7 @@ class Conference:
         self.documents.forget(call)
         if call in self.roster.departed:
             method = _DEPARTURES.get(end.reason, "failed")
-            code = end.error.platform_code if end.error is not None else None
+            code = end.platform_code if method == "failed" else None
             self.update(self.roster.with_departure(call, datetime.now(UTC), method, code))
         elif call in self.roster.waiting:
             self.update(self.roster.without(call))

@@ -388,8 +388,7 @@ class Callout:
 
 def _failure(end: End) -> Failure:
     """What the end of a call that was not answered means (RFC 4575 section 5.7.6)."""
-    reason = getattr(end, end.reason.replace("-", "_"))
-    code = (reason.platform_code if reason is not None else None) or end.reason
+    code = end.platform_code or end.reason
     method: DisconnectionMethod = "busy" if end.reason == "busy" else "failed"
     return Failure(datetime.now(UTC), method, code, is_final=end.reason == "rejected" or code in _IN_VAIN)
 

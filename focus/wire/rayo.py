@@ -175,6 +175,12 @@ class End(Event, tag="end", ns="", nsmap={"": RAYO}):
                 return field.replace("_", "-")
         return "error"
 
+    @property
+    def platform_code(self) -> str | None:
+        """What the network had to say about it."""
+        said: EndReason | None = getattr(self, self.reason.replace("-", "_"))
+        return said.platform_code if said is not None else None
+
 
 class Party(Event):
     call_uri: Address | None = attr(name="call-uri", default=None)

@@ -376,15 +376,16 @@ async def test_who_is_thrown_out_is_told_as_that(meeting: Meeting) -> None:
     assert endpoint(document, "bob").disconnection_method == "booted"
 
 
+@with_policy("reason", ["connectivity-error", "timeout", "expired"])
 @with_policy("policy", [replace(EAGER, farewell=3600.0)])
-async def test_whose_media_fail_is_told_as_that(meeting: Meeting) -> None:
+async def test_whose_call_fails_is_told_as_that(meeting: Meeting, reason: str) -> None:
     alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
-    bob.sessions[0].hangup(Reason.of("connectivity-error"))
+    bob.sessions[0].hangup(Reason.of(reason))
     document = await meeting.readers.document(
         alice.jid, lambda document: endpoint(document, "bob").status == "disconnected"
     )
     assert endpoint(document, "bob").disconnection_method == "failed"
-    assert endpoint(document, "bob").disconnection_info.reason == "connectivity-error"
+    assert endpoint(document, "bob").disconnection_info.reason == reason
 
 
 async def test_the_subject_is_told(meeting: Meeting) -> None:

@@ -28,7 +28,7 @@ from focus.client import (
 )
 from focus.service.fax.checking import check_document, check_service
 from focus.service.rayo.doing import in_own_words, interruptible, url_of
-from focus.service.rayo.report import Report, platform_code
+from focus.service.rayo.report import Report
 from focus.service.ready import ExitCode, ServiceError
 
 #: What a command to a call comes to when the caller has gone, or another client was faster.
@@ -196,7 +196,7 @@ def _how(complete: Complete) -> str:
 
 def _nobody_at(to: str, end: End) -> str | None:
     """What to do about a call that nobody has taken."""
-    if end.reason != "timeout" and platform_code(end) != "gone":
+    if end.reason != "timeout" and end.platform_code != "gone":
         return None
     return (
         f"nobody takes calls to {to} now: see that the address is right, and a fax machine or focus fax receive there"

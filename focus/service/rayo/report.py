@@ -62,7 +62,7 @@ class Report:
         said: dict[str, Any] = dict(element.attrib)
         if isinstance(event, End):
             said["reason"] = event.reason
-            said["platform-code"] = platform_code(event)
+            said["platform-code"] = event.platform_code
         if headers := [[header.name, header.value] for header in getattr(event, "headers", ())]:
             said["headers"] = headers
         words = describe(event, who) + (f" ({hint})" if hint else "")
@@ -100,8 +100,8 @@ def describe(event: Event, who: str = "") -> str:
         case Answered():
             return "answered"
         case End():
-            code = platform_code(event)
-            return f"ended: {_ENDS[event.reason]}" + (f" ({code})" if code else "")
+            code = f" ({event.platform_code})" if event.platform_code else ""
+            return f"ended: {_ENDS[event.reason]}{code}"
         case Joined() | Unjoined():
             verb = "joined" if isinstance(event, Joined) else "left"
             party = event.mixer_name or event.call_uri
@@ -111,12 +111,6 @@ def describe(event: Event, who: str = "") -> str:
         case StoppedSpeaking():
             return f"{who or event.call_uri} is silent"
     return local_name(event.to_element().tag)
-
-
-def platform_code(end: End) -> str | None:
-    """What the network had to say about it."""
-    reason = getattr(end, end.reason.replace("-", "_"))
-    return reason.platform_code if reason is not None else None
 
 
 def _cell(cell: str | Sequence[str], names: Mapping[str, str], directions: Mapping[str, str]) -> str:
