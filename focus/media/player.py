@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from focus.media.plane import MediaPlane
 from focus.media.tones import SAMPLE_RATE
 
-#: Seconds of sound that wait in the plane, so that a busy event loop is not heard.
-AHEAD = 0.4
+#: Seconds of sound that wait in the plane, so that a busy event loop is not heard. Looked after four times meanwhile.
+AHEAD = 1.0
 #: A sound that ends loudly is faded out in the tick after it.
 DYING = 0.04
 
