@@ -25,8 +25,7 @@ from focus.service.prosody import free_port
 RAYO, EXT = "urn:xmpp:rayo:1", "urn:xmpp:rayo:ext:1"
 CAPS = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:xmpp:rayo:client:1' ver='x'/>"
 DESKS = 5
-#: So many that one core can bear what is played to them: what is measured on a core that has no time left is its share.
-CALLS = 50
+CALLS = 100
 #: Of the callers every third speaks, and is given so many seconds of sound at once.
 SPEAKS, PIECE = 3, 4
 
@@ -46,8 +45,9 @@ KINDS = {
 @dataclass(frozen=True)
 class Figure:
     """What so many components took in so many seconds. cores, main: CPU time of the focus' process, and of its main
-    thread, as a share of a core; late: of the times that the plane woke up for a tick the share that was within 1, 2,
-    5, 10 and 20 ms; starts: ms from the command to its answer.
+    thread, as a share of a core; load, complexity: that of the plane's thread in the end, and Opus' by that; late: of
+    the times that the plane woke up for a tick the share that was within 1, 2, 5, 10 and 20 ms; starts: ms from the
+    command to its answer.
     """
 
     what: str
@@ -55,6 +55,8 @@ class Figure:
     seconds: float
     cores: float
     main: float
+    load: float
+    complexity: float
     others: float
     missed: int
     within: dict[str, float]
@@ -135,6 +137,8 @@ class Scenario:
             seconds=taken.seconds,
             cores=cpu / taken.seconds,
             main=taken.focus / taken.seconds,
+            load=after["load"],
+            complexity=after["complexity"],
             others=taken.others,
             missed=round(after["missed"] - before["missed"]),
             within={name: (after[name] - before[name]) / woken for name in after if name.startswith("0.")},
@@ -161,8 +165,8 @@ class Scenario:
                 if sample.name == "focus_plane_late_seconds_bucket":
                     bound = sample.labels["le"]
                     figures["late_count" if bound == "+Inf" else bound] = sample.value
-                elif sample.name == "focus_plane_missed_ticks_total":
-                    figures["missed"] = sample.value
+                elif sample.name in GAUGES:
+                    figures[GAUGES[sample.name]] = sample.value
         return figures
 
     @asynccontextmanager
@@ -251,6 +255,8 @@ def _rows(runs: Sequence[Sequence[Figure]]) -> Iterator[list[Cell]]:
             number,
             cores,
             statistics.median(figure.main for figure in figures),
+            statistics.median(figure.load for figure in figures),
+            statistics.median(figure.complexity for figure in figures),
             (cores - alone) / number * 1e3 if number else None,
             statistics.median(starts) if starts else None,
             *(statistics.median(figure.within[name] for figure in figures) for name in WITHIN),
@@ -259,12 +265,19 @@ def _rows(runs: Sequence[Sequence[Figure]]) -> Iterator[list[Cell]]:
         ]
 
 
+GAUGES = {
+    "focus_plane_missed_ticks_total": "missed",
+    "focus_plane_load": "load",
+    "focus_plane_complexity": "complexity",
+}
 WITHIN = ("0.001", "0.002", "0.005", "0.01", "0.02")
 COLUMNS = (
     Column("what"),
     Column("n"),
     Column("cores", ".3f"),
     Column("main", ".3f"),
+    Column("plane", ".2f"),
+    Column("complexity", ".0f"),
     Column("more, ‰", ".2f"),
     Column("ref, ms", ".1f"),
     *(Column(f"≤ {float(name) * 1e3:.0f} ms", ".2%") for name in WITHIN),
@@ -273,10 +286,11 @@ COLUMNS = (
 )
 LEGEND = (
     "n: components at work at the same time, each for a call in which every third caller speaks. cores, main: CPU time "
-    "of the focus, and of its main thread therein, as a share of a core; more: what one component has of a core more "
+    "of the focus, and of its main thread therein, as a share of a core; plane: that of the media plane's thread at "
+    "the end, by which it chooses the complexity of Opus, 0 to 5; more: what one component has of a core more "
     "than the calls alone have. ref: from the command to its answer, one after the other. ≤: how much of the time a "
     "tick was made within so many ms after its time, at most; missed: ticks that were made later than the next one was "
     f"due. others: what something else had of the focus' core, at most; over {DISTURBED:.0%} is marked (!). Else "
     "medians over the runs."
 )
-COMPONENTS = Benchmark("components", "fifty outputs, inputs and recordings at the same time", _components)
+COMPONENTS = Benchmark("components", "a hundred outputs, inputs and recordings at the same time", _components)

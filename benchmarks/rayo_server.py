@@ -175,7 +175,7 @@ def configuration(prosody: Prosody, more: Mapping[str, Mapping[str, object]] = M
         "http": {"enabled": False},
         "metrics": {"enabled": False},
         "rayo": {"clients": [prosody.guests, f"desk@{prosody.domain}"]},
-        "limits": dict.fromkeys((*overall, *of_client), LIMITS),
+        "limits": dict.fromkeys((*overall, *of_client), LIMITS) | {"load": 1},
         **more,
     }  # fmt: skip
     lines = []

@@ -7,6 +7,7 @@ from mixer_ext.agc import GainControl
 from mixer_ext.codec import Opus
 from mixer_ext.delay import DelayEstimate
 from mixer_ext.dtmf import TelephoneEvents
+from mixer_ext.effort import EncodingEffort
 from mixer_ext.events import Clock, Event, LegStatistics
 from mixer_ext.g711 import Companded, compress, expand
 from mixer_ext.hearing import JoinGraph
@@ -24,6 +25,7 @@ __all__ = [
     "Companded",
     "DelayEstimate",
     "DominantSpeaker",
+    "EncodingEffort",
     "Event",
     "GainControl",
     "JitterBuffer",

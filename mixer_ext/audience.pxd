@@ -46,6 +46,7 @@ cdef struct Listener:
 cdef struct Audiences:
     Audience* buckets[BUCKETS]
     uint64_t tick
+    int complexity          # with which is encoded in this tick
     uint64_t mixes          # distinct ones that were made
     uint64_t encodes        # times that a codec ran
 

@@ -24,6 +24,7 @@ from mixer_ext.codec cimport (
     encoder_new,
     encoder_payload,
     encoder_rests,
+    encoder_strive,
 )
 from mixer_ext.hearing cimport graph_hear, graph_hears_fading, graph_named
 from mixer_ext.limiter cimport limit, limiter_rest
@@ -317,11 +318,13 @@ cdef int audience_payload(
         _share(audience, listener, listener.encoder)
     if listener.encoder != NULL:
         afresh = listener.missed == audiences.tick
+        encoder_strive(listener.encoder, audiences.complexity)
         length = encoder_payload(listener.encoder, &audience.coding, frame, sounds, afresh, payload)
         audiences.encodes += not listener.encoder.restart
         return length
     if audience.encoded != audiences.tick:
         audience.encoded = audiences.tick
+        encoder_strive(audience.encoder, audiences.complexity)
         audience.length = encoder_payload(
             audience.encoder,
             &audience.coding,

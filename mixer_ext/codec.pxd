@@ -28,6 +28,7 @@ cdef struct Encoder:
     Kind kind
     int silence         # frames of digital silence in a row, none of them counted beyond STILL
     bint restart        # the codec has not seen what was sent last
+    int complexity      # Opus'
 
 cdef bint coding_check(Coding* coding) except False
 cdef bint coding_equal(const Coding* a, const Coding* b) noexcept nogil
@@ -36,6 +37,7 @@ cdef Encoder* encoder_copy(const Encoder* encoder) noexcept nogil
 cdef Encoder* encoder_adapted(Encoder* encoder, const Coding* coding) noexcept nogil
 cdef void encoder_free(Encoder* encoder) noexcept nogil
 cdef bint encoder_rests(const Encoder* encoder) noexcept nogil
+cdef void encoder_strive(Encoder* encoder, int complexity) noexcept nogil
 cdef int encoder_encode(Encoder* encoder, const int16_t* frame, bint afresh, uint8_t* payload) noexcept nogil
 cdef int encoder_payload(
     Encoder* encoder, const Coding* coding, const int16_t* frame, bint sounds, bint afresh, uint8_t* payload

@@ -7,6 +7,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
+from mixer_ext.effort cimport COMPLEXITY
 from mixer_ext.g711 cimport (
     A_LAW,
     G711,
@@ -60,7 +61,6 @@ cdef extern from "opus.h" nogil:
         OPUS_RESET_STATE
 
 cdef enum:
-    COMPLEXITY = 5
     EXPECTED_LOSS = 10  # percent that in-band FEC is tuned for
     ENCODED_SILENCE = 10        # frames of silence that are encoded before comfort frames follow: the codec's tail
     COMFORT_EVERY = 20          # frames between comfort frames with DTX
@@ -113,7 +113,7 @@ cdef Encoder* encoder_new(const Coding* coding) noexcept nogil:
     encoder.kind = coding.kind
     if coding.kind == OPUS:
         opus_encoder_init(_opus(encoder), RATE, 1, OPUS_APPLICATION_VOIP)
-        opus_encoder_ctl(_opus(encoder), OPUS_SET_COMPLEXITY_REQUEST, <int>COMPLEXITY)
+        encoder_strive(encoder, COMPLEXITY)
         _set(encoder, coding)
     return encoder
 
@@ -151,6 +151,13 @@ cdef Encoder* encoder_adapted(Encoder* encoder, const Coding* coding) noexcept n
 
 cdef void encoder_free(Encoder* encoder) noexcept nogil:
     free(encoder)
+
+
+cdef void encoder_strive(Encoder* encoder, int complexity) noexcept nogil:
+    """From here on with this complexity."""
+    if encoder.kind == OPUS and encoder.complexity != complexity:
+        encoder.complexity = complexity
+        opus_encoder_ctl(_opus(encoder), OPUS_SET_COMPLEXITY_REQUEST, complexity)
 
 
 cdef bint encoder_rests(const Encoder* encoder) noexcept nogil:

@@ -18,6 +18,7 @@ from posix.unistd cimport close, read, write
 from mixer_ext.codec cimport FRAME
 from mixer_ext.command cimport commands_apply, commands_bury
 from mixer_ext.demux cimport demux_drain
+from mixer_ext.effort cimport effort_begin, effort_note, effort_rest
 from mixer_ext.floor cimport floor_choose, floor_decide
 from mixer_ext.graph cimport Graph, Node, graph_arrange, graph_free, graph_settle
 from mixer_ext.group cimport group_rest
@@ -82,11 +83,12 @@ cdef int64_t core_now() noexcept nogil:
     return _clock(CLOCK_MONOTONIC)
 
 
-cdef bint core_init(Core* core, int sockets, uint64_t random) noexcept nogil:
+cdef bint core_init(Core* core, int sockets, uint64_t random, double relief) noexcept nogil:
     """False when something cannot be had; core_free then tidies up."""
     memset(core, 0, sizeof(Core))
     core.sockets = sockets
     core.random = random | 1
+    effort_begin(&core.effort, relief)
     core.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
     core.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
     core.fds = <int*>calloc(sockets, sizeof(int))
@@ -219,6 +221,7 @@ cdef void core_tick(Core* core, int64_t now) noexcept nogil:
     core.ticks += 1
     core.time += 1
     core.audiences.tick = core.ticks
+    core.audiences.complexity = core.effort.complexity
     if graph.dirty:
         graph_arrange(graph)
     for i in range(graph.live_count):
@@ -261,6 +264,7 @@ cdef void core_tick(Core* core, int64_t now) noexcept nogil:
     graph_settle(graph)
     commands_bury(core)
     group_rest(graph, core.time, _rests)
+    effort_note(&core.effort, core.time)
 
 
 cdef void core_goodbye(Core* core, int64_t now) noexcept nogil:
@@ -394,6 +398,8 @@ cdef void core_run(Core* core) noexcept nogil:
         wanted = _pace(core, came)
         if wanted != pace or shifted:
             pace = wanted
+            if pace == 0:
+                effort_rest(&core.effort, core.time)
             due = core.time + 1 if pace == 1 else (core.time // UPKEEP + 1) * UPKEEP
             _set_timer(timer, phase_at(&core.phase, due), pace)
         core_notify(core)

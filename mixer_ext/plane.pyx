@@ -4,6 +4,7 @@ books are kept in mixer_ext.nodes.
 import os
 import threading
 
+from libc.math cimport INFINITY
 from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
@@ -60,6 +61,8 @@ cdef class Plane(Nodes):
     runs a thread that ticks every 20 ms; with one (an object with now_ns() -> int) there is no thread and tick() is
     called by hand.
 
+    relief: the share of a core above which the thread encodes cheaper, and a little worse, until it takes less.
+
     first_id and step: the ids of nodes are first_id, first_id + step and so on; planes that are used together can so have
     different ones.
 
@@ -74,7 +77,7 @@ cdef class Plane(Nodes):
     cdef dict taps          # id: TapHandle
     cdef uint64_t overruns  # of closed taps
 
-    def __cinit__(self, bind, *, clock=None, int64_t first_id=1, int64_t step=1):
+    def __cinit__(self, bind, *, clock=None, double relief=INFINITY, int64_t first_id=1, int64_t step=1):
         cdef int i
         self.taps = {}
         self.sockets = []
@@ -86,7 +89,7 @@ cdef class Plane(Nodes):
         try:
             for host, port in bind:
                 self.sockets.append(open_socket(host, port))
-            if not core_init(&self.core, len(self.sockets), int.from_bytes(os.urandom(8), "little")):
+            if not core_init(&self.core, len(self.sockets), int.from_bytes(os.urandom(8), "little"), relief):
                 raise MemoryError
             for i in range(len(self.sockets)):
                 self.core.fds[i] = self.sockets[i].fileno()
@@ -147,6 +150,11 @@ cdef class Plane(Nodes):
     def thread_id(self):
         """Of the running thread, as the kernel knows it; None when there is none."""
         return None if self.thread is None else self.thread.native_id
+
+    @property
+    def load(self):
+        """The share of a core that the thread took lately, 0 to 1."""
+        return self.core.effort.load
 
     def fileno(self):
         """Readable when poll() has something; valid for as long as the plane exists."""

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from mixer_ext.audience cimport Audiences
+from mixer_ext.effort cimport Effort
 from mixer_ext.format cimport Format
 from mixer_ext.graph cimport Graph, Node, Tap
 from mixer_ext.leg cimport Leg
@@ -89,6 +90,7 @@ cdef struct Core:
     int64_t wall_offset # of CLOCK_REALTIME to the clock of the ticks
     bint manual         # somebody else's clock: the kernel's stamps mean nothing
     Phase phase
+    Effort effort
     int legs
     int unkeyed         # legs that wait for their keys: STUN and DTLS are urgent
     uint64_t time       # ticks of the clock, whether there was something to do in them or not

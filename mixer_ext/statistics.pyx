@@ -54,7 +54,8 @@ cdef dict leg_statistics(Leg* leg):
 
 cdef dict plane_statistics(Core* core, dict nodes, uint64_t overruns):
     """Counters of a plane with these nodes, {id: Handle}. live: nodes that do not rest; overruns: samples that taps were
-    too slow for; late: how long after its time a tick was made, counted for each time that the thread woke up for one.
+    too slow for; load: the share of a core that the thread took lately; complexity: Opus', by that; late: how long after
+    its time a tick was made, counted for each time that the thread woke up for one.
     """
     cdef Handle handle
     ends = [handle for handle in nodes.values() if handle.node.link != NULL]
@@ -75,6 +76,8 @@ cdef dict plane_statistics(Core* core, dict nodes, uint64_t overruns):
         "late_within_10ms": core.late_within[3],
         "late_within_20ms": core.late_within[4],
         "shifted_ms": core.phase.shifted,
+        "load": core.effort.load,
+        "complexity": core.effort.complexity,
         "legs": legs,
         "mixers": len(nodes) - legs - len(ends),
         "links": len(ends),

@@ -12,7 +12,7 @@ import errno
 import ipaddress
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 
 import ifaddr
@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 20.0
 #: How often it is looked whether a node that something is played at is still there, in seconds.
 LOOK_AGAIN = 1.0
+#: The share of its core above which a plane encodes cheaper.
+RELIEF = 0.7
+#: What of several shards' statistics is no sum: those of the one that is the worst off are told.
+WORST: Mapping[str, Callable[[Iterable[float]], float]] = {"late_max_us": max, "load": max, "complexity": min}
 #: How often a port that is free on the first address is tried on the others.
 PORT_ATTEMPTS = 50
 
@@ -287,12 +291,16 @@ class MediaPlane:
         """Listen at `node`: what a leg's peer says or (`sent`) is sent, or all of a mix."""
         return Tap(self._shards.of(node), node, sent=sent)
 
+    def load(self, *, room: str | None = None, near: int | None = None) -> float:
+        """The share of its core, 0 to 1, that the shard takes which a leg would be added to; see `create_leg`."""
+        return self._shards.place(room=room, near=near).load
+
     def snapshot(self) -> dict[str, int | float]:
-        """Counters of all shards together, see `mixer_ext.Plane.plane_stats`; of what is a maximum, the largest. And
+        """Counters of all shards together, or those of the worst off (`WORST`), see `mixer_ext.Plane.plane_stats`. And
         what the legs count, those that are gone too (`focus.media.totals.Totals`).
         """
         each = [plane.plane_stats() for plane in self._shards.planes]
-        shards = {name: (max if "_max_" in name else sum)(stats[name] for stats in each) for name in each[0]}
+        shards = {name: WORST.get(name, sum)(stats[name] for stats in each) for name in each[0]}
         return shards | self._totals.figures(leg.stats() for leg in self._legs.values())
 
     # --- events ---
@@ -381,12 +389,12 @@ def _expanded(addresses: Sequence[Address]) -> list[Address]:
 def _bind(addresses: Sequence[Address], *, first_id: int, step: int) -> Plane:
     """A plane on `addresses`, with one and the same free port wherever port 0 is asked for."""
     if sum(port == 0 for _, port in addresses) < 2:
-        return Plane(addresses, first_id=first_id, step=step)
+        return Plane(addresses, relief=RELIEF, first_id=first_id, step=step)
     first = next(host for host, port in addresses if port == 0)
     for attempt in range(PORT_ATTEMPTS):
         port = _free_port(first)
         try:
-            return Plane([(host, wanted or port) for host, wanted in addresses], first_id=first_id, step=step)
+            return _bind([(host, wanted or port) for host, wanted in addresses], first_id=first_id, step=step)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS - 1:
                 raise

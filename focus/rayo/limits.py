@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from focus.media.plane import MediaPlane
 from focus.rayo.call import Call
 from focus.rayo.directory import Directory
 from focus.rayo.joinable import Joinable
@@ -19,6 +20,8 @@ class Limits:
     one bare JID, or one occupant of a room, so that nobody takes all the lines. `registrations`: of clients, and
     `registrations_of_client`: with one account. `subscriptions`: to the presence of mixers that are remembered, overall
     and of one account.
+    `load`: the share of a core that media may take before new calls and
+    components are refused.
     `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
     """
 
@@ -35,6 +38,7 @@ class Limits:
     registrations_of_client: int = 1_000
     subscriptions: int = 20_000
     subscriptions_of_client: int = 1_000
+    load: float = 0.85
     dial_timeout: float = 60.0
 
 
@@ -42,16 +46,23 @@ class Quotas:
     """`Limits` held against what there is. Applications of ours have none of those for clients."""
 
     def __init__(
-        self, limits: Limits, directory: Directory, is_ours: Callable[[JID], bool], account: Callable[[JID], JID]
+        self,
+        limits: Limits,
+        directory: Directory,
+        plane: MediaPlane,
+        is_ours: Callable[[JID], bool],
+        account: Callable[[JID], JID],
     ) -> None:
         """`account`: whose calls a caller's are."""
         self._limits = limits
         self._directory = directory
+        self._plane = plane
         self._is_ours = is_ours
         self._account = account
 
-    def check_call(self) -> None:
-        """Raises `ResourceConstraint` where there cannot be a further call."""
+    def check_call(self, room: str | None = None) -> None:
+        """Raises `ResourceConstraint` where there cannot be a further call, to `room` or to none."""
+        self._check_load(self._plane.load(room=room))
         if sum(1 for _ in self._directory.calls()) >= self._limits.calls:
             raise ResourceConstraint(f"all {self._limits.calls} lines are in use")
 
@@ -87,11 +98,16 @@ class Quotas:
 
     def check_component(self, target: Joinable) -> None:
         """Raises `ResourceConstraint` where `target` cannot have one more component."""
+        self._check_load(self._plane.load(near=target.node))
         if len(target.components) >= self._limits.components_of_one:
             raise ResourceConstraint(f"{target.address} has {self._limits.components_of_one} components already")
         targets = (*self._directory.calls(), *self._directory.mixers())
         if sum([len(each.components) for each in targets]) >= self._limits.components:
             raise ResourceConstraint(f"there are {self._limits.components} components already")
+
+    def _check_load(self, load: float) -> None:
+        if load > self._limits.load:
+            raise ResourceConstraint("there is as much sound as this machine can carry")
 
     def _calls_of(self, client: JID) -> Iterator[Call]:
         account = client.bare

@@ -90,7 +90,9 @@ class Server(Actor):
         self._dialect = dialect
         self._codecs = codecs
         self._limits = limits or Limits()
-        self._quotas = Quotas(self._limits, self.directory, lambda client: client in self._clients, addresses.account)
+        self._quotas = Quotas(
+            self._limits, self.directory, plane, lambda client: client in self._clients, addresses.account
+        )
         self._routes = tuple(routes)
         #: The clients outside that are there.
         self.registrations = Registrations(
@@ -502,14 +504,14 @@ class Server(Actor):
             refusal = refuse_tie(sender, first)
             self._outbox.message(local, refusal.to, refusal.message)
             return
-        self._quotas.check_call()
+        room = str(self.addresses.mixer(mixer)) if mixer else None
+        self._quotas.check_call(room)
         self._quotas.check_caller(sender)
         called = self.addresses.mixer(mixer) if mixer else to.bare
         try:
             offer = Offer(to=called.uri, from_=sender.uri, headers=from_shim(first.headers))
         except ValidationError as error:
             raise BadRequest(f"you cannot be offered: {error.errors()[0]['msg']}") from None
-        room = str(self.addresses.mixer(mixer)) if mixer else None
         call = self._new_call(self.addresses.new_call(), method="dialed-in", room=room)
         call.other_end = self._sessions.for_message(sender, to, sid)
         try:

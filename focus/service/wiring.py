@@ -124,6 +124,7 @@ class Service:
                 dial_timeout=settings.limits.dial_timeout,
                 components=settings.limits.components,
                 components_of_one=settings.limits.components_of_one,
+                load=settings.limits.load,
             ),
             facilities=Facilities(
                 self._plane,

@@ -1,5 +1,6 @@
 """The other ends of the plane's legs: real UDP sockets on loopback, real Opus, time that stands still between ticks."""
 
+import math
 import os
 import select
 import socket
@@ -134,9 +135,11 @@ class Peer:
 class Stage:
     """A plane on a fake clock, and peers with plain legs."""
 
-    def __init__(self, addresses: tuple[tuple[str, int], ...] = (("127.0.0.1", 0),)) -> None:
+    def __init__(
+        self, addresses: tuple[tuple[str, int], ...] = (("127.0.0.1", 0),), *, relief: float = math.inf
+    ) -> None:
         self.clock = FakeClock()
-        self.plane = Plane(addresses, clock=self.clock)
+        self.plane = Plane(addresses, clock=self.clock, relief=relief)
         self.plane.start()
         self.peers: dict[int, Peer] = {}
         self.events: list[Event] = []

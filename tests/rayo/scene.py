@@ -97,6 +97,9 @@ class FakePlane:
         self._know(leg, predecessor)
         self.succeeded.append((leg, predecessor))
 
+    def load(self, *, room: str | None = None, near: int | None = None) -> float:
+        return 0.0
+
     def tap(self, node: int) -> SilentTap:
         self._know(node)
         return SilentTap()

@@ -401,6 +401,9 @@ async def test_there_are_not_more_than_the_limits_allow(focus: Focus, owner: Cli
     await owner.command(first, Stop())
     await owner.event(Complete, first)
     await started(owner, mixer)
+    focus.server._quotas._limits = Limits(load=-1)
+    with pytest.raises(ResourceConstraint):
+        await owner.command(mixer, Act())
 
 
 async def test_only_who_controls_a_call_starts_components(focus: Focus, owner: Client, alice: Caller) -> None:

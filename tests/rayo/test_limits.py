@@ -10,6 +10,7 @@ from focus.rayo.limits import Limits
 from focus.rayo.registration import Availability
 from focus.wire.conditions import ResourceConstraint
 from focus.wire.jid import JID
+from focus.wire.jingle_message import JMI_0, Dialect
 from focus.wire.rayo import Dial, Join
 from tests.jingle.pair import End
 
@@ -126,3 +127,22 @@ async def test_calls_of_one_caller_who_may_be_an_occupant(limited: Limited, net:
             await owner.until_ended()
     assert len(list(focus.server.directory.calls())) == offered == 5
     await asyncio.gather(*(each.close() for each in net.ends.values()))
+
+
+@pytest.mark.parametrize("dialect", [None, JMI_0], ids=["Jingle", "invitation"])
+async def test_what_is_new_is_refused_where_there_is_too_much_sound(
+    net: Net, plane: FakePlane, dialect: Dialect | None
+) -> None:
+    """What is there goes on; that there is none is more than the limit here."""
+    focus = Focus(net, plane, clients=frozenset({JULIET.bare}), limits=Limits(load=-1))
+    await focus.start()
+    focus.server.registrations.update(JULIET, Availability.READY)
+    await refused(focus.client(str(JULIET)), focus.addresses.service, Dial(to=TO))
+    caller = End(net, "alice@example.org/desk", plane.create_leg, timeouts=QUICK)
+    session, owner = caller.call(JID("tea", DOMAIN, "focus"), dialect)
+    await session.start()
+    await owner.until_ended()
+    assert focus.is_empty()
+    await caller.close()
+    await focus.stop()
+    assert (plane.snapshot()["legs"], plane.snapshot()["mixers"]) == (0, 0)

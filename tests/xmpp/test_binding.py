@@ -182,8 +182,9 @@ async def test_who_cannot_be_called_says_so_in_the_dialect_of_the_caller(scene: 
     assert (message.get("type"), message[0].tag) == ("chat", f"{{{dialect}}}reject")
 
 
-async def test_no_line_is_busy() -> None:
-    scene = Scene(Limits(calls=0))
+@pytest.mark.parametrize("limits", [Limits(calls=0), Limits(load=-1)], ids=["lines", "load"])
+async def test_no_line_is_busy(limits: Limits) -> None:
+    scene = Scene(limits)
     await asyncio.sleep(0)
     scene.propose()
     (text,) = scene.texts()

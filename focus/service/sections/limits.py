@@ -66,6 +66,13 @@ class LimitsSettings(Section):
         description="The same, by one account, or by all guests together. Calling a room brings focus there all the "
         "same.",
     )
+    load: float = Field(
+        default=0.85,
+        gt=0,
+        le=1,
+        description="Share of a processor core that a thread for audio may take before calls and components that it "
+        "would have to carry are refused; 1 refuses none. Above 0.7 audio is encoded a little worse, which takes less.",
+    )
     dial_timeout: float = Field(
         default=60.0,
         ge=1,
