@@ -124,7 +124,8 @@ VirtualHost {guests}
   authentication = "anonymous"
   modules_enabled = {{ "websocket", "smacks" }}
   modules_disabled = {{
-    "s2s", "dialback", "offline", "carbons", "pep", "vcard4", "vcard_legacy", "blocklist", "private", "register",
+    "s2s", "dialback", "offline", "carbons", "pep", "bookmarks", "vcard4", "vcard_legacy", "blocklist", "private",
+    "register",
   }}
   disco_items = {{ {{ {rooms}, "Meeting rooms" }}, {{ {focus}, "Conference focus" }} }}
 
