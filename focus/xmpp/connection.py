@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import secrets
+import socket
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Literal, Protocol
@@ -200,7 +202,8 @@ class Connection:
                     f"no session as {self.jid} at {self._host} port {self._port} "
                     f"within {self._first_timeout:g} s: {why}"
                 )
-            log.warning("no XMPP session as %s: %s; next attempt in %.1f s", self.jid, why, delay)
+            where = f"{self._host} port {self._port}"
+            log.warning("no XMPP session as %s at %s: %s; next attempt in %.1f s", self.jid, where, why, delay)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
 
@@ -219,7 +222,7 @@ class Connection:
                 return False, TOO_LATE
             if (error := opening.exception()) is not None:
                 if isinstance(error, OSError):
-                    return False, error.strerror or str(error)
+                    return False, _words(error)
                 raise error
             if self._ready.done():
                 await asyncio.wait((self._lost, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -432,6 +435,13 @@ def _is_request(tree: ET.Element) -> bool:
     """Whether it is a get or set that can be answered."""
     is_iq = local_name(tree.tag) == "iq" and tree.get("type") in ("get", "set")
     return is_iq and bool(tree.get("from")) and tree.get("id") is not None
+
+
+def _words(error: OSError) -> str:
+    """The system's for why there is no connection: asyncio says only which one there is not."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return str(error.strerror or error)
+    return os.strerror(error.errno)
 
 
 def _read_stream_error(tree: ET.Element) -> tuple[str, str]:

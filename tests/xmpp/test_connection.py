@@ -42,7 +42,7 @@ async def test_a_wrong_secret_is_refused_at_once(prosody, party):
 
 async def test_an_unreachable_server_is_given_up_after_the_first_timeout(party):
     connection = Connection("focus.localhost", "x", "127.0.0.1", free_port(), party, first_timeout=0.3)
-    with pytest.raises(ConnectionRefused, match=r"within 0\.3 s: .*(refused|Connect call failed)"):
+    with pytest.raises(ConnectionRefused, match=r"within 0\.3 s: Connection refused"):
         await connection.run()
 
 
