@@ -241,9 +241,9 @@ class Service:
             page = health = None
             if self._settings.metrics.enabled:
                 listener = HealthServer(self._ready, self._metrics.render)
-                health = await _listen(listener, self._settings.metrics.listen, cleanup)
+                health = await _listen("[metrics]", listener, self._settings.metrics.listen, cleanup)
             if self._settings.http.enabled:
-                page = await _listen(self._page(), self._settings.http.listen, cleanup)
+                page = await _listen("[http]", self._page(), self._settings.http.listen, cleanup)
             try:
                 await self._serve(stop, lambda: ready(ServiceReady(self._plane.addresses, page, health)))
             except ExceptionGroup as group:  # not except*: Python 3.11.2, Debian's, wraps what is raised in it
@@ -422,13 +422,12 @@ def _ways_in(addresses: Sequence[tuple[str, int]], public: Sequence[str]) -> str
 
 
 async def _listen(
-    listener: PageServer | HealthServer, address: tuple[str, int], cleanup: AsyncExitStack
+    section: str, listener: PageServer | HealthServer, address: Address, cleanup: AsyncExitStack
 ) -> tuple[str, int]:
-    host, port = address
     try:
-        bound = await listener.start(host, port)
+        bound = await listener.start(*address)
     except OSError as error:
-        raise ServiceError(f"cannot listen on {host} port {port}: {_words(error)}") from error
+        raise ServiceError(f"cannot listen on {section} listen {address}: {_words(error)}") from error
     cleanup.push_async_callback(listener.stop)
     return bound
 

@@ -144,4 +144,4 @@ async def test_a_taken_port_is_named(configure: Configure, listener: str) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, line = await last_line(configure(**{listener: f"127.0.0.1:{port}"}))
-    assert (code, line) == (69, f"focus: cannot listen on 127.0.0.1 port {port}: Address already in use")
+    assert (code, line) == (69, f"focus: cannot listen on [{listener}] listen 127.0.0.1:{port}: Address already in use")
