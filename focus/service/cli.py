@@ -107,12 +107,15 @@ def common(
 
 # --- serve ------------------------------------------------------------------------------------------------------------
 
-ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration file (focus config example).")]
+# readable=False: that a file cannot be read is found, and said, where it is read.
+ConfigFile = Annotated[
+    Path, typer.Option("--config", readable=False, help="The configuration file (focus config example).")
+]
 
 
 @app.command()
 def serve(config: ConfigFile) -> None:
-    """Serve an XMPP server's rooms, until SIGTERM or ctrl-C."""
+    """Serve an XMPP server's rooms, until SIGTERM, SIGHUP or ctrl-C."""
     from focus.service import config as configuration
     from focus.service import logs
     from focus.service.missing import missing
@@ -133,7 +136,7 @@ def _load_service() -> Callable[[Settings], Runnable]:
 
 async def _serve(service: Runnable) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     def ready(listening: ServiceReady) -> None:
@@ -287,7 +290,8 @@ def _welcome(facts: DemoReady) -> None:
 # --- config -----------------------------------------------------------------------------------------------------------
 
 OptionalConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="Take names and secret from this file, not from an example.")
+    Path | None,
+    typer.Option("--config", readable=False, help="Take names and secret from this file, not from an example."),
 ]
 
 
@@ -300,7 +304,9 @@ def config_example() -> None:
 
 
 @config_app.command("check")
-def config_check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration file.")]) -> None:
+def config_check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", readable=False, help="The configuration file.")],
+) -> None:
     """Say what is wrong with a configuration file (and the environment), a line for each fault."""
     from focus.service import config as configuration
     from focus.service.missing import missing

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from focus import __version__
+from focus.service.cli import main
 from tests import programs
 
 
@@ -76,6 +77,15 @@ async def test_a_bad_configuration_is_a_line_for_each_fault(tmp_path: Path, comm
         f"{file}: [xmpp] muc: must be a domain, such as focus.example.org (got 'x y')\n"
         f"{file}: [media] port: must be at most 65535 (got 70000)\n",
     )
+
+
+@pytest.mark.parametrize("command", [["config", "check"], ["config", "prosody", "--config"], ["serve", "--config"]])
+def test_whether_a_file_can_be_read_is_found_by_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    assert main([*command, str(tmp_path)]) == 78
+    assert capsys.readouterr().err == f"{tmp_path}: cannot be read: Is a directory\n"
 
 
 @pytest.mark.parametrize("server", ["prosody", "ejabberd"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -100,7 +101,7 @@ async def test_it_serves_until_it_is_told_to_stop(
         await line_with(process, "no XMPP session")
         assert (await get(f"http://{health}/healthz"))[0] == 200
         assert (await get(f"http://{health}/readyz"))[0] == 503
-        process.terminate()
+        process.send_signal(signal.SIGHUP)  # as SIGTERM; what closes a terminal, or rotates logs, cuts nobody off
         _, errors = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, errors.decode()
 
