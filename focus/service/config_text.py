@@ -152,7 +152,8 @@ listen:
     hosts:
       {focus}:
         password: {secret}
-  # The page's websocket, {websocket}: reached through focus.
+  # The page's websocket, {websocket}: reached through focus. No other listener may have
+  # this port; Debian's configuration has one at 5280 already. Another is said by `[http] websocket` in focus.toml.
   -
     port: {http_port}
     ip: {http_host}
