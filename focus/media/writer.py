@@ -178,12 +178,20 @@ def recover(part: Path) -> Path | None:
         ):
             stream = out.add_stream_from_template(broken.streams.audio[0])
             count = 0
+            last: av.Packet[av.AudioStream] | None = None
             try:
                 for packet in broken.demux(broken.streams.audio[0]):
                     if packet.dts is None:
                         continue
-                    packet.stream = stream
-                    out.mux(packet)
+                    if last is not None:
+                        last.stream = stream
+                        out.mux(last)
+                        count += 1
+                    last = packet
+                if last is not None:
+                    last.decode()  # it may have been cut off
+                    last.stream = stream
+                    out.mux(last)
                     count += 1
             except OSError:
                 raise

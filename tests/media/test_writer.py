@@ -99,6 +99,20 @@ sys.stdin.read()
     assert 19 <= length(path) <= 20.1
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_has_been_cut_off_anywhere_can_be_heard_to_its_end(tmp_path: Path, name: str) -> None:
+    """As a disk does that is full."""
+    noise = np.random.default_rng(1).integers(-9000, 9000, (1, 2 * SECOND)).astype(np.int16)
+    writer = SoundWriter(tmp_path / f"x.{name}", FORMATS[name])
+    writer.write(noise)
+    writer.give_up()
+    part = tmp_path / f"x.{name}{PART}"
+    os.truncate(part, part.stat().st_size * 2 // 3 + 1)
+    whole = recover(part)
+    assert whole is not None
+    assert sum(map(len, read_audio(whole))) > SECOND
+
+
 def test_of_what_holds_nothing_nothing_is_recovered(tmp_path: Path) -> None:
     for content in (b"", b"RIFF", b"\0" * 1000):
         part = tmp_path / f"x.wav{PART}"
