@@ -84,10 +84,11 @@ def _decode(source: Path | BinaryIO, start: int, formats: str | None) -> Iterato
 
 def _resampled(container: InputContainer, start: int) -> Iterator[NDArray[np.int16]]:
     stream = container.streams.audio[0]
-    resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    resampler: AudioResampler | None = None
+    shape: tuple[str, str, int] | None = None
     skip = start
     tick = stream.time_base
-    is_sought, is_ours = False, True
+    is_sought = False
     if start > WORTH_SEEKING * SAMPLE_RATE and tick is not None:
         container.seek(int((start / SAMPLE_RATE - PRE_ROLL) / tick) + (stream.start_time or 0), stream=stream)
         is_sought = True
@@ -97,13 +98,18 @@ def _resampled(container: InputContainer, start: int) -> Iterator[NDArray[np.int
             at = float((frame.pts or 0) - (stream.start_time or 0)) * float(tick or 0)
             skip = max(start - round(at * SAMPLE_RATE), 0)
         frame.pts = None  # gaps between time stamps are not filled: a file is played as it comes
-        is_ours = is_ours and _is_ours(frame)
-        for part in (frame,) if is_ours else resampler.resample(frame):
+        rest: list[AudioFrame] = []
+        now = frame.format.name, frame.layout.name, frame.sample_rate
+        if now != shape:  # also on the way: several files may have been put one behind the other
+            rest = resampler.resample(None) if resampler is not None else []
+            resampler = None if _is_ours(frame) else AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+            shape = now
+        for part in (*rest, *((frame,) if resampler is None else resampler.resample(frame))):
             samples = part.to_ndarray()[0]
             if skip < len(samples):
                 yield samples[skip:]
             skip = max(skip - len(samples), 0)
-    for part in resampler.resample(None):
+    for part in resampler.resample(None) if resampler is not None else []:
         yield part.to_ndarray()[0][skip:]
 
 

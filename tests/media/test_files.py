@@ -142,6 +142,14 @@ def test_a_picture_is_refused(tmp_path: Path) -> None:
         next(read_audio(file, formats=FORMATS))
 
 
+def test_of_files_put_one_behind_the_other_all_is_played(tmp_path: Path) -> None:
+    for name, rate, layout in (("one", 44100, "mono"), ("two", 48000, "stereo")):
+        encoded(tmp_path / f"{name}.aac", "aac", rate, layout, Tone(440).samples(SAMPLE_RATE))
+    (tmp_path / "both.aac").write_bytes((tmp_path / "one.aac").read_bytes() + (tmp_path / "two.aac").read_bytes())
+    lengths = [sum(map(len, read_audio(tmp_path / f"{name}.aac"))) for name in ("one", "two", "both")]
+    assert lengths[2] == pytest.approx(lengths[0] + lengths[1], abs=2)
+
+
 def test_a_block_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="block"):
         next(read_audio(tmp_path / "x.wav", block=0))
