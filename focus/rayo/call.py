@@ -205,7 +205,7 @@ class Call(Controllable):
 
     @on(Listen)
     async def listen(self, sender: JID, command: Listen) -> Outcome:
-        self.volume = min(max(self.volume + command.louder, -MOST_LOUDER), MOST_LOUDER)
+        self.volume = min(max((self.volume or 0.0) + command.louder, -MOST_LOUDER), MOST_LOUDER)
         self._hear_so_loud()
         return None
 

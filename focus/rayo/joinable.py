@@ -67,8 +67,8 @@ class Joinable(Actor):
     is_mixer = False
     #: Whether somebody is heard to speak here.
     speaking = False
-    #: How many dB louder than they are others are heard here, in mixers.
-    volume = 0.0
+    #: How many dB louder than they are others are heard here, in mixers; None where nobody has ever asked for that.
+    volume: float | None = None
 
     def __init__(self, address: JID, plane: MediaPlane, parties: Parties) -> None:
         super().__init__(address)

@@ -187,7 +187,7 @@ class Mixer(Joinable):
             if listener.node is None or other.node is None or other.is_mixer or other is listener:
                 continue
             with contextlib.suppress(ValueError):  # one has left the plane, or they are in different shards
-                self._plane.set_listener_gain(listener.node, other.node, 10 ** (listener.volume / 20))
+                self._plane.set_listener_gain(listener.node, other.node, 10 ** ((listener.volume or 0.0) / 20))
 
     # who speaks
 
@@ -229,7 +229,7 @@ class Mixer(Joinable):
         for party in [party for party in self.joins if party.speaking or party in self._heard]:
             self.hear(party)  # of the others there is nothing to tell; mixers do not speak
         for party in self.joins:
-            if party.volume:
+            if party.volume is not None:  # zero as well: who comes may have been here when it was another
                 self.let_hear(party)
         if not self._is_over and not any(map(_is_used, self.tree())):
             self.unjoin_all()

@@ -98,6 +98,18 @@ async def test_who_is_muted_by_himself_stays_so_when_a_moderator_lets_him_speak(
     assert leg_of(alice).silenced
 
 
+async def test_who_has_taken_a_volume_back_hears_those_so_who_were_away_meanwhile(meeting: Unheard) -> None:
+    alice, bob = await meeting.enters("alice"), await meeting.enters("bob")
+    volumes = meeting.sounds.volumes
+    press(alice, "*7")
+    await until(lambda: volumes.get((alice.node, bob.node), 1) < 1)
+    await meeting.admin.command(bob.address, Unjoin(mixer_name="tea"))
+    press(alice, "*8")
+    await until(lambda: alice.volume == 0)
+    await meeting.admin.command(bob.address, Join(mixer_name="tea"))
+    await until(lambda: volumes[alice.node, bob.node] == 1)
+
+
 async def test_a_raised_hand_is_shown_to_all_until_it_is_lowered(meeting: Unheard) -> None:
     alice, _ = await meeting.enters("alice"), await meeting.enters("bob")
     press(alice, "*9")
