@@ -227,9 +227,8 @@ class Programme:
             async with aclosing(sound.blocks(offset)) as blocks:
                 async for block in blocks:
                     yield block
-            offset = max(offset - (sound.length or 0), 0)
+            index, offset = self._skipped(index + 1, max(offset - (sound.length or 0), 0))
             empty = 0 if sound.length else empty + 1
-            index += 1
 
     async def _turn_to(self, sound: Source) -> None:
         """What is far from it, as it was rendered before others were, is put away."""
@@ -243,13 +242,33 @@ class Programme:
     def moved(self, place: Place, by: int) -> Place:
         """So many samples after `place`, or before it, or the beginning."""
         index, offset = place.index, place.offset + by
+        if by > 0:
+            return Place(*self._skipped(index, offset))
+        if offset < 0 < (whole := self._whole()):
+            rounds = min(-offset // whole, index // len(self._round))
+            index, offset = index - rounds * len(self._round), offset + rounds * whole
         while offset < 0 < index:
             index -= 1
             offset += self._length(index)
-        while by > 0 and 0 < self._length(index) <= offset:
+        return Place(index, max(offset, 0))
+
+    def _skipped(self, index: int, offset: int) -> tuple[int, int]:
+        """Where sample `offset` from the beginning of sound `index` on lies, as far as lengths are known. Whole rounds
+        are counted: there may be millions of them."""
+        if whole := self._whole():
+            rounds = offset // whole
+            if self._count is not None:
+                rounds = min(rounds, max(self._count - index, 0) // len(self._round))
+            index, offset = index + rounds * len(self._round), offset - rounds * whole
+        while 0 < self._length(index) <= offset:
             offset -= self._length(index)
             index += 1
-        return Place(index, max(offset, 0))
+        return index, offset
+
+    def _whole(self) -> int:
+        """The length of a round, 0 where it is not known."""
+        lengths = [sound.length for sound in self._round]
+        return sum(length for length in lengths if length) if None not in lengths else 0
 
     def _length(self, index: int) -> int:
         """0 where it is not known."""

@@ -29,8 +29,10 @@ class Counted:
     def __init__(self, base: int, length: int) -> None:
         self.length: int | None = None
         self._all = (base + np.arange(length)).astype(np.int16)
+        self.begun = 0
 
     async def blocks(self, start: int) -> AsyncGenerator[Samples, None]:
+        self.begun += 1
         for at in range(start, len(self._all), 7):
             yield self._all[at : at + 7]
         self.length = len(self._all)
@@ -83,6 +85,20 @@ async def test_for_ever_is_for_ever_unless_there_is_nothing() -> None:
     programme = Programme([Counted(100, 3)], times=0, interval=2)
     assert await rendered(programme, Place(0, 1), 9) == [101, 102, 0, 0, 100, 101, 102, 0, 0]
     assert await rendered(Programme([Counted(0, 0), Silence(0)], times=0), Place()) == []
+
+
+async def test_what_is_far_ahead_is_not_rendered_to_get_there() -> None:
+    """Two seeks as far as they may go, of a word that is said again and again: millions of rounds."""
+    sound = Counted(100, 3)
+    programme = Programme([sound], times=0, interval=2)
+    assert await rendered(programme, Place(), 6) == [100, 101, 102, 0, 0, 100]
+    sound.begun = 0
+    far = programme.moved(Place(), 2 * (2**31 - 1) * 48)
+    assert await rendered(programme, far, 5) == [102, 0, 0, 100, 101]
+    assert programme.moved(far, -(2**31) * 48) == programme.moved(Place(), (2**31 - 2) * 48)
+    unknown = Programme([Counted(100, 3), sound], times=0)  # how long a round is shows on the way
+    assert await rendered(unknown, Place(0, 6 * 10**11 + 4), 3) == [101, 102, 100]
+    assert sound.begun < 10
 
 
 def _sound(seconds: float) -> Samples:
