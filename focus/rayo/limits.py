@@ -90,10 +90,12 @@ class Quotas:
             raise ResourceConstraint(f"there are {self._limits.joins} joins already")
         if self._is_ours(client):
             return
-        if sum([len(call.joins) for call in self._calls_of(client)]) >= self._limits.joins_of_client:
-            raise ResourceConstraint(f"your calls have {self._limits.joins_of_client} joins already")
-        zone = str(client.bare)
-        if new_mixer and sum(mixer.zone == zone for mixer in mixers) >= self._limits.mixers_of_client:
+        own = [mixer for mixer in mixers if mixer.zone == str(client.bare)]
+        of_calls = sum([len(call.joins) for call in self._calls_of(client)])
+        of_mixers = sum([party.is_mixer for mixer in own for party in mixer.joins]) // 2
+        if of_calls + of_mixers >= self._limits.joins_of_client:
+            raise ResourceConstraint(f"your calls and mixers have {self._limits.joins_of_client} joins already")
+        if new_mixer and len(own) >= self._limits.mixers_of_client:
             raise ResourceConstraint(f"you have {self._limits.mixers_of_client} mixers already")
 
     def check_component(self, target: Joinable) -> None:

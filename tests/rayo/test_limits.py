@@ -92,6 +92,14 @@ async def test_joins(limited: Limited, limits: Limits) -> None:
     await juliet.command(one, Join(mixer_name="b", direction="send"))
 
 
+async def test_joins_of_mixers_count_as_those_of_calls(limited: Limited) -> None:
+    focus, juliet, _ = await limited(Limits(joins_of_client=4))
+    for name in "abc":
+        await juliet.command(await juliet.dial(Dial(to=TO)), Join(mixer_name=name))
+    await juliet.command(focus.addresses.mixer("a"), Join(mixer_name="b"))
+    await refused(juliet, focus.addresses.mixer("a"), Join(mixer_name="c"))
+
+
 async def test_joins_in_a_dial_are_counted_one_by_one(limited: Limited) -> None:
     focus, juliet, _ = await limited(Limits(joins=1))
     await refused(juliet, focus.addresses.service, Dial(to=TO, joins=(Join(mixer_name="a"), Join(mixer_name="b"))))

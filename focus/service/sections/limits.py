@@ -23,7 +23,10 @@ class LimitsSettings(Section):
     )
     joins: int = Field(default=10_000, ge=0, le=100_000, description="Joins of a call or mixer with another, overall.")
     joins_of_client: int = Field(
-        default=5_000, ge=0, le=100_000, description="Joins of the calls of one account's Rayo clients."
+        default=5_000,
+        ge=0,
+        le=100_000,
+        description="Joins of the calls of one account's Rayo clients, and of its mixers with each other.",
     )
     components: int = Field(
         default=2_000, ge=0, le=100_000, description="Components (output, input, record and so on), overall."
