@@ -214,6 +214,9 @@ def speech(data: bytes) -> int:
             assert piece.src.strip()
             waiting += piece.instead
             continue
+        if isinstance(piece, ssml.Paused):
+            assert piece.seconds > 0
+            continue
         written += len(piece.markup)
         root = ET.fromstring(piece.markup)
         assert root.tag == "speak"

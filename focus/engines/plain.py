@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from focus.engines.markup import Element, Text, read
+from focus.engines.ssml import break_seconds
 
 _SILENT = frozenset({"lexicon", "meta", "metadata", "desc", "lookup"})
 #: Seconds.
-_BREAKS = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.2}
 _PARAGRAPH = 0.4
 MAX_BREAK = 60.0
 _SPELT = frozenset({"characters", "spell-out", "digits", "telephone", "number:digits", "verbatim"})
@@ -24,7 +24,6 @@ RATES = 0.5, 3.0
 _DECIBELS = {"x-soft": -12.0, "soft": -6.0, "medium": 0.0, "loud": 6.0, "x-loud": 10.0, "default": 0.0}
 LOUDEST = 4.0
 
-_TIME = re.compile(r"\+?(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(ms|s)")
 _AMOUNT = re.compile(r"([+-]?)(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(%|dB)?")
 #: Where a text can be said in parts: behind what ends a sentence.
 _END = re.compile(r"""(?<=[.!?…:;])\s+|(?<=[.!?…:;]["'»”)])\s+""")
@@ -72,7 +71,7 @@ def _said(element: Element, manner: Phrase) -> Iterator[Phrase]:
     attributes = element.attributes
     match element.name:
         case "break":
-            yield replace(manner, pause=_break(attributes))
+            yield replace(manner, pause=min(break_seconds(attributes), MAX_BREAK))
             return
         case "sub" if "alias" in attributes:
             yield replace(manner, text=attributes["alias"])
@@ -99,13 +98,6 @@ def _said(element: Element, manner: Phrase) -> Iterator[Phrase]:
 
 def _text(element: Element) -> str:
     return "".join(str(child) if isinstance(child, Text) else _text(child) for child in element.children)
-
-
-def _break(attributes: dict[str, str]) -> float:
-    """Section 3.2.3."""
-    if match := _TIME.fullmatch(attributes.get("time", "").strip()):
-        return min(float(match[1]) / (1000 if match[2] == "ms" else 1), MAX_BREAK)
-    return _BREAKS.get(attributes.get("strength", "medium"), _BREAKS["medium"])
 
 
 def _amount(written: str, now: float, words: dict[str, float]) -> float:

@@ -1,13 +1,16 @@
 """SSML: what is to be spoken, and what is to be played between (W3C Speech Synthesis Markup Language 1.1).
 
 A synthesizer speaks markup; of `<audio/>` it knows only what is to be said instead. So a document is cut there: each
-piece is a whole document, with all elements around the cut.
+piece is a whole document, with all elements around the cut. A `<break/>` with which a piece would begin, as between two
+sounds, is not left to the synthesizer, as espeak-ng makes no pause before its first word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
 from focus.engines.markup import DocumentError, Element, read
@@ -15,7 +18,11 @@ from focus.engines.markup import DocumentError, Element, read
 SSML = "http://www.w3.org/2001/10/synthesis"
 #: What speaks and is not to be read aloud.
 _SILENT = frozenset({"lexicon", "meta", "metadata", "desc", "lookup"})
-_HEARD = frozenset({"break", "audio"})
+#: Ways to say something that are not W3C's, and those of its note on say-as that are the same, which synthesizers know.
+_SAY_AS = {"digits": "telephone", "number:digits": "telephone", "spell-out": "characters", "verbatim": "characters"}
+#: Seconds of a break by its strength, and how its time is written.
+_BREAKS = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.2}
+_TIME = re.compile(r"\+?(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(ms|s)")
 
 MAX_PIECES = 500
 #: Characters of all pieces together, in each of which the elements around it are written again.
@@ -35,7 +42,17 @@ class Played:
     """Sound at `src`; `instead` of which the pieces are there where it cannot be had."""
 
     src: str
-    instead: tuple[Spoken | Played, ...]
+    instead: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """So many seconds of silence."""
+
+    seconds: float
+
+
+Piece: TypeAlias = Spoken | Played | Paused
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +60,7 @@ class Speech:
     """`language` is that of the whole, "" where it says none."""
 
     language: str
-    pieces: tuple[Spoken | Played, ...]
+    pieces: tuple[Piece, ...]
 
 
 def parse(document: str, source: str = "SSML") -> Speech:
@@ -84,20 +101,24 @@ class _Cutter:
         self._left = left
         self._begin()
 
-    def pieces(self) -> Iterator[Spoken | Played]:
+    def pieces(self) -> Iterator[Piece]:
         yield from self._walk(self._root)
         yield from self._cut()
 
-    def _walk(self, element: Element) -> Iterator[Spoken | Played]:
+    def _walk(self, element: Element) -> Iterator[Piece]:
         if element.name in _SILENT or element.namespace != self._root.namespace:
             return
         if element.name == "audio":
             yield from self._cut()
             yield self._played(element)
             return
+        if element.name == "break" and not self._says:
+            if seconds := break_seconds(element.attributes):
+                self._left.piece(element)
+                yield Paused(seconds)
+            return
         self._markup.append(self._left.write(element, _opening(element)))
         self._around.append(element)
-        self._says |= element.name in _HEARD
         for child in element.children:
             if isinstance(child, Element):
                 yield from self._walk(child)
@@ -118,7 +139,7 @@ class _Cutter:
             raise element.fault("src is needed")
         self._left.piece(element)
         inner = _Cutter(self._root, self._around, self._left)
-        instead: list[Spoken | Played] = []
+        instead: list[Piece] = []
         for child in element.children:
             if isinstance(child, Element):
                 instead += inner._walk(child)
@@ -127,7 +148,7 @@ class _Cutter:
         instead += inner._cut()
         return Played(src, tuple(instead))
 
-    def _cut(self) -> Iterator[Spoken | Played]:
+    def _cut(self) -> Iterator[Piece]:
         """What has been written until now, as a whole; the elements around are open again afterwards."""
         if self._says:
             self._left.piece(self._root)
@@ -141,9 +162,19 @@ class _Cutter:
         self._says = False
 
 
+def break_seconds(attributes: Mapping[str, str]) -> float:
+    """How long the pause of a `<break/>` is (section 3.2.3)."""
+    if match := _TIME.fullmatch(attributes.get("time", "").strip()):
+        return float(match[1]) / (1000 if match[2] == "ms" else 1)
+    return _BREAKS.get(attributes.get("strength", "medium"), _BREAKS["medium"])
+
+
 def _opening(element: Element) -> str:
-    written = [f" {name}={quoteattr(value)}" for name, value in element.attributes.items() if not name.startswith("{")]
+    attributes = element.attributes
+    if element.name == "say-as" and (usual := _SAY_AS.get(attributes.get("interpret-as", ""))):
+        attributes = attributes | {"interpret-as": usual}
+    written = [f" {name}={quoteattr(value)}" for name, value in attributes.items() if not name.startswith("{")]
     return f"<{element.name}{''.join(written)}>"
 
 
-__all__ = ["DocumentError", "Played", "Speech", "Spoken", "parse"]
+__all__ = ["DocumentError", "Paused", "Piece", "Played", "Speech", "Spoken", "break_seconds", "parse"]

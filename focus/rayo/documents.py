@@ -9,9 +9,9 @@ from urllib.parse import urljoin
 from focus.engines import ssml
 from focus.engines.fetching import Fetched, FetchError
 from focus.engines.markup import DocumentError
-from focus.engines.synthesizer import Synthesizer
+from focus.engines.synthesizer import SAMPLE_RATE, Synthesizer
 from focus.rayo.component import Facilities
-from focus.rayo.rendering import RenderingError, SoundFile, Source, Utterance
+from focus.rayo.rendering import RenderingError, Silence, SoundFile, Source, Utterance
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
 from focus.wire.rayo_output import Document
 
@@ -61,9 +61,12 @@ class Documents:
         else:
             raise OptionNotSupported(f"{content_type[:100]!r} cannot be rendered; {URI_LIST}, {PLAIN} and {SSML} can")
 
-    async def _piece(self, piece: ssml.Spoken | ssml.Played, language: str, base: str) -> None:
+    async def _piece(self, piece: ssml.Piece, language: str, base: str) -> None:
         if isinstance(piece, ssml.Spoken):
             await self._speak(Utterance(piece.markup, voice=self._voice, language=language or None, markup=True))
+            return
+        if isinstance(piece, ssml.Paused):
+            self._add(Silence(round(piece.seconds * SAMPLE_RATE)))
             return
         try:
             await self._fetch(urljoin(base, piece.src), from_list=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from focus.engines.markup import MAX_BYTES, MAX_DEPTH
-from focus.engines.ssml import MAX_PIECES, MAX_WRITTEN, SSML, DocumentError, Played, Spoken, parse
+from focus.engines.ssml import MAX_PIECES, MAX_WRITTEN, SSML, DocumentError, Paused, Piece, Played, Spoken, parse
 
 #: An attribute's value, or a name; and what makes many pieces, in each of which that would be written again.
 LONG = "x" * 100_000
@@ -21,9 +21,19 @@ def speak(inner: str, attributes: str = "") -> str:
     return f"<speak version='1.1' xmlns='{SSML}'{attributes}>{inner}</speak>"
 
 
-def said(pieces: tuple[Spoken | Played, ...]) -> list[object]:
-    """What is spoken, and in tuples the sounds with what is said instead."""
-    return [each.text if isinstance(each, Spoken) else (each.src, said(each.instead)) for each in pieces]
+def said(pieces: tuple[Piece, ...]) -> list[object]:
+    """What is spoken, the seconds of pauses, and in tuples the sounds with what is said instead."""
+    return [_said(each) for each in pieces]
+
+
+def _said(piece: Piece) -> object:
+    match piece:
+        case Spoken():
+            return piece.text
+        case Paused():
+            return piece.seconds
+        case Played():
+            return (piece.src, said(piece.instead))
 
 
 def test_a_document_without_sounds_is_one_piece() -> None:
@@ -59,7 +69,10 @@ def test_what_is_said_instead_of_a_sound_may_have_sounds_itself() -> None:
         ("<meta name='x' content='y'/><lexicon uri='x'/><metadata><x>no</x></metadata>yes", ["yes"]),
         ("<x xmlns='urn:x'>foreign</x>own", ["own"]),
         (" \n ", []),
-        ("<break time='1s'/>", [""]),
+        ("<break time='1s'/>", [1.0]),
+        ("a<break time='1s'/>", ["a"]),
+        ("<p><break strength='none'/><mark name='x'/><break time='250ms'/>a</p>", [0.25, "a"]),
+        ("<audio src='a'><break/></audio><break time='2s'/><audio src='b'/>", [("a", [0.4]), 2.0, ("b", [])]),
         ("a &amp; b &lt; c <![CDATA[<d>]]>", ["a & b < c <d>"]),
         ("", []),
     ],
@@ -98,6 +111,15 @@ def test_what_cannot_be_read_is_refused_with_its_place(document: str, place: str
     assert str(refused.value).startswith(f"here:{place}")
     assert what in str(refused.value)
     assert len(str(refused.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("written", "usual"), [("digits", "telephone"), ("spell-out", "characters"), ("characters", "characters")]
+)
+def test_what_is_to_be_spelt_is_written_as_synthesizers_know_it(written: str, usual: str) -> None:
+    (piece,) = parse(speak(f"<say-as interpret-as='{written}' format='x'>12</say-as>")).pieces
+    assert isinstance(piece, Spoken)
+    assert ET.fromstring(piece.markup).find(f"say-as[@interpret-as='{usual}'][@format='x']") is not None
 
 
 def test_a_document_type_is_not_looked_at() -> None:

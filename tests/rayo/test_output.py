@@ -20,6 +20,9 @@ from focus.media.plane import MediaPlane
 from focus.media.tempo import Tempo
 from focus.rayo.component import Facilities
 from focus.rayo.components.output import FASTER
+from focus.rayo.documents import Documents
+from focus.rayo.rendering import Silence, SoundFile, Source
+from focus.rayo.repertoire import Recital
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
 from focus.wire.jid import JID
 from focus.wire.rayo_component import Complete, Failed, Stop, Stopped
@@ -231,6 +234,19 @@ async def test_text_and_ssml_are_spoken_and_sounds_played_between(scene: Scene) 
     pattern = marked(0.2)[480:-480]
     starts = np.flatnonzero(heard == pattern[0])
     assert any((heard[at : at + len(pattern)] == pattern).all() for at in starts if at + len(pattern) <= len(heard))
+
+
+async def test_between_sounds_and_before_the_first_word_there_is_silence_where_a_break_is(plane: MediaPlane) -> None:
+    body = """<speak xmlns="http://www.w3.org/2001/10/synthesis"><audio src="http://x/short"/><break time="700ms"/>
+      <audio src="http://x/short"/><break time="0.9s"/>One</speak>"""
+    sounds: list[Source] = []
+    facilities = Facilities(plane, fetch=Web(), synthesizers={"espeak": Espeak()})
+    documents = Documents(facilities, renderer=None, voice=None, into=sounds)
+    await documents.take([Document(content_type="application/ssml+xml", body=body)])
+    assert [type(each) for each in sounds] == [SoundFile, Silence, SoundFile, Silence, Recital]
+    assert [each.length for each in sounds if isinstance(each, Silence)] == [0.7 * RATE, 0.9 * RATE]
+    for each in sounds:
+        await each.close()
 
 
 @installed
