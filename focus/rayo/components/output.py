@@ -51,7 +51,7 @@ class Renderer(Component[Output]):
         self._player: Player | None = None
         self._volume = 1.0
         self._speed = self._wanted_speed = 1.0
-        self._wanted_move = 0
+        self._moves: list[int] = []  # that are wanted, one after another: each ends at the beginning at the latest
         #: Where it goes on, and how much the player had been given when it began there.
         self._place = Place(0, command.start_offset * SAMPLE_RATE // 1000)
         self._given = 0
@@ -73,8 +73,10 @@ class Renderer(Component[Output]):
         while True:
             await self._running.wait()
             self._changed.clear()
-            self._place = self._programme.moved(self._place, self._wanted_move)
-            self._speed, self._wanted_move = self._wanted_speed, 0
+            for move in self._moves:
+                self._place = self._programme.moved(self._place, move)
+            self._moves.clear()
+            self._speed = self._wanted_speed
             began = loop.time()
             feeding = asyncio.create_task(self._feed(player))
             changing = asyncio.create_task(self._changed.wait())
@@ -138,7 +140,7 @@ class Renderer(Component[Output]):
     @on(Seek)
     async def seek(self, sender: JID, command: Seek) -> Outcome:
         amount = command.amount * SAMPLE_RATE // 1000
-        self._wanted_move += amount if command.direction == "forward" else -amount
+        self._moves.append(amount if command.direction == "forward" else -amount)
         self._changed.set()
         return None
 
