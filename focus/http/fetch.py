@@ -188,7 +188,7 @@ class SafeFetch:
             if host not in ("", "localhost"):
                 raise FetchError(f"files of other machines cannot be had: {uri[:200]!r}")
             rest = slash + path
-        refused = FetchError(f"{uri[:200]} is not below a folder that may be read here ([fetch] folders)")
+        refused = FetchError(f"{uri[:200]} is no file below a folder that may be read here ([fetch] folders)")
         try:
             found = Path(unquote(rest.partition("?")[0].partition("#")[0])).resolve(strict=True)
             if not any(found.is_relative_to(folder.resolve()) for folder in self._reach.folders):

@@ -201,7 +201,7 @@ async def test_why_nothing_was_sent_is_told(
             if is_taken:
                 assert (code, last) == (76, "answered")
                 assert f"the service does not send {letter}" in errors
-                assert "is not below a folder that may be read here ([fetch] folders)" in errors
+                assert "is no file below a folder that may be read here ([fetch] folders)" in errors
             else:
                 assert (code, last, errors) == (75, "end", "")
 

@@ -302,7 +302,7 @@ async def test_files_come_from_the_operators_folders_alone(tmp_path: Path) -> No
         found.file.close()
     hidden = [f"{sounds}/{name}" for name in ("link", "../sounds-of-others/secret", "pipe", "none", "%00", "", ".")]
     for path in (*hidden, f"{other}/secret", "/etc/passwd", f"{sounds}/%2e%2e/sounds-of-others/secret", ""):
-        assert "not below a folder" in str(await refusal(fetch, f"file://{path}"))
+        assert "no file below a folder" in str(await refusal(fetch, f"file://{path}"))
     assert "that may be read here ([fetch] folders)" in str(
         await refusal(SafeFetch(), f"file://{sounds}/hello%20world.wav")
     )
