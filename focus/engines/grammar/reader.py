@@ -209,6 +209,7 @@ class _Reader:
         return Tag(literal)
 
     def item(self, element: Element) -> Expansion:
+        _weight(element)  # which means something in a <one-of> alone, and must be one everywhere
         what = self.series(self.content(element))
         repeat, probability = element.attributes.get("repeat"), element.attributes.get("repeat-prob")
         chance = None if probability is None else _number(element, "repeat-prob", probability)
@@ -227,9 +228,8 @@ class _Reader:
             self.check(child)
             if child.name != "item":
                 raise child.fault("does not belong directly into <one-of>; an <item> does")
-            weight = child.attributes.get("weight")
-            is_weighted |= weight is not None
-            weights.append(1.0 if weight is None else _number(child, "weight", weight))
+            is_weighted |= "weight" in child.attributes
+            weights.append(_weight(child))
             alternatives.append(self.item(child))
         if not alternatives:
             raise element.fault("there is no <item> in it")
@@ -278,6 +278,11 @@ def _number(element: Element, name: str, written: str) -> float:
     if not _NUMBER.fullmatch(written.strip()) or len(written) > 40:
         raise element.fault(f"{name} must be a number such as 0.5, not {written[:40]!r}")
     return float(written)
+
+
+def _weight(item: Element) -> float:
+    written = item.attributes.get("weight")
+    return 1.0 if written is None else _number(item, "weight", written)
 
 
 def _times(element: Element, written: str) -> tuple[int, int | None]:
