@@ -423,6 +423,30 @@ async def test_the_hook_is_given_each_recording(folder: Path, tmp_path: Path) ->
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_hook_that_fails_is_counted_and_the_next_recording_is_given_to_it(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook, told = hook_in(tmp_path, 'test -s "$1" || exit 3')
+    recordings = Recordings(folder, base="http://x/", hook=hook)
+    empty, whole = recordings.new("wav"), recordings.new("wav")
+    empty.touch()
+    whole.write_bytes(b"x")
+    running = asyncio.create_task(recordings.run())
+    for path in (empty, whole):
+        recordings.finished(path)
+    await recordings.handed_over(60)
+    assert told.read_text() == f"{whole} http://x/{whole.name}\n"
+    hook.unlink()
+    recordings.finished(whole)
+    await recordings.handed_over(60)
+    assert recordings.counted == {"whole": 3, "hook-failed": 2}
+    assert sorted(folder.iterdir()) == sorted([empty, whole])
+    assert f"{hook} ended with 3 for {empty.name}, which stays where it is" in caplog.text
+    assert f"{hook} cannot be run for {whole.name}" in caplog.text
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_what_the_hook_has_not_been_given_in_time_it_is_given_at_the_next_start(
     folder: Path, tmp_path: Path
 ) -> None:
