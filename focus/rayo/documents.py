@@ -10,6 +10,7 @@ from focus.engines import ssml
 from focus.engines.fetching import Fetched, FetchError
 from focus.engines.markup import DocumentError
 from focus.engines.synthesizer import SAMPLE_RATE, Synthesizer
+from focus.media.threads import in_thread
 from focus.rayo.component import Facilities
 from focus.rayo.rendering import RenderingError, Silence, SoundFile, Source, Utterance
 from focus.wire.conditions import BadRequest, OptionNotSupported, ResourceConstraint, StanzaError
@@ -55,7 +56,7 @@ class Documents:
         elif kind == PLAIN:
             await self._speak(Utterance(" ".join(body.split()), voice=self._voice))
         elif kind == SSML:
-            speech = ssml.parse(body, source=base or "document")
+            speech = await in_thread(ssml.parse, body, source=base or "document")
             for piece in speech.pieces:
                 await self._piece(piece, speech.language, base)
         else:
