@@ -373,6 +373,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
 
   private hearOfHand(hand: boolean, isBack: boolean): void {
     if (isBack && hand !== this.view.hand) {
+      this.hand = hand;
       this.raiseHand(this.view.hand);
       return;
     }

@@ -504,7 +504,10 @@ describe('a lost server', () => {
     await second.next('mute');
     second.receive(information(sid, 1, PEOPLE));
     expect(subject.view.participants.map(({ name, self }) => `${name} ${self}`)).toEqual(['Ann true', 'Bob false']);
-    await second.next("command[node='urn:focus-conference:raise-hand:0']");
+    const raising = await second.next("iq[type=set] command[node='urn:focus-conference:raise-hand:0']");
+    second.receive(`<iq type='error' id='${raising.getAttribute('id') ?? ''}' from='${FOCUS}'><error type='cancel'/></iq>`);
+    await until(subject, ({ notice }) => notice.text === strings.handRefused);
+    expect(subject.view.hand).toBe(false);
   });
 
   it('is given up when we leave meanwhile', async () => {

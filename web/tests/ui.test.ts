@@ -54,7 +54,10 @@ beforeEach(() => {
   HTMLMediaElement.prototype.play = () => Promise.resolve();
 });
 
-afterEach(() => document.body.replaceChildren());
+afterEach(() => {
+  vi.useRealTimers();
+  document.body.replaceChildren();
+});
 
 describe('before the meeting', () => {
   async function lobby(name = '') {
@@ -215,15 +218,23 @@ describe('in the meeting', () => {
     expect(model.raiseHand).toHaveBeenLastCalledWith(true);
   });
 
-  it('a link that the browser does not copy is shown instead', async () => {
-    const { root } = await shown({ phase: 'joined', participants: [ANN] });
+  it('a link that the browser does not copy is shown for as long as it takes to write it down', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const { element, root } = await shown({ phase: 'joined', participants: [ANN] });
     const copying = vi.fn(() => Promise.reject(new DOMException('no', 'NotAllowedError')));
     Object.defineProperty(navigator, 'clipboard', { value: { writeText: copying }, configurable: true });
+    const saidAfter = async (time: number) => {
+      await vi.advanceTimersByTimeAsync(time);
+      await settled(element);
+      return root.querySelector('[role=status]')?.textContent;
+    };
     button(root, strings.copyLink).click();
-    await vi.waitFor(() => expect(root.querySelector('[role=status]')?.textContent).toContain('/tea'), PATIENCE);
+    expect(await saidAfter(30_000)).toContain('/tea');
+    expect(await saidAfter(60_000)).toBe('');
     copying.mockImplementation(() => Promise.resolve() as Promise<never>);
     button(root, strings.copyLink).click();
-    await vi.waitFor(() => button(root, strings.linkCopied), PATIENCE);
+    expect(await saidAfter(1_000)).toBe(strings.linkCopied);
+    expect(await saidAfter(10_000)).toBe('');
   });
 
   it('a page that goes away leaves', async () => {

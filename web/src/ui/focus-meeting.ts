@@ -14,11 +14,13 @@ import './focus-lobby';
 import './focus-microphones';
 import './focus-participants';
 import type { JoinRequest } from './focus-lobby';
-import { alert, check, hand as raisedHand, leave, link, microphone, microphoneOff, people, sound, wave } from './icons';
+import { alert, hand as raisedHand, leave, link, microphone, microphoneOff, people, sound, wave } from './icons';
 import { theme } from './theme';
 
 /** How long the last notice stays in sight, in milliseconds. Screen readers have spoken it by then. */
 const NOTICE = 6000;
+/** The same of a link that somebody has to write down. */
+const LINK = 60_000;
 
 export class FocusMeeting extends LitElement {
   static override properties = {
@@ -30,7 +32,6 @@ export class FocusMeeting extends LitElement {
     view: { state: true },
     notice: { state: true },
     soundBlocked: { state: true },
-    copied: { state: true },
   };
   declare room: string;
   declare name: string;
@@ -41,12 +42,10 @@ export class FocusMeeting extends LitElement {
   private declare view: View;
   private declare notice: string;
   private declare soundBlocked: boolean;
-  private declare copied: boolean;
   /** The room's, as far as we were told. */
   private password = '';
   private noticed = 0;
   private noticeTimer: ReturnType<typeof setTimeout> | undefined;
-  private copyTimer: ReturnType<typeof setTimeout> | undefined;
 
   static override styles = [
     theme,
@@ -334,7 +333,6 @@ export class FocusMeeting extends LitElement {
     this.view = INITIAL_VIEW;
     this.notice = '';
     this.soundBlocked = false;
-    this.copied = false;
   }
 
   override connectedCallback(): void {
@@ -378,10 +376,10 @@ export class FocusMeeting extends LitElement {
     if (before.phase !== this.view.phase) void this.updateComplete.then(() => this.greet());
   };
 
-  private tell(words: string): void {
+  private tell(words: string, time = NOTICE): void {
     this.notice = words;
     clearTimeout(this.noticeTimer);
-    this.noticeTimer = setTimeout(() => (this.notice = ''), NOTICE);
+    this.noticeTimer = setTimeout(() => (this.notice = ''), time);
   }
 
   /** A new phase has a new heading: keyboards and screen readers go on from there. */
@@ -448,13 +446,10 @@ export class FocusMeeting extends LitElement {
     const { href } = new URL(pathOfRoom(this.room), this.service || location.origin);
     try {
       await navigator.clipboard.writeText(href);
+      this.tell(strings.linkCopied);
     } catch {
-      this.tell(strings.linkRefused(href));
-      return;
+      this.tell(strings.linkRefused(href), LINK);
     }
-    this.copied = true;
-    clearTimeout(this.copyTimer);
-    this.copyTimer = setTimeout(() => (this.copied = false), 2500);
   }
 
   private async useMicrophone(id: string): Promise<void> {
@@ -572,7 +567,7 @@ export class FocusMeeting extends LitElement {
           </div>
         </div>
         <button class="quiet" part="link-button" @click=${() => void this.copy()}>
-          ${this.copied ? check : link}<span>${this.copied ? strings.linkCopied : strings.copyLink}</span>
+          ${link}<span>${strings.copyLink}</span>
         </button>
       </header>
       <main>
