@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.browser]
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 
-# Shows two whose hands are up, one of them muted by a moderator, and tells which buttons cut off their words and where
-# the entries are: before the page has time to hear what is really so.
+# Shows two whose hands are up, one of them muted by a moderator, and tells which buttons cut off their words, how far it
+# scrolls sideways, and where the entries are: before the page has time to hear what is really so.
 SHOWN = """async ({speaking, text, serial}) => {
   const element = document.querySelector('focus-meeting');
   const {meeting} = element;
@@ -35,7 +35,8 @@ SHOWN = """async ({speaking, text, serial}) => {
   const buttons = [...element.shadowRoot.querySelectorAll('.controls button')];
   const cut = buttons.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent.trim());
   const places = [...list.shadowRoot.querySelectorAll('li')].map((each) => each.getBoundingClientRect());
-  return [words[1].includes('speaking'), cut, places.map(({top, height}) => [top, height])];
+  const aside = Math.max(0, document.documentElement.scrollWidth - innerWidth);
+  return [words[1].includes('speaking'), [...cut, aside], places.map(({top, height}) => [top, height])];
 }"""
 
 # How far below the field for the name the form goes on.
@@ -179,5 +180,9 @@ async def test_the_page_fits_a_phone_in_the_dark(focus: RunningFocus, browser: B
     await expect(anna.get_by_role("button", name="Unmute")).to_be_visible()
     quiet = await anna.evaluate(SHOWN, {"speaking": False, "text": "", "serial": -1})
     loud = await anna.evaluate(SHOWN, {"speaking": True, "text": "Bert raised a hand", "serial": -2})
-    assert (quiet[:2], loud[:2]) == ([False, []], [True, []]), "words are cut off"
+    assert (quiet[:2], loud[:2]) == ([False, [0]], [True, [0]]), "words are cut off"
     assert quiet[2] == loud[2], "the entries jump when somebody speaks, or when there is news"
+    for width in (641, 761):  # around where the controls become one line
+        await anna.set_viewport_size({"width": width, "height": 640})
+        shown = await anna.evaluate(SHOWN, {"speaking": True, "text": "", "serial": -width})
+        assert shown[1] == [0], "words are cut off, or it scrolls sideways"

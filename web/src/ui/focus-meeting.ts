@@ -175,6 +175,7 @@ export class FocusMeeting extends LitElement {
         position: sticky;
         bottom: 0;
         display: grid;
+        grid-template-columns: minmax(0, 1fr);
         justify-items: center;
         gap: 0.75rem;
         padding: 0.5rem 1rem max(1.25rem, env(safe-area-inset-bottom));
@@ -261,7 +262,7 @@ export class FocusMeeting extends LitElement {
           transform: scale(0.75);
         }
       }
-      @media (max-width: 640px) {
+      @media (max-width: 760px) {
         .controls {
           display: grid;
           grid-template-columns: 1fr 1fr;
