@@ -18,8 +18,8 @@ from focus.engines.synthesizer import SAMPLE_RATE, Samples, SynthesisError, Synt
 from focus.media.files import FORMATS, AudioFileError, read_audio
 from focus.media.threads import in_thread
 
-#: Samples that are decoded, or silent, at once.
-BLOCK = SAMPLE_RATE // 4
+#: Samples that are decoded, or silent, at once: to another thread and back takes longer than to decode as many.
+BLOCK = SAMPLE_RATE
 #: Samples of what has been said last that are kept: 30 s, which are 3 MB.
 KEPT = 30 * SAMPLE_RATE
 #: Sounds of a programme of which something is kept: the one that is being rendered, and the one before.
