@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.browser]
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
 
-# Shows two whose hands are up, one of them muted by a moderator, and tells which buttons cut off their words, how far it
-# scrolls sideways, and where the entries are: before the page has time to hear what is really so.
+# Shows two whose hands are up, one of them muted by a moderator, and tells which buttons cut off their words, how far
+# it scrolls sideways, and where the entries are: before the page has time to hear what is really so.
 SHOWN = """async ({speaking, text, serial}) => {
   const element = document.querySelector('focus-meeting');
   const {meeting} = element;
