@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -139,6 +140,10 @@ async def test_without_the_library_what_it_detects_is_refused(scene: Scene, monk
     library.load.cache_clear()
     with pytest.raises(OptionNotSupported, match="libspandsp2"):
         await scene.begin(cpa("modem:1"))
+    monkeypatch.setitem(sys.modules, "webrtcvad", None)
+    for signal in ("vad:1", "speech:1"):
+        with pytest.raises(OptionNotSupported, match="webrtcvad"):
+            await scene.begin(cpa(signal))
     await scene.begin(cpa("ring:1", initial_timeout=100))
     assert (await scene.complete()).reason == NoInput()
     monkeypatch.undo()

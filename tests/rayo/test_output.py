@@ -58,6 +58,10 @@ def wav(samples: Samples) -> bytes:
     return file.getvalue()
 
 
+LOUD = 20_000
+SINE = (LOUD * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.int16)
+
+
 class Web:
     """What can be fetched."""
 
@@ -69,6 +73,7 @@ class Web:
             "http://x/text": ("text/plain", b"Hello"),
             "http://x/moved": ("text/uri-list", b"sound\n"),
             "http://x/there/sound": ("audio/wav", wav(marked(0.2))),
+            "http://x/tone": ("audio/wav", wav(SINE)),
             "http://x/nested": ("text/uri-list", b"http://x/list\n"),
         }
 
@@ -202,6 +207,19 @@ async def test_faster_takes_less_time(scene: Scene) -> None:
     await scene.does(Resume())
     await scene.complete()
     assert np.count_nonzero(scene.heard()) / RATE == pytest.approx(2 / FASTER**2, rel=0.05)
+
+
+async def test_there_is_a_fastest_and_a_softest_and_the_pitch_stays(scene: Scene) -> None:
+    await scene.begin(Output(documents=url("tone"), start_paused=True))
+    for _ in range(20):
+        await scene.does(SpeedUp())
+        await scene.does(VolumeDown())
+    await scene.does(Resume())
+    await scene.complete()
+    heard = scene.heard()
+    assert np.count_nonzero(heard) / RATE == pytest.approx(2 / 2.5, rel=0.05)
+    assert np.argmax(np.abs(np.fft.rfft(heard))) * RATE / len(heard) == pytest.approx(440, rel=0.02)
+    assert heard.max() == pytest.approx(LOUD * 10 ** (-24 / 20), rel=0.1)
 
 
 async def test_softer_is_softer(scene: Scene) -> None:
