@@ -219,7 +219,8 @@ async def test_there_is_a_fastest_and_a_softest_and_the_pitch_stays(scene: Scene
     heard = scene.heard()
     assert np.count_nonzero(heard) / RATE == pytest.approx(2 / 2.5, rel=0.05)
     assert np.argmax(np.abs(np.fft.rfft(heard))) * RATE / len(heard) == pytest.approx(440, rel=0.02)
-    assert heard.max() == pytest.approx(LOUD * 10 ** (-24 / 20), rel=0.1)
+    usual = np.median(np.abs(heard[heard != 0]))  # the first 20 ms may be on their way from how loud it was before
+    assert usual == pytest.approx(LOUD * np.sqrt(0.5) * 10 ** (-24 / 20), rel=0.1)
 
 
 async def test_softer_is_softer(scene: Scene) -> None:
