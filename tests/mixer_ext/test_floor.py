@@ -110,7 +110,7 @@ def test_the_choice_is_that_of_the_rule(stage: Stage, seed: int) -> None:
             assert len(extra) <= 1  # the dominant speaker
             checked += not extra
         for n in range(6):
-            loud[n] = max(party.history[tick][n], loud[n] - 0.2, -127.0)
+            loud[n] = max(party.history[tick][n], loud[n] - 0.1, -127.0)
             stay[n] = 0 if n not in chosen else max(0, stay[n] - 1) if n in heard else 15
         heard = chosen
     assert checked > 100
