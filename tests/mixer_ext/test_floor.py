@@ -79,6 +79,15 @@ def test_somebody_is_replaced_by_who_is_clearly_louder_only(stage: Stage) -> Non
     assert party.chosen[-1] == {0, 1, 3}
 
 
+def test_who_says_that_he_is_loud_and_is_not_takes_one_place(stage: Stage) -> None:
+    party = Party(stage, 4, 2)
+    for _ in range(60):
+        whisper = tone(TONES[3], 1, stage.ticks, 30)
+        stage.peers[party.legs[3]].say(whisper, stage.address, level_extension=LEVEL, level=0, voice=True)
+        party.talk(1, 3)
+    assert all(3 in chosen and len(chosen) == 2 for chosen in party.chosen[40:])
+
+
 def test_the_dominant_speaker_is_always_in(stage: Stage) -> None:
     party = Party(stage, 4, 2)
     party.levels = [-30.0, -35.0, -35.0, -35.0]
