@@ -23,7 +23,7 @@ SANITIZERS = {
 }
 SANITIZE = SANITIZERS[os.environ.get("MIXER_EXT_SANITIZE", "")]
 DEBUG = bool(SANITIZE) or os.environ.get("MIXER_EXT_DEBUG", "") not in ("", "0")
-LIBRARIES = {"codec": "opus", "srtp": "libcrypto", "consent": "libcrypto"}
+LIBRARIES = {"codec": "opus", "packing": "opus", "srtp": "libcrypto", "consent": "libcrypto"}
 JOBS = len(os.sched_getaffinity(0))
 HEADERS = {"mix": ["mixer_ext/kernels.h"]}
 

@@ -57,6 +57,7 @@ cdef void audience_missed(Audiences* audiences, Listener* listener) noexcept nog
 cdef void audience_leave(Audiences* audiences, Listener* listener) noexcept nogil
 cdef bint audience_rests(const Listener* listener) noexcept nogil
 cdef Audience* audience_mix(Audiences* audiences, Audience* audience, Node* leg) noexcept nogil
+cdef int audience_first(const Listener* listener) noexcept nogil
 cdef int audience_payload(
     Audiences* audiences, Listener* listener, const int16_t* frame, bint sounds, uint8_t* payload
 ) noexcept nogil

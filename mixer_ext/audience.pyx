@@ -40,7 +40,12 @@ cdef enum:
 cdef uint64_t _hash(Node* leg, const Coding* coding) noexcept nogil:
     """The same for the same nodes in any order."""
     cdef uint64_t total = (
-        <uint64_t>coding.bitrate * 32 + coding.kind * 8 + coding.steady * 4 + coding.fec * 2 + coding.dtx
+        <uint64_t>coding.bitrate * 64
+        + coding.halves * 32
+        + coding.kind * 8
+        + coding.steady * 4
+        + coding.fec * 2
+        + coding.dtx
     )
     cdef uint64_t each
     cdef int i
@@ -298,6 +303,11 @@ cdef Audience* audience_mix(Audiences* audiences, Audience* audience, Node* leg)
         audience.level = mix_level(audience.frame, FRAME) if audience.sounds else -127.0
         audience.names = graph_named(leg, audience.named) if audience.sounds else 0
     return audience
+
+
+cdef int audience_first(const Listener* listener) noexcept nogil:
+    """How many bytes of the payload of this tick, after audience_payload, are of its first 10 ms."""
+    return (listener.encoder if listener.encoder != NULL else listener.audience.encoder).first
 
 
 cdef int audience_payload(

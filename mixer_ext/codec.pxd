@@ -22,6 +22,7 @@ cdef struct Coding:
     bint fec
     bint dtx
     bint steady         # silence is encoded and sent as all else is
+    bint halves         # two packets of 10 ms; of G.711 each payload can be halved
 
 # An encoder, its codec's state behind it in the same block of memory.
 cdef struct Encoder:
@@ -29,6 +30,8 @@ cdef struct Encoder:
     int silence         # frames of digital silence in a row, none of them counted beyond STILL
     bint restart        # the codec has not seen what was sent last
     int complexity      # Opus'
+    bint halves
+    int first           # bytes of the first half of what was encoded last
 
 cdef bint coding_check(Coding* coding) except False
 cdef bint coding_equal(const Coding* a, const Coding* b) noexcept nogil
@@ -42,7 +45,7 @@ cdef int encoder_encode(Encoder* encoder, const int16_t* frame, bint afresh, uin
 cdef int encoder_payload(
     Encoder* encoder, const Coding* coding, const int16_t* frame, bint sounds, bint afresh, uint8_t* payload
 ) noexcept nogil
-cdef int comfort_payload(Kind kind, uint8_t* payload) noexcept nogil
+cdef int comfort_payload(const Coding* coding, uint8_t* payload) noexcept nogil
 
 cdef struct Codec       # opaque: a decoder
 

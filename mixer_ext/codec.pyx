@@ -66,8 +66,9 @@ cdef enum:
     COMFORT_EVERY = 20          # frames between comfort frames with DTX
     HEADER = (sizeof(Encoder) + 15) // 16 * 16
 
-# 20 ms of nothing in Opus: CELT, full band, mono.
+# Nothing in Opus: CELT, full band, mono; 20 ms, and twice 10 ms.
 cdef uint8_t[3] COMFORT = [0xF8, 0xFF, 0xFE]
+cdef uint8_t[6] COMFORT_HALVES = [0xF0, 0xFF, 0xFE, 0xF0, 0xFF, 0xFE]
 
 cdef struct Codec:
     OpusDecoder* decoder
@@ -78,14 +79,21 @@ cdef bint coding_check(Coding* coding) except False:
     """ValueError for a bitrate that Opus does not have (6000 to 510000 bit/s). What means nothing is made the same."""
     if coding.kind != OPUS:
         coding.bitrate = 0
-        coding.fec = coding.dtx = False
+        coding.fec = coding.dtx = coding.halves = False
     elif not 6000 <= coding.bitrate <= 510000:
         raise ValueError(f"no bitrate of Opus: {coding.bitrate}")
     return True
 
 
 cdef bint coding_equal(const Coding* a, const Coding* b) noexcept nogil:
-    return a.kind == b.kind and a.bitrate == b.bitrate and a.fec == b.fec and a.dtx == b.dtx and a.steady == b.steady
+    return (
+        a.kind == b.kind
+        and a.bitrate == b.bitrate
+        and a.fec == b.fec
+        and a.dtx == b.dtx
+        and a.steady == b.steady
+        and a.halves == b.halves
+    )
 
 
 cdef inline OpusEncoder* _opus(Encoder* encoder) noexcept nogil:
@@ -131,6 +139,7 @@ cdef Encoder* encoder_copy(const Encoder* encoder) noexcept nogil:
 
 cdef void _set(Encoder* encoder, const Coding* coding) noexcept nogil:
     cdef OpusEncoder* opus = _opus(encoder)
+    encoder.halves = coding.halves
     opus_encoder_ctl(opus, OPUS_SET_BITRATE_REQUEST, coding.bitrate)
     opus_encoder_ctl(opus, OPUS_SET_INBAND_FEC_REQUEST, <int>coding.fec)
     opus_encoder_ctl(opus, OPUS_SET_PACKET_LOSS_PERC_REQUEST, <int>(EXPECTED_LOSS if coding.fec else 0))
@@ -165,27 +174,42 @@ cdef bint encoder_rests(const Encoder* encoder) noexcept nogil:
     return encoder.silence == STILL
 
 
-cdef int comfort_payload(Kind kind, uint8_t* payload) noexcept nogil:
-    """A frame of silence, whatever was sent before; its length."""
-    if kind != OPUS:
-        g711_silence(_law(kind), payload)
+cdef int comfort_payload(const Coding* coding, uint8_t* payload) noexcept nogil:
+    """A frame of silence, whatever was sent before; its length. Its halves are of the same length."""
+    if coding.kind != OPUS:
+        g711_silence(_law(coding.kind), payload)
         return G711_FRAME
+    if coding.halves:
+        memcpy(payload, COMFORT_HALVES, sizeof(COMFORT_HALVES))
+        return sizeof(COMFORT_HALVES)
     memcpy(payload, COMFORT, sizeof(COMFORT))
     return sizeof(COMFORT)
+
+
+cdef int _half(Encoder* encoder, const int16_t* frame, uint8_t* payload, int room) noexcept nogil:
+    """10 ms; 0 where they need not be sent."""
+    cdef int length = opus_encode(_opus(encoder), frame, FRAME // 2, payload, room)
+    return length if length > 2 else 0
 
 
 cdef int encoder_encode(Encoder* encoder, const int16_t* frame, bint afresh, uint8_t* payload) noexcept nogil:
     """Encode FRAME samples into at most PAYLOAD bytes; how many, 2 or less when DTX says that it need not be sent,
     negative when Opus fails. afresh: in a way that a decoder which has heard something else takes up quickly (without
-    prediction from what was before).
+    prediction from what was before). encoder.first: how many of them are of the first 10 ms, where these are encoded
+    apart, or, of G.711, can be.
     """
     cdef int length
     if encoder.kind != OPUS:
         g711_compress(_compressor(encoder), _law(encoder.kind), frame, payload)
+        encoder.first = G711_FRAME // 2
         return G711_FRAME
     if afresh:
         opus_encoder_ctl(_opus(encoder), OPUS_SET_PREDICTION_DISABLED_REQUEST, <int>1)
-    length = opus_encode(_opus(encoder), frame, FRAME, payload, PAYLOAD)
+    if encoder.halves:
+        encoder.first = _half(encoder, frame, payload, PAYLOAD)
+        length = encoder.first + _half(encoder, frame + FRAME // 2, payload + encoder.first, PAYLOAD - encoder.first)
+    else:
+        length = opus_encode(_opus(encoder), frame, FRAME, payload, PAYLOAD)
     if afresh:
         opus_encoder_ctl(_opus(encoder), OPUS_SET_PREDICTION_DISABLED_REQUEST, <int>0)
     return length
@@ -203,7 +227,9 @@ cdef int encoder_payload(
         encoder.restart = True
         if encoder_rests(encoder) or (coding.dtx and encoder.silence % COMFORT_EVERY):
             return 0
-        return comfort_payload(encoder.kind, payload)
+        length = comfort_payload(coding, payload)
+        encoder.first = length // 2
+        return length
     if encoder.restart and encoder.kind == OPUS:
         # The peer's decoder begins anew after CELT, so must the encoder.
         opus_encoder_ctl(_opus(encoder), OPUS_RESET_STATE)

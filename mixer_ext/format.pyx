@@ -1,6 +1,7 @@
 """What set_codec says, checked."""
-from mixer_ext.codec cimport OPUS, PCMA, PCMU, codec_new, coding_check
+from mixer_ext.codec cimport OPUS, PCMA, PCMU, codec_free, codec_new, coding_check
 from mixer_ext.dtmf cimport dtmf_rate
+from mixer_ext.packing cimport MOST_FRAMES, packing_free, packing_new
 
 cdef dict CODECS = {"opus": OPUS, "pcmu": PCMU, "pcma": PCMA}
 
@@ -29,9 +30,10 @@ cdef int _extensions_check(const Format* format) except -1:
     return 0
 
 
-cdef int format_complete(Format* format, str name, dict telephone_events) except -1:
-    """Check what is filled in and fill in the rest: the kind of codec and the codec, which is the caller's to free, and
-    the payload types of {payload type: clock rate}. ValueError for what cannot be.
+cdef int format_complete(Format* format, str name, int ptime, dict telephone_events) except -1:
+    """Check what is filled in and fill in the rest: the kind of codec and the codec and, for packets of more than 20 ms,
+    where they are put together, which format_clear frees, and the payload types of {payload type: clock rate}. ValueError
+    for what cannot be.
     """
     name = name.lower()
     if name not in CODECS:
@@ -40,7 +42,21 @@ cdef int format_complete(Format* format, str name, dict telephone_events) except
     if not 0 <= format.payload_type <= 127:
         raise ValueError(f"no payload type: {format.payload_type}")
     _event_types(format.event_types, telephone_events, format.payload_type)
+    if ptime != 10 and not (ptime % 20 == 0 and 1 <= ptime // 20 <= MOST_FRAMES):
+        raise ValueError(f"no packets of {ptime} ms")
     format.coding.kind = CODECS[name]
+    format.coding.halves = format.halves = ptime == 10
     coding_check(&format.coding)
-    format.codec = codec_new(format.coding.kind)
+    if ptime > 20:
+        format.packing = packing_new(format.coding.kind, ptime // 20)
+    try:
+        format.codec = codec_new(format.coding.kind)
+    except BaseException:
+        format_clear(format)
+        raise
     return 0
+
+
+cdef void format_clear(Format* format) noexcept nogil:
+    codec_free(format.codec)
+    packing_free(format.packing)

@@ -6,9 +6,10 @@ from libc.stdlib cimport calloc, free
 
 from mixer_ext.agc cimport agc_init
 from mixer_ext.audience cimport audience_rests
-from mixer_ext.codec cimport FRAME, codec_free, codec_unit
+from mixer_ext.codec cimport FRAME, codec_unit
 from mixer_ext.consent cimport consent_forget
 from mixer_ext.dial cimport DIAL_SOUND, dial_pending
+from mixer_ext.format cimport format_clear
 from mixer_ext.graph cimport node_free, node_new
 from mixer_ext.ring cimport ring_free
 from mixer_ext.speakers cimport speaker_pass
@@ -45,7 +46,7 @@ cdef Leg* leg_new(int64_t id, uint32_t ssrc, uint32_t csrc, uint16_t sequence, u
 cdef void leg_free(Leg* leg) noexcept nogil:
     if leg != NULL:
         stream_free(&leg.stream)
-        codec_free(leg.format.codec)
+        format_clear(&leg.format)
         secure_free(leg.inbound)
         secure_free(leg.outbound)
         consent_forget(&leg.consent)

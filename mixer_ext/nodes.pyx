@@ -10,7 +10,6 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from mixer_ext.audience cimport audience_leave
-from mixer_ext.codec cimport codec_free
 from mixer_ext.command cimport (
     ADD_NODE,
     CLOSE_TAP,
@@ -24,6 +23,7 @@ from mixer_ext.command cimport (
     commands_bury,
 )
 from mixer_ext.core cimport core_free, core_notify, core_now
+from mixer_ext.format cimport format_clear
 from mixer_ext.graph cimport node_free, node_new
 from mixer_ext.handle cimport LINKED, closes_loop
 from mixer_ext.leg cimport leg_free, leg_new
@@ -88,7 +88,7 @@ cdef class Nodes:
         cdef Command* following
         while command != NULL:
             following = command.next
-            codec_free(command.format.codec)
+            format_clear(&command.format)
             secure_free(command.inbound)
             secure_free(command.outbound)
             if command.kind == REMOVE_NODE:

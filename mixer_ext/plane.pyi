@@ -49,6 +49,7 @@ class Plane:
         payload_type: int,
         name: str = "opus",
         bitrate: int = 32000,
+        ptime: int = 20,
         fec: bool = False,
         dtx: bool = False,
         level_extension: int = 0,

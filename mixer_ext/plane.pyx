@@ -194,6 +194,7 @@ cdef class Plane(Nodes):
         int payload_type,
         str name not None="opus",
         int bitrate=32000,
+        int ptime=20,
         bint fec=False,
         bint dtx=False,
         int level_extension=0,
@@ -201,7 +202,8 @@ cdef class Plane(Nodes):
         telephone_events=(),
     ):
         """What is sent to a leg and taken from it. name: "opus", "pcmu" or "pcma", for which bitrate, fec and dtx mean
-        nothing; with those, comfort noise (payload type 13) is taken too. fec: the peer can make use of what repairs
+        nothing; with those, comfort noise (payload type 13) is taken too. ptime: ms that a packet to it has as a rule, 10, 20,
+        40 or 60; what comes may have any length. fec: the peer can make use of what repairs
         losses, which it is sent while it reports many. level_extension and mixed_extension: the identifiers of RFC 6464
         and, for the level of each who is heard, RFC 6465 as negotiated, 0 for none.
         telephone_events: what RFC 4733 goes by, {payload type: 8000 or 48000, its clock rate}, each rate once at most.
@@ -216,7 +218,7 @@ cdef class Plane(Nodes):
         format.level_extension = level_extension
         format.mixed_extension = mixed_extension
         try:
-            format_complete(format, name, dict(telephone_events))
+            format_complete(format, name, ptime, dict(telephone_events))
         except BaseException:
             free(command)
             raise

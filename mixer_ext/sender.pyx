@@ -7,13 +7,14 @@ from libc.string cimport memcpy, memset
 from mixer_ext.audience cimport (
     Audience,
     audience_attend,
+    audience_first,
     audience_leave,
     audience_missed,
     audience_mix,
     audience_payload,
     audience_rests,
 )
-from mixer_ext.codec cimport FRAME, RATE, codec_unit, comfort_payload
+from mixer_ext.codec cimport FRAME, PAYLOAD, RATE, codec_unit, comfort_payload
 from mixer_ext.dial cimport (
     DIAL_EVENT,
     DIAL_PAYLOAD,
@@ -30,6 +31,7 @@ from mixer_ext.leg cimport leg_is_sent
 from mixer_ext.limiter cimport limit
 from mixer_ext.mix cimport mix_add, mix_level
 from mixer_ext.net cimport outbox_put, outbox_room
+from mixer_ext.packing cimport Packing, packing_add, packing_fits, packing_forget, packing_room, packing_take
 from mixer_ext.rtcp cimport CNAME, Sender, rtcp_write
 from mixer_ext.rtp cimport DIGITAL_SILENCE, MAX_CSRC, Levels, Rtp, rtp_write
 from mixer_ext.srtp cimport secure_protect
@@ -124,12 +126,54 @@ cdef void _put(Leg* leg, Outbox* outbox, uint8_t* packet, int header, int length
     outbox_put(outbox, leg.local, leg.fd, &leg.remote, length)
 
 
+cdef void _put_payload(
+    Leg* leg, Outbox* outbox, Rtp* rtp, const uint32_t* csrcs, const Levels* levels, const uint8_t* payload, int length
+) noexcept nogil:
+    """Send a packet with this payload, which is not at outbox_room()."""
+    cdef uint8_t* packet = outbox_room(outbox, leg.local)
+    cdef int header
+    rtp.sequence = leg.sequence
+    header = rtp_write(packet, rtp, csrcs, levels)
+    memcpy(packet + header, payload, length)
+    _put(leg, outbox, packet, header, length)
+
+
+cdef void _put_halves(
+    Leg* leg,
+    Outbox* outbox,
+    Rtp* rtp,
+    const uint32_t* csrcs,
+    const Levels* levels,
+    const uint8_t* payload,
+    int length,
+    int first,
+) noexcept nogil:
+    """Send the payload of a tick as two packets, the first of so many bytes."""
+    if first:
+        _put_payload(leg, outbox, rtp, csrcs, levels, payload, first)
+        rtp.marker = False
+    rtp.timestamp += FRAME // 2 // codec_unit(leg.format.codec)
+    if length > first:
+        _put_payload(leg, outbox, rtp, csrcs, levels, payload + first, length - first)
+
+
+cdef void _put_waiting(Leg* leg, Outbox* outbox) noexcept nogil:
+    """Send what waits to be a whole packet."""
+    cdef Packing* packing = leg.format.packing
+    cdef uint8_t payload[PAYLOAD]
+    cdef int length
+    if packing != NULL and packing.count:
+        length = packing_take(packing, payload)
+        if length:
+            _put_payload(leg, outbox, &packing.rtp, packing.csrcs, &packing.levels, payload, length)
+
+
 cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil:
     """Send a frame of silence if for long there has been nothing else to send: so the peer knows that we are there."""
     cdef Rtp rtp
     cdef Levels levels
     cdef uint8_t* packet
-    cdef int header
+    cdef int header, length
     if not audience_rests(&leg.listener) or leg.time - leg.sent_at < ALIVE:
         return
     memset(&rtp, 0, sizeof(rtp))
@@ -143,7 +187,8 @@ cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil:
     levels.mixed_identifier = 0
     packet = outbox_room(outbox, leg.local)
     header = rtp_write(packet, &rtp, NULL, &levels)
-    _put(leg, outbox, packet, header, comfort_payload(leg.format.coding.kind, packet + header))
+    length = comfort_payload(&leg.format.coding, packet + header)
+    _put(leg, outbox, packet, header, length // 2 if leg.format.halves else length)
 
 
 cdef void _dial(Leg* leg, Outbox* outbox) noexcept nogil:
@@ -171,6 +216,42 @@ cdef void _dial(Leg* leg, Outbox* outbox) noexcept nogil:
     _put(leg, outbox, packet, header, DIAL_PAYLOAD)
 
 
+cdef void _send(
+    Leg* leg,
+    Audiences* audiences,
+    Outbox* outbox,
+    Rtp* rtp,
+    const uint32_t* csrcs,
+    const Levels* levels,
+    const int16_t* heard,
+    bint sounds,
+) noexcept nogil:
+    """Have what is heard encoded, and send it, or half of it and the other half, or what has waited for it."""
+    cdef Packing* packing = leg.format.packing
+    cdef uint8_t payload[PAYLOAD]
+    cdef uint8_t* packet
+    cdef int header, length
+    if packing != NULL:
+        length = audience_payload(audiences, &leg.listener, heard, sounds, packing_room(packing))
+        if rtp.marker or not packing_fits(packing, length):
+            _put_waiting(leg, outbox)
+        if length:
+            packing_add(packing, length, rtp, csrcs, levels)
+        if packing.count == packing.wanted:
+            _put_waiting(leg, outbox)
+    elif leg.format.halves:
+        length = audience_payload(audiences, &leg.listener, heard, sounds, payload)
+        if length:
+            _put_halves(leg, outbox, rtp, csrcs, levels, payload, length, audience_first(&leg.listener))
+    else:
+        packet = outbox_room(outbox, leg.local)
+        rtp.sequence = leg.sequence
+        header = rtp_write(packet, rtp, csrcs, levels)
+        length = audience_payload(audiences, &leg.listener, heard, sounds, packet + header)
+        if length:
+            _put(leg, outbox, packet, header, length)
+
+
 cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nogil:
     """Once a tick, when all have attended: send what this leg hears."""
     cdef int16_t frame[FRAME]
@@ -180,11 +261,10 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
     cdef uint32_t csrcs[HEARD]
     cdef Audience* audience = leg.listener.audience
     cdef Rtp rtp
-    cdef uint8_t* packet
     cdef bint sounds
     cdef double loudness
     cdef Levels levels
-    cdef int i, header, length, count
+    cdef int i, count
     leg.time += 1
     leg.timestamp += FRAME // codec_unit(leg.format.codec)
     if audience == NULL or leg.dial.now != DIAL_SOUND:
@@ -193,7 +273,10 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
         taps_feed(leg.node.out_taps, NULL)
         leg.talking = False
         if audience != NULL:
+            _put_waiting(leg, outbox)
             _dial(leg, outbox)
+        elif leg.format.packing != NULL:
+            packing_forget(leg.format.packing)
         return
     if leg.listener.apart:
         audiences.mixes += 1
@@ -205,7 +288,6 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
         heard, sounds, loudness = audience.frame, audience.sounds, audience.level
         names, count = audience.named, audience.names
     taps_feed(leg.node.out_taps, heard)
-    packet = outbox_room(outbox, leg.local)
     memset(&rtp, 0, sizeof(rtp))
     for i in range(count):
         if names[i] == leg.node or gain_silences(leg.node, names[i]):
@@ -216,18 +298,14 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
             rtp.csrc_count += 1
     rtp.payload_type = leg.format.payload_type
     rtp.marker = sounds and not leg.talking
-    rtp.sequence = leg.sequence
     rtp.timestamp = leg.timestamp
     rtp.ssrc = leg.own_ssrc
     levels.identifier = leg.format.level_extension
     levels.level = _below_overload(loudness)
     levels.voice = levels.level < 50
     levels.mixed_identifier = leg.format.mixed_extension
-    header = rtp_write(packet, &rtp, csrcs, &levels)
-    length = audience_payload(audiences, &leg.listener, heard, sounds, packet + header)
     leg.talking = sounds
-    if length:
-        _put(leg, outbox, packet, header, length)
+    _send(leg, audiences, outbox, &rtp, csrcs, &levels, heard, sounds)
 
 
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil:

@@ -302,9 +302,14 @@ def other_credentials(remote: Transport, update: Transport) -> bool:
 
 
 def advised(payload: PayloadType, advice: PayloadType) -> PayloadType:
-    """`payload` with the parameters that `advice` has, which names only what changes (XEP-0167 section 9)."""
+    """`payload` with what `advice` says of how it is to be sent, which names only what changes (XEP-0167 section 9)."""
     parameters = {each.name: each for each in (*payload.parameters, *advice.parameters)}
-    return payload.model_copy(update={"parameters": tuple(parameters.values())})
+    changes = {
+        "parameters": tuple(parameters.values()),
+        "ptime": advice.ptime or payload.ptime,
+        "maxptime": advice.maxptime or payload.maxptime,
+    }
+    return payload.model_copy(update=changes)
 
 
 def _is_audio(content: Content) -> bool:

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 #: Bits per second of Opus sent to a peer, and what one that wants less may ask for (RFC 7587 section 6.1).
 BITRATE, BITRATES = 32000, range(6000, 510001)
+#: Milliseconds of sound in a packet as a rule, and those that there can be instead.
+PTIME, PTIMES = 20, (10, 20, 40, 60)
 
 #: What Opus needs to carry the tones of a modem, and for how long, in ms, each packet of a modem is kept: what comes
 #: later is lost to it.
@@ -60,6 +62,16 @@ def bitrate_for(payload: rtp.PayloadType, most: int = BITRATE) -> int:
     if not wish.isdecimal() or len(wish) > len(str(BITRATES[-1])) or int(wish) not in BITRATES:
         return most
     return min(int(wish), most)
+
+
+def ptime_for(payload: rtp.PayloadType) -> int:
+    """Milliseconds of sound in each packet that is sent: as many as the peer would like (XEP-0167 section 4, RFC 7587
+    section 6.1) and can take, of those that the plane knows; 20 where it says nothing.
+    """
+    least = payload.parameter("minptime") or ""
+    wanted = max(payload.ptime or PTIME, int(least) if least.isdecimal() and len(least) < 4 else 0)
+    most = min(wanted, payload.maxptime or wanted)
+    return max((each for each in PTIMES if each <= most), default=PTIMES[0])
 
 
 class SourceIds:
@@ -312,6 +324,7 @@ class Leg:
             payload_type=payload.id,
             name=(payload.name or "").lower(),
             bitrate=bitrate_for(payload, MODEM_BITRATE if self._is_modem else BITRATE),
+            ptime=ptime_for(payload),
             fec=payload.parameter("useinbandfec") == "1" and not self._is_modem,
             dtx=payload.parameter("usedtx") == "1" and not self._is_modem,
             level_extension=level_extension,

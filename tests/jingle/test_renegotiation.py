@@ -222,7 +222,12 @@ async def test_advice_on_our_sending_is_followed(client: Client, bob: End) -> No
     assert payload.parameter("maxaveragebitrate") == "32000"
     advice = (
         PayloadType(id=0, name="PCMU"),
-        PayloadType(id=payload.id, name="opus", parameters=(Parameter(name="maxaveragebitrate", value="12000"),)),
+        PayloadType(
+            id=payload.id,
+            name="opus",
+            ptime=60,
+            parameters=(Parameter(name="maxaveragebitrate", value="12000"),),
+        ),
     )
     await client.says(Action.DESCRIPTION_INFO, description=Description(media="audio", payload_types=advice))
     codec = leg_of(far).codec
@@ -230,6 +235,7 @@ async def test_advice_on_our_sending_is_followed(client: Client, bob: End) -> No
     assert codec.parameter("maxaveragebitrate") == "12000"
     assert codec.parameter("useinbandfec") == payload.parameter("useinbandfec"), "what is not named stays"
     assert (codec.id, codec.name, codec.clockrate) == (payload.id, payload.name, payload.clockrate)
+    assert (codec.ptime, codec.maxptime) == (60, payload.maxptime)
     assert far.settled.payload == codec
 
 

@@ -10,7 +10,7 @@ import aioice.ice
 import numpy as np
 import pytest
 
-from focus.media.leg import Leg, bitrate_for
+from focus.media.leg import Leg, bitrate_for, ptime_for
 from focus.media.plane import MediaPlane, machine_addresses
 from focus.media.tones import SAMPLE_RATE, Tone
 from focus.wire import dtls, ice, rtp
@@ -75,6 +75,18 @@ async def test_two_legs_hear_each_other(start_plane: PlaneFactory, host: str, ro
     stats = here.stats()
     assert stats["received"] > 0
     assert stats["dropped_auth"] == 0
+
+
+@pytest.mark.parametrize("ptimes", [(10, 60), (40, 20)])
+async def test_packets_of_any_length_are_heard(start_plane: PlaneFactory, ptimes: tuple[int, int]) -> None:
+    here, there, _, _ = await connected(await start_plane(["127.0.0.1"]), await start_plane(["127.0.0.1"]))
+    for leg, ptime, tone in ((here, ptimes[0], 440), (there, ptimes[1], 660)):
+        leg.set_codec(OPUS.model_copy(update={"ptime": ptime}), level_extension=1)
+        leg.play(Tone(tone).samples(60 * SECOND))
+    for leg, other, own in ((here, 660, 440), (there, 440, 660)):
+        tap = leg.tap()
+        await Ear(tap.read).until_only(other, without=[own])
+        tap.close()
 
 
 async def test_three_peer_connections_hear_exactly_the_other_two(plane: MediaPlane) -> None:
@@ -648,6 +660,23 @@ def test_a_peer_is_sent_no_more_than_it_asks_for_if_that_makes_sense(wish: str |
     """RFC 7587 section 6.1."""
     parameters = () if wish is None else (rtp.Parameter(name="maxaveragebitrate", value=wish),)
     assert bitrate_for(OPUS.model_copy(update={"parameters": parameters})) == bitrate
+
+
+@pytest.mark.parametrize(
+    ("ptime", "maxptime", "minptime", "sent"),
+    [
+        (None, None, None, 20), (20, 60, "10", 20), (10, None, None, 10), (30, None, None, 20), (40, 120, None, 40),
+        (60, None, None, 60), (10000, None, None, 60), (None, 10, None, 10), (60, 40, None, 40), (20, 1, None, 10),
+        (None, None, "40", 40), (None, None, "0", 20), (None, None, "fast", 20), (None, None, "9" * 1000, 20),
+    ],
+)  # fmt: skip
+def test_packets_are_as_long_as_the_peer_would_like_and_can_take(
+    ptime: int | None, maxptime: int | None, minptime: str | None, sent: int
+) -> None:
+    """XEP-0167 section 4, RFC 7587 section 6.1."""
+    parameters = () if minptime is None else (rtp.Parameter(name="minptime", value=minptime),)
+    changes = {"ptime": ptime, "maxptime": maxptime, "parameters": parameters}
+    assert ptime_for(OPUS.model_copy(update=changes)) == sent
 
 
 async def test_an_unknown_codec_is_refused(plane: MediaPlane) -> None:

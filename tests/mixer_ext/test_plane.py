@@ -7,6 +7,7 @@ import select
 import socket
 import subprocess
 import wave
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -481,6 +482,7 @@ def test_what_makes_no_sense_is_refused(stage: Stage) -> None:
         lambda: plane.set_codec(leg, payload_type=128),
         lambda: plane.set_codec(leg, payload_type=1, name="speex"),
         lambda: plane.set_codec(leg, payload_type=1, bitrate=1),
+        *(partial(plane.set_codec, leg, payload_type=1, ptime=ptime) for ptime in (-20, 0, 5, 30, 50, 80)),
         lambda: plane.set_codec(leg, payload_type=1, level_extension=15),
         lambda: plane.set_codec(leg, payload_type=1, mixed_extension=256),
         lambda: plane.set_codec(leg, payload_type=1, level_extension=3, mixed_extension=3),
