@@ -9,6 +9,7 @@ import os
 import pty
 import termios
 import tty
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,11 +112,13 @@ class Modem:
 SPEED = 10
 
 
-async def converse(program: asyncio.subprocess.Process, modem: Modem, terminal: FaxTerminal) -> None:
+async def converse(
+    program: asyncio.subprocess.Process, modem: Modem, terminal: FaxTerminal, goes_on: Callable[[], bool]
+) -> None:
     """Let the program talk to `terminal` through its modem, until it has ended.
 
     The line stands still until the program is off the hook, and while it has something to do: how slow a machine is
-    makes no difference to it then.
+    makes no difference to it then. And it does while not `goes_on`.
     """
     loop = asyncio.get_running_loop()
     heard = said = np.zeros(FRAME, np.int16)
@@ -123,7 +126,7 @@ async def converse(program: asyncio.subprocess.Process, modem: Modem, terminal: 
     while program.returncode is None:
         # In this order: what it wrote before it waited has been read then.
         waits = _waits(program.pid) and modem.is_read and not modem.read()
-        if waits and modem.is_off_hook:
+        if waits and modem.is_off_hook and goes_on():
             heard, said = terminal.exchange(said), modem.exchange(heard)
             due += FRAME / SAMPLE_RATE / SPEED
         else:

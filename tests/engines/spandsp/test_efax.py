@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -41,12 +42,38 @@ async def talk(terminal: FaxTerminal, *arguments: str) -> str:
     """What efax says of it, if it ends well."""
     with closing(Modem()) as modem, closing(terminal):
         async with efax(modem, *arguments) as process:
-            assert process.stderr is not None
-            reading = asyncio.create_task(process.stderr.read())
-            await asyncio.wait_for(converse(process, modem, terminal), 60)
-            log = (await reading).decode(errors="replace")
-    assert process.returncode == 0, log
-    return log
+            log = Log(process)
+            await asyncio.wait_for(converse(process, modem, terminal, log.is_clear), 60)
+            said = await log.read()
+    assert process.returncode == 0, said
+    return said
+
+
+class Log:
+    """What efax says.
+
+    It divides by the time that a page that it sends took, in whole seconds, and here one takes less: so the line stands
+    still from its beginning until the second after the next.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._clear = 0
+        self._reading = asyncio.create_task(self._read(process))
+
+    def is_clear(self) -> bool:
+        return time.time() >= self._clear
+
+    async def read(self) -> str:
+        return await self._reading
+
+    async def _read(self, process: asyncio.subprocess.Process) -> str:
+        assert process.stderr is not None
+        said = ""
+        async for line in process.stderr:
+            said += line.decode(errors="replace")
+            if b"header:" in line:
+                self._clear = int(time.time()) + 2
+        return said
 
 
 @pytest.mark.timeout(90)
