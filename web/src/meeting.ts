@@ -304,8 +304,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   }
 
   private end(): void {
-    // Who does not want to be heard is not heard either when they come again.
-    if (this.silenced) this.update({ muted: true });
+    this.stayMuted();
     this.round++;
     clearTimeout(this.retry);
     clearInterval(this.poll);
@@ -314,9 +313,17 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.visit = this.audible = undefined;
     if (this.microphone) stop(this.microphone);
     this.microphone = undefined;
-    this.mutedByFocus = this.silenced = this.hand = this.askingForHand = false;
+    this.mutedByFocus = this.hand = this.askingForHand = false;
     this.speaking = new Set();
     this.ownVoice = false;
+  }
+
+  /** Who does not want to be heard is not heard either when they come again: by keys they have said so to one call only. */
+  private stayMuted(): void {
+    if (!this.silenced) return;
+    this.silenced = false;
+    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = false;
+    this.update({ muted: true });
   }
 
   visitStep(visit: Visit, progress: Step): void {
@@ -340,6 +347,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       return;
     }
     if (failure.code === 'media') visit.leave();
+    this.stayMuted();
     this.comeBack(0, failure, 0);
   }
 

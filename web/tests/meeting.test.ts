@@ -510,6 +510,18 @@ describe('a lost server', () => {
     expect(subject.view.hand).toBe(false);
   });
 
+  it('leaves those muted who had muted themselves by keys', async () => {
+    const { subject, sid } = await talking();
+    stream().receive(information(sid, 2, [{ ...ANN, media: 'recvonly' }, BOB]));
+    stream().close();
+    const second = await opened(2);
+    await letIn(second);
+    await until(subject, ({ signalling }) => signalling === 'online');
+    expect(subject.view.muted).toBe(true);
+    await second.next('mute');
+    subject.leave();
+  });
+
   it('is given up when we leave meanwhile', async () => {
     const { subject } = await talking();
     reachable = false;
