@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from focus import __version__
-from focus.service.ready import ExitCode, Runnable, ServiceError, ServiceReady
+from focus.service.ready import ExitCode, Runnable, ServiceError, ServiceReady, told_to_stop
 
 if TYPE_CHECKING:
     from focus.service.config import Settings
@@ -135,9 +135,7 @@ def _load_service() -> Callable[[Settings], Runnable]:
 
 
 async def _serve(service: Runnable) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = told_to_stop()
 
     def ready(listening: ServiceReady) -> None:
         logging.getLogger("focus.service").info("ready: %s", listening)

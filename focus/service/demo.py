@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import shutil
-import signal
 import socket
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
@@ -23,7 +22,7 @@ from pydantic import SecretStr
 from focus.service.comfort import ComfortSettings
 from focus.service.config import Settings
 from focus.service.prosody import LOOPBACK, Prosody, free_port, keep_running
-from focus.service.ready import Runnable, ServiceError, ServiceReady
+from focus.service.ready import Runnable, ServiceError, ServiceReady, told_to_stop
 from focus.service.sections.components import FetchSettings, RecordingSettings
 from focus.service.sections.conference import ConferenceSettings
 from focus.service.sections.http import HttpSettings
@@ -91,10 +90,7 @@ async def run(
 ) -> None:
     """Run until SIGTERM, SIGINT or SIGHUP. `load` imports and returns the service's class (it runs in a thread while
     Prosody starts); `ready` is called when everything is up. Raises ServiceError if something cannot be."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+    stop = told_to_stop()
     options = _with_ports(options)
     with _state(options.state_dir) as state, _ready_file(options.ready_file) as announce:
         files = state.absolute() / "files"

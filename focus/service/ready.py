@@ -1,8 +1,9 @@
-"""What the service says when it is up, and how it says that it cannot come up."""
+"""What the service says when it is up, how it says that it cannot come up, and by what it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -60,3 +61,12 @@ class Runnable(Protocol):
 
     async def run(self, stop: asyncio.Event, ready: Callable[[ServiceReady], None]) -> None:
         """Run until `stop` is set; call `ready` once when calls can be taken. Raises ServiceError."""
+
+
+def told_to_stop() -> asyncio.Event:
+    """Set by SIGTERM, SIGINT and SIGHUP, the last unless it is ignored, as nohup has it."""
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, told.set)
+    return told
