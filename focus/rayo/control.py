@@ -14,7 +14,7 @@ from focus.rayo.mixer import Mixer
 from focus.wire.conditions import NotAllowed, NotTheOwner
 from focus.wire.jid import JID
 from focus.wire.message import CallMessage
-from focus.wire.rayo import Command, Offer
+from focus.wire.rayo import Command, Hangup, Offer
 from focus.wire.session import Listen, Move, Silence, Watch
 
 
@@ -72,8 +72,10 @@ class Controllable(Connectable):
         if isinstance(command, Watch | Move | Silence | Listen):
             return  # they come from applications of ours only
         takes_it = not isinstance(command, CallMessage) and self._take_control(sender)
-        may_command = takes_it or self._is_controlled_by(sender) or self._authority.may_command(sender)
-        if not (may_command or self._is_left_to(sender)):
+        may_command = takes_it or sender == self.controller or self._authority.may_command(sender)
+        # Who is thrown out of one room goes on in the other.
+        is_from_room = self._is_controlled_by(sender) and not isinstance(command, Hangup)
+        if not (may_command or is_from_room or any(room.admits(sender) for room in self._foremost())):
             raise NotTheOwner(f"{self.address} is not controlled by you")
         self._commanders.add(sender)
 
@@ -120,5 +122,14 @@ class Controllable(Connectable):
 
     def _is_left_to(self, sender: JID) -> bool:
         """Whether this is a call of rooms, in one that leaves its mixer to `sender`."""
+        return any(room.admits(sender) for room in self._rooms())
+
+    def _rooms(self) -> list[Mixer]:
+        """Where it is, if it is a call of rooms."""
         mixers = (party for party in self.joins if isinstance(party, Mixer))
-        return any(mixer.admits(sender) for mixer in mixers if any(map(self._is_controlled_by, mixer.owners)))
+        return [mixer for mixer in mixers if any(map(self._is_controlled_by, mixer.owners))]
+
+    def _foremost(self) -> list[Mixer]:
+        """Of several rooms the one that it has come to, as long as it is in that."""
+        rooms = self._rooms()
+        return [room for room in rooms if self.controller in room.owners] or rooms

@@ -9,6 +9,7 @@ import pytest
 
 from focus.conference import conference as conference_module
 from focus.conference.room import Cause, Departure
+from focus.wire.conditions import NotTheOwner
 from focus.wire.jid import JID
 from focus.wire.jingle_message import Proceed, Reject
 from focus.wire.rayo import Dial, Hangup, Join, Unjoin
@@ -186,6 +187,24 @@ async def test_who_comes_from_another_conference_is_under_the_rules_of_this_one(
     await eventually(lambda: direction(meeting, alice) == "recv")
     room.go("Alice", Departure.KICKED)
     assert (await alice.owners[0].until_ended()) == ("gone", True)
+
+
+async def test_who_is_in_two_conferences_is_at_the_command_of_the_first_ones_moderators(meeting: Meeting) -> None:
+    """And goes on there when thrown out of the other."""
+    room = meeting.rooms.room("tea")
+    room.come("Alice", ALICE)
+    room.come("Bob", BOB, role="moderator")
+    alice = await meeting.join(ALICE, "milk")
+    call = meeting.call_of(alice, "milk")
+    await meeting.admin.command(call, Join(mixer_name="tea"))
+    await eventually(lambda: call in meeting.conference().roster.participants)
+    with pytest.raises(NotTheOwner):
+        await meeting.focus.client(BOB).command(call, Hangup())
+    room.go("Alice", Departure.KICKED)
+    await eventually(lambda: call not in meeting.conference().roster.participants)
+    await settled()
+    assert call in meeting.conference("milk").roster.participants
+    assert not alice.sessions[-1].ended
 
 
 # --- who gets in ---
