@@ -465,11 +465,13 @@ class Call(Controllable):
             self._sounded.popleft()
 
     def _pressed(self, key: str, duration: float) -> None:
-        """Told to all components here, and of the mixers that this is in: who is muted there commands all the same."""
+        """Told to all components here, and of the mixers that this is in: who is muted there commands all the same. Of
+        those that yield keys to others, as those of rooms do, the first is told, if nobody else here wants them."""
         mixers = [party for party in self.joins if party.is_mixer]
-        is_taken = any(each.wants_keys and not each.yields_keys and each.is_at_work for each in self.components)
+        wanting = [each for each in self.components if each.wants_keys and each.is_at_work]
+        first = min(wanting, key=lambda each: each.yields_keys, default=None)
         for component in [each for place in (self, *mixers) for each in place.components]:
-            if not (is_taken and component.yields_keys):
+            if component is first or not component.yields_keys:
                 component.key_pressed(key, duration)
 
     def peer_ended(self, reason: Reason, by_peer: bool) -> None:

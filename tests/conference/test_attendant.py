@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import pytest
 
+from focus.conference.attendant import LOUDER
 from focus.conference.comfort import NAME, TEXTS, Action, Comfort
 from focus.conference.policy import Policy
 from focus.conference.room import Departure
@@ -24,7 +25,7 @@ from focus.wire.rayo_input import Grammar, Input
 from focus.wire.session import Recorded
 from focus.xmpp.commands import ALL, LOWER_HANDS
 from tests.rayo.conftest import QUICK
-from tests.rayo.scene import eventually
+from tests.rayo.scene import eventually, settled
 from tests.rayo.test_in_band import Desk as Plain
 
 from .commanding import Desk
@@ -108,6 +109,24 @@ async def test_who_has_taken_a_volume_back_hears_those_so_who_were_away_meanwhil
     await until(lambda: alice.volume == 0)
     await meeting.admin.command(bob.address, Join(mixer_name="tea"))
     await until(lambda: volumes[alice.node, bob.node] == 1)
+
+
+async def test_keys_of_who_is_in_two_rooms_are_those_of_the_first(meeting: Unheard) -> None:
+    alice = await meeting.enters("alice")
+
+    def keypads() -> int:
+        return sum(each.yields_keys and each.is_at_work for each in alice.components)
+
+    await meeting.admin.command(alice.address, Join(mixer_name="milk"))
+    await until(lambda: keypads() == 2)
+    press(alice, "*8")
+    await until(lambda: alice.volume is not None)
+    await settled()
+    assert alice.volume == LOUDER
+    await meeting.admin.command(alice.address, Unjoin(mixer_name="tea"))
+    await until(lambda: keypads() == 1)
+    press(alice, "*8")
+    await until(lambda: alice.volume == 2 * LOUDER)
 
 
 async def test_a_raised_hand_is_shown_to_all_until_it_is_lowered(meeting: Unheard) -> None:
