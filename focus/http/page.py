@@ -112,7 +112,7 @@ class PageServer(Listener):
         if recordings is not None:
             application.router.add_get(f"{RECORDINGS_PATH}/{{name}}", RecordingFiles(recordings).answer)
         application.router.add_get("/{room}", self._room)
-        application.on_shutdown.append(self._end_websockets)
+        application.on_shutdown.append(lambda _: self.end_websockets())
         super().__init__(application)
 
     async def _configuration(self, request: web.Request) -> web.Response:
@@ -152,7 +152,8 @@ class PageServer(Listener):
             raise web.HTTPNotFound
         return await self._index(request)
 
-    async def _end_websockets(self, application: web.Application) -> None:
+    async def end_websockets(self) -> None:
+        """For good, before anything else ends: pages come back when the service has been started again."""
         await self._proxy.close()
 
     @web.middleware

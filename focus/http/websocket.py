@@ -35,9 +35,12 @@ class WebsocketProxy:
         self._upstream = upstream
         self._origins = frozenset(origins)
         self._open: set[web.WebSocketResponse] = set()
+        self._is_closed = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The request handler."""
+        if self._is_closed:
+            return web.Response(status=503, text="The service is shutting down.\n")
         if not self._may_open(request):
             log.info("websocket refused to a page of %s", request.headers.get("Origin"))
             return web.Response(status=403, text="Pages of this origin may not use this websocket.\n")
@@ -72,7 +75,8 @@ class WebsocketProxy:
         return browser
 
     async def close(self) -> None:
-        """End all of them, as we go away."""
+        """End all of them, as we go away, and open none."""
+        self._is_closed = True
         await asyncio.gather(*(browser.close(code=WSCloseCode.GOING_AWAY) for browser in set(self._open)))
 
     def _may_open(self, request: web.Request) -> bool:

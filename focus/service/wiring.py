@@ -60,9 +60,11 @@ from focus.xmpp.summons import Summons
 
 log = logging.getLogger(__name__)
 
-#: Seconds that calls are given to say goodbye when the service ends.
+#: Seconds that pages are given to take note when the service ends.
+CLOSING = 0.3
+#: Seconds that calls are given then to say goodbye.
 GOODBYE = 1.5
-#: Seconds that the hook is given then for recordings that end with their calls.
+#: Seconds that the hook is given for recordings that end with their calls.
 HOOK_GOODBYE = 20.0
 
 
@@ -238,21 +240,22 @@ class Service:
             cleanup.push_async_callback(self._piper.close)
             cleanup.push_async_callback(self._pocketsphinx.close)
             log.info("audio %s", _ways_in(self._plane.addresses, self._plane.public_addresses))
-            page = health = None
+            page = health = pages = None
             if self._settings.metrics.enabled:
                 listener = HealthServer(self._ready, self._metrics.render)
                 health = await _listen("[metrics]", listener, self._settings.metrics.listen, cleanup)
             if self._settings.http.enabled:
-                page = await _listen("[http]", self._page(), self._settings.http.listen, cleanup)
+                pages = self._page()
+                page = await _listen("[http]", pages, self._settings.http.listen, cleanup)
             try:
-                await self._serve(stop, lambda: ready(ServiceReady(self._plane.addresses, page, health)))
+                await self._serve(stop, lambda: ready(ServiceReady(self._plane.addresses, page, health)), pages)
             except ExceptionGroup as group:  # not except*: Python 3.11.2, Debian's, wraps what is raised in it
                 refused, others = group.split(ConnectionRefused)
                 if refused is None or others is not None:
                     raise
                 raise ServiceError(str(refused.exceptions[0]), ExitCode.UNAVAILABLE) from None
 
-    async def _serve(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    async def _serve(self, stop: asyncio.Event, ready: Callable[[], None], pages: PageServer | None) -> None:
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(stop.wait())
             connection = tasks.create_task(self._connection.run(), name="connection")
@@ -266,6 +269,8 @@ class Service:
                 self._application.stay(_room(room.name, self._settings) for room in self._settings.rooms if room.stay)
                 ready()
             await stopping
+            if pages is not None:  # to them it is a lost server, to which they come back; others are told the end
+                await asyncio.wait((tasks.create_task(pages.end_websockets()),), timeout=CLOSING)
             self._server.close()
             await asyncio.wait((server,), timeout=GOODBYE)
             self._application.stop()

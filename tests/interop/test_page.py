@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from focus.service.prosody import Prosody
+from focus.service.values import Address
 from tests.interop.browser import chromium, hears, join, open_page, participant
 from tests.interop.callers import CallerFactory, assert_hears
 from tests.interop.running import RunningFocus, eventually, serve, settings_for
@@ -138,6 +139,21 @@ async def test_a_taken_name_gets_another_one(focus: RunningFocus, browser: Brows
     for page in pages:
         await expect(page.get_by_role("listitem").filter(has_text="Anna")).to_have_count(2)
     await hears(pages[0], 440, not_=300)
+
+
+async def test_the_page_comes_back_to_a_service_that_is_started_again(prosody: Prosody, browser: Browser) -> None:
+    settings = settings_for(prosody)
+    async with serve(prosody, settings) as focus:
+        anna = await open_page(browser, f"{focus.http}/tea", 300)
+        await join(anna, "Anna")
+        await anna.get_by_role("button", name="Mute").click()
+    await expect(anna.get_by_text("Reconnecting").first).to_be_visible()
+    assert focus.ready.http is not None
+    http = settings.http.model_copy(update={"listen": Address(*focus.ready.http)})
+    async with serve(prosody, settings.model_copy(update={"http": http})):
+        await expect(anna.get_by_text("Connected").first).to_be_visible()
+        await expect(anna.locator(participant(anna, "Anna", "[data-muted=true]"))).to_have_count(1)
+        await expect(anna.get_by_role("button", name="Unmute")).to_be_visible()
 
 
 async def test_the_page_stays_in_the_call_while_the_server_restarts(
