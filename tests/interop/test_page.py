@@ -44,7 +44,7 @@ SHOWN = """async ({speaking, text, serial}) => {
 BELOW_THE_NAME = """() => {
   const form = document.querySelector('focus-meeting').shadowRoot.querySelector('focus-lobby').shadowRoot;
   const top = (selector) => form.querySelector(selector).getBoundingClientRect().top;
-  return top('[part=join-button]') - top('#name');
+  return top('focus-microphones') - top('#name');
 }"""
 
 
