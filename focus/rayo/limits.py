@@ -92,7 +92,7 @@ class Quotas:
             return
         own = [mixer for mixer in mixers if mixer.zone == str(client.bare)]
         of_calls = sum([len(call.joins) for call in self._calls_of(client)])
-        of_mixers = sum([party.is_mixer for mixer in own for party in mixer.joins]) // 2
+        of_mixers = len({frozenset((mixer, party)) for mixer in own for party in mixer.joins if party.is_mixer})
         if of_calls + of_mixers >= self._limits.joins_of_client:
             raise ResourceConstraint(f"your calls and mixers have {self._limits.joins_of_client} joins already")
         if new_mixer and len(own) >= self._limits.mixers_of_client:

@@ -100,6 +100,18 @@ async def test_joins_of_mixers_count_as_those_of_calls(limited: Limited) -> None
     await refused(juliet, focus.addresses.mixer("a"), Join(mixer_name="c"))
 
 
+async def test_a_join_with_the_mixer_of_a_room_counts_as_one(limited: Limited) -> None:
+    focus, juliet, _ = await limited(Limits(joins_of_client=2))
+    rooms = [focus.client(f"focus@{DOMAIN}/{name}", local=True) for name in ("tea", "wine")]
+    for room in rooms:
+        focus.server.mixers.bind(room.jid.resource, room.jid, lambda client: True)
+    await juliet.command(await juliet.dial(Dial(to=TO)), Join(mixer_name="a"))
+    await juliet.command(focus.addresses.mixer("a"), Join(mixer_name="tea"))
+    await refused(juliet, focus.addresses.mixer("a"), Join(mixer_name="wine"))
+    for room in rooms:
+        focus.server.mixers.release(room.jid.resource, room.jid)
+
+
 async def test_joins_in_a_dial_are_counted_one_by_one(limited: Limited) -> None:
     focus, juliet, _ = await limited(Limits(joins=1))
     await refused(juliet, focus.addresses.service, Dial(to=TO, joins=(Join(mixer_name="a"), Join(mixer_name="b"))))
