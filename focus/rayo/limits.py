@@ -20,8 +20,7 @@ class Limits:
     one bare JID, or one occupant of a room, so that nobody takes all the lines. `registrations`: of clients, and
     `registrations_of_client`: with one account. `subscriptions`: to the presence of mixers that are remembered, overall
     and of one account.
-    `load`: the share of a core that media may take before new calls and
-    components are refused.
+    `load`: the share of a core that media may take before new calls, and components of clients, are refused.
     `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
     """
 
@@ -98,9 +97,12 @@ class Quotas:
         if new_mixer and len(own) >= self._limits.mixers_of_client:
             raise ResourceConstraint(f"you have {self._limits.mixers_of_client} mixers already")
 
-    def check_component(self, target: Joinable) -> None:
-        """Raises `ResourceConstraint` where `target` cannot have one more component."""
-        self._check_load(self._plane.load(near=target.node))
+    def check_component(self, client: JID, target: Joinable) -> None:
+        """Raises `ResourceConstraint` where `client` cannot have one more component on `target`. Its load is no reason
+        to refuse what a room says to whom it has let in, as that it is recorded, or the parts of a prompt.
+        """
+        if not self._is_ours(client):
+            self._check_load(self._plane.load(near=target.node))
         if len(target.components) >= self._limits.components_of_one:
             raise ResourceConstraint(f"{target.address} has {self._limits.components_of_one} components already")
         targets = (*self._directory.calls(), *self._directory.mixers())

@@ -415,7 +415,7 @@ class Server(Actor):
     def execute(self, target: Joinable, sender: JID, command: Execution) -> Component[Any]:
         """Start the component that `command` asks for on `target` (section 6.5). Raises `StanzaError`."""
         kind = registry.of(command)
-        self._quotas.check_component(target)
+        self._quotas.check_component(sender, target)
         component = kind(
             self.addresses.new_component(target.address),
             command,

@@ -406,6 +406,14 @@ async def test_there_are_not_more_than_the_limits_allow(focus: Focus, owner: Cli
         await owner.command(mixer, Act())
 
 
+async def test_what_a_room_says_and_hears_itself_is_not_refused_where_there_is_too_much_sound(focus: Focus) -> None:
+    room = focus.client("focus@focus.example.org/tea", local=True)
+    focus.server.mixers.bind("tea", room.jid)
+    focus.server._quotas._limits = Limits(load=-1)
+    await room.command(await started(room, focus.addresses.mixer("tea")), Stop())
+    focus.server.mixers.release("tea", room.jid)
+
+
 async def test_only_who_controls_a_call_starts_components(focus: Focus, owner: Client, alice: Caller) -> None:
     call = await answered(focus, alice, owner)
     with pytest.raises(StanzaError) as refused:
