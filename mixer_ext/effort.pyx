@@ -20,8 +20,8 @@ cdef double EASE = 0.6  # of relief: below that it is calm
 
 
 cdef void _step(Effort* effort, double load) noexcept nogil:
-    """At the end of a window in which the thread took this share of a core."""
-    effort.load = load
+    """At the end of a window in which the thread took this share of a core, or more than there was where it is late."""
+    effort.load = min(load, 1.0)
     effort.calm = effort.calm + 1 if load < effort.relief * EASE else 0
     if load > effort.relief:
         effort.complexity = max(0, effort.complexity - 1)

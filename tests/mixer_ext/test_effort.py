@@ -77,6 +77,15 @@ def test_a_plane_in_which_nothing_is_left_to_do_bears_no_load() -> None:
         peer.close()
 
 
+def test_what_takes_longer_than_there_is_takes_no_more_than_all_of_a_core(stage: Stage) -> None:
+    stage.tick(20)
+    end = time.thread_time() + 0.25
+    while time.thread_time() < end:
+        pass
+    stage.tick(10)  # 200 ms
+    assert stage.plane.load == 1
+
+
 def until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not holds():
