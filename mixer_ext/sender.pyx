@@ -196,9 +196,7 @@ cdef void _dial(Leg* leg, Outbox* outbox) noexcept nogil:
     cdef Rtp rtp
     cdef Levels levels
     cdef uint8_t payload[DIAL_PAYLOAD]
-    cdef uint8_t* packet
     cdef int payload_type = 0
-    cdef int header
     cdef int rate = _dialled_rate(leg, &payload_type)
     if leg.dial.now != DIAL_EVENT or rate == 0:
         return
@@ -208,12 +206,8 @@ cdef void _dial(Leg* leg, Outbox* outbox) noexcept nogil:
         &leg.dial, leg.timestamp, rate, RATE // codec_unit(leg.format.codec), &rtp.timestamp, payload
     )
     rtp.payload_type = payload_type
-    rtp.sequence = leg.sequence
     rtp.ssrc = leg.own_ssrc
-    packet = outbox_room(outbox, leg.local)
-    header = rtp_write(packet, &rtp, NULL, &levels)
-    memcpy(packet + header, payload, DIAL_PAYLOAD)
-    _put(leg, outbox, packet, header, DIAL_PAYLOAD)
+    _put_payload(leg, outbox, &rtp, NULL, &levels, payload, DIAL_PAYLOAD)
 
 
 cdef void _send(
