@@ -1,8 +1,8 @@
 # Packets of several ticks: what has been encoded waits until there is as much of it as the peer wants at once.
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t
 
 from mixer_ext.codec cimport PAYLOAD, Kind
-from mixer_ext.rtp cimport MAX_CSRC, Levels, Rtp
+from mixer_ext.rtp cimport Heading
 
 cdef enum:
     MOST_FRAMES = 3         # 60 ms
@@ -13,16 +13,12 @@ cdef struct Packing:
     int count               # frames that wait
     int lengths[MOST_FRAMES]
     uint8_t frames[MOST_FRAMES][PAYLOAD]
-    Rtp rtp                 # header of the packet, which is that of its first frame
-    uint32_t csrcs[MAX_CSRC]
-    Levels levels
+    Heading heading         # of the packet, which is that of its first frame
 
 cdef Packing* packing_new(Kind kind, int wanted) except NULL
 cdef void packing_free(Packing* packing) noexcept nogil
 cdef uint8_t* packing_room(Packing* packing) noexcept nogil
 cdef bint packing_fits(const Packing* packing, int length) noexcept nogil
-cdef void packing_add(
-    Packing* packing, int length, const Rtp* rtp, const uint32_t* csrcs, const Levels* levels
-) noexcept nogil
+cdef void packing_add(Packing* packing, int length, const Heading* heading) noexcept nogil
 cdef int packing_take(Packing* packing, uint8_t* payload) noexcept nogil
 cdef void packing_forget(Packing* packing) noexcept nogil

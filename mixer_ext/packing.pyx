@@ -61,14 +61,10 @@ cdef bint packing_fits(const Packing* packing, int length) noexcept nogil:
     return packing.repacketizer == NULL or (packing.frames[0][0] ^ packing.frames[packing.count][0]) & KIND == 0
 
 
-cdef void packing_add(
-    Packing* packing, int length, const Rtp* rtp, const uint32_t* csrcs, const Levels* levels
-) noexcept nogil:
-    """Let the frame wait that was written at packing_room(). The header is that of its tick."""
+cdef void packing_add(Packing* packing, int length, const Heading* heading) noexcept nogil:
+    """Let the frame wait that was written at packing_room(). The heading is that of its tick."""
     if packing.count == 0:
-        packing.rtp = rtp[0]
-        packing.levels = levels[0]
-        memcpy(packing.csrcs, csrcs, rtp.csrc_count * sizeof(uint32_t))
+        packing.heading = heading[0]
     packing.lengths[packing.count] = length
     packing.count += 1
 

@@ -37,9 +37,15 @@ cdef struct Levels:
     int mixed_identifier    # of RFC 6465
     uint8_t mixed[MAX_CSRC] # of each CSRC, in their order
 
+# What is before the payload of a packet that is sent.
+cdef struct Heading:
+    Rtp rtp
+    uint32_t csrcs[MAX_CSRC]
+    Levels levels
+
 cdef int rtp_read(const uint8_t* data, int length, Rtp* rtp, bint encrypted) noexcept nogil
 cdef uint8_t rtp_level(const uint8_t* data, Rtp* rtp, int identifier, bint* voice) noexcept nogil
-cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, const Levels* levels) noexcept nogil
+cdef int rtp_write(uint8_t* data, const Heading* heading) noexcept nogil
 
 cdef struct Reception:
     bint started

@@ -108,9 +108,11 @@ cdef inline int _element(uint8_t* data, int identifier, int size, bint short_for
     return 2
 
 
-cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, const Levels* levels) noexcept nogil:
+cdef int rtp_write(uint8_t* data, const Heading* heading) noexcept nogil:
     """Write the header, with the levels that have an identifier; returns its length. data has room for MAX_HEADER bytes.
     """
+    cdef const Rtp* rtp = &heading.rtp
+    cdef const Levels* levels = &heading.levels
     cdef int i, start
     cdef int at = RTP_HEADER
     cdef bint mixed = levels.mixed_identifier != 0 and rtp.csrc_count > 0
@@ -122,7 +124,7 @@ cdef int rtp_write(uint8_t* data, Rtp* rtp, const uint32_t* csrcs, const Levels*
     put32(data + 4, rtp.timestamp)
     put32(data + 8, rtp.ssrc)
     for i in range(rtp.csrc_count):
-        put32(data + at, csrcs[i])
+        put32(data + at, heading.csrcs[i])
         at += 4
     if not levels.identifier and not mixed:
         return at
@@ -289,9 +291,9 @@ def rtp_build(
     a payload that does not fit in a datagram.
     """
     cdef uint8_t buffer[2048]
-    cdef uint32_t sources[MAX_CSRC]
-    cdef Levels levels
-    cdef Rtp rtp
+    cdef Heading heading
+    cdef Rtp* rtp = &heading.rtp
+    cdef Levels* levels = &heading.levels
     cdef int i, length
     if len(csrcs) > MAX_CSRC or len(payload) > 1900:
         raise ValueError("too long")
@@ -301,20 +303,19 @@ def rtp_build(
         raise ValueError("out of range")
     if mixed_extension and len(mixed_levels) != len(csrcs):
         raise ValueError("not a level for each source")
-    memset(&rtp, 0, sizeof(Rtp))
+    memset(&heading, 0, sizeof(heading))
     rtp.payload_type = payload_type
     rtp.marker = marker
     rtp.sequence = sequence & 0xFFFF
     rtp.timestamp = timestamp
     rtp.ssrc = ssrc
     rtp.csrc_count = len(csrcs)
-    memset(&levels, 0, sizeof(Levels))
     levels.identifier, levels.level, levels.voice = level_extension, level, voice
     levels.mixed_identifier = mixed_extension
     for i in range(rtp.csrc_count):
-        sources[i] = csrcs[i]
+        heading.csrcs[i] = csrcs[i]
         if mixed_extension:
             levels.mixed[i] = mixed_levels[i]
-    length = rtp_write(buffer, &rtp, sources, &levels)
+    length = rtp_write(buffer, &heading)
     memcpy(buffer + length, <const uint8_t*>payload, len(payload))
     return (<const char*>buffer)[: length + len(payload)]

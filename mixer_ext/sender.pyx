@@ -33,7 +33,7 @@ from mixer_ext.mix cimport mix_add, mix_level
 from mixer_ext.net cimport outbox_put, outbox_room
 from mixer_ext.packing cimport Packing, packing_add, packing_fits, packing_forget, packing_room, packing_take
 from mixer_ext.rtcp cimport CNAME, Sender, rtcp_write
-from mixer_ext.rtp cimport DIGITAL_SILENCE, MAX_CSRC, Levels, Rtp, rtp_write
+from mixer_ext.rtp cimport DIGITAL_SILENCE, MAX_CSRC, Heading, Levels, Rtp, rtp_write
 from mixer_ext.srtp cimport secure_protect
 
 cdef enum:
@@ -126,35 +126,36 @@ cdef void _put(Leg* leg, Outbox* outbox, uint8_t* packet, int header, int length
     outbox_put(outbox, leg.local, leg.fd, &leg.remote, length)
 
 
+cdef void _begin(Leg* leg, Heading* heading) noexcept nogil:
+    """That of a packet of sound of this tick, in which nobody is named."""
+    memset(heading, 0, sizeof(Heading))
+    heading.rtp.payload_type = leg.format.payload_type
+    heading.rtp.timestamp = leg.timestamp
+    heading.rtp.ssrc = leg.own_ssrc
+
+
 cdef void _put_payload(
-    Leg* leg, Outbox* outbox, Rtp* rtp, const uint32_t* csrcs, const Levels* levels, const uint8_t* payload, int length
+    Leg* leg, Outbox* outbox, Heading* heading, const uint8_t* payload, int length
 ) noexcept nogil:
     """Send a packet with this payload, which is not at outbox_room()."""
     cdef uint8_t* packet = outbox_room(outbox, leg.local)
     cdef int header
-    rtp.sequence = leg.sequence
-    header = rtp_write(packet, rtp, csrcs, levels)
+    heading.rtp.sequence = leg.sequence
+    header = rtp_write(packet, heading)
     memcpy(packet + header, payload, length)
     _put(leg, outbox, packet, header, length)
 
 
 cdef void _put_halves(
-    Leg* leg,
-    Outbox* outbox,
-    Rtp* rtp,
-    const uint32_t* csrcs,
-    const Levels* levels,
-    const uint8_t* payload,
-    int length,
-    int first,
+    Leg* leg, Outbox* outbox, Heading* heading, const uint8_t* payload, int length, int first
 ) noexcept nogil:
     """Send the payload of a tick as two packets, the first of so many bytes."""
     if first:
-        _put_payload(leg, outbox, rtp, csrcs, levels, payload, first)
-        rtp.marker = False
-    rtp.timestamp += FRAME // 2 // codec_unit(leg.format.codec)
+        _put_payload(leg, outbox, heading, payload, first)
+        heading.rtp.marker = False
+    heading.rtp.timestamp += FRAME // 2 // codec_unit(leg.format.codec)
     if length > first:
-        _put_payload(leg, outbox, rtp, csrcs, levels, payload + first, length - first)
+        _put_payload(leg, outbox, heading, payload + first, length - first)
 
 
 cdef void _put_waiting(Leg* leg, Outbox* outbox) noexcept nogil:
@@ -165,60 +166,41 @@ cdef void _put_waiting(Leg* leg, Outbox* outbox) noexcept nogil:
     if packing != NULL and packing.count:
         length = packing_take(packing, payload)
         if length:
-            _put_payload(leg, outbox, &packing.rtp, packing.csrcs, &packing.levels, payload, length)
+            _put_payload(leg, outbox, &packing.heading, payload, length)
 
 
 cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil:
     """Send a frame of silence if for long there has been nothing else to send: so the peer knows that we are there."""
-    cdef Rtp rtp
-    cdef Levels levels
-    cdef uint8_t* packet
-    cdef int header, length
+    cdef Heading heading
+    cdef uint8_t payload[PAYLOAD]
+    cdef int length
     if not audience_rests(&leg.listener) or leg.time - leg.sent_at < ALIVE:
         return
-    memset(&rtp, 0, sizeof(rtp))
-    rtp.payload_type = leg.format.payload_type
-    rtp.sequence = leg.sequence
-    rtp.timestamp = leg.timestamp
-    rtp.ssrc = leg.own_ssrc
-    levels.identifier = leg.format.level_extension
-    levels.level = DIGITAL_SILENCE
-    levels.voice = False
-    levels.mixed_identifier = 0
-    packet = outbox_room(outbox, leg.local)
-    header = rtp_write(packet, &rtp, NULL, &levels)
-    length = comfort_payload(&leg.format.coding, packet + header)
-    _put(leg, outbox, packet, header, length // 2 if leg.format.halves else length)
+    _begin(leg, &heading)
+    heading.levels.identifier = leg.format.level_extension
+    heading.levels.level = DIGITAL_SILENCE
+    length = comfort_payload(&leg.format.coding, payload)
+    _put_payload(leg, outbox, &heading, payload, length // 2 if leg.format.halves else length)
 
 
 cdef void _dial(Leg* leg, Outbox* outbox) noexcept nogil:
     """In place of sound: what there is to say in this tick of the key that is pressed for the peer."""
-    cdef Rtp rtp
-    cdef Levels levels
+    cdef Heading heading
     cdef uint8_t payload[DIAL_PAYLOAD]
     cdef int payload_type = 0
     cdef int rate = _dialled_rate(leg, &payload_type)
     if leg.dial.now != DIAL_EVENT or rate == 0:
         return
-    memset(&rtp, 0, sizeof(rtp))
-    memset(&levels, 0, sizeof(levels))
-    rtp.marker = dial_packet(
-        &leg.dial, leg.timestamp, rate, RATE // codec_unit(leg.format.codec), &rtp.timestamp, payload
+    _begin(leg, &heading)
+    heading.rtp.marker = dial_packet(
+        &leg.dial, leg.timestamp, rate, RATE // codec_unit(leg.format.codec), &heading.rtp.timestamp, payload
     )
-    rtp.payload_type = payload_type
-    rtp.ssrc = leg.own_ssrc
-    _put_payload(leg, outbox, &rtp, NULL, &levels, payload, DIAL_PAYLOAD)
+    heading.rtp.payload_type = payload_type
+    _put_payload(leg, outbox, &heading, payload, DIAL_PAYLOAD)
 
 
 cdef void _send(
-    Leg* leg,
-    Audiences* audiences,
-    Outbox* outbox,
-    Rtp* rtp,
-    const uint32_t* csrcs,
-    const Levels* levels,
-    const int16_t* heard,
-    bint sounds,
+    Leg* leg, Audiences* audiences, Outbox* outbox, Heading* heading, const int16_t* heard, bint sounds
 ) noexcept nogil:
     """Have what is heard encoded, and send it, or half of it and the other half, or what has waited for it."""
     cdef Packing* packing = leg.format.packing
@@ -227,20 +209,20 @@ cdef void _send(
     cdef int header, length
     if packing != NULL:
         length = audience_payload(audiences, &leg.listener, heard, sounds, packing_room(packing))
-        if rtp.marker or not packing_fits(packing, length):
+        if heading.rtp.marker or not packing_fits(packing, length):
             _put_waiting(leg, outbox)
         if length:
-            packing_add(packing, length, rtp, csrcs, levels)
+            packing_add(packing, length, heading)
         if packing.count == packing.wanted:
             _put_waiting(leg, outbox)
     elif leg.format.halves:
         length = audience_payload(audiences, &leg.listener, heard, sounds, payload)
         if length:
-            _put_halves(leg, outbox, rtp, csrcs, levels, payload, length, audience_first(&leg.listener))
+            _put_halves(leg, outbox, heading, payload, length, audience_first(&leg.listener))
     else:
         packet = outbox_room(outbox, leg.local)
-        rtp.sequence = leg.sequence
-        header = rtp_write(packet, rtp, csrcs, levels)
+        heading.rtp.sequence = leg.sequence
+        header = rtp_write(packet, heading)
         length = audience_payload(audiences, &leg.listener, heard, sounds, packet + header)
         if length:
             _put(leg, outbox, packet, header, length)
@@ -252,12 +234,12 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
     cdef int16_t* heard = frame
     cdef Node* named[HEARD]
     cdef Node** names = named
-    cdef uint32_t csrcs[HEARD]
     cdef Audience* audience = leg.listener.audience
-    cdef Rtp rtp
+    cdef Heading heading
+    cdef Rtp* rtp = &heading.rtp
+    cdef Levels* levels = &heading.levels
     cdef bint sounds
     cdef double loudness
-    cdef Levels levels
     cdef int i, count
     leg.time += 1
     leg.timestamp += FRAME // codec_unit(leg.format.codec)
@@ -282,24 +264,21 @@ cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nog
         heard, sounds, loudness = audience.frame, audience.sounds, audience.level
         names, count = audience.named, audience.names
     taps_feed(leg.node.out_taps, heard)
-    memset(&rtp, 0, sizeof(rtp))
+    _begin(leg, &heading)
     for i in range(count):
         if names[i] == leg.node or gain_silences(leg.node, names[i]):
             continue
         if rtp.csrc_count < MAX_CSRC:
-            csrcs[rtp.csrc_count] = names[i].csrc
+            heading.csrcs[rtp.csrc_count] = names[i].csrc
             levels.mixed[rtp.csrc_count] = _below_overload((<Leg*>names[i].owner).level)
             rtp.csrc_count += 1
-    rtp.payload_type = leg.format.payload_type
     rtp.marker = sounds and not leg.talking
-    rtp.timestamp = leg.timestamp
-    rtp.ssrc = leg.own_ssrc
     levels.identifier = leg.format.level_extension
     levels.level = _below_overload(loudness)
     levels.voice = levels.level < 50
     levels.mixed_identifier = leg.format.mixed_extension
     leg.talking = sounds
-    _send(leg, audiences, outbox, &rtp, csrcs, &levels, heard, sounds)
+    _send(leg, audiences, outbox, &heading, heard, sounds)
 
 
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil:

@@ -514,7 +514,7 @@ class Call(Controllable):
 
     # what is told of the session
 
-    def describe(self, client: JID | None = None) -> Session:
+    def describe(self, client: JID) -> Session:
         """How this call is carried, now; of its mixers that of `client` counts, if it has one for a room."""
         session = self.session
         assert session is not None
