@@ -82,7 +82,7 @@ async def test_what_a_moderator_has_muted_keys_do_not_let_speak(meeting: Unheard
         press(alice, "*6")
         await said(meeting, *["muted_by_moderator"] * times)
     assert (await shown(meeting, "alice", lambda seen: True)).status == "muted-via-focus"
-    assert not alice.describe().silenced
+    assert not alice.describe(meeting.admin_jid).silenced
     await meeting.admin.command(alice.address, Join(mixer_name="tea", direction="duplex"))
     await said(meeting, *["muted_by_moderator"] * 3, "unmuted_by_moderator")
     await shown(meeting, "alice", lambda seen: seen.media[0].status == "sendrecv")
@@ -191,7 +191,7 @@ async def test_keys_are_listened_for_again_after_a_fault(meeting: Unheard, caplo
     await until(lambda: keypad not in alice.components)
     await until_listened(alice)
     press(alice, "*6")
-    await until(lambda: alice.describe().silenced)
+    await until(lambda: alice.describe(meeting.admin_jid).silenced)
 
 
 async def test_the_keys_of_a_call_that_a_client_has_made_are_left_to_it(
@@ -238,7 +238,7 @@ async def test_while_a_client_waits_for_keys_of_a_call_they_command_nothing_else
     await until(lambda: len(alice.components) == 1)
     press(alice, "*7")
     await until(lambda: alice.volume == -3)
-    assert not alice.describe().silenced
+    assert not alice.describe(meeting.admin_jid).silenced
     assert not alice.is_over
 
 
@@ -272,12 +272,12 @@ async def test_mutes_follow_each_other_though_the_conference_is_busy(meeting: Un
     for count in (1, 2):
         press(alice, "*6")
         await said(meeting, *("muted", "unmuted")[:count])
-    assert not alice.describe().silenced
+    assert not alice.describe(meeting.admin_jid).silenced
     await meeting.admin.command(alice.address, Unjoin(mixer_name="tea"))
     press(alice, "*6")
     go_on.set()
     await until(lambda: not meeting.conference().roster.participants)
-    assert not alice.describe().silenced
+    assert not alice.describe(meeting.admin_jid).silenced
     await said(meeting, "muted", "unmuted")
 
 
@@ -321,7 +321,7 @@ async def test_who_is_taken_elsewhere_is_served_no_more_and_heard_again(meeting:
 async def test_who_goes_on_from_another_device_does_so_with_hand_volume_and_mute(meeting: Unheard) -> None:
     alice, bob = await meeting.enters("alice"), await meeting.enters("bob")
     press(alice, "*7" * 4 + "*9*6")
-    await until(lambda: alice.describe().silenced)
+    await until(lambda: alice.describe(meeting.admin_jid).silenced)
     desk = await meeting.enters("alice", "desk")
     await until(lambda: set(meeting.conference().roster.participants) == {desk.address, bob.address})
     one = meeting.conference().roster.participants[desk.address]
@@ -344,7 +344,7 @@ async def test_who_ends_the_earlier_call_while_another_device_connects_has_not_l
     await meeting.enters("alice")
     bob = await meeting.enters("bob")
     press(bob, "*9*6")
-    await until(lambda: bob.describe().silenced)
+    await until(lambda: bob.describe(meeting.admin_jid).silenced)
     gate = hold_back_media(meeting, "bob@example.org/desk")
     desk = meeting.caller_at("bob@example.org/desk")
     await meeting.call(desk)
@@ -394,7 +394,7 @@ async def test_who_presses_keys_as_sound_alone_is_told_that_he_cannot_be_muted_b
         for key in keys:
             alice.sounded(key, 0.1)
         await said(meeting, *told)
-    assert not alice.describe().silenced
+    assert not alice.describe(meeting.admin_jid).silenced
 
 
 async def test_who_is_a_conference_has_no_keys_and_is_told_nothing(meeting: Unheard) -> None:

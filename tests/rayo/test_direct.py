@@ -260,7 +260,7 @@ async def test_what_one_peer_says_of_its_media_the_other_is_told(
     alice.sessions[-1].send_info(Hold())
     bob.sessions[-1].send_info(Mute())
     await eventually(lambda: Hold() in bob.owners[-1].entries and Mute() in alice.owners[-1].entries)
-    assert (focus.call(first).describe().held, focus.call(second).describe().muted) == (True, True)
+    assert (focus.call(first).describe(juliet.jid).held, focus.call(second).describe(juliet.jid).muted) == (True, True)
     await says(alice, Jingle(action=Action.SESSION_INFO, sid="this", mute=Mute(), headers=Shim.of([("for", "juliet")])))
     await eventually(lambda: len(heard(bob, Action.SESSION_INFO)) == 2)
     assert heard(bob, Action.SESSION_INFO)[-1].headers is None
@@ -472,7 +472,7 @@ async def test_who_calls_is_connected_with_a_room_of_ours(focus: Focus, juliet: 
     await juliet.command(there, Answer())
     await juliet.event(Joined, first)
     await alice.owners[-1].until("connected")
-    await eventually(lambda: focus.call(there).describe().connected)
+    await eventually(lambda: focus.call(there).describe(juliet.jid).connected)
     assert [focus.call(each).leg is not None for each in (first, call, there)] == [False, False, True]
 
 
