@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from focus.engines.markup import Element, Text, read
+from focus.engines.say_as import SPELT
 from focus.engines.ssml import break_seconds
 
 _SILENT = frozenset({"lexicon", "meta", "metadata", "desc", "lookup"})
 #: Seconds.
 _PARAGRAPH = 0.4
 MAX_BREAK = 60.0
-_SPELT = frozenset({"characters", "spell-out", "digits", "telephone", "number:digits", "verbatim"})
 _RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "fast": 1.25, "x-fast": 1.75, "default": 1.0}
 RATES = 0.5, 3.0
 _DECIBELS = {"x-soft": -12.0, "soft": -6.0, "medium": 0.0, "loud": 6.0, "x-loud": 10.0, "default": 0.0}
@@ -76,7 +76,7 @@ def _said(element: Element, manner: Phrase) -> Iterator[Phrase]:
         case "sub" if "alias" in attributes:
             yield replace(manner, text=attributes["alias"])
             return
-        case "say-as" if attributes.get("interpret-as", "") in _SPELT:
+        case "say-as" if attributes.get("interpret-as") in SPELT:
             yield replace(manner, text=f" {', '.join(''.join(_text(element).split()))} ")
             return
         case "prosody":

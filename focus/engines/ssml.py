@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
-from focus.engines.markup import DocumentError, Element, read
+from focus.engines import say_as
+from focus.engines.markup import DocumentError, Element, Text, read
 
 SSML = "http://www.w3.org/2001/10/synthesis"
 #: What speaks and is not to be read aloud.
 _SILENT = frozenset({"lexicon", "meta", "metadata", "desc", "lookup"})
-#: Ways to say something that are not W3C's, and those of its note on say-as that are the same, which synthesizers know.
-_SAY_AS = {"digits": "telephone", "number:digits": "telephone", "spell-out": "characters", "verbatim": "characters"}
 #: Seconds of a break by its strength, and how its time is written.
 _BREAKS = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.2}
 _TIME = re.compile(r"\+?(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(ms|s)")
@@ -63,12 +62,15 @@ class Speech:
     pieces: tuple[Piece, ...]
 
 
-def parse(document: str, source: str = "SSML") -> Speech:
-    """Raises `DocumentError`, which says where."""
+def parse(document: str, source: str = "SSML", *, voice: str = "") -> Speech:
+    """`voice`: what says it, by whose name it speaks another language than English where the document does not tell.
+
+    Raises `DocumentError`, which says where.
+    """
     root = read(document, source)
     if root.name != "speak" or root.namespace not in (SSML, ""):
         raise root.fault(f"not <speak/> of {SSML}")
-    pieces = tuple(_Cutter(root, [], _Allowance()).pieces())
+    pieces = tuple(_Cutter(root, [], _Allowance(), voice).pieces())
     return Speech(root.attributes.get("xml:lang", ""), pieces)
 
 
@@ -94,9 +96,10 @@ class _Allowance:
 class _Cutter:
     """Walks through a document, writing it down until there is something to be played."""
 
-    def __init__(self, root: Element, around: list[Element], left: _Allowance) -> None:
+    def __init__(self, root: Element, around: list[Element], left: _Allowance, voice: str) -> None:
         """`around`: what is open already."""
         self._root = root
+        self._voice = voice
         self._around = list(around)
         self._left = left
         self._begin()
@@ -117,6 +120,8 @@ class _Cutter:
                 self._left.piece(element)
                 yield Paused(seconds)
             return
+        if element.name == "say-as":
+            element = self._rewritten(element)
         self._markup.append(self._left.write(element, _opening(element)))
         self._around.append(element)
         for child in element.children:
@@ -126,6 +131,18 @@ class _Cutter:
                 self._say(str(child))
         self._around.pop()
         self._markup.append(f"</{element.name}>")
+
+    def _rewritten(self, element: Element) -> Element:
+        """A `<say-as/>` as synthesizers know it."""
+        kind, form = say_as.kind_of(element.attributes.get("interpret-as", ""), element.attributes.get("format", ""))
+        around = (each.attributes["xml:lang"] for each in reversed(self._around) if "xml:lang" in each.attributes)
+        language = next(around, self._voice)
+        attributes = element.attributes | {"interpret-as": say_as.SPELT.get(kind, kind)}
+        children = element.children
+        if not any(element.elements):
+            text = say_as.said(str(element.text()), kind, form, language)
+            children = [Text([(text, element.place)])]
+        return replace(element, attributes=attributes, children=children)
 
     def _say(self, text: str) -> None:
         parent = self._around[-1]
@@ -138,7 +155,7 @@ class _Cutter:
         if not src:
             raise element.fault("src is needed")
         self._left.piece(element)
-        inner = _Cutter(self._root, self._around, self._left)
+        inner = _Cutter(self._root, self._around, self._left, self._voice)
         instead: list[Piece] = []
         for child in element.children:
             if isinstance(child, Element):
@@ -170,10 +187,7 @@ def break_seconds(attributes: Mapping[str, str]) -> float:
 
 
 def _opening(element: Element) -> str:
-    attributes = element.attributes
-    if element.name == "say-as" and (usual := _SAY_AS.get(attributes.get("interpret-as", ""))):
-        attributes = attributes | {"interpret-as": usual}
-    written = [f" {name}={quoteattr(value)}" for name, value in attributes.items() if not name.startswith("{")]
+    written = [f" {name}={quoteattr(value)}" for name, value in element.attributes.items() if not name.startswith("{")]
     return f"<{element.name}{''.join(written)}>"
 
 

@@ -56,7 +56,7 @@ class Documents:
         elif kind == PLAIN:
             await self._speak(Utterance(" ".join(body.split()), voice=self._voice))
         elif kind == SSML:
-            speech = await in_thread(ssml.parse, body, source=base or "document")
+            speech = await in_thread(ssml.parse, body, source=base or "document", voice=self._voice or "")
             for piece in speech.pieces:
                 await self._piece(piece, speech.language, base)
         else:
