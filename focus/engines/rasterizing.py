@@ -39,6 +39,10 @@ A4 = 2290
 _BLACK, _WHITE = 80, 208
 
 
+#: How a TIFF begins, and a BigTIFF; and where one says what its values are, of which 0 is that white is nothing.
+_TIFFS = b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"
+_PHOTOMETRIC = 262
+
 #: The document, the list of pages, what is installed here, and the room for what is made.
 FAULTS = DOCUMENT, PAGES, INSTALLATION, ROOM = "document", "pages", "installation", "room"
 
@@ -74,6 +78,10 @@ class Pictures:
         try:
             self._image: Any = Image.open(path, formats=["TIFF", "PNG", "JPEG"])
         except UnidentifiedImageError:
+            with open(path, "rb") as file:
+                is_tiff = file.read(4) in _TIFFS
+            if is_tiff:
+                raise Unusable("the TIFF cannot be read: it has no pages, or is of an unusual kind") from None
             raise Unusable("it is no TIFF, PDF, PNG or JPEG") from None
         self._frames = getattr(self._image, "n_frames", 1) if self._image.format == "TIFF" else 1
 
@@ -98,6 +106,8 @@ class Pictures:
         turned = shown.size != self._image.size and shown.size == self._image.size[::-1]
         if turned:
             across, rows = rows, across
+        if shown.mode.startswith("I;16") and getattr(self._image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
+            shown = ImageOps.invert(_gray(shown))  # of fewer bits Pillow does it itself
         return _page(shown, across, rows, down)
 
     def _seek(self, index: int) -> None:
@@ -135,9 +145,14 @@ class Pdf:
         self._errors = pypdfium2.PdfiumError
         try:
             self._document = pypdfium2.PdfDocument(path)
-            self._document.init_forms()  # what has been filled in is drawn as well
         except self._errors as error:
+            reason = pypdfium2.raw.FPDF_GetLastError()
+            if reason == pypdfium2.raw.FPDF_ERR_PASSWORD:
+                raise Unusable("it is encrypted, and cannot be read without its password") from None
+            if reason == pypdfium2.raw.FPDF_ERR_SUCCESS:  # all is well, but for its having none
+                raise Unusable("it has no pages") from None
             raise Unusable(f"the PDF cannot be read: {str(error)[:200]}") from None
+        self._document.init_forms()  # what has been filled in is drawn as well
 
     def __len__(self) -> int:
         return len(self._document)
@@ -150,7 +165,7 @@ class Pdf:
             page = self._document[index]
             width, height = page.get_size()
             if not (0 < width < 1e6 and 0 < height < 1e6):
-                raise Unusable("it has no size")
+                raise Unusable(f"{width:g}x{height:g} points is no size of a page")
             scale = min(ACROSS, WIDTH / width * 72) / 72
             if width * scale * height * scale > self._pixels:
                 raise Unusable(f"{width:.0f}x{height:.0f} points is too long for its width")

@@ -121,6 +121,22 @@ async def test_a_pdf_keeps_its_measures(tmp_path: Path) -> None:
     assert near(sheet.height - bottom, 196)
 
 
+def pdf_of(*objects: bytes, trailer: bytes = b"") -> bytes:
+    """`objects` are numbered from 1, which is the catalogue."""
+    body = b"".join(b"%d 0 obj\n%s\nendobj\n" % pair for pair in enumerate(objects, 1))
+    return b"%%PDF-1.4\n%strailer<</Size %d/Root 1 0 R%s>>\n%%%%EOF\n" % (body, len(objects) + 1, trailer)
+
+
+#: Nobody knows its password, and the empty one is none.
+LOCKED = pdf_of(
+    b"<</Type/Catalog/Pages 2 0 R>>",
+    b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+    b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<<>>>>",
+    b"<</Filter/Standard/V 1/R 2/P -4/O<%s>/U<%s>>>" % (b"ab" * 32, b"cd" * 32),
+    trailer=b"/Encrypt 4 0 R/ID[<00><00>]",
+)
+
+
 def filled_form(path: Path) -> Path:
     """A page with a field, 4 inches by half an inch, an inch from the left and the bottom, that is filled: black."""
     ink = b"0 0 288 36 re f"
@@ -131,8 +147,7 @@ def filled_form(path: Path) -> Path:
         b"<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/V(Juliet)/Rect[72 72 360 108]/F 4/P 3 0 R/AP<</N 5 0 R>>>>",
         b"<</Type/XObject/Subtype/Form/BBox[0 0 288 36]/Length %d>>stream\n%s\nendstream" % (len(ink), ink),
     ]
-    body = b"".join(b"%d 0 obj\n%s\nendobj\n" % pair for pair in enumerate(objects, 1))
-    path.write_bytes(b"%PDF-1.4\n" + body + b"trailer<</Size 6/Root 1 0 R>>\n%%EOF\n")
+    path.write_bytes(pdf_of(*objects))
     return path
 
 
@@ -189,6 +204,15 @@ async def test_a_picture_of_any_sane_kind_is_taken(tmp_path: Path, mode: str, ki
     assert (top, near(bottom, 196)) == (0, True)
     assert near(left, (1728 - 816) / 2 + 204)
     assert near(right - left, 204)
+
+
+async def test_white_may_be_nothing_with_16_bits_too(tmp_path: Path) -> None:
+    """Which Pillow leaves to others."""
+    values = np.zeros((400, 1728), np.uint16)
+    values[100:200, 100:200] = 65535
+    Image.fromarray(values).save(tmp_path / "a.tiff", dpi=FINE, tiffinfo={262: 0})
+    [sheet] = await prepared(tmp_path, document(tmp_path / "a.tiff"))
+    assert ink(sheet) == (100, 100, 200, 200)
 
 
 async def test_a_picture_without_a_resolution_is_as_large_as_a_page(tmp_path: Path) -> None:
@@ -262,6 +286,10 @@ async def test_junk_is_named(tmp_path: Path) -> None:
         ("page.html", b"<html>" * 1000, "it is no TIFF, PDF, PNG or JPEG"),
         ("broken.pdf", b"%PDF-1.7\njunk", "the PDF cannot be read"),
         ("picture.gif", b"GIF89a" + bytes(100), "it is no TIFF, PDF, PNG or JPEG"),
+        ("none.tiff", b"II*\0" + bytes(4), "the TIFF cannot be read: it has no pages"),
+        ("big.tiff", b"MM\0+\0\10\0\0" + bytes(8), "the TIFF cannot be read: it has no pages"),
+        ("none.pdf", pdf(tmp_path / "none.pdf").read_bytes(), "it has no pages"),
+        ("locked.pdf", LOCKED, "it is encrypted, and cannot be read without its password"),
     ]:
         (tmp_path / name).write_bytes(data)
         assert (await refused(tmp_path, document(good), document(tmp_path / name))).startswith(f"{name}: {reason}")
