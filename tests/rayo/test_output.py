@@ -185,13 +185,19 @@ async def test_it_goes_forward_and_back(scene: Scene, direction: str, amount: in
     assert ends(scene.parts()[-1]) == pytest.approx(2, abs=0.003)
 
 
-async def test_each_seek_begins_where_the_one_before_has_ended(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("moves", "expected"),
+    [((-1500, 1500), 1.5), ((300, 900), 1.2), ((900, -300), 0.6), ((900, -300, -700, 400, 800, -200), 1.0)],
+)
+async def test_each_seek_begins_where_the_one_before_has_ended(
+    scene: Scene, moves: tuple[int, ...], expected: float
+) -> None:
     await scene.begin(Output(documents=url("two"), start_paused=True))
-    await scene.does(Seek(direction="back", amount=1500))
-    await scene.does(Seek(direction="forward", amount=1500))
+    for move in moves:
+        await scene.does(Seek(direction="forward" if move > 0 else "back", amount=abs(move)))
     await scene.does(Resume())
     await scene.complete()
-    assert begins(scene.parts()[0]) == pytest.approx(1.5, abs=0.002)
+    assert begins(scene.parts()[0]) == pytest.approx(expected, abs=0.002)
 
 
 async def test_to_go_behind_the_end_ends_it(scene: Scene) -> None:

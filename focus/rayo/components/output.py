@@ -51,7 +51,8 @@ class Renderer(Component[Output]):
         self._player: Player | None = None
         self._volume = 1.0
         self._speed = self._wanted_speed = 1.0
-        self._moves: list[int] = []  # that are wanted, one after another: each ends at the beginning at the latest
+        #: What the moves that are wanted come to, as each ends at the beginning at the latest: one back, and one forth.
+        self._back = self._forth = 0
         #: Where it goes on, and how much the player had been given when it began there.
         self._place = Place(0, command.start_offset * SAMPLE_RATE // 1000)
         self._given = 0
@@ -73,9 +74,9 @@ class Renderer(Component[Output]):
         while True:
             await self._running.wait()
             self._changed.clear()
-            for move in self._moves:
+            for move in (-self._back, self._forth):
                 self._place = self._programme.moved(self._place, move)
-            self._moves.clear()
+            self._back = self._forth = 0
             self._speed = self._wanted_speed
             began = loop.time()
             feeding = asyncio.create_task(self._feed(player))
@@ -140,7 +141,9 @@ class Renderer(Component[Output]):
     @on(Seek)
     async def seek(self, sender: JID, command: Seek) -> Outcome:
         amount = command.amount * SAMPLE_RATE // 1000
-        self._moves.append(amount if command.direction == "forward" else -amount)
+        self._forth += amount if command.direction == "forward" else -amount
+        if self._forth < 0:
+            self._back, self._forth = self._back - self._forth, 0
         self._changed.set()
         return None
 
