@@ -388,3 +388,25 @@ async def test_who_cannot_be_moved_is_heard_beside_unless_another_is(
     await meeting.readers.document(BOB_JID, carried_by(desk.sessions[-1], new))
     if other == "is_there":
         assert await meeting.caller_at(KITCHEN).owners[-1].until_ended() == ("expired", True)
+
+
+@pytest.mark.parametrize("room", ["tea", "milk"])
+async def test_who_was_brought_into_another_room_as_well_goes_on_in_both(
+    meeting: Meeting, desk: Caller, room: str
+) -> None:
+    """Whichever of them is called."""
+
+    def has(name: str, session: PeerSession, direction: str) -> bool:
+        conferences = [each for each in meeting.application.conferences if each.name == name]
+        people = [one.session for each in conferences for one in each.roster.participants.values()]
+        return (session.sid, direction) in [(each.sid, each.direction) for each in people]
+
+    old = desk.sessions[-1]
+    await meeting.admin.command(meeting.call_of(desk), Join(mixer_name="milk", direction="send"))
+    await eventually(lambda: has("milk", old, "send"))
+    new, _ = meeting.caller(KITCHEN).call(JID(room, DOMAIN), JMI_0)
+    await new.start()
+    assert await desk.owners[-1].until_ended() == ("expired", True)
+    await eventually(lambda: has("tea", new, "duplex") and has("milk", new, "send"))
+    assert not has("tea", old, "duplex")
+    await eventually(lambda: not has("milk", old, "send"))

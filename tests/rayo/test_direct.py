@@ -5,7 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from focus.wire.conditions import FeatureNotImplemented, NotAllowed, OptionNotSupported, ResourceConstraint, WrongState
+from focus.wire.conditions import (
+    FeatureNotImplemented,
+    NotAllowed,
+    OptionNotSupported,
+    ResourceConstraint,
+    TieBreak,
+    WrongState,
+)
 from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason
@@ -288,6 +295,38 @@ async def test_a_content_that_one_peer_adds_the_other_rejects_or_does_not_know(
     bob.refusing = lambda jingle: FeatureNotImplemented("none") if jingle.action is Action.CONTENT_ADD else None
     await says(alice, more)
     await eventually(lambda: len(heard(alice, Action.CONTENT_REJECT)) == 2)
+
+
+@pytest.mark.parametrize(
+    ("action", "rejection"),
+    [
+        (Action.CONTENT_ADD, Action.CONTENT_REJECT),
+        (Action.TRANSPORT_REPLACE, Action.TRANSPORT_REJECT),
+        (Action.CONTENT_MODIFY, None),
+    ],
+)
+async def test_of_what_both_peers_want_at_once_each_is_told_that_the_other_has_refused_it(
+    focus: Focus, juliet: Client, alice: Peer, bob: Peer, action: Action, rejection: Action | None
+) -> None:
+    """Each refuses it with a tie-break, as each was acknowledged first (XEP-0166 section 7.2.16)."""
+    await connected(alice, bob, juliet)
+    (content,) = heard(bob, Action.SESSION_INITIATE)[0].contents
+    changes: dict[Action, dict[str, object]] = {
+        Action.CONTENT_ADD: {"name": "more"},
+        Action.TRANSPORT_REPLACE: {"description": None},
+        Action.CONTENT_MODIFY: {"senders": "none", "description": None, "transport": None},
+    }
+    wish = Jingle(action=action, sid="this", contents=(content.model_copy(update=changes[action]),))
+    for peer in (alice, bob):
+        peer.refusing = lambda jingle: TieBreak("I want that now") if jingle.action is action else None
+    await asyncio.gather(says(alice, wish), says(bob, wish))
+    await eventually(lambda: all(len(heard(peer, action)) == 1 for peer in (alice, bob)))
+    if rejection is not None:
+        await eventually(lambda: all(len(heard(peer, rejection)) == 1 for peer in (alice, bob)))
+    alice.sessions[-1].send_info(Mute())
+    await eventually(lambda: Mute() in bob.owners[-1].entries)
+    answers = (Action.CONTENT_REJECT, Action.TRANSPORT_REJECT)
+    assert [len(heard(peer, *answers)) for peer in (alice, bob)] == [int(rejection is not None)] * 2
 
 
 async def test_a_session_without_contents_ends_both_calls(focus: Focus, juliet: Client, alice: Peer, bob: Peer) -> None:
