@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from xml.etree import ElementTree as ET
@@ -13,6 +14,9 @@ from focus.wire.stanzas import PRESENCE, presence
 from focus.xmpp.connection import Connection
 from focus.xmpp.muc_queries import MUC_USER
 from focus.xmpp.muc_room import MucRoom
+
+#: Seconds of silence after which a room is asked whether we are still in it.
+SILENCE = 60.0
 
 
 class MucRooms:
@@ -30,6 +34,7 @@ class MucRooms:
         *,
         nick: str = "focus",
         timeout: float = 10.0,
+        silence: float = SILENCE,
         extensions: Callable[[], tuple[ET.Element, ...]] = tuple,
     ) -> None:
         """`occupant` is the bare JID that every occupant of ours has, its resource is the room; `service` is the
@@ -42,6 +47,8 @@ class MucRooms:
         self._nick = nick
         self._rooms: dict[JID, MucRoom] = {}
         self._not_left: set[tuple[JID, JID]] = set()
+        self._silence = silence
+        self._looking: asyncio.Task[None] | None = None
 
     async def join(self, room: JID, observer: RoomObserver, password: str = "") -> MucRoom:
         """See `conference.room.Rooms`; RoomError `conflict` also where we are in that room already."""
@@ -58,7 +65,16 @@ class MucRooms:
         except BaseException:
             joined.abandon()
             raise
+        if self._looking is None or self._looking.done():
+            self._looking = self.connection.spawn(self._look_after_rooms(), "rooms")
         return joined
+
+    async def _look_after_rooms(self) -> None:
+        while self._rooms:
+            await asyncio.sleep(self._silence)
+            for room in list(self._rooms.values()):
+                with context.within(room.name):
+                    room.look()
 
     def occupant_jid(self, room: JID) -> JID:
         """Our full JID behind the occupant of `room`; rooms of other services are escaped (XEP-0106)."""

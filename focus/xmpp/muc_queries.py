@@ -11,7 +11,7 @@ from focus.conference.room import RoomError, Rules
 from focus.wire.conditions import StanzaError
 from focus.wire.jid import JID
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import DATA_FORM, DISCO_INFO
+from focus.xmpp.discovery import DATA_FORM, DISCO_INFO, PING_QUERY
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ MUC_OWNER = f"{MUC}#owner"
 
 #: Characters of a description that documents carry; a room may have a longer one.
 MAX_DESCRIPTION = 1000
+
+#: What a room says to who is not in it, or not by that nick; or it is no more.
+_OUTSIDE = frozenset({"gone", "item-not-found", "not-acceptable"})
 
 
 class RoomQueries:
@@ -73,6 +76,19 @@ class RoomQueries:
         """What the room wants to hear of those who enter, for an owner (section 10.2); empty where we are none."""
         answer = await self._ask(ET.Element(f"{{{MUC_OWNER}}}query"))
         return "" if answer is None else _field(answer, "muc#roomconfig_roomsecret")
+
+    async def knows(self, nick: str) -> bool:
+        """Whether we are the occupant `nick` (XEP-0410), as far as the room says that we are not: another error comes
+        from an occupant, ourselves that is, or from a server that cannot ask."""
+        try:
+            await self._connection.iq(
+                self._us, self._jid.with_resource(nick), "get", ET.Element(PING_QUERY), self._timeout
+            )
+        except StanzaError as error:
+            return error.condition not in _OUTSIDE
+        except TimeoutError:
+            log.warning("the room %s does not answer", self._jid)
+        return True
 
     async def _items(self, **attributes: str) -> list[ET.Element]:
         query = ET.Element(f"{{{MUC_ADMIN}}}query")

@@ -67,8 +67,8 @@ class MucRoom:
         self._backoff = Backoff()
         self._queries = RoomQueries(rooms.connection, us, jid, rooms.timeout)
         self._learning, self._rules_are_due = asyncio.Lock(), False
-        self._is_moderator = False
-        self._saw: bool | None = None  # what the observer has been told of that
+        self._is_moderator, self._was_heard = False, False
+        self._saw: bool | None = None  # what the observer has been told of the former
         self._entering: asyncio.Future[bool] | None = None
         self._entering_as = ""
         self._arrived: dict[str, Occupant] = {}
@@ -188,6 +188,18 @@ class MucRoom:
             self._returning = None
         self._tell(self._observer.room_rejoined)
 
+    def look(self) -> None:
+        """Ask, where nothing has been heard since the last look, whether the room has lost us without a word, as one
+        does whose server fails (XEP-0410)."""
+        if self._inside_since is not None and not self._was_heard:
+            self._connection.spawn(self._make_sure(self._inside_since), f"ping {self.jid}")
+        self._was_heard = False
+
+    async def _make_sure(self, since: float) -> None:
+        if not await self._queries.knows(self.nick) and self._inside_since == since:
+            log.warning("the room %s does not know us any more", self.jid)
+            self.come_back(at_once=True)
+
     def cut_off(self) -> None:
         """The session with the server ended."""
         self._inside_since = None
@@ -241,6 +253,7 @@ class MucRoom:
 
     def presence(self, nick: str, stanza: ET.Element) -> None:
         """A presence of the occupant `nick`, or of the room itself where it is empty."""
+        self._was_heard = True
         kind = stanza.get("type")
         if kind == "error":
             self._refused(stanza)
@@ -255,6 +268,7 @@ class MucRoom:
     def message(self, nick: str, stanza: ET.Element) -> None:
         """A groupchat message: subjects (section 8.1), changes of configuration (section 10.2.1) and invites to calls
         (XEP-0482) matter."""
+        self._was_heard = True
         subject = stanza.find(f"{{{CLIENT}}}subject")
         if subject is not None and stanza.find(f"{{{CLIENT}}}body") is None:
             text = subject.text or ""

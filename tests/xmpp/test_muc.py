@@ -14,6 +14,7 @@ from focus.wire.jid import JID
 from focus.wire.stanzas import presence
 from focus.xmpp.connection import Connection
 from focus.xmpp.muc import MucRooms
+from focus.xmpp.muc_queries import RoomQueries
 from focus.xmpp.muc_room import MucRoom
 from tests.interop.servers import only_prosody
 
@@ -557,6 +558,39 @@ async def test_a_room_that_does_not_let_us_back_is_lost(played, observer, condit
     played, _ = played
     played.refuses(condition)
     assert (await observer.hears("lost"))[1] == departure
+
+
+async def test_a_room_that_has_lost_us_without_a_word_is_entered_again(component, party, observer, login):
+    rooms = MucRooms(component, US, "rooms.localhost", silence=0.1)
+    party.on_presence = rooms.handle_presence
+    client = await login("player", "focus")  # who says at first that it does not know the question
+    played = PlayedRoom(client, rooms.occupant_jid(client.jid.bare))
+    joining = asyncio.create_task(rooms.join(client.jid.bare, observer))
+    await played.is_entered()
+    played.admits()
+    room = await joining
+    await client.hears("iq", str(played.us), "get")
+    client.ignore_requests()
+    await client.hears("iq", str(played.us), "get")
+    asked = await client.hears("iq", str(played.us), "get")
+    assert asked[0].tag == "{urn:xmpp:ping}ping"
+    error = "<not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
+    client.say(f"<iq to='{played.us}' type='error' id='{asked.get('id')}'><error type='cancel'>{error}</error></iq>")
+    await played.is_entered()
+    played.admits()
+    await observer.hears("rejoined")
+    assert room.nick == "focus"
+
+
+async def test_a_room_says_whether_we_are_in_it(component, rooms, observer, login):
+    room = await rooms.join(ROOM, observer)
+    queries = RoomQueries(component, room.us, ROOM, 10.0)
+    assert await queries.knows("focus")
+    await enter(await login("alice"), "Alice")
+    await room.leave()
+    assert not await queries.knows("focus")
+    nowhere = RoomQueries(component, room.us, JID.parse("nowhere@rooms.localhost"), 10.0)
+    assert not await nowhere.knows("focus")
 
 
 async def test_a_room_that_is_left_while_it_is_down_is_not_entered_again(played, observer):
