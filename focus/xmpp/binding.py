@@ -214,6 +214,7 @@ class Binding:
         self.refused: Callable[[str], None] = lambda condition: None
         #: How often the connection has been lost.
         self.interruptions = 0
+        self._offline: set[JID] = set()  # who has said so a moment ago, and has not come back since
         self.first_connection = asyncio.Event()
 
     def connected(self) -> None:
@@ -334,9 +335,12 @@ class Binding:
             self._server.unreachable(*addresses)
             if self.desk is not None:
                 self.desk.undelivered(addresses[0])
-        if stanza.get("type") == "unavailable" and (addresses := _addresses(stanza)) is not None:
+        if stanza.get("type") in (None, "unavailable") and (addresses := _addresses(stanza)) is not None:
             sender, to = addresses
-            if sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:
+            if stanza.get("type") is None:
+                self._offline.discard(sender)
+            elif sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:
+                self._offline.add(sender)
                 self._outbox.connection.spawn(
                     self._peer_unavailable(sender, self.interruptions), name=f"{sender} is offline"
                 )
@@ -353,10 +357,12 @@ class Binding:
                 self._server.mixers.unsubscribe(sender.bare, to.bare)
 
     async def _peer_unavailable(self, peer: JID, before: int) -> None:
-        """`before`: how often the connection had been lost when they went."""
+        """`before`: how often the connection had been lost when they went. Who comes back at once, as when a stream is
+        replaced by the next one, has not gone."""
         await asyncio.sleep(self._grace)
-        if self.interruptions == before:
+        if self.interruptions == before and peer in self._offline:
             self._server.peer_unavailable(peer)
+        self._offline.discard(peer)
 
     # IQs
 

@@ -497,6 +497,17 @@ async def test_who_goes_offline_is_hung_up_unless_it_is_the_server_that_goes(
     await eventually(lambda: not list(scene.server.directory.calls()))
 
 
+async def test_who_is_back_online_at_once_is_not_hung_up(scene: Scene) -> None:
+    """A server that has lost somebody's stream says so when they come with the next one."""
+    scene.propose()
+    for kind in ("type='unavailable'", "", "type='unavailable'", ""):
+        text = f"<presence xmlns='jabber:client' from='{ALICE}' to='tea@{DOMAIN}' {kind}/>"
+        scene.binding.presence(ET.fromstring(text))
+    await scene.connection.idle()
+    await settled()
+    assert len(list(scene.server.directory.calls())) == 1
+
+
 async def test_who_an_offer_does_not_reach_is_not_waited_for(scene: Scene) -> None:
     scene.propose()
     call = scene.offered()
