@@ -85,9 +85,12 @@ class Documents:
         self._readings.forget(call)
 
     def repeat(self) -> None:
-        """Send full documents even to those who should have them."""
-        for notification, _ in self._notifications.values():
+        """Send full documents even to those who should have them, and ask anew who could not be asked whether they read
+        any while there was no session."""
+        for call, (notification, telling) in self._notifications.items():
             notification.repeat()
+            if telling.done():
+                self._notifications[call] = (notification, self._owner.spawn(call, notification.run))
 
     def address(self, peer: JID, sid: str | None) -> JID | None:
         """Ours in the session of a participant, which is another room's where the call has come from there; or None."""

@@ -700,6 +700,16 @@ async def test_a_server_that_takes_everybody_with_it_ends_no_call(meeting: Meeti
     assert not alice.sessions[0].ended
 
 
+async def test_who_could_not_be_asked_what_he_reads_is_asked_again_when_we_are_back(meeting: Meeting) -> None:
+    meeting.features[JID.parse(ALICE)] = frozenset()  # as is said of everybody while there is no session
+    alice = await meeting.join(ALICE)
+    await settled()
+    assert not meeting.readers.of(alice.jid)
+    del meeting.features[alice.jid]
+    meeting.rooms.room("tea").come_back()
+    await meeting.readers.document(alice.jid, names("alice"))
+
+
 @pytest.mark.parametrize("departure", [Departure.BANNED, Departure.REMOVED])
 async def test_the_conference_ends_with_its_room(meeting: Meeting, departure: Departure) -> None:
     alice, bob = await meeting.join(ALICE), await meeting.join(BOB)
