@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import tempfile
@@ -14,6 +15,10 @@ import pytest
 from focus.service.prosody import Prosody, free_port
 from tests.interop.ejabberd import Ejabberd
 from tests.interop.servers import NAMES, Server, running_server
+
+# Each TLS context loads what the machine trusts, which takes 40 ms of CPU, also that of a component, which has no TLS.
+# No server of ours has a certificate that any of those have signed.
+os.environ["SSL_CERT_FILE"] = os.environ["SSL_CERT_DIR"] = os.devnull
 
 # A machine that is busy is no fault of what is tested.
 hypothesis.settings.register_profile(
