@@ -247,6 +247,9 @@ KEYS = st.lists(
     max_size=12,
 )
 
+#: How late each copy of a packet is, in ms: half of the packets come once and in time, others not, late or twice.
+FATES = st.sampled_from([(0,)] * 6 + [()] * 2 + [(20,), (40,), (0, 20), (0, 40)])
+
 
 @settings(max_examples=200, deadline=None)
 @given(keys=KEYS, rate=st.sampled_from([8000, 48000]), data=st.data())
@@ -260,11 +263,9 @@ def test_loss_disorder_and_copies_neither_hide_a_key_nor_double_it(
         starts.append((sender.start + sender.now * rate // 1000) & 0xFFFFFFFF)
         sender.press(digit, milliseconds, gap)
     arrivals: list[tuple[int, int, Packet]] = []
-    for n, packet in enumerate(sender.packets):
-        fate = data.draw(st.sampled_from(["fine", "fine", "fine", "lost", "late", "twice"]))
-        for copy in range({"lost": 0, "twice": 2}.get(fate, 1)):
-            delay = data.draw(st.sampled_from([20, 40])) if fate == "late" or copy else 0
-            arrivals.append((packet.at + delay, n, packet))
+    fates = data.draw(st.lists(FATES, min_size=len(sender.packets), max_size=len(sender.packets)))
+    for n, (packet, delays) in enumerate(zip(sender.packets, fates, strict=True)):
+        arrivals += [(packet.at + delay, n, packet) for delay in delays]
     arrivals.sort(key=lambda arrival: arrival[:2])
     packets = [Packet(at, p.sequence, p.timestamp, p.payload, p.marker) for at, _, p in arrivals]
 

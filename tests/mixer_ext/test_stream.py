@@ -21,7 +21,8 @@ def speech(frames: int, fec: bool = False, dtx: bool = False) -> list[bytes]:
 def voice(frames: int) -> Samples:
     """Something that Opus takes for voice: harmonics that waver."""
     time = np.arange(frames * FRAME) / 48000
-    wave = sum(np.sin(2 * np.pi * 140 * k * time * (1 + 0.02 * np.sin(6 * np.pi * time))) / k for k in range(1, 25))
+    wavering = 1 + 0.02 * np.sin(6 * np.pi * time)
+    wave = sum(np.sin(2 * np.pi * 140 * k * time * wavering) / k for k in range(1, 25))
     return (wave / np.abs(wave).max() * 12000).astype(np.int16)
 
 
