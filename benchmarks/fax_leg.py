@@ -96,9 +96,9 @@ async def _legs(codec: str, loss: float, seed: int) -> AsyncIterator[list[tuple[
         for leg in legs:
             stack.push_async_callback(leg.close)
             leg.set_codec(payload.payload_type(payload.offered_id), level_extension=None)
-        one, other = legs
-        await one.connect(sides[0].candidate_of(other.local_transport), dtls_role="active")
-        await other.connect(sides[1].candidate_of(one.local_transport), dtls_role="passive")
+        first, second = legs
+        await first.connect(sides[0].candidate_of(second.local_transport), dtls_role="active")
+        await second.connect(sides[1].candidate_of(first.local_transport), dtls_role="passive")
         async with asyncio.timeout(PATIENCE):
             for ear in ears:
                 await ear.connected.wait()

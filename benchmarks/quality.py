@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.result import Benchmark, Cell, Column, Result
 from benchmarks.workbench import FRAME, RATE, TICKS, Samples, Workbench, cores, frames_of, on_core
-from mixer_ext import Opus, Plane, rtp_build
+from mixer_ext import LegStatistics, Opus, Plane, rtp_build
 
 TICK = 20_000_000  # ns
 WINDOW = 240  # samples: 5 ms
@@ -79,7 +79,7 @@ class Line:
             self.say(payload)
             self.tick()
 
-    def stats(self) -> dict[str, int | float]:
+    def stats(self) -> LegStatistics:
         return self._plane.stats(self._leg)
 
     def close(self) -> None:

@@ -16,7 +16,6 @@ from fuzz.targets import TARGETS
 def main(name: str, options: list[str]) -> int:
     target = TARGETS[name]
 
-    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
     def once(data: int, size: int) -> int:
         try:
             target(ctypes.string_at(data, size))
@@ -26,11 +25,12 @@ def main(name: str, options: list[str]) -> int:
             os.abort()  # which libFuzzer takes for a finding
         return 0
 
+    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)(once)
     again = f"{sys.executable} -P -m fuzz.loop {name}"  # merging, libFuzzer starts itself
     words = [word.encode() for word in (again, *options)]
     vector = ctypes.cast((ctypes.c_char_p * (len(words) + 1))(*words, None), ctypes.POINTER(ctypes.c_char_p))
     run = ctypes.CDLL(None).LLVMFuzzerRunDriver
-    return int(run(ctypes.byref(ctypes.c_int(len(words))), ctypes.byref(vector), once))
+    return int(run(ctypes.byref(ctypes.c_int(len(words))), ctypes.byref(vector), callback))
 
 
 def write_seeds(name: str, directory: Path) -> None:

@@ -5,6 +5,7 @@ out what Opus or a report looks like.
 import itertools
 import struct
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,10 @@ def payloads() -> list[bytes]:
 
 
 def rtp() -> Iterator[bytes]:
-    common = {"payload_type": OPUS, "sequence": 7, "timestamp": 960, "ssrc": 5, "payload": b"payload"}
-    yield rtp_build(**common)
-    yield rtp_build(**common, csrcs=(1, 2, 3), level_extension=3, level=20, voice=True)
-    yield rtp_build(**common, level_extension=16, level=20)
+    build = partial(rtp_build, payload_type=OPUS, sequence=7, timestamp=960, ssrc=5, payload=b"payload")
+    yield build()
+    yield build(csrcs=(1, 2, 3), level_extension=3, level=20, voice=True)
+    yield build(level_extension=16, level=20)
     header = struct.pack("!BBHII", 0xB0, OPUS, 7, 960, 5)
     yield header + struct.pack("!HH", 0xBEDE, 2) + b"\x10\x01\x32\x01\x02\x03\0\xf0" + b"payload\0\0\0\4"
 
@@ -168,8 +169,8 @@ def grammars() -> list[bytes]:
 
 
 def builtins() -> list[bytes]:
-    names = ("boolean", "boolean?y=7;n=9", "digits", "digits?length=4", "digits?minlength=2;maxlength=4", "number")
-    names += ("currency", "phone", "date", "time", "colour")
+    names = ["boolean", "boolean?y=7;n=9", "digits", "digits?length=4", "digits?minlength=2;maxlength=4", "number"]
+    names += ["currency", "phone", "date", "time", "colour"]
     return [f"dtmf/{name}\n1\n12*5\n20260229\n1830\n555*22\n*\n".encode() for name in names]
 
 

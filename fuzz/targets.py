@@ -10,6 +10,7 @@ import hmac
 import socket
 import struct
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -52,15 +53,15 @@ class Script:
         return self.take(self.word() % 3000 if count == 255 else count)
 
 
-def exact(data: bytes) -> np.ndarray:
+def exact(data: bytes) -> memoryview:
     """A copy with nothing behind its last byte, so that reading on is noticed."""
-    return np.frombuffer(data, np.uint8).copy()
+    return np.frombuffer(data, np.uint8).copy().data
 
 
 def rtp(data: bytes) -> None:
     """A packet is refused, or what is found in it lies within it, and built again reads the same."""
     view = exact(data)
-    levels = []
+    levels: list[tuple[int, bool] | Literal["refused"] | None] = []
     for identifier in (1, 3, 14, 15, 16, 255):
         try:
             levels.append(rtp_audio_level(view, identifier))

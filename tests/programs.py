@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from multiprocessing.connection import Connection
 
 #: What the fork server imports: whatever the commands import when they are run.
@@ -104,7 +105,7 @@ async def program(code: str, *arguments: str, environment: Mapping[str, str]) ->
             ends.append(writable)
             reader = asyncio.StreamReader()
             transport, _ = await loop.connect_read_pipe(
-                lambda reader=reader: asyncio.StreamReaderProtocol(reader), os.fdopen(readable, "rb", 0)
+                partial(asyncio.StreamReaderProtocol, reader), os.fdopen(readable, "rb", 0)
             )
             closing.callback(transport.close)
             readers.append(reader)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 from xml.etree import ElementTree as ET
 
@@ -152,11 +153,12 @@ async def test_a_call_is_rejected_or_sent_elsewhere(
 ) -> None:
     juliet = await rayo("juliet")
     alice = await listening("alice", 300)
-    for act, reason in (
+    refusals: list[tuple[Callable[[Call], Awaitable[None]], str]] = [
         (lambda call: call.reject(), "decline"),
         (lambda call: call.reject("busy"), "busy"),
         (lambda call: call.redirect(f"xmpp:tea@{focus.prosody.focus}"), "decline"),
-    ):
+    ]
+    for act, reason in refusals:
         before = alice.events.history[-1]
         await alice.call(focus.mixer("desk-2"))
         call = await offered(juliet)

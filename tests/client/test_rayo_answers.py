@@ -76,7 +76,7 @@ async def test_keys_are_gathered_and_mean_what_the_grammar_says(
         ("2", {"grammar": MENU, "inter_digit_timeout": 0.01}, "support"),
         ("23", {"grammars": [Grammar(url="builtin:dtmf/boolean"), Grammar(url="builtin:dtmf/digits?length=2")]}, "23"),
     ):
-        menu = await call.input(mode="dtmf", **options)  # type: ignore[arg-type]
+        menu = await call.input(mode="dtmf", **options)
         await presses(alice, keys)
         found = await matched(menu)
         assert found is not None

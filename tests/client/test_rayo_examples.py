@@ -148,8 +148,8 @@ async def test_whoever_calls_leaves_a_message(focus: RunningFocus, prosody: Pros
         await voicemail.says("ready")
         await asyncio.wait_for(alice.call(focus.mixer("desk-1")), PATIENCE)
         assert await voicemail.says("recording") == f"recording {alice.client.jid.uri}"
-        said = alice.connection.track.said
-        await until(lambda: alice.connection.track.said > said + 0.8)
+        before = alice.connection.track.said
+        await until(lambda: alice.connection.track.said > before + 0.8)
         alice.connection.track.quiet = True
         said = await voicemail.says("FinalTimeout")
         await alice.client.expect_child("{urn:xmpp:jingle:1}jingle", action="session-terminate")

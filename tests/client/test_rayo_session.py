@@ -34,7 +34,7 @@ from focus.xmpp.discovery import CALL as CALL_NODE
 from focus.xmpp.discovery import CAPS, INFO_QUERY, ITEMS_QUERY, LAST_QUERY, PING_QUERY, Discovery, verification_string
 from tests.client.conftest import RayoFactory
 from tests.interop.running import PATIENCE, ClientFactory, eventually
-from tests.xmpp.conftest import Party, component, party
+from tests.xmpp.conftest import Party, component, found, party
 
 __all__ = ["component", "party"]
 
@@ -97,8 +97,7 @@ async def test_it_registers_as_a_rayo_client_and_says_what_it_is(service: Servic
         presence = await service.party.presences.get(lambda stanza: stanza.get("type") is None)
         assert presence.get("from") == str(juliet.jid)
         assert presence.findtext("{jabber:client}show") == show
-        caps = presence.find(f"{{{CAPS}}}c")
-        assert caps is not None
+        caps = found(presence, f"{{{CAPS}}}c")
         assert caps.get("node") == "urn:xmpp:rayo:client:1"
     ours, theirs = JID.parse("focus.localhost"), juliet.jid
     for node in ({}, {"node": f"{caps.get('node')}#{caps.get('ver')}"}):

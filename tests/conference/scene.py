@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import xmlschema
@@ -20,6 +21,7 @@ from focus.conference.room import Cause, Departure, Occupant, RoomError, RoomObs
 from focus.conference.roster import Host
 from focus.conference.summoning import Summoning
 from focus.conference.surroundings import Surroundings
+from focus.jingle.peer import Timeouts
 from focus.rayo.component import Facilities
 from focus.wire.base import Element, Payload, serialize
 from focus.wire.call_invites import CallInvite
@@ -27,7 +29,7 @@ from focus.wire.coin import COIN
 from focus.wire.conference_info import ConferenceInfo, User
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
-from tests.jingle.pair import PATIENCE, Diary, Timeouts
+from tests.jingle.pair import PATIENCE, Diary
 from tests.jingle.pair import End as Caller
 from tests.rayo.scene import DOMAIN, ROOMS, Client, FakePlane, Focus, Net, eventually
 
@@ -103,16 +105,16 @@ class FakeRoom:
         self.observer = None
         self.left.set()
 
-    def occupant(self, nick: str, real_jid: str | None = None, **rank: str) -> Occupant:
+    def occupant(self, nick: str, real_jid: str | None = None, **rank: Any) -> Occupant:
         real = JID.parse(real_jid) if real_jid else None
         return replace(Occupant(nick, self.jid.with_resource(nick), real, "none", "participant"), **rank)
 
-    def come(self, nick: str, real_jid: str | None = None, **rank: str) -> None:
+    def come(self, nick: str, real_jid: str | None = None, **rank: Any) -> None:
         occupant = self.occupants[nick] = self.occupant(nick, real_jid, **rank)
         if self.observer is not None:
             self.observer.occupant_joined(occupant)
 
-    def change(self, nick: str, **rank: str) -> None:
+    def change(self, nick: str, **rank: Any) -> None:
         occupant = self.occupants[nick] = replace(self.occupants[nick], **rank)
         if self.observer is not None:
             self.observer.occupant_changed(occupant)
@@ -138,7 +140,7 @@ class FakeRoom:
         if self.observer is not None:
             self.observer.anonymity_changed(public)
 
-    def set_rules(self, **rules: bool | str) -> None:
+    def set_rules(self, **rules: Any) -> None:
         self.rules = replace(self.rules, **rules)
         if self.observer is not None:
             self.observer.rules_changed(self.rules)

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import replace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from hypothesis import HealthCheck, settings
@@ -142,7 +143,7 @@ class AnyInvitations(RuleBasedStateMachine):
     def say(self, jid: str, kind: type[JingleMessage], id: str, dialect: Dialect, to: JID) -> None:
         device = self.devices[jid]
         id = self._id(device, id)
-        described = {"descriptions": (Description(media="audio"),)} if kind is Propose else {}
+        described: dict[str, Any] = {"descriptions": (Description(media="audio"),)} if kind is Propose else {}
         is_ours = any(isinstance(each, Propose) and each.id == id for _, each in device.heard)
         if kind is Propose and to.local == "tea" and (jid, id) not in self.begun and not is_ours:
             self.proposed.add((jid, id))

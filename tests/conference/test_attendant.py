@@ -92,8 +92,11 @@ async def test_who_is_muted_by_himself_stays_so_when_a_moderator_lets_him_speak(
     alice, _ = await meeting.enters("alice"), await meeting.enters("bob")
     press(alice, "*6")
     await shown(meeting, "alice", lambda seen: seen.media[0].status == "recvonly")
-    for direction, status in (("recv", "muted-via-focus"), ("duplex", "connected")):
-        await meeting.admin.command(alice.address, Join(mixer_name="tea", direction=direction))
+    for join, status in (
+        (Join(mixer_name="tea", direction="recv"), "muted-via-focus"),
+        (Join(mixer_name="tea", direction="duplex"), "connected"),
+    ):
+        await meeting.admin.command(alice.address, join)
         seen = await shown(meeting, "alice", lambda seen, status=status: seen.status == status)  # type: ignore[misc]
         assert seen.media[0].status == "recvonly"
     assert leg_of(alice).silenced
@@ -102,13 +105,16 @@ async def test_who_is_muted_by_himself_stays_so_when_a_moderator_lets_him_speak(
 async def test_who_has_taken_a_volume_back_hears_those_so_who_were_away_meanwhile(meeting: Unheard) -> None:
     alice, bob = await meeting.enters("alice"), await meeting.enters("bob")
     volumes = meeting.sounds.volumes
+    assert alice.node is not None
+    assert bob.node is not None
+    pair = alice.node, bob.node
     press(alice, "*7")
-    await until(lambda: volumes.get((alice.node, bob.node), 1) < 1)
+    await until(lambda: volumes.get(pair, 1) < 1)
     await meeting.admin.command(bob.address, Unjoin(mixer_name="tea"))
     press(alice, "*8")
     await until(lambda: alice.volume == 0)
     await meeting.admin.command(bob.address, Join(mixer_name="tea"))
-    await until(lambda: volumes[alice.node, bob.node] == 1)
+    await until(lambda: volumes[pair] == 1)
 
 
 async def test_keys_of_who_is_in_two_rooms_are_those_of_the_first(meeting: Unheard) -> None:

@@ -11,6 +11,7 @@ import pytest
 from focus.conference.comfort import TEXTS, Action, Comfort
 from focus.conference.policy import Policy
 from focus.http.fetch import Reach, SafeFetch
+from focus.jingle.peer import Timeouts
 from focus.media.plane import MediaPlane
 from focus.media.recordings import Recordings
 from focus.rayo.component import Facilities
@@ -22,7 +23,7 @@ from focus.wire.jid import JID
 from focus.wire.rayo import Ref
 from focus.wire.rayo_component import Stop
 from focus.wire.rayo_record import Record
-from tests.jingle.pair import End, Timeouts
+from tests.jingle.pair import End
 
 from .commanding import Desk
 from .hearing import SPEECH, Telephone, Teller, sound, until

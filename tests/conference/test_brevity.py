@@ -10,6 +10,7 @@ import pytest
 
 from focus.conference.brevity import MAX_DOCUMENT, ROOM_FOR_MORE, Brevity
 from focus.conference.notification import Notification, Publication, Reading
+from focus.conference.people import Leaving
 from focus.conference.room import Occupant
 from focus.conference.roster import Roster
 from focus.wire.base import Payload, serialize
@@ -103,7 +104,7 @@ def test_a_passing_change_does_not_change_how_much_is_told() -> None:
     calls = list(roster.participants)
     ending, fewer = roster, roster
     for call in calls:
-        ending = ending.with_leaving(call, "departed")
+        ending = ending.with_leaving(call, Leaving("departed"))
     for call in calls[:2]:
         fewer = fewer.without(call)
     at_most = (size(ending.document()) + size(roster.document())) // 2

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,7 +11,7 @@ from focus.conference.policy import Policy
 from focus.conference.room import Departure
 from focus.service.logs import ContextFilter
 from focus.wire.conditions import BadRequest, ItemNotFound, NotTheOwner, ServiceUnavailable, WrongState
-from focus.wire.conference_info import ConferenceInfo
+from focus.wire.conference_info import ConferenceInfo, Endpoint
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Content, Jingle, Reason
 from focus.wire.jingle_message import Proceed, Reject
@@ -28,7 +28,7 @@ SEVERAL = replace(EAGER, several_devices=True)
 with_policy = pytest.mark.parametrize
 
 
-def endpoint(document: ConferenceInfo, name: str):
+def endpoint(document: ConferenceInfo, name: str) -> Endpoint:
     (found,) = users(document)[name].endpoints
     return found
 
@@ -385,19 +385,24 @@ async def test_whose_call_fails_is_told_as_that(meeting: Meeting, reason: str) -
         alice.jid, lambda document: endpoint(document, "bob").status == "disconnected"
     )
     assert endpoint(document, "bob").disconnection_method == "failed"
-    assert endpoint(document, "bob").disconnection_info.reason == reason
+    info = endpoint(document, "bob").disconnection_info
+    assert info is not None
+    assert info.reason == reason
+
+
+def says(word: str) -> Callable[[ConferenceInfo], bool]:
+    return lambda document: word in document.to_string()
+
+
+def with_subject(subject: str) -> Callable[[ConferenceInfo], bool]:
+    return lambda document: document.description is not None and (document.description.subject or "") == subject
 
 
 async def test_the_subject_is_told(meeting: Meeting) -> None:
     alice = await meeting.join(ALICE)
     for subject in ("Biscuits", "", "s" * 100_000):
         meeting.rooms.room("tea").set_subject(subject)
-        await meeting.readers.document(
-            alice.jid,
-            lambda document, subject=subject: (
-                document.description is not None and (document.description.subject or "") == subject[:1000]
-            ),
-        )
+        await meeting.readers.document(alice.jid, with_subject(subject[:1000]))
 
 
 async def test_names_follow_the_anonymity_of_the_room(meeting: Meeting) -> None:
@@ -455,6 +460,14 @@ async def test_a_participant_that_is_a_focus_is_shown_with_the_conference_that_i
     await shown(None)
 
 
+def shows(name: str) -> Callable[[ConferenceInfo], bool]:
+    return lambda document: name in users(document)
+
+
+def lacks(name: str) -> Callable[[ConferenceInfo], bool]:
+    return lambda document: name not in users(document)
+
+
 async def test_rooms_that_are_joined_with_each_other_show_each_other(meeting: Meeting) -> None:
     for room in ("tea", "milk"):
         meeting.rooms.room(room).set_public(True)
@@ -463,11 +476,11 @@ async def test_rooms_that_are_joined_with_each_other_show_each_other(meeting: Me
     await meeting.admin.command(tea, Join(mixer_name="milk"))
     both = ((alice, milk), (bob, tea))
     for one, other in both:
-        document = await meeting.readers.document(one.jid, lambda document, name=other.local: name in users(document))
+        document = await meeting.readers.document(one.jid, shows(other.local))
         assert users(document)[other.local].cascaded_focus == other.uri
     await meeting.admin.command(milk, Unjoin(mixer_name="tea"))
     for one, other in both:
-        await meeting.readers.document(one.jid, lambda document, name=other.local: name not in users(document))
+        await meeting.readers.document(one.jid, lacks(other.local))
 
 
 async def test_documents_of_those_who_take_no_part_are_not_read(meeting: Meeting) -> None:
@@ -519,7 +532,7 @@ async def test_versions_count_each_session_by_one(meeting: Meeting) -> None:
     for word in ("one", "two", "three"):
         meeting.rooms.room("tea").set_subject(word)
         for caller in (alice, bob):
-            await meeting.readers.document(caller.jid, lambda document, word=word: word in document.to_string())
+            await meeting.readers.document(caller.jid, says(word))
     for caller in (alice, bob):
         versions = [document.version for document in meeting.readers.of(caller.jid)]
         assert versions == list(range(1, len(versions) + 1))

@@ -7,8 +7,12 @@ from dataclasses import replace
 import pytest
 
 from focus.conference.roster import Roster
+from focus.jingle.negotiation import DtlsRole
 from focus.jingle.peer import PeerSession
-from focus.wire.conference_info import ConferenceInfo
+from focus.jingle.surroundings import Leg, LegObserver
+from focus.media.plane import Direction
+from focus.wire.conference_info import ConferenceInfo, Endpoint
+from focus.wire.ice import Transport
 from focus.wire.jid import JID
 from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, JMI_1, Dialect, Finish, Reject
@@ -17,7 +21,7 @@ from focus.wire.rtp import Mute, Unmute
 from focus.wire.session import Move, Silence
 from tests.jingle.pair import End as Caller
 from tests.jingle.pair import FakeLeg
-from tests.rayo.scene import DOMAIN, Direction, eventually, settled
+from tests.rayo.scene import DOMAIN, eventually, settled
 from tests.rayo.test_in_band import Desk
 
 from .conftest import EAGER
@@ -35,7 +39,7 @@ def leg_of(session: PeerSession) -> FakeLeg:
     return session.leg
 
 
-def endpoints(document: ConferenceInfo, name: str = "alice"):
+def endpoints(document: ConferenceInfo, name: str = "alice") -> tuple[Endpoint, ...]:
     return users(document)[name].endpoints
 
 
@@ -44,7 +48,8 @@ def carried_by(*sessions: PeerSession) -> Callable[[ConferenceInfo], bool]:
 
     def is_so(document: ConferenceInfo) -> bool:
         found = users(document)["alice"].endpoints if "alice" in users(document) else ()
-        calls = [each.call_info.jingle.sid for each in found if each.call_info is not None]
+        jingles = [each.call_info.jingle for each in found if each.call_info is not None]
+        calls = [each.sid for each in jingles if each is not None]
         return calls == [session.sid for session in sessions]
 
     return is_so
@@ -69,18 +74,18 @@ def hold_back_media(meeting: Meeting, jid: str) -> asyncio.Event:
     device = meeting.net.ends.get(JID.parse(jid)) or meeting.caller(jid)
     gate, make = asyncio.Event(), device.legs
 
-    def patient(**parts: object) -> FakeLeg:
-        leg = make(**parts)  # type: ignore[arg-type]
+    def patient(*, controlling: bool, observer: LegObserver) -> Leg:
+        leg = make(controlling=controlling, observer=observer)
         connect = leg.connect
 
-        async def wait(remote: object, *, dtls_role: object) -> None:
+        async def wait(remote: Transport, *, dtls_role: DtlsRole) -> None:
             await gate.wait()
-            await connect(remote, dtls_role=dtls_role)  # type: ignore[arg-type]
+            await connect(remote, dtls_role=dtls_role)
 
-        leg.connect = wait  # type: ignore[method-assign, assignment]
-        return leg  # type: ignore[return-value]
+        leg.connect = wait  # type: ignore[method-assign]
+        return leg
 
-    device.legs = patient  # type: ignore[assignment]
+    device.legs = patient
     return gate
 
 

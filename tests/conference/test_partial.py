@@ -1,5 +1,6 @@
 """What is told in part is the whole when it is put together, by our own reader and by one that knows only the RFC."""
 
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -97,7 +98,7 @@ HELD = endpoint(1, status="on-hold")
 MUTED = endpoint(1, media=(Media(id="1", status="recvonly"), Media(id="2")))
 
 
-def ann(*endpoints: Endpoint, **parts: object) -> tuple[User, ...]:
+def ann(*endpoints: Endpoint, **parts: Any) -> tuple[User, ...]:
     """Everybody, with Ann like this."""
     return user(endpoints=endpoints or (endpoint(1), endpoint(2)), **parts), *OTHERS
 
@@ -153,7 +154,7 @@ def test_a_part_of_the_conference_that_is_gone_makes_the_document_a_full_one() -
 
 def numbered(version: int | None, state: str | None, *users: User, users_state: str | None = None) -> ConferenceInfo:
     return ConferenceInfo.model_validate(
-        {"entity": TEA, "version": version, "state": state, "users": Users(state=users_state, users=users)}
+        {"entity": TEA, "version": version, "state": state, "users": {"state": users_state, "users": users}}
     )
 
 

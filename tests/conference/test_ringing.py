@@ -11,6 +11,7 @@ import pytest
 from focus.conference.doorbells import CONFIGURED, REST, WANTED, Doorbells
 from focus.conference.ringing import MAX_PEOPLE, Ringing
 from focus.conference.summoning import MAX_REMEMBERED
+from focus.jingle.peer import PeerSession
 from focus.wire.call_invites import Accept, Answer, External, Invite, JingleMethod, Left, Reject
 from focus.wire.call_invites import Retract as InviteRetract
 from focus.wire.conditions import ResourceConstraint
@@ -20,7 +21,6 @@ from focus.wire.jingle import Action, Jingle, Reason
 from focus.wire.jingle_message import JMI_0, Propose, Retract
 from focus.wire.rayo import Hangup
 from tests.jingle.pair import End as Phone
-from tests.jingle.pair import PeerSession
 from tests.rayo.scene import DOMAIN, ROOMS, eventually, settled
 
 from .conftest import EAGER

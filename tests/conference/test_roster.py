@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focus.conference.people import Failure, Invited, Leaving
+from focus.conference.people import Departed, Failure, Invited, Leaving, Participant, Waiting
 from focus.conference.room import Occupant
 from focus.conference.roster import Host, Roster
 from focus.rayo.addresses import Addresses
 from focus.wire.call_invites import JingleMethod
-from focus.wire.conference_info import ConferenceInfo, Roles, User, Users
+from focus.wire.conference_info import ConferenceInfo, DisconnectionMethod, Roles, User, Users
 from focus.wire.jid import JID, escape_node
 from focus.wire.session import Session
 
@@ -84,9 +84,10 @@ def rosters(draw: st.DrawFn) -> Roster:
             case "here":
                 roster = roster.with_session(call, session, NOW)
             case "leaving":
-                roster = roster.with_session(call, session, NOW).with_leaving(call, "booted")
+                roster = roster.with_session(call, session, NOW).with_leaving(call, Leaving("booted"))
             case "departed":
-                method = draw(st.sampled_from(["departed", "failed", "busy"]))
+                methods: list[DisconnectionMethod] = ["departed", "failed", "busy"]
+                method = draw(st.sampled_from(methods))
                 roster = roster.with_session(call, session, NOW).with_departure(call, LATER, method, "timeout")
     people = draw(st.sets(st.sampled_from([jid.bare for jid in jids]), max_size=2)) if jids else ()
     failures = st.sampled_from([None, Failure(LATER, "busy", "busy"), Failure(LATER, "failed", "decline", True)])
@@ -96,7 +97,7 @@ def rosters(draw: st.DrawFn) -> Roster:
 
 def secrets_of(roster: Roster) -> set[JID]:
     """The addresses that nobody may know of where the room hides them."""
-    everybody = [
+    everybody: list[Participant | Waiting | Departed | Invited] = [
         *roster.participants.values(), *roster.waiting.values(), *roster.departed.values(), *roster.invited.values()
     ]  # fmt: skip
     real = {occupant.real_jid for occupant in roster.occupants if occupant.real_jid is not None}

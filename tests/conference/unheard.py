@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from focus.conference.comfort import Comfort
 from focus.conference.policy import Policy
@@ -27,30 +29,37 @@ class MutePlane(FakePlane):
         self.volumes: dict[tuple[int, int], float] = {}
         self._ends: dict[int, float] = {}  # of what a source has been given
 
+    @override
     def add_source(self, target: int) -> int:
         self._know(target)
         source = self.create_mixer()
         self._ends[source] = 0.0
         return source
 
-    def play(self, source: int, samples: NDArray[object]) -> int:  # type: ignore[type-var]
+    @override
+    def play(self, source: int, samples: NDArray[np.int16]) -> int:
         self._ends[source] = max(self._ends[source], _now()) + len(samples) / SAMPLE_RATE
         return len(samples)
 
+    @override
     def play_pending(self, source: int) -> int:
         return round(max(self._ends[source] - _now(), 0.0) * SAMPLE_RATE)
 
+    @override
     def unplay(self, source: int) -> int:
         pending = self.play_pending(source)
         self._ends[source] = 0.0
         return pending
 
+    @override
     async def played(self, source: int) -> None:
         await asyncio.sleep(max(self._ends[source] - _now(), 0.0))
 
+    @override
     def set_gain(self, source: int, gain: float) -> None:
         self._know(source)
 
+    @override
     def set_listener_gain(self, listener: int, source: int, gain: float) -> None:
         self._know(listener, source)
         self.volumes[listener, source] = gain
@@ -67,7 +76,7 @@ class Unheard(Meeting):
         self.teller = Teller()
         self.sounds = MutePlane()
         facilities = Facilities(
-            self.sounds,  # type: ignore[arg-type]
+            self.sounds,
             synthesizers={"teller": self.teller},
             repertoire=Repertoire(room=0),  # all that is said is told
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageSequence
 
 from focus.engines.fax import SAMPLE_RATE, Concealment, FaxTerminal, Samples
 
@@ -36,11 +36,7 @@ def write(path: Path, pages: Sequence[Image.Image], resolution: tuple[float, flo
 
 def pages_of(path: Path) -> list[Image.Image]:
     with Image.open(path) as image:
-        pages = []
-        for index in range(image.n_frames):
-            image.seek(index)
-            pages.append(image.copy())
-    return pages
+        return [frame.copy() for frame in ImageSequence.Iterator(image)]
 
 
 def same(first: Image.Image, second: Image.Image) -> bool:

@@ -24,7 +24,8 @@ def tone(seconds: float, *frequencies: float, level: float = -18.0, twist: float
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     levels = [level] * (len(frequencies) - 1) + [level + twist]
     waves = [10 ** (each / 20) * np.sin(2 * np.pi * hz * time) for hz, each in zip(frequencies, levels, strict=True)]
-    return (np.sum(waves, axis=0) * 32767).clip(-32768, 32767).astype(np.int16)
+    sound: Samples = (np.sum(waves, axis=0) * 32767).clip(-32768, 32767).astype(np.int16)
+    return sound
 
 
 def cadence(times: int, *parts: float, frequencies: Sequence[float], level: float = -18.0) -> Samples:

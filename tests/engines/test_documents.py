@@ -7,11 +7,13 @@ import importlib.util
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pypdfium2
 import pytest
 from PIL import Image, ImageDraw
+from PIL.TiffImagePlugin import TiffImageFile
 
 from focus.engines import tiff
 from focus.engines.documents import Limits, Preparation
@@ -192,7 +194,9 @@ PICTURES = [
 
 
 @pytest.mark.parametrize(("mode", "kind", "options"), PICTURES)
-async def test_a_picture_of_any_sane_kind_is_taken(tmp_path: Path, mode: str, kind: str, options: dict) -> None:
+async def test_a_picture_of_any_sane_kind_is_taken(
+    tmp_path: Path, mode: str, kind: str, options: dict[str, Any]
+) -> None:
     """Four inches by two at 300 dots to the inch, with a black square of one at the top on the left."""
     gray = Image.new("L", (1200, 600), 255)
     ImageDraw.Draw(gray).rectangle((300, 0, 599, 299), fill=0)
@@ -300,6 +304,7 @@ async def test_a_damaged_page_is_named(tmp_path: Path) -> None:
     first = Image.new("L", (1728, 300), 255)
     first.save(path, dpi=FINE, compression="jpeg", save_all=True, append_images=[first, first])
     with Image.open(path) as image:
+        assert isinstance(image, TiffImageFile)
         image.seek(1)
         (start, *_), (length, *_) = image.tag_v2[273], image.tag_v2[279]
     data = bytearray(path.read_bytes())

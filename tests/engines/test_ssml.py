@@ -167,6 +167,7 @@ def test_the_pieces_say_what_the_document_says_and_each_is_a_document(trees: lis
             assert said((piece,)) == [("a", ["or"])]
             spoken.append("")
             continue
+        assert isinstance(piece, Spoken)
         assert not spoken[-1]  # there is a sound between any two
         spoken[-1] = piece.text
         whole = ET.fromstring(piece.markup)

@@ -247,7 +247,9 @@ class Ejabberd:
         for name in ("mod_fail2ban", "mod_pres_counter"):  # that hold back who logs in, or adds contacts, in such haste
             del base["modules"][name]
         base["modules"]["mod_mam"] = {"default": "always", "assume_mam_usage": True}  # as most have it
-        return merged(merged(base, yaml.safe_load(config_text.ejabberd(self._settings()))), self.besides)
+        added = yaml.safe_load(config_text.ejabberd(self._settings()))
+        config: dict[str, Any] = merged(merged(base, added), self.besides)
+        return config
 
     def _settings(self) -> Settings:
         host, port = self.component

@@ -97,7 +97,8 @@ async def serve(prosody: Server, settings: Settings) -> AsyncIterator[RunningFoc
     service = Service(settings)
     running = asyncio.create_task(service.run(stop, up.set_result))
     try:
-        await asyncio.wait({running, up}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[None] | asyncio.Future[ServiceReady]] = {running, up}
+        await asyncio.wait(either, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             running.result()
         yield RunningFocus(service, await up, prosody)

@@ -112,10 +112,10 @@ async def test_whoever_had_to_do_with_a_service_that_was_killed_can_go_on_with_t
         async with served(config, health):
             # who controls learns that nothing holds any more, whether it had registered or not; also who has not
             # looked while the service was not there
-            for one in (juliet, controller):
-                await is_over(one)
-            for one in seldom:
-                assert not await one._session._is_known()
+            for program in (juliet, controller):
+                await is_over(program)
+            for program in seldom:
+                assert not await program._session._is_known()
             with pytest.raises(SessionLost):
                 await calls[0].ended()
             # a new client finds what there is: nothing

@@ -20,7 +20,7 @@ from focus.service.prosody import Prosody
 from focus.service.sections.rayo import RayoSettings, RouteSettings
 from focus.wire.jid import JID
 from focus.wire.jingle_message import JMI_0
-from tests.interop.callers import AiortcCallee, CallerFactory
+from tests.interop.callers import AiortcCallee, AiortcCaller, CallerFactory
 from tests.interop.rayo_listings.conversation import Client, shim, tones
 from tests.interop.running import PATIENCE, ClientFactory, RunningFocus, StanzaClient, serve, settings_for
 
@@ -126,7 +126,7 @@ async def test_a_day_of_an_application(focus: RunningFocus, client: ClientFactor
     await bob.answers()
     await juliet.reads("answered", made.local)
     assert (await juliet.reads("joined", made.local)).get("call-uri") == call.uri
-    people = {"alice": alice, "bob": bob}
+    people: dict[str, AiortcCaller | AiortcCallee] = {"alice": alice, "bob": bob}
     await tones(people, alice="bob", bob="")
     await juliet.commands("join-again", call=call, uri=made.uri)
     await tones(people, alice="bob", bob="alice")

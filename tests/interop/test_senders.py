@@ -41,5 +41,6 @@ async def test_each_direction_has_its_effect_in_the_mix(focus: RunningFocus, cal
         while told != status:
             document = await bob.document()
             assert document.users is not None
-            (user,) = [user for user in document.users.users if user.display_text == "alice"] or [None]
+            found = [user for user in document.users.users if user.display_text == "alice"]
+            (user,) = found or (None,)
             told = str(user.endpoints[0].media[0].status) if user is not None and user.endpoints[0].media else ""

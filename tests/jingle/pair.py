@@ -9,10 +9,10 @@ import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 from xml.etree import ElementTree as ET
 
-from focus.jingle.peer import LegFactory, LegObserver, PeerSession, Timeouts
+from focus.jingle.peer import LegFactory, LegObserver, Outbox, PeerObserver, PeerSession, Timeouts
 from focus.jingle.table import SessionTable
 from focus.wire.base import Element
 from focus.wire.conditions import ServiceUnavailable, StanzaError, TieBreak, UnknownSession
@@ -56,6 +56,17 @@ class Diary:
 
     def count(self, entry: object) -> int:
         return sum(each == entry for each in self.entries)
+
+
+class Surroundings(TypedDict):
+    """What a session is given besides its peer and how it begins."""
+
+    local: JID
+    outbox: Outbox
+    legs: LegFactory
+    observer: PeerObserver
+    isfocus: bool
+    timeouts: Timeouts
 
 
 class Owner(Diary):

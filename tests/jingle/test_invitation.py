@@ -1,6 +1,7 @@
 """XEP-0353 in both dialects and both roles."""
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -49,7 +50,7 @@ def calling(dialect: Dialect) -> Invitation:
     return invitation
 
 
-def message(kind: type[JingleMessage], dialect: Dialect = JMI_0, id: str = "call-1", **fields: object) -> JingleMessage:
+def message(kind: type[JingleMessage], dialect: Dialect = JMI_0, id: str = "call-1", **fields: Any) -> JingleMessage:
     return in_dialect(kind, dialect)(id=id, **fields)
 
 

@@ -3,6 +3,7 @@ what is said. One table."""
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from focus.wire.jingle_message import (
 )
 from focus.wire.rtp import Description
 
-from .pair import Air, Owner
+from .pair import Air, Owner, Surroundings
 from .test_negotiation import audio, their_accept
 from .test_peer_any_order import PEER, US, Outbox
 
@@ -121,11 +122,12 @@ async def in_situation(
         jingle = Jingle.model_validate({"action": action, "sid": "s", "contents": (content,)})
         session.receive(PEER, jingle, jingle.to_element())
 
-    surroundings = {
+    surroundings: Surroundings = {
         "local": US, "outbox": outbox, "legs": Air().leg, "observer": owner, "isfocus": True,
         "timeouts": Timeouts(goodbye=0.001),
     }  # fmt: skip
     far = list(Situation).index(situation)
+    steps: list[Callable[[], object]]
     if role is Party.RESPONDER:
         propose = in_dialect(Propose, dialect)(id="s", descriptions=(Description(media="audio"),))
         session = PeerSession.incoming(peer=PEER, first=propose, **surroundings)
@@ -135,7 +137,8 @@ async def in_situation(
         await session.start()
         taking: type[JingleMessage] = Proceed if dialect == JMI_0 else Accept
         steps = [lambda: hear(Ringing), lambda: hear(taking), lambda: act(Action.SESSION_ACCEPT, their_accept())]
-    for step in [*steps, lambda: session.hangup(Reason.of("success"))][:far]:
+    steps.append(lambda: session.hangup(Reason.of("success")))
+    for step in steps[:far]:
         step()
         await settle()
     if situation is Situation.ENDED:

@@ -805,7 +805,7 @@ async def test_candidates_may_come_apart_before_and_after_the_accept(
         far.accept()
         await owner.until("accepted")
     transport = leg_of(session).local_transport
-    pieces = [
+    pieces: list[dict[str, object]] = [
         {"candidates": (candidate(9, component=2), candidate(9, protocol="tcp"))},
         {"candidates": (), "gathering_complete": {}},
         {"candidates": (candidate(5000), candidate(5001))},

@@ -222,6 +222,7 @@ class PeerConnection:
         with contextlib.suppress(MediaStreamError):  # the other end has hung up
             while True:
                 frame = await track.recv()
+                assert isinstance(frame, av.AudioFrame)
                 if frame.sample_rate == SAMPLE_RATE:
                     self._heard.append(frame.to_ndarray()[0][::2])  # left
                 else:
@@ -253,6 +254,8 @@ class PeerConnection:
         media = SessionDescription.parse(self._connection.localDescription.sdp).media[0]
         spoken = next(codec for codec in media.rtp.codecs if codec.name == self._codec.name)
         extension = next(e.id for e in media.rtp.headerExtensions if e.uri == rtp.AUDIO_LEVEL)
+        assert media.ice is not None
+        assert media.dtls is not None
         transport = wire_transport(media.ice, media.dtls, media.ice_candidates)
         self.ssrc = media.ssrc[0].ssrc
         return transport, self._codec.model_copy(update={"id": spoken.payloadType}), extension
@@ -365,14 +368,16 @@ def wire_transport(
         pwd=credentials.password,
         fingerprints=tuple(dtls.Fingerprint(hash=f.algorithm, value=f.value) for f in identity.fingerprints),
         candidates=tuple(
-            ice.Candidate(
-                component=c.component,
-                foundation=c.foundation[:30],
-                ip=c.ip,
-                port=c.port,
-                priority=c.priority,
-                protocol=c.protocol,
-                type=c.type,
+            ice.Candidate.model_validate(
+                {
+                    "component": c.component,
+                    "foundation": c.foundation[:30],
+                    "ip": c.ip,
+                    "port": c.port,
+                    "priority": c.priority,
+                    "protocol": c.protocol,
+                    "type": c.type,
+                }
             )
             for c in candidates
         ),

@@ -15,6 +15,7 @@ def encoded(path: Path, codec: str, rate: int, layout: str, samples: np.ndarray)
     """Write mono int16 `samples` of 48 kHz to `path` with FFmpeg, in another rate and layout."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
         resampler = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate)
         frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
         frame.rate = SAMPLE_RATE

@@ -59,6 +59,7 @@ async def test_sound_and_reports_are_sealed_under_the_profile_that_both_know(
         await leg.connect(await peer.transport(), dtls_role="passive" if client else "active")
         await peer.connect(leg.local_transport)
         await observer.connected()
+        assert peer.dtls._ssl is not None
         assert peer.dtls._ssl.get_selected_srtp_profile() == agreed.openssl_profile
         sound = Opus().encode(Tone(660).samples(960))
         await peer.dtls._send_rtp(rtp_build(payload_type=96, sequence=1, timestamp=1, ssrc=7, payload=sound))
@@ -82,6 +83,7 @@ async def test_of_several_profiles_the_server_takes_the_one_that_it_likes_best(
         await peer.connect(leg.local_transport)
         await observer.connected()
         best = SRTP_AEAD_AES_128_GCM if we_are_the_server else SRTP_AES128_CM_SHA1_80
+        assert peer.dtls._ssl is not None
         assert peer.dtls._ssl.get_selected_srtp_profile() == best.openssl_profile
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 
 import aioice.ice
@@ -42,9 +43,9 @@ async def connected(
     return legs[0], legs[1], *observers
 
 
-def stray(**changes: object) -> ice.Candidate:
-    values = {"component": 1, "foundation": "x", "port": 9, "priority": 1, "protocol": "udp", "type": "host"}
-    return ice.Candidate(**(values | {"ip": "127.0.0.1"} | changes))
+stray = functools.partial(
+    ice.Candidate, component=1, foundation="x", ip="127.0.0.1", port=9, priority=1, protocol="udp", type="host"
+)
 
 
 JUNK = (

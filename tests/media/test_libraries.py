@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import types
+from typing import Any
 
 import aioice.ice
 import aiortc.rtcdtlstransport
@@ -51,7 +52,7 @@ def test_importing_with_a_changed_library_says_what_changed() -> None:
 
 def test_a_missing_attribute_is_refused() -> None:
     class Connection(aioice.ice.Connection):
-        def __init__(self, **arguments: bool) -> None:
+        def __init__(self, **arguments: Any) -> None:
             super().__init__(**arguments)
             del self._nominated
 

@@ -80,7 +80,7 @@ def read(folder: Path, uri: str) -> Samples:
     return np.concatenate([*read_audio(path), np.zeros(0, np.int16)])
 
 
-async def whole(scene: Scene, folder: Path) -> tuple[Complete, Samples, dict[str, Samples], dict[str, Any]]:
+async def whole(scene: Scene, folder: Path) -> tuple[Complete, Samples, dict[str | None, Samples], dict[str, Any]]:
     """How it ended, the recording, its tracks by name, and the manifest."""
     complete = await scene.complete()
     recording, tracks = complete.metadata

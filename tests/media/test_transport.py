@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
+from typing import Any
 
 import aioice.ice
 import aioice.stun
@@ -18,18 +20,9 @@ from tests.haste import Haste, hasty_loop, in_haste
 
 from .peers import until
 
-
-def candidate(**changes: object) -> ice.Candidate:
-    values = {
-        "component": 1,
-        "foundation": "1",
-        "ip": "192.0.2.1",
-        "port": 4000,
-        "priority": 1,
-        "protocol": "udp",
-        "type": "host",
-    }
-    return ice.Candidate(**(values | changes))
+candidate = functools.partial(
+    ice.Candidate, component=1, foundation="1", ip="192.0.2.1", port=4000, priority=1, protocol="udp", type="host"
+)
 
 
 class Wire:
@@ -87,7 +80,7 @@ def request(
         {"type": "prflx"},
     ],
 )
-def test_a_candidate_that_cannot_be_used_is_ignored(changes: dict[str, object]) -> None:
+def test_a_candidate_that_cannot_be_used_is_ignored(changes: dict[str, Any]) -> None:
     assert usable(candidate(**changes)) is None
 
 
@@ -100,7 +93,7 @@ def test_a_candidate_that_cannot_be_used_is_ignored(changes: dict[str, object]) 
         ({"ip": "127.0.0.1"}, "127.0.0.1"),
     ],
 )
-def test_a_usable_candidate_is_taken_in_canonical_form(changes: dict[str, object], host: str) -> None:
+def test_a_usable_candidate_is_taken_in_canonical_form(changes: dict[str, Any], host: str) -> None:
     taken = usable(candidate(**changes))
     assert taken is not None
     assert (taken.host, taken.port, taken.transport) == (host, 4000, "udp")
@@ -162,7 +155,7 @@ class Slow(Wire):
     def __init__(self) -> None:
         super().__init__()
         self.agent: PlaneConnection | None = None
-        self.made = self.yes
+        self.made: Callable[[aioice.stun.Message], bytes] = self.yes
         self.unanswered = b""
 
     @staticmethod
@@ -211,6 +204,8 @@ def test_consent_is_asked_for_every_five_seconds_and_is_gone_thirty_after_the_la
 
     class Timed(Slow):
         """A path to a peer that answers twenty checks."""
+
+        last = b""
 
         def send(self, local: int, address: transport.Address, data: bytes) -> None:
             asked.append(haste.now)

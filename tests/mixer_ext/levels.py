@@ -19,20 +19,20 @@ def rounded(values: npt.NDArray[np.float32]) -> Wide:
     return np.where(np.abs(values) > 4194304, np.trunc(values), np.rint(values)).astype(np.int64)
 
 
-def ramped(samples: Samples | Wide, before: float, now: float) -> Wide:
+def ramped(samples: Samples | Wide, before: Gain | float, now: Gain | float) -> Wide:
     """With a gain that goes from one to the other in 5 ms."""
-    before, now = Gain(before), Gain(now)
-    step = (now - before) / Gain(RAMP)
-    gains = np.full(FRAME, now, np.float32)
-    gains[:RAMP] = before + step * np.arange(1, RAMP + 1, dtype=np.float32)
+    start, end = Gain(before), Gain(now)
+    step = (end - start) / Gain(RAMP)
+    gains = np.full(FRAME, end, np.float32)
+    gains[:RAMP] = start + step * np.arange(1, RAMP + 1, dtype=np.float32)
     return rounded(samples.astype(np.float32) * gains)
 
 
 class LimiterOracle:
     """What mixer_ext.limiter says of itself, a sample at a time where it matters."""
 
-    def __init__(self, gain: float = 1) -> None:
-        self.gain = Gain(gain)
+    def __init__(self, gain: Gain = ONE) -> None:
+        self.gain = gain
 
     def wide(self, total: Wide) -> Wide:
         """Before anything would be clipped."""
@@ -59,7 +59,8 @@ class LimiterOracle:
         for n in range(1, BLOCK):
             if gain * sizes[n] > FULL:
                 step = max(step, (gain - FULL / sizes[n]) / Gain(n))
-        return np.maximum(to, gain - step * np.arange(BLOCK, dtype=np.float32))
+        gains: npt.NDArray[np.float32] = np.maximum(to, gain - step * np.arange(BLOCK, dtype=np.float32))
+        return gains
 
     def released(self) -> Gain:
         return min(ONE, self.gain + (RELEASED - self.gain) * RELEASE)

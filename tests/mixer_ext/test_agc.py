@@ -21,12 +21,14 @@ def spoken(frames: int, dbov: float) -> Samples:
     wave = voice(frames) * envelope
     power = np.square(wave).reshape(-1, FRAME).mean(axis=1)
     wave *= 32768 * 10 ** (dbov / 20) / np.sqrt(np.square(power).sum() / power.sum())
-    return np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+    samples: Samples = np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+    return samples
 
 
 def noise(frames: int, dbov: float) -> Samples:
     wave = np.random.default_rng(3).normal(0, 32768 * 10 ** (dbov / 20), frames * FRAME)
-    return np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+    samples: Samples = np.clip(np.rint(wave), -32768, 32767).astype(np.int16)
+    return samples
 
 
 def heard(control: GainControl, samples: Samples, *, speech: bool = True) -> Samples:

@@ -72,7 +72,7 @@ def rtp_packets(ear: socket.socket, count: int) -> list[RtpPacket]:
 
 def rtp_from(ear: socket.socket, count: int) -> list[tuple[int, int, tuple[str, int]]]:
     """SSRC, sequence number and source of so many packets of sound."""
-    found = []
+    found: list[tuple[int, int, tuple[str, int]]] = []
     while len(found) < count:
         data, address = ear.recvfrom(4096)
         if not 192 <= data[1] <= 223:
@@ -270,8 +270,8 @@ def test_those_who_talk_are_sent_their_sound_before_those_who_listen(stage: Stag
         for n, talker in enumerate(talkers):
             talker.say(tone(400 + 100 * n, 1, tick), stage.address)
         stage.tick()
-        order = [data for data in (ear.recv(4096) for _ in range(100)) if not 192 <= data[1] <= 223]
-        order = [rtp_parse(data).ssrc for data in order]
+        came = [ear.recv(4096) for _ in range(100)]
+        order = [rtp_parse(data).ssrc for data in came if not 192 <= data[1] <= 223]
     assert waiting(ear) <= 1200
     assert order[:2] == [50, 99]
     assert order[2:] == [number for number in range(100) if number not in (50, 99)]

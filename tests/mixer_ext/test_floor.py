@@ -97,6 +97,7 @@ def test_the_dominant_speaker_is_always_in(stage: Stage) -> None:
     party.levels = [-30.0, -24.0, -22.0, -20.0]
     party.talk(60)
     leader = [event for event in stage.events if event[0] == "dominant"][-1][2]
+    assert leader is not None
     assert party.legs.index(leader) in party.chosen[-1]
     assert len(party.chosen[-1]) == 2
 

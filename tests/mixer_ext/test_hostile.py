@@ -8,7 +8,7 @@ import functools
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -69,9 +69,10 @@ class Room(Stage):
 
     def dropped(self) -> dict[str, int]:
         """All that was dropped, wherever it was counted, without zeros: of Mallory's leg, and of the plane as such."""
+        legs: dict[str, Mapping[str, object]]
         legs = {"": self.plane.stats(self.mallory), "plane ": self.plane.plane_stats()}
         counts = {where + name: stats.get(f"dropped_{name}", 0) for where, stats in legs.items() for name in COUNTERS}
-        return {name: int(count) for name, count in counts.items() if count}
+        return {name: count for name, count in counts.items() if isinstance(count, int) and count}
 
     def close(self) -> None:
         super().close()

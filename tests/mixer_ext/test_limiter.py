@@ -20,7 +20,8 @@ def sound(kind: str, amplitude: int, random: np.random.Generator) -> Wide:
     if kind == "square":
         return np.where(time // int(random.integers(1, 200)) % 2, amplitude, -amplitude).astype(np.int64)
     if kind == "sine":
-        return (amplitude * np.sin(time * random.uniform(0.001, 3))).astype(np.int64)
+        wave: Wide = (amplitude * np.sin(time * random.uniform(0.001, 3))).astype(np.int64)
+        return wave
     frame = np.zeros(FRAME, np.int64)
     if kind == "spike":
         frame[random.integers(0, FRAME, 3)] = amplitude

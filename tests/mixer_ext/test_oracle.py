@@ -41,7 +41,7 @@ class Packet(NamedTuple):
 class Segment(NamedTuple):
     """Some packets in a row, and what happens to them on the way."""
 
-    count: int
+    packets: int
     late: int  # ms, at most
     lost: int  # percent
     twice: int  # percent
@@ -137,8 +137,8 @@ def trace_of(length: int, segments: list[Segment], ppm: int, seed: int) -> Trace
         if segment.pause and number:
             clock += -(-segment.pause // length) * length
             trace.pauses += 1
-        last = clock + (segment.count - 1) * length
-        for _ in range(segment.count):
+        last = clock + (segment.packets - 1) * length
+        for _ in range(segment.packets):
             if clock + length > (SECONDS - 1) * 1000:
                 break
             sent = max(clock, last) if segment.stalled else clock
@@ -291,7 +291,7 @@ def segments(most_late: int, longest_pause: int, stalls: bool) -> st.SearchStrat
     return st.lists(
         st.builds(
             Segment,
-            count=st.integers(1, 40),
+            packets=st.integers(1, 40),
             late=st.one_of(st.just(0), st.integers(0, most_late)),
             lost=seldom.map(lambda percent: percent // 2),
             twice=seldom,
@@ -313,7 +313,7 @@ LAWS = settings(max_examples=60, deadline=None, suppress_health_check=list(Healt
 def test_whatever_comes_when_it_is_heard_once_and_in_order(
     length: int, parts: list[Segment], ppm: int, seed: int
 ) -> None:
-    parts = [part._replace(count=min(part.count, 480 // length)) if part.stalled else part for part in parts]
+    parts = [part._replace(packets=min(part.packets, 480 // length)) if part.stalled else part for part in parts]
     played = play(trace_of(length, parts, ppm, seed))
     found = runs(np.concatenate(played.heard))
     check_counters(played)
@@ -386,7 +386,7 @@ def test_who_sleeps_is_heard_from_where_he_speaks(length: int, parts: list[Segme
 @LAWS
 @given(segments(120, 900, True), st.integers(-300, 300), st.integers(0, 999), st.sampled_from([0, 60, 200]))
 def test_what_opus_brings_back_was_missing(parts: list[Segment], ppm: int, seed: int, pin: int) -> None:
-    parts = [part._replace(count=min(part.count, 24)) if part.stalled else part for part in parts]
+    parts = [part._replace(packets=min(part.packets, 24)) if part.stalled else part for part in parts]
     played = play(trace_of(20, parts, ppm, seed), pin=pin, codec="opus")
     check_counters(played)
     assert played["recovered"] <= played["missing"]

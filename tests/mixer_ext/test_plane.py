@@ -7,6 +7,7 @@ import select
 import socket
 import subprocess
 import wave
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
@@ -435,7 +436,7 @@ def test_samples_of_a_mixer_are_the_exact_sum_through_a_limiter(stage: Stage) ->
         for leg, frequency in zip(legs, (300, 440, 660), strict=True):
             stage.peers[leg].say(tone(frequency, 1, n, amplitude=32000), stage.address)
         stage.tick()
-    parts = sum(stage.plane.tap_read(tap).astype(int) for tap in taps)
+    parts = np.sum([stage.plane.tap_read(tap).astype(int) for tap in taps], axis=0)
     assert np.abs(parts).max() > 40000
     limiter = LimiterOracle()
     expected = np.concatenate([limiter.limit(part) for part in parts.reshape(-1, FRAME)])
@@ -466,7 +467,7 @@ def test_a_ufrag_is_taken_until_its_leg_is_gone(stage: Stage) -> None:
 def test_what_makes_no_sense_is_refused(stage: Stage) -> None:
     plane = stage.plane
     leg, mixer = stage.peer()[0], plane.add_mixer()
-    wrong = [
+    wrong: list[Callable[[], object]] = [
         lambda: plane.join(leg, 999),
         lambda: plane.unjoin(999, leg),
         lambda: plane.set_mute(mixer, True),

@@ -281,7 +281,8 @@ def test_who_was_sent_nothing_is_told_no_goodbye(stage: Stage) -> None:
     stage.tick(10)
     stage.plane.remove_leg(leg)
     stage.tick()
-    assert peer.rtcp == peer.rtp == []
+    assert not peer.rtcp
+    assert not peer.rtp
 
 
 def test_who_is_forgotten_is_sent_nothing_neither_sound_nor_reports_nor_goodbye(stage: Stage) -> None:

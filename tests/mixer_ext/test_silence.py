@@ -133,6 +133,7 @@ def test_a_tone_is_no_voice_and_is_heard_all_the_same(stage: Stage) -> None:
     stage.plane.join(leg, mixer)
     tap = stage.plane.tap(mixer)
     stage.run(200, {leg: 440})
+    assert isinstance(peer.codec, Opus)
     assert not peer.codec.voiced(peer.codec.encode(tone(440, 1, 200)))
     assert loudness(stage.plane.tap_read(tap)[-24000:], 440) > 120
     assert stage.plane.stats(leg)["spared"] <= 3

@@ -23,7 +23,8 @@ def voice(frames: int) -> Samples:
     time = np.arange(frames * FRAME) / 48000
     wavering = 1 + 0.02 * np.sin(6 * np.pi * time)
     wave = sum(np.sin(2 * np.pi * 140 * k * time * wavering) / k for k in range(1, 25))
-    return (wave / np.abs(wave).max() * 12000).astype(np.int16)
+    samples: Samples = (wave / np.abs(wave).max() * 12000).astype(np.int16)
+    return samples
 
 
 def play(

@@ -12,7 +12,8 @@ def harmonic(period: float, count: int) -> np.ndarray[tuple[int], np.dtype[np.in
     """A sound with a pitch period of so many samples, as voice has."""
     time = np.arange(count)
     wave = sum(np.cos(2 * np.pi * k * time / period + k * k) / k for k in range(1, 15))
-    return (wave / np.abs(wave).max() * 15000).astype(np.int16)
+    samples: np.ndarray[tuple[int], np.dtype[np.int16]] = (wave / np.abs(wave).max() * 15000).astype(np.int16)
+    return samples
 
 
 @pytest.mark.parametrize("period", [130, 240, 333, 480, 600, 707])

@@ -1,6 +1,6 @@
 """Keys of a telephone among the sound, over real sockets on a fake clock (RFC 4733 as a leg does it)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -64,9 +64,9 @@ def heard(stage: Stage, leg: int) -> int:
 @pytest.mark.parametrize("make", [browser, telephone])
 @pytest.mark.parametrize("lost", [(), (0, 1), (4, 5), (2, 3, 4, 6)])
 def test_a_key_is_told_once_and_leaves_no_trace_in_the_sound(
-    stage: Stage, make: type[object], lost: tuple[int, ...]
+    stage: Stage, make: Callable[[Stage], tuple[int, Peer]], lost: tuple[int, ...]
 ) -> None:
-    leg, peer = make(stage)  # type: ignore[call-arg, misc]
+    leg, peer = make(stage)
     tap = heard(stage, leg)
     stage.run(50, {leg: 440})
     depth = stage.plane.stats(leg)["depth_ms"]
@@ -91,9 +91,9 @@ def test_a_key_is_told_once_and_leaves_no_trace_in_the_sound(
 @pytest.mark.parametrize("make", [browser, telephone])
 @pytest.mark.parametrize("lost", [(), (1,), (0, 3)])
 def test_sound_with_keys_among_it_is_the_same_as_without(
-    stage: Stage, make: type[object], lost: tuple[int, ...]
+    stage: Stage, make: Callable[[Stage], tuple[int, Peer]], lost: tuple[int, ...]
 ) -> None:
-    (leg, peer), (plain_leg, plain) = make(stage), make(stage)  # type: ignore[call-arg, misc]
+    (leg, peer), (plain_leg, plain) = make(stage), make(stage)
     taps = [heard(stage, leg), heard(stage, plain_leg)]
     start = 0
     for n in range(60):
@@ -447,7 +447,8 @@ def test_two_planes_press_keys_at_each_other(codec: str) -> None:
     key_a, key_b = bytes(range(28)), bytes(range(1, 29))
     clocks = [FakeClock(), FakeClock()]
     planes = [Plane([("127.0.0.1", 0)], clock=clock) for clock in clocks]
-    legs, told = [], {0: [], 1: []}
+    legs: list[int] = []
+    told: dict[int, list[tuple[object, ...]]] = {0: [], 1: []}
     try:
         for n, plane in enumerate(planes):
             plane.start()

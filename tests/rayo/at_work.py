@@ -103,6 +103,10 @@ class Scene:
     def component_ended(self, component: object) -> None:
         self.ended.set()
 
+    def check_alone(self, component: object) -> None: ...
+
+    def set_modem(self, enabled: bool) -> None: ...
+
     async def complete(self) -> Complete:
         async with asyncio.timeout(60):
             await self._task
@@ -123,7 +127,7 @@ class Scene:
 
     async def until_heard(self, seconds: float) -> None:
         """Until so much of sound that is not silence has been heard."""
-        await self.until(lambda: np.count_nonzero(self.heard()) >= seconds * RATE)
+        await self.until(lambda: int(np.count_nonzero(self.heard())) >= seconds * RATE)
 
     async def silence(self, seconds: float) -> None:
         """Let so much time go by, by the plane's clock."""

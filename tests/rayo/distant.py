@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree as ET
+
+from typing_extensions import override
 
 from focus.rayo.registration import Availability
 from focus.wire.base import serialize
@@ -15,8 +17,10 @@ from focus.wire.jingle_message import Dialect
 from focus.wire.rayo import EVENTS, Event
 from focus.wire.stanzas import Disconnected, error_of
 from focus.xmpp.binding import Binding, Outbox
+from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import Discovery
 from focus.xmpp.registration import RegistrationDesk
+from tests.xmpp.conftest import Party
 
 from .scene import DOMAIN, Client, Focus
 
@@ -26,11 +30,11 @@ EVENTS_KEPT = 2
 SHOWS = {Availability.READY: "chat", Availability.BUSY: "dnd"}
 
 
-class Line:
-    """What an `Outbox` and a `RegistrationDesk` need of a connection. What cannot be delivered comes back."""
+class Line(Connection):
+    """A connection whose server is played. What cannot be delivered comes back."""
 
     def __init__(self, clients: dict[JID, Client]) -> None:
-        self.jid = JID("", DOMAIN)
+        super().__init__(DOMAIN, "secret", "127.0.0.1", 1, Party())
         self.connected = True
         #: Clients that cannot be reached, without that anybody has said so.
         self.deaf: set[JID] = set()
@@ -42,12 +46,12 @@ class Line:
         self.missed: set[JID] = set()
         self.binding: Binding | None = None
         self._clients = clients
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, tree: ET.Element) -> bool:
+    @override
+    def send(self, element_tree: ET.Element) -> bool:
         if not self.connected:
             return False
-        tree = ET.fromstring(serialize(tree))
+        tree = ET.fromstring(serialize(element_tree))
         to = JID.parse(tree.get("to", ""))
         if to not in self.deaf:
             self._deliver(JID.parse(tree.get("from", "")), to, tree)
@@ -75,7 +79,10 @@ class Line:
             self.unreached |= {JID.parse(tree.get("from", ""))} & self.deaf
             self.binding.presence(tree)
 
-    async def iq(self, sender: JID, to: JID, *question: object) -> ET.Element:
+    @override
+    async def iq(
+        self, sender: JID, to: JID, type: Literal["get", "set"], child: ET.Element | None, timeout: float = 10.0
+    ) -> ET.Element:
         await asyncio.sleep(0)
         if not self.connected:
             raise Disconnected
@@ -83,10 +90,12 @@ class Line:
             raise ServiceUnavailable
         return ET.Element("iq")
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    @override
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def idle(self) -> None:
         while self._tasks:
@@ -100,11 +109,11 @@ class Distant(Focus):
         super().__init__(*arguments, **options)
         self.line = Line(self.clients)
         self._outbox = Outbox(events=EVENTS_KEPT)
-        self._outbox.connection = self.line  # type: ignore[assignment]
+        self._outbox.connection = self.line
         self.line.binding = self.binding = Binding(self.server, self._outbox, grace=0.0)
         self.binding.desk = RegistrationDesk(
-            self.line,  # type: ignore[arg-type]
-            Discovery(self.line, tuple),  # type: ignore[arg-type]
+            self.line,
+            Discovery(self.line, tuple),
             self.server.registrations,
             self._outbox.kept,
             self._outbox.release,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -51,7 +52,7 @@ class Junior(Clerk):
 
 
 @pytest.fixture
-async def clerk():
+async def clerk() -> AsyncIterator[Clerk]:
     clerk = Clerk()
     task = asyncio.create_task(clerk.run())
     yield clerk

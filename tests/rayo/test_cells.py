@@ -22,6 +22,7 @@ from focus.wire.rayo import (
     End,
     Hangup,
     Join,
+    JoinDirection,
     Joined,
     Redirect,
     Ref,
@@ -199,7 +200,7 @@ async def test_every_change_of_every_join(
             for at in (call, other)
         ]
 
-    there: str | None = None if link == "absent" else "send"
+    there: JoinDirection | None = None if link == "absent" else "send"
     news: type | None = None
     match change:
         case "join" | "join the other way":

@@ -319,10 +319,11 @@ async def test_who_is_hung_up_is_out_of_the_mix_while_components_wind_up(
     call, other = await answered(focus, alice, owner), await answered(focus, bob, owner, 2)
     if how == "hang up":
         await owner.command(call, Join(mixer_name="tea"))
-        node, mixer = focus.call(call).node, focus.mixer("tea")
+        node, tea = focus.call(call).node, focus.mixer("tea")
         assert node is not None
-        assert mixer is not None
-        assert mixer.node is not None
+        assert tea is not None
+        assert tea.node is not None
+        mixer, joined = tea, (node, tea.node)
         focus.call(call).peer_speaking(True)
     first = await started(owner, call, "wind up slowly")
     await owner.command(call, Hangup() if how == "hang up" else Move(call_uri=other.uri))
@@ -330,7 +331,7 @@ async def test_who_is_hung_up_is_out_of_the_mix_while_components_wind_up(
         await owner.command(call, Act())
     if how == "hang up":
         if isinstance(focus.plane, FakePlane):
-            assert focus.plane.direction(node, mixer.node) is None
+            assert focus.plane.direction(*joined) is None
         assert isinstance(owner.events(mixer.address)[-1], StoppedSpeaking)
         focus.call(call).peer_speaking(True)
         assert not mixer.is_spoken_in
@@ -494,7 +495,7 @@ async def test_keys_are_the_keypads_until_something_else_can_take_them(
         await there.wait()
         return Fetched(uri, "application/srgs+xml", "", io.BytesIO(TWO.encode()))
 
-    focus.server._facilities = Facilities(focus.plane, fetch=fetch)  # type: ignore[arg-type]
+    focus.server._facilities = Facilities(focus.plane, fetch=fetch)
     address = await answered(focus, alice, owner)
     call, digit = focus.call(address), Grammar(url="builtin:dtmf/digits?length=1")
     keypad = await started(owner, address, Keypad(mode="dtmf", grammars=(digit,)))

@@ -386,7 +386,7 @@ async def test_both_calls_end_with_one_of_them_and_for_the_same_reason(
     for call in calls:
         await juliet.event(End, call)
         assert names(juliet.events(call))[-2:] == ["Unjoined", reason]
-    unjoined = [sender for sender, event in juliet.stream if isinstance(event, Unjoined | End)]  # type: ignore[misc]
+    unjoined = [sender for sender, event in juliet.stream if isinstance(event, Unjoined | End)]
     assert set(unjoined[:2]) == set(calls)  # before either ends (section 6.6.3)
     condition, _ = await peers[1 - who].owners[-1].until_ended()
     assert condition == {"hungup": "success", "error": "connectivity-error", "hangup-command": "success"}[reason] or (
@@ -519,7 +519,7 @@ async def test_who_calls_is_connected_with_a_room_of_ours(focus: Focus, juliet: 
 async def test_who_is_connected_with_a_room_takes_no_ports_from_others(
     focus: Focus, juliet: Client, alice: Peer
 ) -> None:
-    focus.plane.calls_with_itself = 1
+    focus.plane.most_with_itself = 1
     first, other = await call_in(alice, juliet), await call_in(alice, juliet, number=2)
     await call_room(focus, juliet, first)
     await juliet.dial(Dial(to=f"xmpp:tea@{DOMAIN}"))

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from focus.engines.fax import EngineMissing, FaxError, FaxResult, Role, Samples
 from focus.engines.fetching import Fetch, Fetched, FetchError
@@ -119,7 +119,7 @@ class Engine:
         self, path: Path, *, identity: str = "", headers: Sequence[str] = (), role: Role = Role.CALLING
     ) -> Terminal:
         with Image.open(path) as image:
-            self.sent.append([(image.seek(n), image.size)[1] for n in range(image.n_frames)])  # type: ignore[attr-defined]
+            self.sent.append([frame.size for frame in ImageSequence.Iterator(image)])
         return self._made(Terminal(None, identity, headers=headers))
 
     def _made(self, terminal: Terminal) -> Terminal:
@@ -396,9 +396,9 @@ async def test_what_cannot_be_sent_is_refused_before_the_ref_and_it_is_said_why(
     assert not scene.engine.made
 
 
-def with_fetch(scene: Scene, fetch: Fetch, **machine: float) -> None:
+def with_fetch(scene: Scene, fetch: Fetch, patience: float = 240.0) -> None:
     plane = scene.focus.server._facilities.plane
-    scene.focus.server._facilities = Facilities(plane, fetch=fetch, fax=FaxMachine(scene.engine, **machine))
+    scene.focus.server._facilities = Facilities(plane, fetch=fetch, fax=FaxMachine(scene.engine, patience=patience))
 
 
 async def test_documents_are_fetched_at_once_and_sent_in_order(scene: Scene) -> None:

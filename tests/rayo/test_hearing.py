@@ -9,6 +9,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -26,7 +27,7 @@ from focus.wire.conditions import OptionNotSupported, ResourceConstraint
 from focus.wire.jid import JID
 from focus.wire.rayo import Hangup, Join, Ref
 from focus.wire.rayo_component import Complete, Execution, Failed, HungUp, Reason, Stop, Stopped
-from focus.wire.rayo_input import Grammar, Input, Match, NoInput, NoMatch
+from focus.wire.rayo_input import Grammar, Input, InputMode, Match, NoInput, NoMatch
 from focus.wire.rayo_output import Document, Output
 from focus.wire.rayo_prompt import InputTimersStarted, Prompt
 from tests.engines.spoken import say, silence
@@ -49,9 +50,9 @@ YES_NO = spoken("<rule id='r'><one-of><item>yes <tag>true</tag></item><item>no <
 NUMBERS = spoken(f"<rule id='r'><item repeat='1-4'><one-of>{WORDS}</one-of></item></rule>")
 
 
-def voice(*documents: str, mode: str = "voice", **options: object) -> Input:
+def voice(*documents: str, mode: InputMode = "voice", **options: Any) -> Input:
     grammars = tuple(Grammar(content_type=SRGS, body=each) for each in documents)
-    return Input(mode=mode, grammars=grammars, **options)  # type: ignore[arg-type]
+    return Input(mode=mode, grammars=grammars, **options)
 
 
 class Confidant:
@@ -187,7 +188,7 @@ async def comes_to(
 async def test_what_is_said_matches_or_does_not(focus: Focus, owner: Client, alice: Caller) -> None:
     call = await answered(focus, alice, owner)
 
-    async def yes(**options: object) -> Reason:
+    async def yes(**options: Any) -> Reason:
         component = await started(owner, call, voice(YES_NO, initial_timeout=60_000, **options))
         await says(alice, "yes")
         return await reason(owner, component)

@@ -20,11 +20,11 @@ from focus.wire.jingle_message import (
     Retract,
     in_dialect,
 )
-from focus.wire.rayo import Answer, Dial, Hangup
+from focus.wire.rayo import Answer, Dial, Hangup, Offer
 from tests.jingle.pair import End as Caller
 
 from .calling import answered
-from .scene import DOMAIN, Client, FakePlane, Focus, Offer, eventually, settled
+from .scene import DOMAIN, Client, FakePlane, Focus, eventually, settled
 
 DIALECTS = pytest.mark.parametrize("dialect", [JMI_0, JMI_1])
 TEA = JID("tea", DOMAIN)

@@ -26,15 +26,14 @@ async def test_the_joins_of_a_call_are_made_there_before_they_end_here(
     friend = await answered(focus, third, owner, 3)
     await owner.command(first, Join(mixer_name="tea", direction="recv"))
     await owner.command(first, Join(call_uri=friend.uri))
-    before = len(owner.entries)
-    await owner.command(first, Move(call_uri=second.uri))
-    old, new, far = (focus.call(each) for each in (first, second, friend))
     mixer = focus.mixer("tea")
     assert mixer is not None
+    before = len(owner.events(mixer.address))
+    await owner.command(first, Move(call_uri=second.uri))
+    old, new, far = (focus.call(each) for each in (first, second, friend))
     assert new.joins == {mixer: Direction.RECV, far: Direction.DUPLEX}
     assert not old.joins
-    mixers_news = [event for sender, event in owner.entries[before:] if sender == mixer.address]  # type: ignore[misc]
-    assert mixers_news == [Joined(call_uri=second.uri), Unjoined(call_uri=first.uri)]
+    assert owner.events(mixer.address)[before:] == [Joined(call_uri=second.uri), Unjoined(call_uri=first.uri)]
     _, end = await owner.event(End, first)
     assert isinstance(end, End)
     assert (end.reason, end.error) == ("hangup-command", None)

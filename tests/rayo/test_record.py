@@ -452,7 +452,7 @@ async def test_what_the_hook_has_not_been_given_in_time_it_is_given_at_the_next_
 ) -> None:
     gate = tmp_path / "gate"
     hook, told = hook_in(tmp_path, f"test -e {gate} || exec sleep 60")
-    paths = []
+    paths: list[Path] = []
     for within in (0.2, 20):
         recordings = Recordings(folder, base="http://x/", hook=hook)
         running = asyncio.create_task(recordings.run())

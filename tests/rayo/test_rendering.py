@@ -111,6 +111,7 @@ def _encoded(samples: Samples, format: str, codec: str) -> io.BytesIO:
     file = io.BytesIO()
     with av.open(file, "w", format=format) as container:
         stream = container.add_stream(codec, rate=RATE, layout="mono")
+        assert isinstance(stream, av.AudioStream)
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = RATE
         resampler = av.AudioResampler(

@@ -116,8 +116,9 @@ class Speechless(Clock):
         self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
     ) -> AsyncGenerator[Samples, None]:
         self.asked.append(text)
-        for nothing in ():
-            yield nothing
+        nothing: list[Samples] = []
+        for each in nothing:
+            yield each
 
 
 @pytest.mark.parametrize(

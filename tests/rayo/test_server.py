@@ -1,14 +1,16 @@
 """Calls that come in and go out, who may command them, and what is left at the end: nothing."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from typing_extensions import override
 
 from focus.jingle.peer import PeerSession
 from focus.media.plane import Direction
 from focus.rayo.limits import Limits
-from focus.wire.base import Element, StrictFlag
+from focus.wire.base import StrictFlag
 from focus.wire.conditions import (
     BadRequest,
     Conflict,
@@ -25,7 +27,7 @@ from focus.wire.conditions import (
 )
 from focus.wire.jid import JID
 from focus.wire.jingle import Reason
-from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
+from focus.wire.jingle_message import JMI_0, JMI_1, Dialect, Propose
 from focus.wire.message import CallMessage
 from focus.wire.rayo import (
     Accept,
@@ -46,6 +48,7 @@ from focus.wire.rayo import (
     Unjoin,
     Unjoined,
 )
+from focus.wire.rtp import Description, Hold, Mute, Unhold, Unmute
 from focus.wire.session import Session, Watch
 from focus.wire.shim import MAX_HEADERS, Shim, ShimHeader
 from tests.jingle.pair import End as Caller
@@ -411,10 +414,7 @@ async def test_lines_are_limited(net: Net, alice: Caller, bob: Caller) -> None:
     await focus.stop()
 
 
-def _propose(sid: str) -> Element:
-    from focus.wire.jingle_message import Propose
-    from focus.wire.rtp import Description
-
+def _propose(sid: str) -> Propose:
     return Propose(id=sid, descriptions=(Description(media="audio"),))
 
 
@@ -749,11 +749,19 @@ async def test_what_cannot_be_dialled_leaves_nothing(
 class Failing(FakePlane):
     """Fails in a way that nobody has foreseen, at the second mixer or at every join."""
 
-    def create_mixer(self, *, room: str | None = None) -> int:
+    @override
+    def create_mixer(
+        self,
+        dominant_changed: Callable[[int | None], None] | None = None,
+        *,
+        room: str | None = None,
+        near: int | None = None,
+    ) -> int:
         if self._mixers:
             raise MemoryError
         return super().create_mixer(room=room)
 
+    @override
     def join(self, a: int, b: int, direction: Direction = Direction.DUPLEX) -> None:
         raise RuntimeError("the plane has been stopped")
 
@@ -885,13 +893,15 @@ async def test_who_binds_a_mixer_hears_of_those_in_it(
 
 
 async def test_a_watcher_is_told_of_the_session(focus: Focus, owner: Client, alice: Caller) -> None:
-    from focus.wire.rtp import Hold, Mute, Unhold, Unmute
-
     call = await answered(focus, alice, owner)
     first = await owner.command(call, Watch())
     assert isinstance(first, Session)
     assert (first.accepted, first.connected, first.muted, first.direction) == (True, True, False, "duplex")
     assert first.source_id == focus.call(call).leg.source_id  # type: ignore[union-attr]
+
+    def said(wanted: Session) -> Callable[[], bool]:
+        return lambda: owner.events(call)[-1] == wanted
+
     for info, expected in (
         (Mute(), {"muted": True}),
         (Hold(), {"muted": True, "held": True}),
@@ -900,7 +910,7 @@ async def test_a_watcher_is_told_of_the_session(focus: Focus, owner: Client, ali
     ):
         alice.sessions[0].send_info(info)
         wanted = first.model_copy(update=expected)
-        await eventually(lambda wanted=wanted: owner.events(call)[-1] == wanted)
+        await eventually(said(wanted))
     await owner.command(call, Join(mixer_name="tea", direction="recv"))
     assert [event for event in owner.events(call) if isinstance(event, Session)][-1].direction == "recv"
     await owner.command(call, Join(mixer_name="tea"))
@@ -997,9 +1007,7 @@ async def test_a_session_that_breaks_costs_its_call_only(
     def break_down(info: object) -> None:
         raise ZeroDivisionError
 
-    broken.peer_info = break_down  # type: ignore[method-assign,assignment]
-    from focus.wire.rtp import Mute
-
+    broken.peer_info = break_down  # type: ignore[method-assign]
     alice.sessions[0].send_info(Mute())
     _, end = await owner.event(End, one)
     assert isinstance(end, End)

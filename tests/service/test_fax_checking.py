@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from focus.client import Call, RayoClient
 from focus.service.fax import doing
 from focus.service.rayo.report import Report
 from focus.service.ready import ServiceError
+from focus.wire.jid import JID
 from focus.wire.rayo_fax import FAX
 from tests.engines.faxes import page, write
 
@@ -25,10 +27,12 @@ class Service(RayoClient):
         super().__init__("me@localhost", "x")
         self._features = {*features}
 
+    @override
     async def features(self) -> set[str]:
         return self._features
 
-    async def dial(self, to: object, **options: object) -> Call:  # type: ignore[override]
+    @override
+    async def dial(self, to: JID | str, **options: object) -> Call:
         raise Dialled
 
 

@@ -8,48 +8,79 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import TypeVar
 
 import pytest
+from typing_extensions import override
 
-from focus.client import Call, CallEnded, Complete, End, Failed, FaxFinish, FaxPage, NoAnswer, RayoClient, RayoError
+from focus.client import (
+    Call,
+    CallEnded,
+    Complete,
+    End,
+    Event,
+    Failed,
+    FaxComponent,
+    FaxFinish,
+    FaxPage,
+    NoAnswer,
+    RayoClient,
+    RayoError,
+)
+from focus.client.feed import Feed
+from focus.client.parties import HeaderPairs
 from focus.service.fax import doing
 from focus.service.rayo.report import Report
 from focus.service.ready import ServiceError
 from focus.wire.jid import JID
 from focus.wire.rayo_component import HungUp, Reason
-from focus.wire.rayo_fax import FAX, Fax
+from focus.wire.rayo_fax import FAX, Fax, FaxMetadata
 
 OK = {"fax-success": "1", "fax-result-code": "0", "fax-document-transferred-pages": "3"}
 
 
-class Component:
+T = TypeVar("T")
+
+
+class Coming(Feed[T]):
+    """Made as it is read."""
+
+    def __init__(self, items: AsyncIterator[T]) -> None:
+        super().__init__(1)
+        self._items = items
+
+    @override
+    async def __anext__(self) -> T:
+        return await anext(self._items)
+
+
+class Component(FaxComponent):
     """A fax of three pages, of which some are told."""
 
     def __init__(self, reason: Reason, details: dict[str, str], *, told: int = 3, fax: Fax | None = None) -> None:
-        self.details, self.fax = details, fax
-        self._complete, self._told = Complete(reason=reason), told
+        super().__init__(RayoClient("me@localhost", "x"), JID("fax", "focus.localhost"), 10)
+        now = datetime.now(UTC)
+        for number in range(1, told + 1):
+            self._told(FaxPage(number=number, pages=3), now)
+        brought = [FaxMetadata(name=name, value=value) for name, value in details.items()]
+        self._told(Complete(reason=reason, metadata=(*brought, *([fax] if fax is not None else []))), now)
 
-    @property
-    async def events(self) -> AsyncIterator[FaxPage]:
-        for number in range(1, self._told + 1):
-            yield FaxPage(number=number, pages=3)
-
-    async def completed(self) -> Complete:
-        return self._complete
-
+    @override
     async def stop(self) -> None: ...
 
 
 class Unstoppable(Component):
     """Is interrupted as it begins, and does not end."""
 
-    @property
-    async def events(self) -> AsyncIterator[FaxPage]:
+    def __init__(self, reason: Reason, details: dict[str, str]) -> None:
+        super().__init__(reason, details)
+        self.events = Coming(self._begins())
+
+    async def _begins(self) -> AsyncIterator[Event]:
         await interrupted()
         yield FaxPage(number=1)
 
+    @override
     async def stop(self) -> None:
         raise NoAnswer("no answer to <stop/>")
 
@@ -60,43 +91,47 @@ async def interrupted() -> None:
     await asyncio.Event().wait()
 
 
-class OneCall:
+class OneCall(Call):
     """A call that is taken."""
 
     is_interrupted = False
 
-    caller, uri, address = "alice@localhost", "xmpp:one@focus.localhost", JID("one", "focus.localhost")
-
     def __init__(self, fax: Component) -> None:
+        super().__init__(RayoClient("me@localhost", "x"), JID("one", "focus.localhost"), 10)
         self._fax = fax
         self.hung_up = 0
         self.refusal: RayoError | None = None
         self.is_gone = False  # as soon as it has been answered
-        self.end: End | None = None  # before it has been
-
-    async def answered(self) -> None:
-        if self.end is not None:
-            raise CallEnded(self.uri, self.end)
 
     @property
-    def events(self) -> SimpleNamespace:
-        return SimpleNamespace(at=datetime.now(UTC))
+    @override
+    def caller(self) -> str:
+        return "alice@localhost"
 
-    async def answer(self) -> None:
+    @override
+    async def answered(self) -> None:
+        if self.end is not None:  # before it has been
+            raise CallEnded(self.uri, self.end)
+
+    @override
+    async def answer(self, *, headers: HeaderPairs = ()) -> None:
         if self.is_interrupted:
             await interrupted()
         if self.refusal is not None:
             raise self.refusal
 
-    async def send_fax(self, **options: object) -> Component:
+    @override
+    async def send_fax(self, url: str | None = None, **options: object) -> Component:
         return self._fax
 
-    async def receive_fax(self, **options: object) -> Component:
+    @override
+    async def receive_fax(self, *, report_pages: bool = False) -> Component:
         if self.is_gone:
             raise RayoError("item-not-found", "cancel", "there is no such call")
         return self._fax
 
-    async def hangup(self) -> None:
+    @override
+    async def hangup(self, *, headers: HeaderPairs = ()) -> None:
         self.hung_up += 1
 
 
@@ -106,22 +141,25 @@ class Service(RayoClient):
     def __init__(self, call: OneCall, *features: str, then: OneCall | None = None) -> None:
         super().__init__("me@localhost", "x")
         self._call, self._features, self._then = call, {*(features or (FAX,))}, then
-        self.registered: list[bool | None] = []
-        self.offers = self._come()
+        self.registrations: list[bool] = []
+        self.offers = Coming(self._come())
 
+    @override
     async def features(self) -> set[str]:
         return self._features
 
-    async def dial(self, to: object, **options: object) -> Call:  # type: ignore[override]
-        return cast(Call, self._call)
+    @override
+    async def dial(self, to: JID | str, **options: object) -> Call:
+        return self._call
 
-    async def register(self, **options: Any) -> None:  # type: ignore[override]
-        self.registered.append(options["ready"])
+    @override
+    async def register(self, *, ready: bool = True) -> None:
+        self.registrations.append(ready)
 
     async def _come(self) -> AsyncIterator[Call]:
-        yield cast(Call, self._call)
-        if self._then is not None and self.registered[-1]:  # else nobody would give us another one
-            yield cast(Call, self._then)
+        yield self._call
+        if self._then is not None and self.registrations[-1]:  # else nobody would give us another one
+            yield self._then
         await asyncio.Event().wait()
 
 
@@ -228,7 +266,7 @@ async def test_who_receives_takes_one_call_and_no_more(capsys: pytest.CaptureFix
     call = OneCall(Component(FaxFinish(), OK, fax=there))
     service = Service(call)
     assert await receive(service) == 0
-    assert service.registered == [True, False]
+    assert service.registrations == [True, False]
     assert call.hung_up == 1
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [said["event"] for said in events] == ["waiting", "answered", "page", "page", "page", "done"]
@@ -255,7 +293,7 @@ async def test_who_has_missed_a_caller_is_there_for_the_next(capsys: pytest.Capt
     service = Service(gone, then=call)
     async with asyncio.timeout(60):
         assert await receive(service) == 0
-    assert service.registered == [True, False, True, False]
+    assert service.registrations == [True, False, True, False]
     events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
     assert events[:3] == ["waiting", "missed", "answered"]
 
@@ -266,7 +304,7 @@ async def test_who_ends_to_wait_has_lost_nothing_unless_somebody_has_called(has_
     call.is_interrupted = True
     service = Service(call)
     if not has_called:
-        service.offers = nobody()
+        service.offers = Coming(nobody())
     async with asyncio.timeout(60):
         assert await receive(service) == code
     assert call.hung_up == has_called
@@ -280,11 +318,11 @@ async def test_who_ends_a_fax_that_cannot_be_stopped_is_told_so_and_its_call_is_
 
 async def nobody() -> AsyncIterator[Call]:
     await interrupted()
-    yield cast(Call, None)
+    yield OneCall(Component(FaxFinish(), OK))
 
 
 async def test_where_nothing_can_be_faxed_no_call_is_waited_for() -> None:
     service = Service(OneCall(Component(FaxFinish(), OK)), "urn:xmpp:rayo:1")
     with pytest.raises(ServiceError, match="libspandsp2"):
         await receive(service)
-    assert not service.registered
+    assert not service.registrations

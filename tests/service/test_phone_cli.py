@@ -87,9 +87,9 @@ async def test_two_processes_talk(server: Prosody, tmp_path: Path) -> None:
         writer.write(Tone(660).samples(SAMPLE_RATE))
     said = ("--play", str(tmp_path / "played.wav"), "--record", str(tmp_path / "bob.wav"), "--once")
     async with bob_listening(server, *said) as bob:
-        arguments = ("bob@localhost", "--account", "alice@localhost", "--password-file", str(secret), "--seconds", "2")
-        said = ("--play", "tone:440", "--record", str(tmp_path / "alice.wav"), "--trickle", "--dialect", "1")
-        async with phone(server, "call", *arguments, *said) as alice:
+        arguments = ["bob@localhost", "--account", "alice@localhost", "--password-file", str(secret), "--seconds", "2"]
+        arguments += ("--play", "tone:440", "--record", str(tmp_path / "alice.wav"), "--trickle", "--dialect", "1")
+        async with phone(server, "call", *arguments) as alice:
             assert await alice.exit_code() == 0
             assert await bob.exit_code() == 0
             names = [event["event"] for event in alice.events]

@@ -52,8 +52,8 @@ class Process:
         seen = []
         async with asyncio.timeout(within):
             while line := await self.process.stdout.readline():
-                seen.append(json.loads(line))
-                said = seen[-1]
+                said: dict[str, Any] = json.loads(line)
+                seen.append(said)
                 if said["event"] == name and all(said.get(key) == value for key, value in details.items()):
                     return said
         raise AssertionError(f"it ended without {name}: {seen} {await self.end()}")
@@ -262,7 +262,7 @@ async def test_people_read_lines(server: Prosody, focus: RunningFocus, caller: C
     alice = await caller("alice", 300)
     await alice.call(focus.mixer("tea"))
     async with begun(server, "watch", "tea") as watching:
-        lines = []
+        lines: list[str] = []
         async with asyncio.timeout(PATIENCE):
             while len(lines) < 3:
                 lines.append((await watching.process.stdout.readline()).decode()[10:].rstrip())

@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from typing_extensions import override
 
 from focus.client import JID, About, Call, Listed, Mixer, NoAnswer, RayoClient, RayoError
 from focus.service.rayo import doing, working
@@ -25,16 +26,20 @@ class Crowd(RayoClient):
         self.asked = 0
         self.most = 0
 
+    @override
     async def calls(self) -> list[Listed]:
         return [Listed(JID(f"call{number}", "focus.localhost"), f"p{number}@localhost/x") for number in range(MANY)]
 
+    @override
     async def mixers(self) -> list[Listed]:
         return [self.tea]
 
+    @override
     async def joined(self, party: Call | Mixer | JID | str) -> list[Listed]:
         await self._answer()
         return await self.calls() if party == self.tea.address else [self.tea]
 
+    @override
     async def about(self, party: Call | Mixer | JID | str) -> About:
         await self._answer()
         if party == JID("call0", "focus.localhost"):

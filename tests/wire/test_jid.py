@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from focus.wire.jid import JID, escape_node, unescape_node
 
-PARTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=20)
+PARTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 LOCALS = PARTS.filter(lambda text: not set(text) & set("@/"))
 DOMAINS = st.from_regex(r"[a-z]{1,5}(\.[a-z]{1,5})?", fullmatch=True)
 JIDS = st.builds(JID, st.one_of(st.just(""), LOCALS), DOMAINS, st.one_of(st.just(""), PARTS))

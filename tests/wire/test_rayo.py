@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from focus.wire.base import Element, local_name, namespace_of
+from focus.wire.base import StrictElement, local_name, namespace_of
 from focus.wire.conditions import BadRequest, OptionNotSupported, StanzaError
 from focus.wire.rayo import COMMANDS, EVENTS, RAYO, End, Hangup, Ref
 from focus.wire.rayo_component import Complete, Outcome, Stop
@@ -22,9 +22,11 @@ from .strategies import elements
 TESTS = Path(__file__).parents[1]
 GOLDEN = sorted((TESTS / "golden" / "xep-0327").glob("*.xml"))
 REFUSED = sorted((TESTS / "refused" / "xep-0327").glob("*.xml"))
-PROMPTS = (*INPUT_COMMANDS, *PROMPT_COMMANDS, InputTimersStarted)
-COMPONENTS: tuple[type[Element], ...] = (Stop, Complete, *OUTPUT_COMMANDS, *PROMPTS, *RECORD_COMMANDS)
-MODELS = COMMANDS | EVENTS | {kind.qualified_tag(): kind for kind in (Ref, *COMPONENTS)}
+PROMPTS: tuple[type[StrictElement], ...] = (*INPUT_COMMANDS, *PROMPT_COMMANDS, InputTimersStarted)
+COMPONENTS: tuple[type[StrictElement], ...] = (Stop, Complete, *OUTPUT_COMMANDS, *PROMPTS, *RECORD_COMMANDS)
+MODELS: dict[str, type[StrictElement]] = {
+    **COMMANDS, **EVENTS, Ref.qualified_tag(): Ref, **{kind.qualified_tag(): kind for kind in COMPONENTS}
+}  # fmt: skip
 #: What is in a `<complete/>` of these.
 PARTS = tuple(f"urn:xmpp:rayo:{part}:" for part in ("ext", "output", "input", "record"))
 PARTS += ("urn:focus-conference:record:",)

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from copy import deepcopy
+from typing import Generic, Protocol, TypeVar
 from xml.etree import ElementTree as ET
 
 import pytest
+import slixmpp
 from slixmpp import ClientXMPP
 from slixmpp.xmlstream import StanzaBase
 
@@ -20,18 +22,21 @@ CLIENT = "{jabber:client}"
 Predicate = Callable[[ET.Element], bool]
 
 
-class Inbox:
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
     """What somebody was told, in order, until a test asks for it."""
 
     def __init__(self) -> None:
-        self.items: list[object] = []
+        self.items: list[T] = []
         self._changed = asyncio.Event()
 
-    def put(self, item: object) -> None:
+    def put(self, item: T) -> None:
         self.items.append(item)
         self._changed.set()
 
-    async def get(self, wanted: Callable[..., bool], limit: float = 10.0):
+    async def get(self, wanted: Callable[[T], bool], limit: float = 10.0) -> T:
         """The first item that is wanted, from what is there or comes; it is taken out."""
         try:
             async with asyncio.timeout(limit):
@@ -50,11 +55,19 @@ def describe(item: object) -> str:
     return ET.tostring(item, "unicode") if isinstance(item, ET.Element) else repr(item)
 
 
+def found(tree: ET.Element, path: str) -> ET.Element:
+    """The first at `path`, which is there."""
+    child = tree.find(path)
+    assert child is not None
+    return child
+
+
 class Party:
     """A handler of the component that keeps what it gets; `on_iq` answers, like a binding would."""
 
     def __init__(self) -> None:
-        self.messages, self.presences, self.iqs, self.states = Inbox(), Inbox(), Inbox(), Inbox()
+        self.messages, self.presences, self.iqs = Inbox[ET.Element](), Inbox[ET.Element](), Inbox[ET.Element]()
+        self.states = Inbox[str]()
         self.on_iq: Callable[[ET.Element], Awaitable[ET.Element | None]] | None = None
         self.on_presence: Callable[[ET.Element], bool] = lambda stanza: False
         self.on_message: Callable[[ET.Element], bool] = lambda stanza: False
@@ -132,7 +145,7 @@ class Client(ClientXMPP):
         self.register_plugin("xep_0115")
         for feature in features:
             self.plugin["xep_0030"].add_feature(feature)
-        self.inbox = Inbox()
+        self.inbox = Inbox[ET.Element]()
         self.add_filter("in", self._keep)
 
     def _keep(self, stanza: StanzaBase) -> StanzaBase:
@@ -148,15 +161,17 @@ class Client(ClientXMPP):
         """From now on no IQ is answered by itself."""
         self.add_filter("in", lambda stanza: None if stanza.xml.tag == CLIENT + "iq" else stanza)
 
-    @property
-    def jid(self) -> JID:
+    @property  # type: ignore[misc]
+    def jid(self) -> JID:  # type: ignore[override]
         return JID.parse(str(self.boundjid))
 
     def say(self, text: str) -> None:
         """Send a stanza as it stands."""
         self.send_raw(text)
 
-    async def hears(self, name: str, sender: str | None = None, type: str | None = None, id: str | None = None):
+    async def hears(
+        self, name: str, sender: str | None = None, type: str | None = None, id: str | None = None
+    ) -> ET.Element:
         """The next stanza of this kind; type `available` is none."""
 
         def wanted(tree: ET.Element) -> bool:
@@ -176,8 +191,12 @@ class Client(ClientXMPP):
         return await self.inbox.get(lambda tree: tree.tag == CLIENT + "iq" and tree.get("id") == id)
 
 
+class Login(Protocol):
+    async def __call__(self, name: str = "", resource: str = "phone", features: tuple[str, ...] = ()) -> Client: ...
+
+
 @pytest.fixture
-async def login(prosody: Server) -> AsyncIterator[Callable[..., Awaitable[Client]]]:
+async def login(prosody: Server) -> AsyncIterator[Login]:
     """`await login("alice")`: an account of the domain, made if need be; `login()` is an anonymous guest."""
     clients: list[Client] = []
 
@@ -193,7 +212,9 @@ async def login(prosody: Server) -> AsyncIterator[Callable[..., Awaitable[Client
         await client.get_roster()  # a server tells about subscriptions only those who have asked for the roster
         await client.plugin["xep_0115"].update_caps(broadcast=False)
         client.send_presence()
-        await client.plugin["xep_0030"].get_info(client.jid.domain)  # what `say` says must not overtake the presence
+        await client.plugin["xep_0030"].get_info(
+            slixmpp.JID(client.jid.domain)
+        )  # what `say` says must not overtake the presence
         return client
 
     yield enter
@@ -206,5 +227,6 @@ async def _end(client: Client) -> None:
     if client.is_connected():
         await client.disconnect(wait=1.0)
     client.cancel_connection_attempt()
+    assert client.sender is not None
     client.sender.cancel()
     await asyncio.wait((client.sender,))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
 import pytest
+from typing_extensions import override
 
 from focus.rayo.addresses import Addresses
 from focus.rayo.limits import Limits
@@ -35,33 +36,39 @@ from focus.wire.jingle_message import JMI_0, JMI_1, Dialect
 from focus.wire.rayo import End, Joined, Offer
 from focus.wire.stanzas import Disconnected
 from focus.xmpp.binding import Binding, Interrupted, NotSent, Outbox
-from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, Discovery
-from focus.xmpp.registration import RAYO_CLIENT, RegistrationDesk
+from focus.xmpp.connection import Connection
+from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, RAYO_CLIENT, Discovery
+from focus.xmpp.registration import RegistrationDesk
 from tests.rayo.scene import DOMAIN, ROOMS, FakePlane, Takers, eventually, settled
+
+from .conftest import Party
 
 ALICE = "alice@example.org/desk"
 OWNER = JID.parse("juliet@example.org/balcony")
 ADMIN = "admin@example.org/rayo"
 
 
-class FakeConnection:
-    """What the binding needs of `focus.xmpp.connection.Connection`: keeps what is sent."""
+class FakeConnection(Connection):
+    """Keeps what is sent, and answers what is asked."""
 
     def __init__(self) -> None:
-        self.jid = JID("", DOMAIN)
+        super().__init__(DOMAIN, "secret", "127.0.0.1", 1, Party())
         self.connected = True
         self.sent: list[ET.Element] = []
         self.answer: Exception | None = None
         self.asked: list[ET.Element] = []
         self.features: list[str] = []  # of everybody who is asked for them
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, tree: ET.Element) -> bool:
+    @override
+    def send(self, element_tree: ET.Element) -> bool:
         if self.connected:
-            self.sent.append(ET.fromstring(serialize(tree)))
+            self.sent.append(ET.fromstring(serialize(element_tree)))
         return self.connected
 
-    async def iq(self, sender: JID, to: JID, type: str, child: ET.Element | None, *within: float) -> ET.Element:
+    @override
+    async def iq(
+        self, sender: JID, to: JID, type: Literal["get", "set"], child: ET.Element | None, timeout: float = 10.0
+    ) -> ET.Element:
         assert child is not None
         self.asked.append(ET.fromstring(serialize(child)))
         if self.answer is not None:
@@ -73,10 +80,12 @@ class FakeConnection:
                 ET.SubElement(query, f"{{{DISCO_INFO}}}feature", {"var": feature})
         return result
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    @override
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def idle(self) -> None:
         await asyncio.gather(*self._tasks)
@@ -86,12 +95,12 @@ class Scene:
     def __init__(self, limits: Limits | None = None, *, routes: Sequence[Route] = (), events: int = 1000) -> None:
         self.connection = FakeConnection()
         self.outbox = Outbox(events=events)
-        self.outbox.connection = self.connection  # type: ignore[assignment]
+        self.outbox.connection = self.connection
         self.takers = Takers()
         self.takers.parties = [OWNER]
         self.server = Server(
             Addresses(DOMAIN, ROOMS),
-            FakePlane(),  # type: ignore[arg-type]
+            FakePlane(),
             outbox=self.outbox,
             events=self.outbox,
             dialect=self._dialect,
@@ -522,8 +531,8 @@ async def test_whom_an_event_does_not_reach_is_no_longer_registered_unless_it_an
     client, line = JID.parse(ADMIN), scene.connection
     scene.server.registrations.update(client, Availability.READY)
     scene.binding.desk = RegistrationDesk(
-        line,  # type: ignore[arg-type]
-        Discovery(line, tuple),  # type: ignore[arg-type]
+        line,
+        Discovery(line, tuple),
         scene.server.registrations,
         scene.outbox.kept,
         scene.outbox.release,
@@ -539,8 +548,8 @@ async def test_who_misses_events_is_waited_for_no_longer_registered_or_not(scene
     """Here a party that has never registered, and has accepted a call."""
     line = scene.connection
     desk = RegistrationDesk(
-        line,  # type: ignore[arg-type]
-        Discovery(line, tuple),  # type: ignore[arg-type]
+        line,
+        Discovery(line, tuple),
         scene.server.registrations,
         scene.outbox.kept,
         scene.outbox.release,
@@ -572,8 +581,8 @@ async def test_who_comes_back_by_itself_after_missing_events_is_told_so_before_i
     line.features = [RAYO_CLIENT]
     clients.security = Security(clients=frozenset(accounts))
     scene.binding.desk = desk = RegistrationDesk(
-        line,  # type: ignore[arg-type]
-        Discovery(line, tuple),  # type: ignore[arg-type]
+        line,
+        Discovery(line, tuple),
         clients,
         scene.outbox.kept,
         scene.outbox.release,

@@ -24,7 +24,7 @@ class Scene:
         self.refusals: dict[tuple[str, str], str] = {}
         self.answered: list[tuple[str, str, Answer]] = []
         self.invites = CallInvites(
-            self.connection,  # type: ignore[arg-type]
+            self.connection,
             addresses,
             lambda to: to.local,
             lambda room, caller: self.refusals.get((room, str(caller)), ""),

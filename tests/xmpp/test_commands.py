@@ -55,10 +55,10 @@ class Scene:
         more = "".join(f" {name}='{value}'" for name, value in attributes.items())
         return AdHoc.parse(self.ask(f"<command xmlns='{COMMANDS}' node='{node}'{more}>{form}</command>", sender, to))
 
-    def submit(self, node: str, *jids: str, **attributes: str) -> AdHoc:
+    def submit(self, node: str, *jids: str, sender: str = ALICE, action: str = "complete", **attributes: str) -> AdHoc:
         values = "".join(f"<value>{jid}</value>" for jid in jids)
         form = f"<x xmlns='{DATA_FORM}' type='submit'><field var='jids'>{values}</field></x>"
-        return self.run(node, form, **{"action": "complete", **attributes})
+        return self.run(node, form, sender, TEA, action=action, **attributes)
 
 
 @pytest.fixture

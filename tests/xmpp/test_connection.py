@@ -15,9 +15,9 @@ from focus.wire.jid import JID
 from focus.wire.stanzas import ERROR, MESSAGE, Disconnected, presence, read_error, stanza
 from focus.xmpp.connection import MAX_STANZA, MAX_WAITING, Backoff, Connection, ConnectionRefused
 from focus.xmpp.stream import MAX_BATCH
-from tests.interop.servers import only_prosody
+from tests.interop.servers import Server, only_prosody
 
-from .conftest import Party, running
+from .conftest import Login, Party, running
 
 FOCUS = JID.parse("focus.localhost")
 ROOM = JID.parse("room@focus.localhost")
@@ -29,24 +29,30 @@ def conditions(tree: ET.Element) -> list[str]:
     return [] if error is None else [child.tag for child in error]
 
 
-def connection_to(prosody, party, **options) -> Connection:
+def connection_to(
+    prosody: Server, party: Party, *, secret: str | None = None, first_timeout: float = 15.0
+) -> Connection:
     host, port = prosody.component
-    settings = {"secret": prosody.secret, "backoff": Backoff(0.05, 0.2)} | options
-    return Connection(prosody.focus, settings.pop("secret"), host, port, party, **settings)
+    return Connection(
+        prosody.focus, secret or prosody.secret, host, port, party, first_timeout=first_timeout,
+        backoff=Backoff(0.05, 0.2),
+    )  # fmt: skip
 
 
-async def test_a_wrong_secret_is_refused_at_once(prosody, party):
+async def test_a_wrong_secret_is_refused_at_once(prosody: Server, party: Party) -> None:
     with pytest.raises(ConnectionRefused, match=r"refuses the secret of focus\.localhost: not-authorized"):
         await connection_to(prosody, party, secret="wrong").run()
 
 
-async def test_an_unreachable_server_is_given_up_after_the_first_timeout(party):
+async def test_an_unreachable_server_is_given_up_after_the_first_timeout(party: Party) -> None:
     connection = Connection("focus.localhost", "x", "127.0.0.1", free_port(), party, first_timeout=0.3)
     with pytest.raises(ConnectionRefused, match=r"within 0\.3 s: Connection refused"):
         await connection.run()
 
 
-async def test_a_second_component_of_the_same_name_hears_of_the_conflict(prosody, component, server_name):
+async def test_a_second_component_of_the_same_name_hears_of_the_conflict(
+    prosody: Server, component: Connection, server_name: str
+) -> None:
     only_prosody(server_name, "it takes both, and gives each a part of what comes")
     second = connection_to(prosody, Party(), first_timeout=2)
     with pytest.raises(ConnectionRefused, match=r"conflict \(Component already connected\)"):
@@ -54,14 +60,14 @@ async def test_a_second_component_of_the_same_name_hears_of_the_conflict(prosody
     assert component.connected
 
 
-async def test_a_domain_that_the_server_does_not_have_is_named(prosody, party):
+async def test_a_domain_that_the_server_does_not_have_is_named(prosody: Server, party: Party) -> None:
     host, port = prosody.component
     connection = Connection("other.localhost", "x", host, port, party, first_timeout=2)
     with pytest.raises(ConnectionRefused, match=r"host-unknown|refuses the secret of other\.localhost"):
         await connection.run()
 
 
-async def test_stop_ends_a_connection_that_waits_for_its_next_attempt(party):
+async def test_stop_ends_a_connection_that_waits_for_its_next_attempt(party: Party) -> None:
     connection = Connection("focus.localhost", "x", "127.0.0.1", free_port(), party, first_timeout=60)
     run = asyncio.create_task(connection.run())
     connection.stop()
@@ -69,7 +75,9 @@ async def test_stop_ends_a_connection_that_waits_for_its_next_attempt(party):
         await run
 
 
-async def test_it_is_back_after_the_server_was_stopped_and_started(prosody, component, party):
+async def test_it_is_back_after_the_server_was_stopped_and_started(
+    prosody: Server, component: Connection, party: Party
+) -> None:
     await prosody.stop()
     await party.states.get(lambda state: state == "disconnected")
     assert not component.connected
@@ -83,7 +91,9 @@ async def test_it_is_back_after_the_server_was_stopped_and_started(prosody, comp
     assert component.reconnections == 1
 
 
-async def test_a_question_that_waits_fails_when_the_session_ends(prosody, component, login):
+async def test_a_question_that_waits_fails_when_the_session_ends(
+    prosody: Server, component: Connection, login: Login
+) -> None:
     alice = await login("alice")
     alice.ignore_requests()
     question = asyncio.create_task(component.iq(FOCUS, alice.jid, "get", ET.Element("{urn:example}never")))
@@ -93,7 +103,7 @@ async def test_a_question_that_waits_fails_when_the_session_ends(prosody, compon
         await question
 
 
-async def test_an_answer_is_known_by_its_sender(component, login):
+async def test_an_answer_is_known_by_its_sender(component: Connection, login: Login) -> None:
     """Another client that guessed the id cannot answer for the one that was asked."""
     alice, mallory = await login("alice"), await login("mallory")
     alice.ignore_requests()
@@ -107,7 +117,7 @@ async def test_an_answer_is_known_by_its_sender(component, login):
     assert answer.get("from") == str(alice.jid)
 
 
-async def test_the_error_of_a_peer_becomes_its_exception(component, login):
+async def test_the_error_of_a_peer_becomes_its_exception(component: Connection, login: Login) -> None:
     alice = await login("alice")
     with pytest.raises(FeatureNotImplemented):
         await component.iq(ROOM, alice.jid, "get", ET.Element("{urn:example}unknown"))
@@ -115,14 +125,16 @@ async def test_the_error_of_a_peer_becomes_its_exception(component, login):
         await component.iq(ROOM, JID.parse("localhost"), "get", ET.Element("{urn:example}unknown"))
 
 
-async def test_a_silent_peer_is_a_timeout(component, login):
+async def test_a_silent_peer_is_a_timeout(component: Connection, login: Login) -> None:
     alice = await login("alice")
     alice.ignore_requests()
     with pytest.raises(TimeoutError):
         await component.iq(ROOM, alice.jid, "get", ET.Element("{urn:example}unknown"), 0.2)
 
 
-async def test_stanzas_arrive_and_leave_in_the_client_namespace(component, party, login):
+async def test_stanzas_arrive_and_leave_in_the_client_namespace(
+    component: Connection, party: Party, login: Login
+) -> None:
     alice = await login("alice")
     alice.say(f"<message to='{ROOM}' type='chat' id='m1'><body>hello</body></message>")
     message = await party.messages.get(lambda tree: tree.get("id") == "m1")
@@ -137,8 +149,8 @@ async def test_stanzas_arrive_and_leave_in_the_client_namespace(component, party
 
 
 async def test_a_stanza_error_is_answered_with_its_condition_and_a_crash_with_internal_server_error(
-    component, party, login, caplog
-):
+    component: Connection, party: Party, login: Login, caplog: pytest.LogCaptureFixture
+) -> None:
     async def answer(stanza: ET.Element) -> ET.Element | None:
         match stanza[0].tag:
             case "{urn:example}unknown-session":
@@ -167,9 +179,10 @@ async def test_a_stanza_error_is_answered_with_its_condition_and_a_crash_with_in
 
 
 async def test_requests_of_one_pair_are_handled_in_order_and_a_slow_one_keeps_nobody_else_waiting(
-    component, party, login
-):
-    release, order = asyncio.Event(), []
+    component: Connection, party: Party, login: Login
+) -> None:
+    release = asyncio.Event()
+    order: list[str | None] = []
 
     async def answer(stanza: ET.Element) -> None:
         if stanza[0].get("slow"):
@@ -189,7 +202,7 @@ async def test_requests_of_one_pair_are_handled_in_order_and_a_slow_one_keeps_no
     assert order == ["b1", "a3", "a1", "a2"]
 
 
-async def test_too_many_waiting_requests_are_refused(component, party, login):
+async def test_too_many_waiting_requests_are_refused(component: Connection, party: Party, login: Login) -> None:
     release = asyncio.Event()
 
     async def answer(stanza: ET.Element) -> None:
@@ -218,7 +231,9 @@ async def test_too_many_waiting_requests_are_refused(component, party, login):
     ],
     ids=["no child", "two children", "too deep", "too many elements"],
 )
-async def test_a_malformed_request_is_refused_and_the_next_one_answered(component, party, login, payload):
+async def test_a_malformed_request_is_refused_and_the_next_one_answered(
+    component: Connection, party: Party, login: Login, payload: str
+) -> None:
     alice = await login("alice")
     error = await alice.asks(str(ROOM), payload, "set", "bad")
     assert error.get("type") == "error"
@@ -227,7 +242,7 @@ async def test_a_malformed_request_is_refused_and_the_next_one_answered(componen
     assert party.iqs.items[-1].get("id") == "good"
 
 
-async def test_nothing_but_a_request_is_ever_answered(component, party, login):
+async def test_nothing_but_a_request_is_ever_answered(component: Connection, party: Party, login: Login) -> None:
     """Errors, results that nobody waits for, messages of any kind: an answer could start a loop, or a kick."""
     alice = await login("alice")
     alice.inbox.items.clear()
@@ -244,7 +259,9 @@ async def test_nothing_but_a_request_is_ever_answered(component, party, login):
     assert [tree for tree in alice.inbox.items if tree.get("from") == str(ROOM)] == []
 
 
-async def test_a_handler_that_crashes_costs_one_stanza(component, party, login, caplog):
+async def test_a_handler_that_crashes_costs_one_stanza(
+    component: Connection, party: Party, login: Login, caplog: pytest.LogCaptureFixture
+) -> None:
     def crash(stanza: ET.Element) -> bool:
         raise RuntimeError("on purpose")
 
@@ -256,7 +273,7 @@ async def test_a_handler_that_crashes_costs_one_stanza(component, party, login, 
     assert component.connected
 
 
-async def test_what_cannot_be_written_is_dropped_and_the_stream_goes_on(component, login):
+async def test_what_cannot_be_written_is_dropped_and_the_stream_goes_on(component: Connection, login: Login) -> None:
     alice = await login("alice")
     huge, foreign, control = (
         ET.Element("{jabber:client}message", {"from": str(ROOM), "to": str(alice.jid)}) for _ in "abc"
@@ -271,7 +288,9 @@ async def test_what_cannot_be_written_is_dropped_and_the_stream_goes_on(componen
     assert component.dropped == 2
 
 
-async def test_a_result_that_is_too_large_is_an_error_and_not_silence(component, party, login):
+async def test_a_result_that_is_too_large_is_an_error_and_not_silence(
+    component: Connection, party: Party, login: Login
+) -> None:
     async def answer(stanza: ET.Element) -> ET.Element:
         return ET.Element("{urn:example}x", {"text": "x" * MAX_STANZA})
 
@@ -281,7 +300,9 @@ async def test_a_result_that_is_too_large_is_an_error_and_not_silence(component,
     assert conditions(error)[0] == f"{STANZAS}internal-server-error"
 
 
-async def test_a_crashed_task_is_logged_and_costs_nobody_else(component, caplog):
+async def test_a_crashed_task_is_logged_and_costs_nobody_else(
+    component: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
     async def crash() -> None:
         raise RuntimeError("on purpose")
 
@@ -290,16 +311,20 @@ async def test_a_crashed_task_is_logged_and_costs_nobody_else(component, caplog)
     await component.iq(FOCUS, JID.parse("localhost"), "get", ET.Element("{urn:xmpp:ping}ping"))
 
 
-async def test_tasks_end_with_the_connection(prosody, party):
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_tasks_end_with_the_connection(prosody: Server, party: Party) -> None:
     connection = connection_to(prosody, party)
     async with running(connection, party):
-        task = connection.spawn(asyncio.Event().wait(), "waits for ever")
+        task = connection.spawn(never(), "waits for ever")
     assert task.cancelled()
     with pytest.raises(RuntimeError):
-        connection.spawn(asyncio.Event().wait(), "too late")
+        connection.spawn(never(), "too late")
 
 
-async def test_what_was_sent_before_stop_arrives(prosody, party, login):
+async def test_what_was_sent_before_stop_arrives(prosody: Server, party: Party, login: Login) -> None:
     alice = await login("alice")
     connection = connection_to(prosody, party)
     async with running(connection, party):
@@ -309,7 +334,7 @@ async def test_what_was_sent_before_stop_arrives(prosody, party, login):
     await alice.hears("message", id="m49")
 
 
-async def test_what_is_sent_at_once_arrives_in_its_order(component, login):
+async def test_what_is_sent_at_once_arrives_in_its_order(component: Connection, login: Login) -> None:
     """In more than one write, as it is more than is written at once."""
     alice = await login("alice")
     for number in range(300):
@@ -327,7 +352,7 @@ class RudeServer:
         self.says = list(says)
         self.answers = answers
         self.port = 0
-        self._serving: set[asyncio.Task] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> RudeServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -341,7 +366,9 @@ class RudeServer:
             await asyncio.wait(self._serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._serving.add(asyncio.current_task())
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             if not self.answers:
                 await reader.read()
@@ -358,7 +385,7 @@ class RudeServer:
             await writer.wait_closed()
 
 
-async def test_a_broken_stream_is_replaced_by_a_new_one(party):
+async def test_a_broken_stream_is_replaced_by_a_new_one(party: Party) -> None:
     async with RudeServer(b"<presence><oops></presence>", b"</stream:stream>", b"<unknown xmlns='urn:x'/>") as server:
         connection = Connection("focus.localhost", "x", "127.0.0.1", server.port, party, backoff=Backoff(0.02, 0.1))
         async with running(connection, party):
@@ -368,7 +395,7 @@ async def test_a_broken_stream_is_replaced_by_a_new_one(party):
             assert connection.connected
 
 
-async def test_sessions_that_are_taken_away_at_once_are_asked_for_less_and_less_often(party):
+async def test_sessions_that_are_taken_away_at_once_are_asked_for_less_and_less_often(party: Party) -> None:
     class Counting(Backoff):
         delays: list[float]
 
@@ -388,14 +415,14 @@ async def test_sessions_that_are_taken_away_at_once_are_asked_for_less_and_less_
     assert [delay >= 0.02 * 2**number for number, delay in enumerate(backoff.delays)] == [True] * 4
 
 
-async def test_a_server_that_says_nothing_is_not_waited_for_longer_than_allowed(party):
+async def test_a_server_that_says_nothing_is_not_waited_for_longer_than_allowed(party: Party) -> None:
     async with RudeServer(answers=False) as server:
         connection = Connection("focus.localhost", "x", "127.0.0.1", server.port, party, first_timeout=0.3)
         with pytest.raises(ConnectionRefused, match="no answer in time"):
             await connection.run()
 
 
-def test_the_waiting_time_grows_within_its_bounds_and_begins_anew_after_a_reset():
+def test_the_waiting_time_grows_within_its_bounds_and_begins_anew_after_a_reset() -> None:
     backoff = Backoff()
     delays = [backoff.next() for _ in range(50)]
     assert all(0.5 <= delay <= 15.0 for delay in delays)
@@ -406,7 +433,7 @@ def test_the_waiting_time_grows_within_its_bounds_and_begins_anew_after_a_reset(
     assert backoff.next() <= 0.75
 
 
-def test_an_error_without_a_class_of_its_own_keeps_its_condition():
+def test_an_error_without_a_class_of_its_own_keeps_its_condition() -> None:
     tree = ET.fromstring(
         f"<iq xmlns='jabber:client' type='error'><error type='auth'><subscription-required xmlns='{STANZAS[1:-1]}'/>"
         f"<text xmlns='{STANZAS[1:-1]}'>no</text></error></iq>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Literal
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -31,10 +32,11 @@ class Line(FakeConnection):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stopping = False
         self.questions: list[asyncio.Future[ET.Element]] = []
 
-    async def iq(self, sender: JID, to: JID, type: str, child: ET.Element | None, *within: float) -> ET.Element:
+    async def iq(
+        self, sender: JID, to: JID, type: Literal["get", "set"], child: ET.Element | None, timeout: float = 10.0
+    ) -> ET.Element:
         if not self.connected:
             raise Disconnected("there is no session with the XMPP server")
         assert (sender, to, type) == (self.jid, self.jid, "get")
@@ -46,11 +48,11 @@ class Scene:
     def __init__(self, line: Line) -> None:
         self.line = line
         self.outbox = Outbox(events=10)
-        self.outbox.connection = line  # type: ignore[assignment]
-        self.outbox.delivery = Delivery(line, interval=0)  # type: ignore[arg-type]
+        self.outbox.connection = line
+        self.outbox.delivery = Delivery(line, interval=0)
         server = Server(
             Addresses(DOMAIN, ROOMS),
-            FakePlane(),  # type: ignore[arg-type]
+            FakePlane(),
             outbox=self.outbox,
             events=self.outbox,
             dialect=self._dialect,
@@ -152,7 +154,7 @@ async def test_any_answer_is_one_and_none_is_none(scene: Scene) -> None:
 async def test_who_was_sent_the_last_before_we_ended_the_stream_has_missed_nothing(scene: Scene) -> None:
     scene.tell(JULIET)
     await scene.asked(1)
-    scene.line.stopping = True
+    scene.line.stop()
     scene.fall()
     assert scene.gone == []
 
@@ -162,7 +164,7 @@ async def test_the_server_answers(component: Connection, party: Party) -> None:
     delivery.wrote(JULIET)
     assert JULIET in delivery
     await eventually(lambda: JULIET not in delivery)
-    assert [tree.get("from") for tree in party.iqs.items] == [str(component.jid)]  # type: ignore[attr-defined]
+    assert [tree.get("from") for tree in party.iqs.items] == [str(component.jid)]
     assert not component.stopping
     component.stop()
     assert component.stopping

@@ -5,31 +5,36 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 import pytest
+from typing_extensions import override
 
 from focus.wire.base import serialize
 from focus.wire.jid import JID
 from focus.wire.rayo import Answered, End, Event, Joined, Offer, Ringing, StartedSpeaking, StoppedSpeaking, Unjoined
 from focus.xmpp.binding import Outbox
+from focus.xmpp.connection import Connection
 from focus.xmpp.discovery import CAPS
 from focus.xmpp.events import CLIENTS_KEPT, event_stanza
+
+from .conftest import Party
 
 CALL = JID.parse("9f00061@focus.example.org")
 MIXER = JID.parse("tea@focus.example.org")
 JULIET, ROMEO = JID.parse("juliet@capulet.lit/balcony"), JID.parse("romeo@montague.lit/orchard")
 
 
-class Line:
-    """What an outbox needs of a connection."""
+class Line(Connection):
+    """Keeps what is sent."""
 
     def __init__(self, connected: bool = True) -> None:
-        self.jid = JID("", "focus.example.org")
+        super().__init__("focus.example.org", "secret", "127.0.0.1", 1, Party())
         self.connected = connected
         self.is_full = False  # the server does not read, so the session is about to end
         self.sent: list[ET.Element] = []
 
-    def send(self, tree: ET.Element) -> bool:
+    @override
+    def send(self, element_tree: ET.Element) -> bool:
         if self.connected and not self.is_full:
-            self.sent.append(ET.fromstring(serialize(tree)))
+            self.sent.append(ET.fromstring(serialize(element_tree)))
         return self.connected and not self.is_full
 
     def texts(self, to: JID) -> list[str]:
@@ -40,7 +45,7 @@ class Line:
 
 def outbox(events: int, line: Line) -> Outbox:
     made = Outbox(events=events)
-    made.connection = line  # type: ignore[assignment]
+    made.connection = line
     return made
 
 

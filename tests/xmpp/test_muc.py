@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -16,9 +17,9 @@ from focus.xmpp.connection import Connection
 from focus.xmpp.muc import MucRooms
 from focus.xmpp.muc_queries import RoomQueries
 from focus.xmpp.muc_room import MucRoom
-from tests.interop.servers import only_prosody
+from tests.interop.servers import Server, only_prosody
 
-from .conftest import Inbox, Party
+from .conftest import Client, Inbox, Login, Party, found
 
 ROOM = JID.parse("tea@rooms.localhost")
 MUC = "http://jabber.org/protocol/muc"
@@ -29,7 +30,7 @@ class Observer:
     """Keeps what it is told: (method, arguments...)."""
 
     def __init__(self) -> None:
-        self.told = Inbox()
+        self.told = Inbox[tuple[Any, ...]]()
         self.about: list[str] = []  # the rooms that log lines would name meanwhile
 
     def occupant_joined(self, occupant: Occupant) -> None:
@@ -66,7 +67,7 @@ class Observer:
     def room_rejoined(self) -> None:
         self.told.put(("rejoined",))
 
-    async def hears(self, what: str) -> tuple:
+    async def hears(self, what: str) -> tuple[Any, ...]:
         return await self.told.get(lambda item: item[0] == what)
 
 
@@ -83,13 +84,15 @@ async def rooms(component: Connection, party: Party) -> MucRooms:
     return rooms
 
 
-async def enter(client, nick: str, room: JID = ROOM) -> None:
+async def enter(client: Client, nick: str, room: JID = ROOM) -> None:
     """Join as any client does, and wait for one's own presence."""
     client.say(f"<presence to='{room}/{nick}'><x xmlns='{MUC}'/></presence>")
     await client.hears("presence", f"{room}/{nick}", "available")
 
 
-async def set_in_room(client, item: str, room: JID = ROOM, namespace: str = f"{MUC}#admin", id: str = "admin") -> None:
+async def set_in_room(
+    client: Client, item: str, room: JID = ROOM, namespace: str = f"{MUC}#admin", id: str = "admin"
+) -> None:
     answer = await client.asks(str(room), f"<query xmlns='{namespace}'>{item}</query>", "set", id)
     assert answer.get("type") == "result", ET.tostring(answer)
 
@@ -104,7 +107,9 @@ async def make_owner(component: Connection, who: str, room: JID = ROOM, affiliat
     await component.iq(US.with_resource(room.local), room, "set", query)
 
 
-async def test_what_is_done_for_a_room_is_named_so_in_the_log(component, party, observer, login):
+async def test_what_is_done_for_a_room_is_named_so_in_the_log(
+    component: Connection, party: Party, observer: Observer, login: Login
+) -> None:
     rooms = MucRooms(component, US, "rooms.example.net")  # so this one is of another service
     party.on_presence = rooms.handle_presence
     await rooms.join(ROOM, observer)
@@ -117,7 +122,9 @@ async def test_what_is_done_for_a_room_is_named_so_in_the_log(component, party, 
     assert context.room.get() == ""
 
 
-async def test_a_room_that_does_not_exist_is_made_and_others_can_enter_it(rooms, observer, login):
+async def test_a_room_that_does_not_exist_is_made_and_others_can_enter_it(
+    rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     assert (room.jid, room.nick, room.occupants) == (ROOM, "focus", {})
     alice = await login("alice")
@@ -127,7 +134,9 @@ async def test_a_room_that_does_not_exist_is_made_and_others_can_enter_it(rooms,
     assert room.occupants == {"Alice": occupant}
 
 
-async def test_who_is_in_the_room_already_is_known_when_join_returns(rooms, observer, login):
+async def test_who_is_in_the_room_already_is_known_when_join_returns(
+    rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     first = await rooms.join(ROOM, observer)
     alice, guest = await login("alice"), await login()
     await enter(alice, "Alice")
@@ -142,19 +151,19 @@ async def test_who_is_in_the_room_already_is_known_when_join_returns(rooms, obse
     assert set(room.occupants) == {"Alice", "Guest"}
 
 
-async def test_the_focus_sees_real_jids_where_others_do_not(rooms, observer, login):
+async def test_the_focus_sees_real_jids_where_others_do_not(rooms: MucRooms, observer: Observer, login: Login) -> None:
     room = await rooms.join(ROOM, observer)
     alice, bob = await login("alice"), await login("bob")
     await enter(alice, "Alice")
     await enter(bob, "Bob")
     seen = await alice.hears("presence", f"{ROOM}/Bob", "available")
-    assert seen.find(f".//{{{MUC}#user}}item").get("jid") is None
+    assert found(seen, f".//{{{MUC}#user}}item").get("jid") is None
     await observer.hears("joined")
     assert (await observer.hears("joined"))[1].real_jid == bob.jid
     assert not room.real_jids_are_public
 
 
-async def test_leaving_is_seen(rooms, observer, login):
+async def test_leaving_is_seen(rooms: MucRooms, observer: Observer, login: Login) -> None:
     room = await rooms.join(ROOM, observer)
     alice = await login("alice")
     await enter(alice, "Alice")
@@ -164,7 +173,9 @@ async def test_leaving_is_seen(rooms, observer, login):
     assert room.occupants == {}
 
 
-async def test_a_new_nick_is_a_rename_and_neither_a_departure_nor_an_arrival(rooms, observer, login):
+async def test_a_new_nick_is_a_rename_and_neither_a_departure_nor_an_arrival(
+    rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     alice = await login("alice")
     await enter(alice, "Alice")
@@ -181,7 +192,9 @@ async def test_a_new_nick_is_a_rename_and_neither_a_departure_nor_an_arrival(roo
     assert room.occupants == {}
 
 
-async def test_kick_ban_and_removal_are_told_apart(component, rooms, observer, login):
+async def test_kick_ban_and_removal_are_told_apart(
+    component: Connection, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     await rooms.join(ROOM, observer)
     owner = await login("owner")
     await make_owner(component, "owner@localhost")
@@ -208,7 +221,7 @@ IMPLIED = {
 }
 
 
-async def configure(owner, **fields: str) -> None:
+async def configure(owner: Client, **fields: str) -> None:
     for field in tuple(fields):
         fields |= IMPLIED.get(field, {})
     form = "".join(f"<field var='{name}'><value>{value}</value></field>" for name, value in fields.items())
@@ -218,7 +231,9 @@ async def configure(owner, **fields: str) -> None:
     )
 
 
-async def test_roles_and_affiliations_are_followed(component, rooms, observer, login):
+async def test_roles_and_affiliations_are_followed(
+    component: Connection, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     alice = await login("alice")
     await enter(alice, "Alice")
@@ -229,7 +244,9 @@ async def test_roles_and_affiliations_are_followed(component, rooms, observer, l
     assert room.occupants["Alice"] == occupant
 
 
-async def test_the_subject_is_followed(rooms, observer, login, component):
+async def test_the_subject_is_followed(
+    rooms: MucRooms, observer: Observer, login: Login, component: Connection
+) -> None:
     room = await rooms.join(ROOM, observer)
     alice = await login("alice")
     await make_owner(component, "alice@localhost")
@@ -248,7 +265,9 @@ async def test_the_subject_is_followed(rooms, observer, login, component):
     assert await late.hears("subject") == ("subject", "Coffee")
 
 
-async def test_it_is_known_whether_real_jids_are_public(component, rooms, observer, login):
+async def test_it_is_known_whether_real_jids_are_public(
+    component: Connection, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     owner = await login("owner")
     await make_owner(component, "owner@localhost")
@@ -265,7 +284,9 @@ async def test_it_is_known_whether_real_jids_are_public(component, rooms, observ
     assert await late.hears("public") == ("public", False)
 
 
-async def test_the_rules_of_the_room_are_followed(component, rooms, observer, login):
+async def test_the_rules_of_the_room_are_followed(
+    component: Connection, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     assert room.rules == Rules()
     owner = await login("owner")
@@ -281,7 +302,9 @@ async def test_the_rules_of_the_room_are_followed(component, rooms, observer, lo
     assert again.rules == room.rules, "the focus owns the room, and finds out its password"
 
 
-async def test_a_password_that_we_may_not_know_keeps_us_out(component, rooms, party, observer, login):
+async def test_a_password_that_we_may_not_know_keeps_us_out(
+    component: Connection, rooms: MucRooms, party: Party, observer: Observer, login: Login
+) -> None:
     await rooms.join(ROOM, observer)
     owner = await login("owner")
     await make_owner(component, "owner@localhost")
@@ -294,14 +317,18 @@ async def test_a_password_that_we_may_not_know_keeps_us_out(component, rooms, pa
     assert refused.value.condition == "not-authorized"
 
 
-async def test_who_is_banned_is_known_to_an_owner(component, rooms, observer, login):
+async def test_who_is_banned_is_known_to_an_owner(
+    component: Connection, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     assert await room.outcasts() == frozenset()
     await make_owner(component, "tybalt@localhost", affiliation="outcast")
     assert await room.outcasts() == {JID.parse("tybalt@localhost")}
 
 
-async def test_a_focus_that_becomes_a_moderator_learns_who_is_who(ordinary, caplog):
+async def test_a_focus_that_becomes_a_moderator_learns_who_is_who(
+    ordinary: tuple[Client, Observer], caplog: pytest.LogCaptureFixture
+) -> None:
     owner, observer = ordinary
     assert await observer.hears("sight") == ("sight", False)
     assert any(
@@ -314,7 +341,9 @@ async def test_a_focus_that_becomes_a_moderator_learns_who_is_who(ordinary, capl
     assert await observer.hears("sight") == ("sight", False)
 
 
-async def test_a_destroyed_room_is_lost_with_its_reason(component, rooms, observer, login):
+async def test_a_destroyed_room_is_lost_with_its_reason(
+    component: Connection, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     await rooms.join(ROOM, observer)
     owner = await login("owner")
     await make_owner(component, "owner@localhost")
@@ -327,7 +356,7 @@ async def test_a_destroyed_room_is_lost_with_its_reason(component, rooms, observ
     assert again.occupants == {}
 
 
-async def test_a_taken_nick_gets_a_number(rooms, observer, login):
+async def test_a_taken_nick_gets_a_number(rooms: MucRooms, observer: Observer, login: Login) -> None:
     first = await rooms.join(ROOM, Observer())
     await enter(await login("bob"), "Bob")
     await first.leave()
@@ -337,7 +366,9 @@ async def test_a_taken_nick_gets_a_number(rooms, observer, login):
     assert set(room.occupants) == {"focus", "Bob"}
 
 
-async def test_a_room_that_cannot_be_entered_says_why(prosody, component, observer, party):
+async def test_a_room_that_cannot_be_entered_says_why(
+    prosody: Server, component: Connection, observer: Observer, party: Party
+) -> None:
     """From an address that the service does not know as its admin: rooms are made by admins alone."""
     stranger = MucRooms(component, JID.parse("nobody@focus.localhost"), "rooms.localhost")
     party.on_presence = stranger.handle_presence
@@ -349,7 +380,9 @@ async def test_a_room_that_cannot_be_entered_says_why(prosody, component, observ
     assert refused.value.condition in ("remote-server-not-found", "service-unavailable", "not-allowed")
 
 
-async def test_a_service_that_does_not_answer_is_a_timeout(component, observer, party, login):
+async def test_a_service_that_does_not_answer_is_a_timeout(
+    component: Connection, observer: Observer, party: Party, login: Login
+) -> None:
     silent = await login("silent")
     rooms = MucRooms(component, US, "rooms.localhost", timeout=0.3)
     party.on_presence = rooms.handle_presence
@@ -358,19 +391,19 @@ async def test_a_service_that_does_not_answer_is_a_timeout(component, observer, 
     assert refused.value.condition == "timeout"
 
 
-async def test_a_room_of_another_service_is_escaped_in_our_occupants_address(rooms):
+async def test_a_room_of_another_service_is_escaped_in_our_occupants_address(rooms: MucRooms) -> None:
     assert str(rooms.occupant_jid(ROOM)) == "focus@focus.localhost/tea"
     assert str(rooms.occupant_jid(JID.parse("tea@muc.example.org"))) == "focus@focus.localhost/tea\\40muc.example.org"
 
 
-async def test_a_room_is_joined_once(rooms, observer):
+async def test_a_room_is_joined_once(rooms: MucRooms, observer: Observer) -> None:
     await rooms.join(ROOM, observer)
     with pytest.raises(RoomError) as refused:
         await rooms.join(ROOM, Observer())
     assert refused.value.condition == "conflict"
 
 
-async def test_of_two_who_wait_for_us_to_leave_one_comes_in(rooms, observer, login):
+async def test_of_two_who_wait_for_us_to_leave_one_comes_in(rooms: MucRooms, observer: Observer, login: Login) -> None:
     room = await rooms.join(ROOM, observer)
     await enter(await login("alice"), "Alice")
     leaving = asyncio.create_task(room.leave())
@@ -386,7 +419,9 @@ async def test_of_two_who_wait_for_us_to_leave_one_comes_in(rooms, observer, log
     assert second.condition == "conflict"
 
 
-async def test_others_see_the_focus_come_and_go(component, observer, party, login):
+async def test_others_see_the_focus_come_and_go(
+    component: Connection, observer: Observer, party: Party, login: Login
+) -> None:
     extension = ET.Element("{urn:example}caps")
     rooms = MucRooms(component, US, "rooms.localhost", extensions=lambda: (extension,))
     party.on_presence, party.on_message = rooms.handle_presence, rooms.handle_message
@@ -401,8 +436,8 @@ async def test_others_see_the_focus_come_and_go(component, observer, party, logi
 
 
 async def test_after_the_server_came_back_the_room_is_there_again_and_those_missing_are_reported(
-    prosody, rooms, observer, login
-):
+    prosody: Server, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     await enter(await login("alice"), "Alice")
     await observer.hears("joined")
@@ -418,7 +453,9 @@ async def test_after_the_server_came_back_the_room_is_there_again_and_those_miss
     assert (await observer.hears("joined"))[1].real_jid == bob.jid
 
 
-async def test_after_our_connection_came_back_only_differences_are_reported(component, rooms, observer, party, login):
+async def test_after_our_connection_came_back_only_differences_are_reported(
+    component: Connection, rooms: MucRooms, observer: Observer, party: Party, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     alice, bob = await login("alice"), await login("bob")
     await enter(alice, "Alice")
@@ -436,10 +473,14 @@ async def test_after_our_connection_came_back_only_differences_are_reported(comp
 
 def drop_connection(component: Connection) -> None:
     """As the network does it."""
+    assert component._stream is not None
+    assert component._stream.transport is not None
     component._stream.transport.abort()
 
 
-async def test_a_room_left_without_a_connection_is_left_when_there_is_one(component, rooms, observer, party, login):
+async def test_a_room_left_without_a_connection_is_left_when_there_is_one(
+    component: Connection, rooms: MucRooms, observer: Observer, party: Party, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     alice = await login("alice")
     await enter(alice, "Alice")
@@ -451,7 +492,9 @@ async def test_a_room_left_without_a_connection_is_left_when_there_is_one(compon
     assert not [item for item in observer.told.items if item[0] == "rejoined"]
 
 
-async def test_a_join_fails_when_the_connection_does(component, observer, party, login):
+async def test_a_join_fails_when_the_connection_does(
+    component: Connection, observer: Observer, party: Party, login: Login
+) -> None:
     silent = await login("silent")
     rooms = MucRooms(component, US, "rooms.localhost")
     party.on_presence, party.on_disconnected = rooms.handle_presence, rooms.disconnected
@@ -463,7 +506,14 @@ async def test_a_join_fails_when_the_connection_does(component, observer, party,
     assert refused.value.condition == "remote-server-timeout"
 
 
-async def test_a_kicked_focus_comes_back(component, rooms, observer, login, server_name, caplog):
+async def test_a_kicked_focus_comes_back(
+    component: Connection,
+    rooms: MucRooms,
+    observer: Observer,
+    login: Login,
+    server_name: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     only_prosody(server_name, "nobody can send away the service's own admins")
     await rooms.join(ROOM, observer)
     owner = await login("owner")
@@ -478,7 +528,7 @@ async def test_a_kicked_focus_comes_back(component, rooms, observer, login, serv
 
 
 @pytest.fixture
-async def ordinary(component, rooms, party, login):
+async def ordinary(component: Connection, rooms: MucRooms, party: Party, login: Login) -> tuple[Client, Observer]:
     """A room, its owner's client, and our occupant in it as one of those who can be sent away."""
     await rooms.join(ROOM, Observer())
     owner = await login("owner")
@@ -492,13 +542,13 @@ async def ordinary(component, rooms, party, login):
     return owner, observer
 
 
-async def test_a_banned_focus_has_lost_the_room(ordinary):
+async def test_a_banned_focus_has_lost_the_room(ordinary: tuple[Client, Observer]) -> None:
     owner, observer = ordinary
     await set_in_room(owner, "<item jid='other@focus.localhost' affiliation='outcast'><reason>enough</reason></item>")
     assert await observer.hears("lost") == ("lost", Departure.BANNED, Cause("enough", by="Owner"))
 
 
-async def test_a_focus_that_is_no_member_of_a_members_room_has_lost_it(ordinary):
+async def test_a_focus_that_is_no_member_of_a_members_room_has_lost_it(ordinary: tuple[Client, Observer]) -> None:
     owner, observer = ordinary
     await configure(owner, **{"muc#roomconfig_membersonly": "1"})
     assert await observer.hears("lost") == ("lost", Departure.REMOVED, Cause())
@@ -507,12 +557,12 @@ async def test_a_focus_that_is_no_member_of_a_members_room_has_lost_it(ordinary)
 class PlayedRoom:
     """A room played by a client: what it says to us comes from ROOM/focus."""
 
-    def __init__(self, client, us: JID) -> None:
+    def __init__(self, client: Client, us: JID) -> None:
         self.client, self.us = client, us
 
     async def is_entered(self) -> None:
         asked = await self.client.hears("presence", str(self.us), "available")
-        assert asked.find(f"{{{MUC}}}x/{{{MUC}}}history").get("maxstanzas") == "0"
+        assert found(asked, f"{{{MUC}}}x/{{{MUC}}}history").get("maxstanzas") == "0"
 
     def admits(self) -> None:
         item = "<item affiliation='owner'/><status code='110'/>"
@@ -528,7 +578,7 @@ class PlayedRoom:
 
 
 @pytest.fixture
-async def played(rooms, login, observer) -> tuple[PlayedRoom, MucRoom]:
+async def played(rooms: MucRooms, login: Login, observer: Observer) -> tuple[PlayedRoom, MucRoom]:
     """We are in a played room that shuts down."""
     client = await login("player", "focus")
     played = PlayedRoom(client, rooms.occupant_jid(client.jid.bare))
@@ -541,11 +591,11 @@ async def played(rooms, login, observer) -> tuple[PlayedRoom, MucRoom]:
     return played, room
 
 
-async def test_a_room_that_is_not_up_yet_is_tried_again(played, observer):
-    played, room = played
-    played.refuses("remote-server-not-found")
-    await played.is_entered()
-    played.admits()
+async def test_a_room_that_is_not_up_yet_is_tried_again(played: tuple[PlayedRoom, MucRoom], observer: Observer) -> None:
+    host, room = played
+    host.refuses("remote-server-not-found")
+    await host.is_entered()
+    host.admits()
     await observer.hears("rejoined")
     assert room.nick == "focus"
 
@@ -554,13 +604,17 @@ async def test_a_room_that_is_not_up_yet_is_tried_again(played, observer):
     ("condition", "departure"),
     [("forbidden", Departure.BANNED), ("registration-required", Departure.REMOVED), ("gone", Departure.DESTROYED)],
 )
-async def test_a_room_that_does_not_let_us_back_is_lost(played, observer, condition, departure):
-    played, _ = played
-    played.refuses(condition)
+async def test_a_room_that_does_not_let_us_back_is_lost(
+    played: tuple[PlayedRoom, MucRoom], observer: Observer, condition: str, departure: Departure
+) -> None:
+    host, _ = played
+    host.refuses(condition)
     assert (await observer.hears("lost"))[1] == departure
 
 
-async def test_a_room_that_has_lost_us_without_a_word_is_entered_again(component, party, observer, login):
+async def test_a_room_that_has_lost_us_without_a_word_is_entered_again(
+    component: Connection, party: Party, observer: Observer, login: Login
+) -> None:
     rooms = MucRooms(component, US, "rooms.localhost", silence=0.1)
     party.on_presence = rooms.handle_presence
     client = await login("player", "focus")  # who says at first that it does not know the question
@@ -582,7 +636,9 @@ async def test_a_room_that_has_lost_us_without_a_word_is_entered_again(component
     assert room.nick == "focus"
 
 
-async def test_a_room_says_whether_we_are_in_it(component, rooms, observer, login):
+async def test_a_room_says_whether_we_are_in_it(
+    component: Connection, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     queries = RoomQueries(component, room.us, ROOM, 10.0)
     assert await queries.knows("focus")
@@ -593,14 +649,18 @@ async def test_a_room_says_whether_we_are_in_it(component, rooms, observer, logi
     assert not await nowhere.knows("focus")
 
 
-async def test_a_room_that_is_left_while_it_is_down_is_not_entered_again(played, observer):
-    played, room = played
+async def test_a_room_that_is_left_while_it_is_down_is_not_entered_again(
+    played: tuple[PlayedRoom, MucRoom], observer: Observer
+) -> None:
+    host, room = played
     await room.leave()
-    await played.client.hears("presence", str(played.us), "unavailable")
+    await host.client.hears("presence", str(host.us), "unavailable")
     assert [item for item in observer.told.items if item[0] in ("lost", "rejoined")] == []
 
 
-async def test_an_error_that_kicked_us_out_does_not_keep_us_out(component, rooms, observer, login):
+async def test_an_error_that_kicked_us_out_does_not_keep_us_out(
+    component: Connection, rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     """XEP-0045 section 18.1: an occupant whose stanzas come back as errors is removed with status 333."""
     await rooms.join(ROOM, observer)
     alice = await login("alice")
@@ -617,7 +677,9 @@ async def test_an_error_that_kicked_us_out_does_not_keep_us_out(component, rooms
     await alice.hears("presence", f"{ROOM}/focus", "unavailable")
 
 
-async def test_what_is_said_in_private_is_left_to_others(rooms, observer, party, login):
+async def test_what_is_said_in_private_is_left_to_others(
+    rooms: MucRooms, observer: Observer, party: Party, login: Login
+) -> None:
     await rooms.join(ROOM, observer)
     alice = await login("alice")
     await enter(alice, "Alice")
@@ -628,7 +690,9 @@ async def test_what_is_said_in_private_is_left_to_others(rooms, observer, party,
     assert private.get("from") == f"{ROOM}/Alice"
 
 
-async def test_an_observer_that_crashes_does_not_confuse_the_room(rooms, login, caplog):
+async def test_an_observer_that_crashes_does_not_confuse_the_room(
+    rooms: MucRooms, login: Login, caplog: pytest.LogCaptureFixture
+) -> None:
     class Crashing(Observer):
         def occupant_joined(self, occupant: Occupant) -> None:
             super().occupant_joined(occupant)
@@ -644,7 +708,9 @@ async def test_an_observer_that_crashes_does_not_confuse_the_room(rooms, login, 
     assert "on purpose" in caplog.text
 
 
-async def test_a_room_with_a_password_is_entered_with_it_and_again_after_a_kick(component, rooms, party, login):
+async def test_a_room_with_a_password_is_entered_with_it_and_again_after_a_kick(
+    component: Connection, rooms: MucRooms, party: Party, login: Login
+) -> None:
     await rooms.join(ROOM, Observer())
     owner = await login("owner")
     await make_owner(component, "owner@localhost")
@@ -662,7 +728,9 @@ async def test_a_room_with_a_password_is_entered_with_it_and_again_after_a_kick(
     await observer.hears("rejoined")
 
 
-async def test_a_focus_that_is_kicked_out_of_a_room_elsewhere_stays_out(component, party, login, server_name):
+async def test_a_focus_that_is_kicked_out_of_a_room_elsewhere_stays_out(
+    component: Connection, party: Party, login: Login, server_name: str
+) -> None:
     only_prosody(server_name, "nobody can send away the service's own admins")
     rooms = MucRooms(component, US, "rooms.example.net")
     party.on_presence, party.on_message = rooms.handle_presence, rooms.handle_message
@@ -676,7 +744,9 @@ async def test_a_focus_that_is_kicked_out_of_a_room_elsewhere_stays_out(componen
     assert await observer.hears("lost") == ("lost", Departure.KICKED, Cause("Go", by="Owner"))
 
 
-async def test_what_is_said_of_invites_to_calls_has_the_id_of_the_room(rooms, observer, login):
+async def test_what_is_said_of_invites_to_calls_has_the_id_of_the_room(
+    rooms: MucRooms, observer: Observer, login: Login
+) -> None:
     room = await rooms.join(ROOM, observer)
     alice = await login("alice")
     await enter(alice, "Alice")

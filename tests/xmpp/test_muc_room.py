@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 from xml.etree import ElementTree as ET
 
 from focus.conference.room import Rules
@@ -26,8 +27,10 @@ class SlowServer(FakeConnection):
         super().__init__()
         self.questions: list[asyncio.Future[None]] = []
 
-    async def iq(self, sender: JID, to: JID, type: str, child: ET.Element | None, *within: float) -> ET.Element:
-        result = await super().iq(sender, to, type, child, *within)
+    async def iq(
+        self, sender: JID, to: JID, type: Literal["get", "set"], child: ET.Element | None, timeout: float = 10.0
+    ) -> ET.Element:
+        result = await super().iq(sender, to, type, child, timeout)
         self.questions.append(asyncio.get_running_loop().create_future())
         await self.questions[-1]
         return result
@@ -35,7 +38,7 @@ class SlowServer(FakeConnection):
 
 async def test_the_newest_rules_stand_however_often_they_change() -> None:
     server, observer = SlowServer(), Observer()
-    room = MucRoom(MucRooms(server, US, ROOM.domain), ROOM, US, observer, "")  # type: ignore[arg-type]
+    room = MucRoom(MucRooms(server, US, ROOM.domain), ROOM, US, observer, "")
     for features in (["muc_membersonly"], ["muc_passwordprotected"], ["muc_membersonly", "muc_passwordprotected"]):
         server.features = features
         room.message("", ET.fromstring(CHANGED))

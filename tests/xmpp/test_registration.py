@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Literal
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,12 +13,12 @@ from focus.wire.conditions import ServiceUnavailable, StanzaError
 from focus.wire.jid import JID
 from focus.wire.stanzas import Disconnected
 from focus.xmpp.connection import Connection
-from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, PING_QUERY, Discovery
+from focus.xmpp.discovery import CAPS, DISCO_INFO, INFO_QUERY, PING_QUERY, RAYO_CLIENT, Discovery
 from focus.xmpp.events import KeptEvents
-from focus.xmpp.registration import RAYO_CLIENT, RegistrationDesk
+from focus.xmpp.registration import RegistrationDesk
 from tests.rayo.scene import settled
 
-from .conftest import Client, Inbox, Party
+from .conftest import Inbox, Login, Party
 from .test_binding import FakeConnection
 
 SERVICE = "focus.localhost"
@@ -32,22 +32,18 @@ class Recorded(Registrations):
     def __init__(self) -> None:
         security = Security(clients=frozenset({JID.parse("juliet@localhost")}))
         super().__init__(security, maximum=10, maximum_of_one=2)
-        self.news: Inbox = Inbox()
+        self.news = Inbox[tuple[str, str]]()
 
-    def update(self, client, availability) -> None:
+    def update(self, client: JID, availability: Availability) -> None:
         super().update(client, availability)
         self.news.put((client.resource, availability.name))
 
-    def remove(self, client) -> None:
+    def remove(self, client: JID) -> None:
         super().remove(client)
         self.news.put((client.resource, "gone"))
 
     async def told(self, resource: str, what: str) -> None:
         await self.news.get(lambda entry: entry == (resource, what))
-
-
-class Login(Protocol):
-    async def __call__(self, name: str = "", resource: str = "phone", features: tuple[str, ...] = ()) -> Client: ...
 
 
 def desk_of(component: Connection, discovery: Discovery, registrations: Recorded) -> RegistrationDesk:
@@ -164,7 +160,10 @@ class Line(FakeConnection):
         self.jid = JID("", SERVICE)
         self._known = known
 
-    async def iq(self, sender, to, type, child, *within):
+    async def iq(
+        self, sender: JID, to: JID, type: Literal["get", "set"], child: ET.Element | None, timeout: float = 10.0
+    ) -> ET.Element:
+        assert child is not None
         if child.tag not in self._known:
             raise ServiceUnavailable("")
         return await super().iq(sender, to, type, child)
@@ -176,7 +175,7 @@ JULIET = JID.parse("juliet@localhost/phone")
 @pytest.mark.parametrize(("known", "stays"), [((PING_QUERY,), True), ((INFO_QUERY,), True), ((), False)])
 async def test_who_does_not_know_pings_is_there_all_the_same(known: tuple[str, ...], stays: bool) -> None:
     line, registrations = Line(*known), Recorded()
-    desk = desk_of(line, Discovery(line, tuple), registrations)  # type: ignore[arg-type]
+    desk = desk_of(line, Discovery(line, tuple), registrations)
     registrations.update(JULIET, Availability.READY)
     desk.connected()
     await line.idle()
@@ -199,7 +198,7 @@ async def test_whose_server_cannot_be_reached_is_gone_and_who_cannot_be_asked_is
 ) -> None:
     line, registrations = Line(PING_QUERY, INFO_QUERY), Recorded()
     line.answer = answer
-    desk = desk_of(line, Discovery(line, tuple), registrations)  # type: ignore[arg-type]
+    desk = desk_of(line, Discovery(line, tuple), registrations)
     registrations.update(JULIET, Availability.READY)
     desk.undelivered(JULIET)
     await line.idle()
@@ -210,13 +209,15 @@ async def test_who_is_being_looked_for_is_asked_once_at_a_time() -> None:
     answered = asyncio.Event()
 
     class Slow(Line):
-        async def iq(self, sender, to, type, child, *within):
+        async def iq(
+            self, sender: JID, to: JID, type: Literal["get", "set"], child: ET.Element | None, timeout: float = 10.0
+        ) -> ET.Element:
             result = await super().iq(sender, to, type, child)
             await answered.wait()
             return result
 
     line, registrations = Slow(PING_QUERY), Recorded()
-    desk = desk_of(line, Discovery(line, tuple), registrations)  # type: ignore[arg-type]
+    desk = desk_of(line, Discovery(line, tuple), registrations)
     registrations.update(JULIET, Availability.READY)
     for _ in range(3):
         desk.connected()
@@ -234,15 +235,17 @@ class Asked(Discovery):
     """Answers when the test wants it to, each question once."""
 
     def __init__(self, line: Line) -> None:
-        super().__init__(line, tuple)  # type: ignore[arg-type]
+        super().__init__(line, tuple)
         self.questions: asyncio.Queue[asyncio.Future[frozenset[str]]] = asyncio.Queue()
 
-    async def features(self, jid, presence_caps=None, *, sender=None):
+    async def features(
+        self, jid: JID, presence_caps: ET.Element | None = None, *, sender: JID | None = None
+    ) -> frozenset[str]:
         answer: asyncio.Future[frozenset[str]] = asyncio.get_running_loop().create_future()
         self.questions.put_nowait(answer)
         return await answer
 
-    async def answer(self, *features: str) -> None:
+    async def answers_with(self, *features: str) -> None:
         async with asyncio.timeout(60):
             question = await self.questions.get()
         question.set_result(frozenset(features))
@@ -255,10 +258,10 @@ def presence_of(client: JID, more: str, kind: str = "") -> ET.Element:
 async def test_what_it_says_once_it_is_known_counts_before_what_it_said_when_it_was_asked() -> None:
     line, registrations = Line(), Recorded()
     discovery = Asked(line)
-    desk = desk_of(line, discovery, registrations)  # type: ignore[arg-type]
+    desk = desk_of(line, discovery, registrations)
     for more in (CHAT_CAPS.format(ver="x"), show("dnd")):
         desk.handle_presence(presence_of(JULIET, more))
-    await discovery.answer(RAYO_CLIENT)
+    await discovery.answers_with(RAYO_CLIENT)
     await line.idle()
     assert registrations.ready([JULIET]) == []
     assert JULIET in registrations
@@ -267,14 +270,14 @@ async def test_what_it_says_once_it_is_known_counts_before_what_it_said_when_it_
 async def test_who_could_not_be_asked_before_the_session_ended_is_asked_in_the_next() -> None:
     line, registrations = Line(), Recorded()
     discovery = Asked(line)
-    desk = desk_of(line, discovery, registrations)  # type: ignore[arg-type]
+    desk = desk_of(line, discovery, registrations)
     desk.handle_presence(presence_of(JULIET, CHAT_CAPS.format(ver="x")))
     line.connected = False
-    await discovery.answer()
+    await discovery.answers_with()
     await line.idle()
     line.connected = True
     desk.connected()
-    await discovery.answer(RAYO_CLIENT)
+    await discovery.answers_with(RAYO_CLIENT)
     await line.idle()
     assert registrations.ready([JULIET]) == [JULIET]
     desk.connected()
@@ -286,12 +289,14 @@ async def test_who_has_gone_is_not_asked_for_who_comes_after_it() -> None:
     questions: list[asyncio.Future[ET.Element]] = []
 
     class Slow(Line):
-        async def iq(self, sender, to, type, child, *within):
+        async def iq(
+            self, sender: JID, to: JID, type: Literal["get", "set"], child: ET.Element | None, timeout: float = 10.0
+        ) -> ET.Element:
             questions.append(asyncio.get_running_loop().create_future())
             return await questions[-1]
 
     line = Slow()
-    discovery = Discovery(line, tuple)  # type: ignore[arg-type]
+    discovery = Discovery(line, tuple)
     before, both = [asyncio.create_task(discovery.features(JULIET)) for _ in "ab"]
     await settled()
     discovery.observe(presence_of(JULIET, "", " type='unavailable'"), from_room=False)
@@ -311,12 +316,12 @@ async def test_who_comes_again_while_it_is_asked_is_another() -> None:
     """The program that was asked has ended and cannot answer."""
     line, registrations = Line(), Recorded()
     discovery = Asked(line)
-    desk = desk_of(line, discovery, registrations)  # type: ignore[arg-type]
+    desk = desk_of(line, discovery, registrations)
     for more, kind in ((CHAT_CAPS.format(ver="x"), ""), ("", " type='unavailable'"), (CHAT_CAPS.format(ver="y"), "")):
         desk.handle_presence(presence_of(JULIET, more, kind))
     await settled()
     for answer in ((), (RAYO_CLIENT,)):
-        await discovery.answer(*answer)
+        await discovery.answers_with(*answer)
         await settled()
     await line.idle()
     assert registrations.ready([JULIET]) == [JULIET]

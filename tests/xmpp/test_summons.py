@@ -50,7 +50,7 @@ class Scene:
         self.application = Application()
         policy = Summoning(frozenset({JID("", ROOMS)}), frozenset({JID("", "example.org")}))
         self.summons = Summons(
-            self.connection,  # type: ignore[arg-type]
+            self.connection,
             self.application,
             Addresses(DOMAIN, ROOMS),
             policy,

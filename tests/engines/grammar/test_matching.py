@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import TypeVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,12 +156,16 @@ models = st.recursive(
 )
 
 
-def run(coroutine):  # type: ignore[no-untyped-def]
+T = TypeVar("T")
+
+
+def run(coroutine: Coroutine[object, None, T]) -> T:
     """What a coroutine returns that never waits."""
     try:
         coroutine.send(None)
     except StopIteration as done:
-        return done.value
+        returned: T = done.value
+        return returned
     raise AssertionError("it waits")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -308,11 +310,14 @@ def test_a_process_that_begins_otherwise_does_not_start_and_is_ended(
     run_instead(
         tmp_path, monkeypatch, f"#!{sys.executable}\nimport time\nprint('{line}', flush=True)\ntime.sleep(60)\n"
     )
-    started = []
-    popen = isolation.subprocess.Popen
-    monkeypatch.setattr(
-        isolation.subprocess, "Popen", lambda *args, **options: started.append(popen(*args, **options)) or started[0]
-    )
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     with pytest.raises(FaxError, match="does not start: its process begins with"):
         ENGINE.receive(tmp_path / "received.tiff")
     assert started[0].poll() is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from focus.engines.signals import DetectorMissing
+from focus.engines.signals import Detector, DetectorMissing
 from focus.engines.spandsp import library
 from focus.engines.spandsp.tones import ConnectTones, Keys
 from tests.engines.signalled import cadence, heard, keys, noisy, signals, through, tone
@@ -53,7 +53,7 @@ SAID = (
 @pytest.mark.parametrize("voice", ["en-us+m7", "de+f3"])
 async def test_nothing_of_it_is_heard_in_speech(voice: str) -> None:
     speech = await say(SAID, voice)
-    listening = Keys(), *map(ConnectTones, ("fax-cng", "fax-ced", "modem"))
+    listening: list[Detector] = [Keys(), *map(ConnectTones, ("fax-cng", "fax-ced", "modem"))]
     assert signals(speech, *listening) == signals(through(speech, "pcmu"), *listening) == []
 
 
