@@ -202,10 +202,10 @@ def _log_to_stderr(level: str) -> None:
 
 
 def _jid(option: str, text: str) -> JID:
-    from focus.wire.jid import JID
+    from focus.client.parties import address_of
 
     try:
-        return JID.parse(text)
+        return address_of(text)
     except ValueError as error:
         raise typer.BadParameter(f"{option}: {error}") from None
 

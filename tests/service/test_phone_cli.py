@@ -196,6 +196,8 @@ def test_a_server_that_is_not_there_is_one_line(
     [
         (["call"], "JID"),
         (["call", "@", "--account", "guest.localhost"], "not a JID"),
+        (["call", "a b@localhost", "--account", "guest.localhost"], "JID: "),
+        (["call", "bob@localhost", "--account", "alice@@localhost", "--password", "x"], "--account: "),
         (["call", "bob@localhost", "--account", "alice@localhost"], "--password"),
         (["call", "bob@localhost", "--account", "guest.localhost", "--dialect", "2"], "--dialect"),
         (["call", "bob@localhost", "--account", "guest.localhost", "--dialect", "none"], "full JID"),
