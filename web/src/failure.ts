@@ -7,6 +7,7 @@ export type FailureCode =
   | 'insecure'
   | 'unsupported'
   | 'microphone-refused'
+  | 'microphone-withheld'
   | 'microphone-missing'
   | 'microphone-busy'
   | 'server'

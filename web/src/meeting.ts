@@ -38,6 +38,8 @@ export interface View {
   readonly title: string;
   readonly name: string;
   readonly muted: boolean;
+  /** Whether our microphone is gone, and no other was there to take its place. */
+  readonly unheard: boolean;
   /** Whether our hand is up, or is to be as soon as the focus has heard of it. */
   readonly hand: boolean;
   readonly participants: readonly Participant[];
@@ -66,6 +68,7 @@ export const INITIAL_VIEW: View = {
   title: '',
   name: '',
   muted: false,
+  unheard: false,
   hand: false,
   participants: [],
   audio: null,
@@ -216,6 +219,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     }
     const old = this.microphone;
     this.listenTo(opened);
+    this.update({ unheard: false });
     for (const visit of new Set([this.visit, this.audible])) await visit?.call.replaceMicrophone(opened);
     stop(old);
   }
@@ -224,13 +228,21 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.microphone = microphone;
     for (const track of microphone.getAudioTracks()) {
       track.enabled = !this.view.muted;
-      track.addEventListener('ended', () => {
-        if (this.microphone !== microphone) return;
-        this.useMicrophone('').then(
-          () => this.say(strings.microphoneGone),
-          (error: unknown) => this.say(strings.failures[error instanceof Failure ? error.code : 'microphone-missing'].title),
-        );
-      });
+      track.addEventListener('ended', () => void this.replaceLost(microphone));
+    }
+  }
+
+  /** By another one, at once or as soon as there is one. */
+  private async replaceLost(microphone: MediaStream): Promise<void> {
+    if (this.microphone !== microphone) return;
+    try {
+      await this.useMicrophone('');
+      this.say(strings.microphoneGone);
+    } catch (error) {
+      if (this.microphone !== microphone) return;
+      this.update({ unheard: true });
+      this.say(strings.failures[error instanceof Failure ? error.code : 'microphone-missing'].title);
+      navigator.mediaDevices.addEventListener('devicechange', () => void this.replaceLost(microphone), { once: true });
     }
   }
 
@@ -403,10 +415,10 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     };
     const joined = changed(after, before);
     const left = changed(before, after);
-    if (joined.length > 0) this.say(strings.hasJoined(joined.join(', ')));
-    if (left.length > 0) this.say(strings.hasLeft(left.join(', ')));
+    if (joined.length > 0) this.say(strings.hasJoined(joined));
+    if (left.length > 0) this.say(strings.hasLeft(left));
     const raised = changed(after.filter(hasHandUp), before.filter(hasHandUp));
-    if (raised.length > 0) this.say(strings.hasRaised(raised.join(', ')));
+    if (raised.length > 0) this.say(strings.hasRaised(raised));
   }
 
   /** Our own entry has our full JID as an endpoint, or our occupant JID as its user. */

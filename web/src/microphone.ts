@@ -11,6 +11,9 @@ export function obstacle(): Failure | undefined {
   // Outside https and localhost browsers have no mediaDevices at all.
   if (!window.isSecureContext) return new Failure('insecure');
   if (!('mediaDevices' in navigator) || !('RTCPeerConnection' in window)) return new Failure('unsupported');
+  // Only Chromium tells beforehand that a frame, or the server, withholds it.
+  const { featurePolicy } = document as { featurePolicy?: { allowsFeature(name: string): boolean } };
+  if (featurePolicy && !featurePolicy.allowsFeature('microphone')) return new Failure('microphone-withheld');
   return undefined;
 }
 

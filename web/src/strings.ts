@@ -21,6 +21,10 @@ const failures: Readonly<Record<FailureCode, FailureWords>> = {
     title: 'The microphone is blocked',
     advice: 'Allow the microphone for this page, usually with the icon beside the address, and join again.',
   },
+  'microphone-withheld': {
+    title: 'The microphone is blocked',
+    advice: 'The page around this one, or its server, keeps the microphone from it. In a window of its own it may have it.',
+  },
   'microphone-missing': {
     title: 'No microphone found',
     advice: 'Connect a microphone or a headset and join again.',
@@ -115,6 +119,14 @@ const roomProblems: Readonly<Record<Extract<RoomName, { ok: false }>['problem'],
   reserved: 'This name is taken by the server itself. Please choose another one.',
 };
 
+/** Of many the first two; each of its own direction of writing, whatever the words around it have. */
+function listed(names: readonly string[]): string {
+  const few = names.length > 3 ? names.slice(0, 2) : names;
+  const parts = few.map((name) => `\u2068${name}\u2069`);
+  if (few !== names) parts.push(`${names.length - few.length} others`);
+  return new Intl.ListFormat('en-GB').format(parts);
+}
+
 export const strings = {
   product: 'focus',
   tagline: 'Talk together. No account, nothing to install.',
@@ -122,13 +134,13 @@ export const strings = {
   roomHint: 'Anyone who opens the same room can talk with you.',
   openRoom: 'Continue',
   changeRoom: 'Choose another room',
+  ownWindow: 'Open it in a new window',
   nameLabel: 'Your name',
   namePlaceholder: 'How others will see you',
   nameMissing: 'Please enter your name.',
   microphoneLabel: 'Microphone',
   microphoneDefault: 'Default microphone',
   microphoneFind: 'Show my microphones',
-  microphoneHint: 'Your browser will ask for permission.',
   join: 'Join',
   joining: (room: string) => `Joining ${room}`,
   cancel: 'Cancel',
@@ -151,7 +163,7 @@ export const strings = {
   speaking: 'speaking',
   ringing: 'ringing…',
   onHold: 'on hold',
-  alone: 'Nobody else is here yet. Invite people with the link to this page.',
+  alone: 'Nobody else is here. Copy the link and send it to whom you want to talk with.',
   copyLink: 'Copy link',
   linkCopied: 'Link copied',
   linkRefused: (link: string) => `The link could not be copied; it is ${link}`,
@@ -168,9 +180,10 @@ export const strings = {
   leftTitle: 'You have left the meeting',
   leftAdvice: 'You can close this page, or join again.',
   microphoneGone: 'The microphone was disconnected. Switched to another one.',
-  hasJoined: (name: string) => `${name} has joined`,
-  hasLeft: (name: string) => `${name} has left`,
-  hasRaised: (names: string) => `${names} raised a hand`,
+  unheard: 'Your microphone is gone, and nobody hears you. Connect one, or allow it again.',
+  hasJoined: (names: readonly string[]) => `${listed(names)} ${names.length > 1 ? 'have' : 'has'} joined`,
+  hasLeft: (names: readonly string[]) => `${listed(names)} ${names.length > 1 ? 'have' : 'has'} left`,
+  hasRaised: (names: readonly string[]) => `${listed(names)} raised a hand`,
   youJoined: (room: string) => `You are in ${room}`,
   stillMuted: 'You are still muted',
   backOnline: 'Connected again',

@@ -229,10 +229,17 @@ describe('in the meeting', () => {
     stream().receive(information(sid, 2, [ANN, { nick: 'Bob', source: 2, media: 'recvonly' }]));
     expect(subject.view.participants[1]).toMatchObject({ name: 'Bob', muted: true });
     stream().receive(information(sid, 3, [ANN]));
-    expect(subject.view.notice.text).toBe('Bob has left');
+    expect(subject.view.notice.text).toBe(strings.hasLeft(['Bob']));
     stream().receive(information(sid, 4, [...PEOPLE, { nick: 'Cid', source: 3, status: 'alerting' }]));
-    expect(subject.view.notice.text).toBe('Bob has joined');
+    expect(subject.view.notice.text).toBe(strings.hasJoined(['Bob']));
     expect(subject.view.participants.map(({ name, status }) => `${name} ${status}`)).toEqual(['Ann connected', 'Bob connected', 'Cid ringing']);
+  });
+
+  it('of many who come together two are named', () => {
+    const bare = (text: string) => text.replace(/[\u2068\u2069]/g, '');
+    expect(bare(strings.hasJoined(['Ann', 'Bob']))).toBe('Ann and Bob have joined');
+    expect(bare(strings.hasLeft(['Ann', 'Bob', 'Cid']))).toBe('Ann, Bob and Cid have left');
+    expect(bare(strings.hasRaised(['Ann', 'Bob', 'Cid', 'Dan']))).toBe('Ann, Bob and 2 others raised a hand');
   });
 
   it('a moderator may mute us', async () => {
@@ -302,7 +309,7 @@ describe('in the meeting', () => {
     const cid = { nick: 'Cid', source: 3 };
     stream().receive(information(sid, 2, [ANN, BOB, { ...cid, hand: 2 }]));
     expect(hands()).toEqual(['Ann 0', 'Cid 1', 'Bob 0']);
-    expect(subject.view.notice.text).toBe('Cid raised a hand');
+    expect(subject.view.notice.text).toBe(strings.hasRaised(['Cid']));
     stream().receive(information(sid, 3, [{ ...ANN, hand: 3 }, { ...BOB, hand: 4 }, { ...cid, hand: 2 }]));
     expect(hands()).toEqual(['Ann 2', 'Cid 1', 'Bob 3']);
     stream().receive(information(sid, 4, [{ ...ANN, hand: 3 }, { ...BOB, hand: 4 }, cid]));
@@ -425,6 +432,22 @@ describe('in the meeting', () => {
     expect(other.tracks[0]?.enabled).toBe(true);
     subject.leave();
     expect(other.tracks[0]?.stopped).toBe(true);
+  });
+
+  it('who has lost the only microphone is told so until there is one again', async () => {
+    const { subject } = await talking();
+    const [track] = (subject as unknown as { microphone: FakeMediaStream }).microphone.tracks;
+    const { mediaDevices } = navigator;
+    mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
+    track?.dispatchEvent(new Event('ended'));
+    await vi.waitFor(() => expect(subject.view.unheard).toBe(true), PATIENCE);
+    expect(subject.view.notice.text).toBe(strings.failures['microphone-missing'].title);
+    const other = new FakeMediaStream();
+    mediaDevices.getUserMedia = () => Promise.resolve(other as unknown as MediaStream);
+    mediaDevices.dispatchEvent(new Event('devicechange'));
+    await vi.waitFor(() => expect(subject.view.notice.text).toBe(strings.microphoneGone), PATIENCE);
+    expect(subject.view.unheard).toBe(false);
+    expect(FakePeerConnection.last.replaced).toBe(other.tracks[0]);
   });
 });
 

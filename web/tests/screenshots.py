@@ -58,6 +58,10 @@ VIEWS: dict[str, tuple[str, dict[str, object] | None]] = {
             "notice": {"serial": 1, "text": "David Okafor has joined"},
         },
     ),
+    "crowd": (
+        "/weekly planning",
+        {"phase": "joined", "participants": [*SIX, *(participant(f"Guest {n}") for n in range(19))]},
+    ),
     "muted": (
         "/weekly planning",
         {"phase": "joined", "muted": True, "participants": [participant("Ann", self=True, muted=True), SIX[1]]},

@@ -95,6 +95,22 @@ describe('before the meeting', () => {
     const { form } = await lobby();
     expect(form.textContent).toContain(strings.failures.insecure.title);
   });
+
+  it('a frame that withholds the microphone is explained at once, with a way out of it', async () => {
+    Object.defineProperty(document, 'featurePolicy', { value: { allowsFeature: (name: string) => name !== 'microphone' }, configurable: true });
+    const { form } = await lobby();
+    expect(form.textContent).toContain(strings.failures['microphone-withheld'].title);
+    expect(form.querySelector<HTMLAnchorElement>('.obstacle a')?.href).toBe(location.href);
+    Reflect.deleteProperty(document, 'featurePolicy');
+  });
+
+  it('another room is only chosen where the meeting is the whole page', async () => {
+    const { element, form } = await lobby();
+    expect(form.querySelector('[part=rooms-link]')?.getAttribute('href')).toBe('/');
+    element.globalKeys = false;
+    await settled(element);
+    expect(form.querySelector('a')).toBeNull();
+  });
 });
 
 describe('in the meeting', () => {
@@ -110,6 +126,15 @@ describe('in the meeting', () => {
     ]);
     expect(items[0]?.textContent).toContain(strings.you);
     expect(items[1]?.textContent).toContain(strings.muted);
+  });
+
+  it('a crowd is shown in less room', async () => {
+    const { element, model, root } = await shown({ phase: 'joined', participants: Array<Participant>(12).fill(ANN) });
+    const list = root.querySelector('focus-participants');
+    expect(list?.hasAttribute('crowded')).toBe(false);
+    model.show({ participants: Array<Participant>(13).fill(ANN) });
+    await settled(element);
+    expect(list?.hasAttribute('crowded')).toBe(true);
   });
 
   it('a participant that is a meeting of its own is shown as one', async () => {
@@ -177,6 +202,11 @@ describe('in the meeting', () => {
     const { root } = await shown({ phase: 'joined', participants: [ANN, BOB], signalling: 'waiting', media: 'connected' });
     expect(root.textContent).toContain(strings.reconnecting);
     expect(root.textContent).toContain(strings.serverGone);
+  });
+
+  it('who is without a microphone is told for as long as they are', async () => {
+    const { root } = await shown({ phase: 'joined', participants: [ANN, BOB], unheard: true });
+    expect(root.querySelector('.banner')?.textContent).toContain(strings.unheard);
   });
 
   it('where the sound is gone as well nobody is told of hearing it', async () => {
@@ -255,6 +285,14 @@ describe('after the meeting', () => {
     expect(model.reset).toHaveBeenCalled();
   });
 
+  it('a meeting that has ended is no fault, and one can join again', async () => {
+    const { element, model, root } = await shown({ phase: 'failed', failure: new Failure('ended') });
+    expect(root.querySelector('.bad')).toBeNull();
+    element.name = 'Ann';
+    button(root, strings.joinAgain).click();
+    expect(model.join).toHaveBeenCalledWith('Ann', '', '');
+  });
+
   it('one can join again', async () => {
     const { element, model, root } = await shown({ phase: 'left' });
     element.name = 'Ann';
@@ -307,6 +345,7 @@ it.each([
   ['Ann-Marie de la Cruz (2)', 'AC'],
   ['+49 30 1234', '#'],
   ['木村 さくら', '木さ'],
+  ['🎉 🎈', '🎉'],
   ['', '#'],
 ])('the face of %j shows %s', (name, letters) => {
   expect(initials(name)).toBe(letters);

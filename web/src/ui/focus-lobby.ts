@@ -14,10 +14,12 @@ export interface JoinRequest {
 }
 
 export class FocusLobby extends LitElement {
-  static override properties = { room: {}, name: {}, problem: { state: true } };
+  static override properties = { room: {}, name: {}, elsewhere: {}, problem: { state: true } };
   declare room: string;
   /** The name to begin with; '' for the one used last. */
   declare name: string;
+  /** Where another room is chosen; '' where the page around us has chosen it. */
+  declare elsewhere: string;
   private declare problem: string;
 
   static override styles = [
@@ -52,11 +54,16 @@ export class FocusLobby extends LitElement {
         color: var(--warning-text);
         font-size: 0.9rem;
       }
+      .obstacle a {
+        color: inherit;
+      }
       .other {
-        margin-top: 1rem;
+        margin-top: 0.6rem;
         text-align: center;
       }
-      a {
+      .other a {
+        display: inline-block;
+        padding: 0.4rem;
         border-radius: 6px;
         color: var(--text-soft);
       }
@@ -67,6 +74,7 @@ export class FocusLobby extends LitElement {
     super();
     this.room = '';
     this.name = '';
+    this.elsewhere = '';
     this.problem = '';
   }
 
@@ -92,10 +100,13 @@ export class FocusLobby extends LitElement {
     return html`
       <form class="card" part="card" novalidate @submit=${(event: Event) => this.submit(event)}>
         <span class="badge">${microphone}</span>
-        <h1>${this.room}</h1>
+        <h1 dir="auto">${this.room}</h1>
         <p class="intro soft">${strings.tagline}</p>
         ${hindrance
-          ? html`<p class="obstacle"><strong>${strings.failures[hindrance.code].title}.</strong> ${strings.failures[hindrance.code].advice}</p>`
+          ? html`<p class="obstacle">
+              <strong>${strings.failures[hindrance.code].title}.</strong> ${strings.failures[hindrance.code].advice}
+              ${hindrance.code === 'microphone-withheld' ? html`<a href=${location.href} target="_blank">${strings.ownWindow}</a>` : nothing}
+            </p>`
           : nothing}
         <div class="field named">
           <label for="name">${strings.nameLabel}</label>
@@ -103,6 +114,7 @@ export class FocusLobby extends LitElement {
             id="name"
             part="name-input"
             autocomplete="name"
+            dir="auto"
             autocapitalize="words"
             spellcheck="false"
             maxlength="60"
@@ -115,7 +127,7 @@ export class FocusLobby extends LitElement {
         </div>
         <div class="field"><focus-microphones exportparts="microphone"></focus-microphones></div>
         <button class="primary" part="join-button">${strings.join}</button>
-        <p class="other small"><a href="/" part="rooms-link">${strings.changeRoom}</a></p>
+        ${this.elsewhere ? html`<p class="other small"><a href=${this.elsewhere} part="rooms-link">${strings.changeRoom}</a></p>` : nothing}
       </form>
     `;
   }

@@ -52,7 +52,9 @@ export class FocusMeeting extends LitElement {
     css`
       :host {
         display: grid;
-        grid-template-rows: auto 1fr auto;
+        container-type: inline-size;
+        grid-template: auto 1fr auto / minmax(0, 1fr);
+        width: 100%;
         min-height: 100vh;
         min-height: 100dvh;
         background: var(--background);
@@ -114,7 +116,11 @@ export class FocusMeeting extends LitElement {
         padding: 1.1rem clamp(1rem, 4vw, 2.25rem);
       }
       header h1 {
+        display: -webkit-box;
+        overflow: hidden;
         font-size: 1.25rem;
+        -webkit-box-orient: vertical;
+        -webkit-line-clamp: 2;
       }
       .heading {
         flex: 1 1 10rem;
@@ -262,7 +268,7 @@ export class FocusMeeting extends LitElement {
           transform: scale(0.75);
         }
       }
-      @media (max-width: 760px) {
+      @container (max-width: 760px) {
         .controls {
           display: grid;
           grid-template-columns: 1fr 1fr;
@@ -489,7 +495,9 @@ export class FocusMeeting extends LitElement {
       case 'failed': {
         const words = strings.failures[failure?.code ?? 'focus'];
         if (failure?.code === 'password') return this.locked(words);
-        return this.farewell(alert, 'bad', words.title, words.advice, strings.tryAgain, failure?.detail ?? '');
+        const detail = failure?.detail ?? '';
+        if (failure?.code === 'ended') return this.farewell(wave, '', words.title, words.advice, strings.joinAgain, detail);
+        return this.farewell(alert, 'bad', words.title, words.advice, strings.tryAgain, detail);
       }
       case 'left':
         return this.farewell(wave, '', strings.leftTitle, strings.leftAdvice, strings.joinAgain, '');
@@ -498,6 +506,7 @@ export class FocusMeeting extends LitElement {
           <focus-lobby
             .room=${this.room}
             .name=${this.name}
+            .elsewhere=${this.globalKeys ? '/' : ''}
             exportparts="card, join-button, name-input, microphone, rooms-link"
             @join=${(event: CustomEvent<JoinRequest>) => void this.join(event.detail)}
           ></focus-lobby>
@@ -552,14 +561,14 @@ export class FocusMeeting extends LitElement {
   }
 
   private joined(): TemplateResult {
-    const { title, participants, signalling, media } = this.view;
+    const { title, participants, signalling, media, unheard } = this.view;
     const gone = signalling === 'waiting' || signalling === 'connecting';
     const weak = gone || media !== 'connected';
     const connection = gone ? strings.reconnecting : media === 'connected' ? strings.connected : strings.interrupted;
     return html`
       <header part="header">
         <div class="heading">
-          <h1 tabindex="-1">${title || this.room}</h1>
+          <h1 tabindex="-1" dir="auto" title=${title}>${title || this.room}</h1>
           <div class="meta">
             <span>${people} ${strings.participantCount(participants.length)}</span>
             <span data-testid="connection" data-signalling=${signalling} data-media=${media}
@@ -573,6 +582,7 @@ export class FocusMeeting extends LitElement {
       </header>
       <main>
         ${gone ? html`<div class="banner">${alert}<p>${media === 'connected' ? strings.serverGone : strings.allGone}</p></div>` : nothing}
+        ${unheard ? html`<div class="banner">${alert}<p>${strings.unheard}</p></div>` : nothing}
         ${this.soundBlocked
           ? html`<div class="banner">
               ${sound}

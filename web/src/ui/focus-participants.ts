@@ -6,11 +6,13 @@ import { hand as raisedHand, microphoneOff } from './icons';
 import { theme } from './theme';
 
 const TONES = 8;
+/** Of more than so many each has a line in place of a card. */
+const CROWD = 12;
 
 /** Up to two letters for a face: of the first and the last word. */
 export function initials(name: string): string {
-  // A telephone number has no initials.
-  if (!/\p{L}/u.test(name)) return '#';
+  // A telephone number has no initials, nor has a picture.
+  if (!/\p{L}/u.test(name)) return name.match(/\p{Extended_Pictographic}/u)?.[0] ?? '#';
   const words = name.replace(/\(.*?\)/g, ' ').match(/[\p{L}\p{N}][\p{L}\p{N}'’-]*/gu) ?? [];
   const first = words[0] ?? '';
   const last = words.length > 1 ? (words[words.length - 1] ?? '') : '';
@@ -132,6 +134,9 @@ export class FocusParticipants extends LitElement {
         background: var(--accent);
         color: var(--on-accent);
       }
+      .words {
+        display: contents;
+      }
       .name {
         display: -webkit-box;
         max-width: 100%;
@@ -182,7 +187,7 @@ export class FocusParticipants extends LitElement {
           opacity: 0.45;
         }
       }
-      @media (max-width: 480px) {
+      @container (max-width: 480px) {
         ul {
           gap: 0.75rem;
         }
@@ -213,6 +218,67 @@ export class FocusParticipants extends LitElement {
           left: 0.5rem;
         }
       }
+      :host([crowded]) {
+        ul {
+          --columns: 5;
+          gap: 0.6rem;
+        }
+        li {
+          flex: 0 0 min(12rem, 50% - 0.3rem);
+          flex-direction: row;
+          gap: 0.75rem;
+          padding: 0.55rem 0.7rem;
+          border-radius: 14px;
+          text-align: start;
+        }
+        .face {
+          flex: none;
+          width: 2.5rem;
+          height: 2.5rem;
+          margin: 0;
+          font-size: 0.95rem;
+        }
+        .face::after {
+          inset: -4px;
+          border-width: 2px;
+        }
+        .raised,
+        .silent {
+          right: -8px;
+          bottom: -6px;
+          min-width: 1.35rem;
+          height: 1.35rem;
+          border-width: 2px;
+          font-size: 0.65rem;
+        }
+        .raised {
+          right: calc(50% + 6px);
+        }
+        .words {
+          display: block;
+          min-width: 0;
+        }
+        .name {
+          font-size: 0.875rem;
+          text-align: match-parent;
+          text-wrap: wrap;
+        }
+        .state {
+          display: block;
+          min-height: 0;
+          font-size: 0.75rem;
+        }
+        /* The ring says it, and no row changes its height with each word. */
+        li[data-speaking='true'] .state {
+          position: absolute;
+          clip-path: inset(50%);
+        }
+        .you {
+          top: -0.55rem;
+          left: auto;
+          right: 0.7rem;
+        }
+      }
       @media (forced-colors: active) {
         .face {
           outline: 1px solid;
@@ -237,7 +303,9 @@ export class FocusParticipants extends LitElement {
 
   /** Small rooms are told apart by attribute, so that hosts can lay them out in their own way. */
   override updated(changed: PropertyValues): void {
-    if (changed.has('participants')) this.dataset['count'] = String(this.participants.length);
+    if (!changed.has('participants')) return;
+    this.dataset['count'] = String(this.participants.length);
+    this.toggleAttribute('crowded', this.participants.length > CROWD);
   }
 
   override render(): TemplateResult {
@@ -272,8 +340,10 @@ export class FocusParticipants extends LitElement {
             muted ? html`<span class="silent">${microphoneOff}</span>` : nothing
           }</span
         >
-        <span class="name" part="name" title=${name}>${name}</span>
-        <span class="state">${hand ? html`<span class="unseen">${strings.hand(hand, hands)}${voice ? ', ' : nothing}</span>` : nothing}${voice}</span>
+        <span class="words">
+          <span class="name" part="name" dir="auto" title=${name}>${name}</span>
+          <span class="state">${hand ? html`<span class="unseen">${strings.hand(hand, hands)}${voice ? ', ' : nothing}</span>` : nothing}${voice}</span>
+        </span>
       </li>
     `;
   }

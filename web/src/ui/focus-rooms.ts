@@ -79,6 +79,7 @@ export class FocusRooms extends LitElement {
             id="room"
             part="room-input"
             autocomplete="off"
+            dir="auto"
             autocapitalize="none"
             spellcheck="false"
             aria-invalid=${words ? 'true' : 'false'}
