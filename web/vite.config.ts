@@ -4,7 +4,17 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   // The page lives at http://HOST/ROOM, so its assets have absolute addresses.
   base: '/',
-  build: { target: 'es2022', modulePreload: false, assetsInlineLimit: 0, reportCompressedSize: false },
+  build: {
+    target: 'es2022',
+    modulePreload: false,
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+    rolldownOptions: {
+      // Pages of others load the element by an address that stays.
+      input: ['index.html', 'src/focus-meeting.ts'],
+      output: { entryFileNames: ({ name }) => (name === 'focus-meeting' ? '[name].js' : 'assets/[name]-[hash].js') },
+    },
+  },
   server: { proxy: { '/config.json': 'http://127.0.0.1:8080', '/xmpp-websocket': { target: 'ws://127.0.0.1:8080', ws: true } } },
   test: {
     environment: 'jsdom',

@@ -42,7 +42,7 @@ class PageConfig:
     rooms: str
     focus: str
     title: str = "Meeting"
-    origins: tuple[str, ...] = ()  # other sites whose pages may open the websocket
+    origins: tuple[str, ...] = ()  # other sites whose pages may have the meeting in them, and open the websocket
     frame_ancestors: tuple[str, ...] = ()  # other sites that may show the page in a frame
 
     def document(self) -> dict[str, str]:
@@ -103,6 +103,7 @@ class PageServer(Listener):
         self._config = config
         self._files = _read_all(BUILT_STATIC if static is None else static)
         self._headers = _security_headers(config)
+        self._origins = frozenset(config.origins)
         self._proxy = WebsocketProxy(websocket_upstream, origins=config.origins)
         application = web.Application(middlewares=[self._secure])
         application.router.add_get("/config.json", self._configuration)
@@ -116,7 +117,7 @@ class PageServer(Listener):
         super().__init__(application)
 
     async def _configuration(self, request: web.Request) -> web.Response:
-        return web.json_response(self._config.document(), headers={"Cache-Control": "no-cache"})
+        return self._shared(request, web.json_response(self._config.document(), headers={"Cache-Control": "no-cache"}))
 
     async def _index(self, request: web.Request) -> web.Response:
         index = self._files.get(INDEX)
@@ -141,16 +142,25 @@ class PageServer(Listener):
         file = self._files.get(f"assets/{request.match_info['name']}")
         if file is None:
             raise web.HTTPNotFound
-        return file.answer(request, "public, max-age=31536000, immutable")
+        return self._shared(request, file.answer(request, "public, max-age=31536000, immutable"))
 
     async def _room(self, request: web.Request) -> web.Response:
         """A file beside index.html, or the name of a room."""
         name = request.match_info["room"]
         if file := self._files.get(name):
-            return file.answer(request, "no-cache")
+            return self._shared(request, file.answer(request, "no-cache"))
         if name in NO_ROOMS or "/" in name or not name.isprintable() or len(name.encode()) > ROOM_LIMIT:
             raise web.HTTPNotFound
         return await self._index(request)
+
+    def _shared(self, request: web.Request, response: web.Response) -> web.Response:
+        """With leave for pages of `origins`, which load <focus-meeting> and what it asks for."""
+        if self._origins:
+            response.headers.add("Vary", "Origin")
+            origin = request.headers.get("Origin", "")
+            if "*" in self._origins or origin.lower() in self._origins:
+                response.headers["Access-Control-Allow-Origin"] = origin or "*"
+        return response
 
     async def end_websockets(self) -> None:
         """For good, before anything else ends: pages come back when the service has been started again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -128,6 +129,19 @@ async def test_the_policy_names_who_may_frame_the_page(url: str, session: aiohtt
     assert "frame-ancestors 'self' https://www.example.org" in policy
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("path", ["/config.json", "/icon.svg", "/assets/index-abc.js"])
+async def test_pages_of_named_sites_alone_may_have_the_meeting_in_them(
+    session: aiohttp.ClientSession, static: Path, path: str
+) -> None:
+    server = PageServer(replace(CONFIG, origins=("https://www.example.org",)), NOWHERE, static)
+    host, port = await server.start("127.0.0.1", 0)
+    for origin, allowed in (("https://www.example.org", "https://www.example.org"), ("https://other.example", None)):
+        async with session.get(f"http://{host}:{port}{path}", headers={"Origin": origin}) as response:
+            assert response.headers.get("Access-Control-Allow-Origin") == allowed
+            assert "Origin" in response.headers.getall("Vary")
+    await server.stop()
 
 
 async def test_only_reading_is_allowed(url: str, session: aiohttp.ClientSession) -> None:

@@ -40,6 +40,13 @@ SHOWN = """async ({speaking, text, serial}) => {
   return [words[1].includes('speaking'), [...cut, aside], places.map(({top, height}) => [top, height])];
 }"""
 
+# The buttons of meetings in a page that are not within their meeting.
+CUT_OFF = """() => [...document.querySelectorAll('focus-meeting')].flatMap((meeting) => {
+  const right = meeting.getBoundingClientRect().right;
+  const buttons = [...meeting.shadowRoot.querySelectorAll('.controls button')];
+  return buttons.filter((each) => each.getBoundingClientRect().right > right).map((each) => each.textContent.trim());
+})"""
+
 # How far below the field for the name the form goes on.
 BELOW_THE_NAME = """() => {
   const form = document.querySelector('focus-meeting').shadowRoot.querySelector('focus-lobby').shadowRoot;
@@ -127,6 +134,31 @@ async def test_a_focus_that_takes_occupants_only_takes_the_page(prosody: Prosody
         await expect(anna.locator(participant(anna, "Anna"))).to_have_count(1)
         await anna.close()
         await eventually(lambda: focus.service.calls() == 0)
+
+
+@pytest.mark.any_server
+async def test_a_page_of_another_site_has_two_meetings_in_it(prosody: Prosody) -> None:
+    site = "http://site.localhost"
+    settings = settings_for(prosody)
+    http = settings.http.model_copy(update={"origins": (site,)})
+    # Browsers ask people before a site may reach what is on their own machine, as ours is here.
+    unasked = chromium("--disable-features=LocalNetworkAccessChecks")
+    async with serve(prosody, settings.model_copy(update={"http": http})) as focus, unasked as browser:
+        meetings = "".join(
+            f"<div><focus-meeting room=tea name={name} service={focus.http}></focus-meeting></div>"
+            for name in ("Anna", "Bert")
+        )
+        document = (
+            f"<!doctype html><script type=module src={focus.http}/focus-meeting.js></script>"
+            f"<style>div {{ width: 20rem; float: left }}</style>{meetings}"
+        )
+        page = await open_page(browser, f"{site}/", 300, serve=document)
+        for number in range(2):
+            await page.locator("focus-meeting").nth(number).get_by_role("button", name="Join").click()
+        await expect(page.locator("focus-meeting[data-state=joined]")).to_have_count(2)
+        await expect(page.locator(participant(page, "Bert"))).to_have_count(2)
+        assert await page.locator("focus-rooms").count() == 0
+        assert await page.evaluate(CUT_OFF) == []
 
 
 @pytest.mark.any_server

@@ -33,7 +33,7 @@ export function names(uri: string, jid: string): boolean {
 
 /** Paths of the server itself, which cannot be rooms. */
 const RESERVED = new Set(
-  'assets config.json external_api.js favicon.ico favicon.svg healthz http-bind index.html metrics readyz recordings xmpp-websocket'.split(' '),
+  'assets config.json external_api.js favicon.ico favicon.svg focus-meeting.js healthz http-bind index.html metrics readyz recordings xmpp-websocket'.split(' '),
 );
 const ESCAPES: Record<string, string> = { ' ': '\\20', '"': '\\22', '&': '\\26', "'": '\\27', ':': '\\3a', '<': '\\3c', '>': '\\3e' };
 

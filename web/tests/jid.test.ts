@@ -42,6 +42,7 @@ describe('a room name', () => {
     ['a\\20b', 'characters'],
     ['a\u0007b', 'characters'],
     ['assets', 'reserved'],
+    ['focus-meeting.js', 'reserved'],
     ['..', 'reserved'],
     ['x'.repeat(201), 'long'],
     ['ä'.repeat(101), 'long'],

@@ -43,7 +43,7 @@ class HttpSettings(Section):
     title: str = Field(default="Meeting", min_length=1, max_length=100, description="What the page calls itself.")
     origins: Origins = Field(
         default=(),
-        description="Other web sites whose pages may use the websocket; this page itself always may.",
+        description="Other web sites whose pages may have the meeting in them, and use the websocket.",
     )
     frame_ancestors: Origins = Field(
         default=(), description="Other web sites that may show the page in a frame; '*' is every one."
