@@ -1,11 +1,12 @@
 /** The meeting as the page shows it: one observable view, changed by visits that come and go. */
 import type { MediaState } from './call';
-import type { Media, User } from './coin';
+import type { User } from './coin';
 import { type Config, fetchConfig } from './config';
 import { StreamLost, WebsocketStream } from './connection';
 import { Failure } from './failure';
 import { bare, fromUri, names, node, resource } from './jid';
 import { openMicrophone } from './microphone';
+import { audioOf, hasHandUp, isMutedByFocus, isTalking, isThere, onlyHears, raisedAt, statusOf } from './participation';
 import { Speakers, Voice } from './speaking';
 import { strings } from './strings';
 import { type OpenStream, type Step, Visit, type VisitObserver } from './visit';
@@ -373,7 +374,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.source = visit;
     this.ownJids.add(visit.jid);
     const own = users.find((user) => this.isSelf(user));
-    const mutedByFocus = own?.endpoints.some(({ status }) => status === 'muted-via-focus') ?? false;
+    const mutedByFocus = own !== undefined && isMutedByFocus(own);
     if (mutedByFocus !== this.mutedByFocus) {
       this.mutedByFocus = mutedByFocus;
       this.say(mutedByFocus ? strings.youMutedByFocus : strings.youUnmutedByFocus);
@@ -463,9 +464,7 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
   }
 
   private participant(user: User, hand: number): Participant {
-    const audio = audioOf(user);
-    const status = user.endpoints.map((each) => each.status);
-    const mutedByFocus = status.includes('muted-via-focus');
+    const mutedByFocus = isMutedByFocus(user);
     return {
       key: user.entity,
       name: this.displayName(user),
@@ -473,9 +472,9 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       conference: user.cascadedFocus !== '',
       muted: mutedByFocus || onlyHears(user),
       mutedByFocus,
-      speaking: audio.some(({ source }) => source !== undefined && this.speaking.has(source)),
+      speaking: audioOf(user).some(({ source }) => source !== undefined && this.speaking.has(source)),
       hand,
-      status: status.some((each) => CALLED.has(each)) ? 'ringing' : status.includes('on-hold') ? 'on-hold' : 'connected',
+      status: statusOf(user),
     };
   }
 
@@ -500,34 +499,6 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
     this.view = { ...this.view, ...change };
     this.dispatchEvent(new Event('change'));
   }
-}
-
-const CALLED = new Set(['pending', 'dialing-out', 'dialing-in', 'alerting']);
-
-function isThere(user: User): boolean {
-  return user.endpoints.length === 0 || user.endpoints.some(({ status }) => status !== 'disconnected' && status !== 'disconnecting');
-}
-
-function audioOf(user: User): Media[] {
-  return user.endpoints.flatMap(({ media }) => media).filter(({ type, id }) => (type || id) === 'audio');
-}
-
-/** Seen from the participant: one who only receives is muted. */
-function onlyHears(user: User): boolean {
-  const audio = audioOf(user);
-  return audio.length > 0 && audio.every(({ status }) => status === 'recvonly' || status === 'inactive');
-}
-
-function isTalking(user: User): boolean {
-  return isThere(user) && !user.endpoints.some(({ status }) => CALLED.has(status));
-}
-
-function hasHandUp(user: User): boolean {
-  return user.endpoints.some(({ hand }) => hand);
-}
-
-function raisedAt(user: User): number {
-  return Math.min(...user.endpoints.filter(({ hand }) => hand).map(({ hand }) => Date.parse(hand)));
 }
 
 function stop(microphone: MediaStream): void {
