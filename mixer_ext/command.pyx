@@ -26,7 +26,7 @@ from mixer_ext.route cimport (
     transaction_forget,
     transaction_put,
 )
-from mixer_ext.sender cimport leg_report
+from mixer_ext.sender cimport leg_hurry, leg_report
 from mixer_ext.state cimport hand_up, wall
 from mixer_ext.stream cimport stream_pin, stream_reset
 
@@ -103,12 +103,20 @@ cdef void commands_bury(Core* core) noexcept nogil:
         command = following
 
 
-cdef void _set_format(Command* command) noexcept nogil:
-    cdef Format old = command.leg.format
-    command.leg.format = command.format
+cdef void _set_format(Core* core, Command* command) noexcept nogil:
+    """What waits to be a whole packet is sent; the decoder stays, if it is one for this codec, as it knows what was before."""
+    cdef Leg* leg = command.leg
+    cdef Format old = leg.format
+    leg_hurry(leg, core.outbox)
+    leg.format = command.format
     command.format = old
-    if old.codec != NULL and old.coding.kind != command.leg.format.coding.kind:
-        stream_reset(&command.leg.stream, command.leg.format.codec)     # what waits is for the other decoder
+    if old.codec == NULL:
+        return
+    if old.coding.kind == leg.format.coding.kind:
+        command.format.codec = leg.format.codec
+        leg.format.codec = old.codec
+    else:
+        stream_reset(&leg.stream, leg.format.codec)     # what waits is for the other decoder
 
 
 cdef void _set_keys(Core* core, Command* command) noexcept nogil:
@@ -205,7 +213,7 @@ cdef void _apply(Core* core, Command* command, int64_t now) noexcept nogil:
     elif kind == UNJOIN:
         graph_unjoin(&core.graph, command.a, command.b)
     elif kind == SET_FORMAT:
-        _set_format(command)
+        _set_format(core, command)
     elif kind == SET_KEYS:
         _set_keys(core, command)
     elif kind == SET_PLAIN:

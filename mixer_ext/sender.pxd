@@ -12,6 +12,7 @@ cdef enum:
 cdef Coding leg_coding(Leg* leg) noexcept nogil
 cdef void leg_attend(Leg* leg, Audiences* audiences) noexcept nogil
 cdef void leg_speak(Leg* leg, Audiences* audiences, Outbox* outbox) noexcept nogil
+cdef void leg_hurry(Leg* leg, Outbox* outbox) noexcept nogil
 cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil
 cdef void leg_report(Leg* leg, Outbox* outbox, int64_t now, uint64_t ntp, double random, bint bye) noexcept nogil
 

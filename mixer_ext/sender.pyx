@@ -169,6 +169,12 @@ cdef void _put_waiting(Leg* leg, Outbox* outbox) noexcept nogil:
             _put_payload(leg, outbox, &packing.heading, payload, length)
 
 
+cdef void leg_hurry(Leg* leg, Outbox* outbox) noexcept nogil:
+    """Before what it is sent changes: send what waits."""
+    if leg_is_sent(leg):
+        _put_waiting(leg, outbox)
+
+
 cdef void leg_comfort(Leg* leg, Outbox* outbox) noexcept nogil:
     """Send a frame of silence if for long there has been nothing else to send: so the peer knows that we are there."""
     cdef Heading heading

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mixer_ext import Companded
-from tests.mixer_ext.peers import FRAME, OPUS, Peer, Samples, Stage, loudness
+from tests.mixer_ext.peers import FRAME, OPUS, Peer, Samples, Stage, loudness, tone
 
 CODECS = ("opus", "pcmu")
 EVENT = 101
@@ -149,3 +149,32 @@ def test_a_peer_may_change_its_mind(stage: Stage) -> None:
         stage.run(20, {talker: 440})
         assert set(lengths(peer)[count:]) == {ptime}
     assert loudness(heard(peer)[-10 * FRAME :], 440) > 120
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_who_changes_its_mind_loses_nothing_that_waits(stage: Stage, codec: str) -> None:
+    leg, peer = listener(stage, codec, 60)
+    talker = room(stage, leg)
+    kind = {"payload_type": OPUS} if codec == "opus" else {"payload_type": 0, "name": "pcmu"}
+    for ticks in (19, 20, 21):  # until then none, one or two frames wait
+        stage.run(ticks, {talker: 440})
+        stage.plane.set_codec(leg, ptime=60, **kind)
+    stage.run(3, {talker: 440})
+    follow(peer)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_a_peer_says_goes_on_when_it_changes_its_mind(stage: Stage, codec: str) -> None:
+    heard = []
+    for changes in (False, True):
+        (leg, _), (other, ear) = listener(stage, codec, 20), listener(stage, "pcmu", 20)
+        stage.plane.join(leg, other)
+        start = stage.ticks
+        for n in range(30):
+            if n == 20 and changes:
+                kind = {"payload_type": OPUS} if codec == "opus" else {"payload_type": 0, "name": "pcmu"}
+                stage.plane.set_codec(leg, ptime=40, **kind)
+            stage.peers[leg].say(tone(440, 1, stage.ticks - start), stage.address)
+            stage.tick()
+        heard.append(np.concatenate(ear.heard))
+    np.testing.assert_array_equal(*heard)
