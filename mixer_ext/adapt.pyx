@@ -7,7 +7,7 @@ worth it for whole frames only: a packet is needed in this tick or in the next, 
 from libc.stdint cimport INT32_MAX, INT32_MIN
 
 from mixer_ext.codec cimport FRAME
-from mixer_ext.jitter cimport jitter_depth, jitter_wanted
+from mixer_ext.jitter cimport jitter_wanted
 from mixer_ext.mix cimport mix_level
 from mixer_ext.stream cimport BLEND, BLOCKS, QUIET, Block
 from mixer_ext.stretch cimport COMPARED, FARTHEST, OVERLAP, SHORTEST, stretch_cut, stretch_lag, stretch_repeat
@@ -163,7 +163,7 @@ cdef void stream_watch(Stream* stream, uint64_t played) noexcept nogil:
         newest.most = max(newest.most, early)
         if early < 0:
             stream.surplus = min(stream.surplus, 0)
-    newest.spare = min(newest.spare, jitter_depth(&stream.jitter) + stream.held)
+    newest.spare = min(newest.spare, stream.jitter.depth + stream.held)
     newest.decoded = min(newest.decoded, stream.held)
     stream.ticks += 1
     if stream.ticks >= BLOCK and stream.surplus == 0:

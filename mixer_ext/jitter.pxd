@@ -39,6 +39,7 @@ cdef struct Jitter:
     bint anchored       # playout goes on where it is; else it begins when the next packet has waited for long enough
     bint played         # something has been played since the start
     int count           # slots in use
+    int depth           # samples in them; their timestamps may jump
     int packet          # samples of the last packet played
     uint16_t sequence   # comes next
     uint16_t newest     # highest that came
@@ -65,6 +66,5 @@ cdef Step jitter_next(Jitter* jitter, int64_t now, int room, Slot** slot, int* s
 cdef void jitter_pass(Jitter* jitter, uint16_t sequence) noexcept nogil
 cdef Slot jitter_take_out(Jitter* jitter, Slot* slot) noexcept nogil
 cdef void jitter_release(Jitter* jitter, Slot* slot) noexcept nogil
-cdef int jitter_depth(Jitter* jitter) noexcept nogil
 cdef int jitter_wanted(Jitter* jitter) noexcept nogil
 cdef bint jitter_ready(Jitter* jitter) noexcept nogil

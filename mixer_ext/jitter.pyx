@@ -35,19 +35,18 @@ cdef void jitter_init(Jitter* jitter) noexcept nogil:
     jitter.packet = FRAME
 
 
-cdef void jitter_release(Jitter* jitter, Slot* slot) noexcept nogil:
-    if slot.data != NULL:
-        free(slot.data)
-        slot.data = NULL
-        jitter.count -= 1
-
-
 cdef Slot jitter_take_out(Jitter* jitter, Slot* slot) noexcept nogil:
     """The packet in a slot, which is free then; its data is the caller's to free."""
     cdef Slot taken = slot[0]
     slot.data = NULL
     jitter.count -= 1
+    jitter.depth -= slot.samples
     return taken
+
+
+cdef void jitter_release(Jitter* jitter, Slot* slot) noexcept nogil:
+    if slot.data != NULL:
+        free(jitter_take_out(jitter, slot).data)
 
 
 cdef void jitter_reset(Jitter* jitter) noexcept nogil:
@@ -174,13 +173,9 @@ cdef Pushed jitter_push(Jitter* jitter, Slot* packet, const uint8_t* data, bint 
     jitter.strays = 0
     slot[0] = packet[0]
     jitter.count += 1
+    jitter.depth += packet.samples
     _note_newest(jitter, packet.sequence)
     return PUSH_STORED
-
-
-cdef int jitter_depth(Jitter* jitter) noexcept nogil:
-    """Samples in the packets held. Counted, not taken from their timestamps: those may jump."""
-    return jitter.count * jitter.packet
 
 
 cdef int jitter_wanted(Jitter* jitter) noexcept nogil:
@@ -254,7 +249,7 @@ cdef Step jitter_next(Jitter* jitter, int64_t now, int room, Slot** slot, int* s
         found = _first(jitter, &missing)
     wanted = jitter_wanted(jitter)
     if found != NULL and jitter.pinned and jitter.anchored:
-        if jitter_depth(jitter) > jitter.pinned + HELD:
+        if jitter.depth > jitter.pinned + HELD:
             jitter.anchored = False
         while found != NULL and jitter.anchored and <int32_t>(found.timestamp - jitter.position) <= -STEP:
             if <int32_t>(found.timestamp - jitter.position) < -JUMP:
@@ -281,13 +276,13 @@ cdef Step jitter_next(Jitter* jitter, int64_t now, int room, Slot** slot, int* s
     if not jitter.anchored:
         while jitter.pinned and jitter.count > 1 and _lag(found, now) >= wanted + FRAME:
             found = _give_up(jitter, found, &missing)
-        if _lag(found, now) < wanted and jitter_depth(jitter) <= wanted + LIMIT:
+        if _lag(found, now) < wanted and jitter.depth <= wanted + LIMIT:
             jitter.position += room
             return STEP_WAIT
         slot[0] = found
         jitter.missing += missing
         return _play(jitter, found, now)
-    while not jitter.pinned and jitter_depth(jitter) > wanted + LIMIT + SETTLING * jitter.packet:
+    while not jitter.pinned and jitter.depth > wanted + LIMIT + SETTLING * jitter.packet:
         found = _give_up(jitter, found, &missing)
         ahead = 0
     slot[0] = found

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 
 from mixer_ext.codec cimport FRAME, codec_unit
 from mixer_ext.handle cimport Handle
-from mixer_ext.jitter cimport jitter_depth, jitter_wanted
+from mixer_ext.jitter cimport jitter_wanted
 from mixer_ext.rtp cimport reception_expected
 from mixer_ext.sender cimport leg_coding
 from mixer_ext.stream cimport stream_concealed
@@ -29,7 +29,7 @@ cdef dict leg_statistics(Leg* leg):
         "shortened_ms": leg.stream.shortened / 48.0,
         "lengthened_ms": leg.stream.lengthened / 48.0,
         "target_ms": (jitter_wanted(&leg.stream.jitter) + FRAME) / 48.0,
-        "depth_ms": (jitter_depth(&leg.stream.jitter) + leg.stream.held) / 48.0,
+        "depth_ms": (leg.stream.jitter.depth + leg.stream.held) / 48.0,
         "jitter_ms": leg.reception.jitter * codec_unit(leg.format.codec) / 48.0,
         "rtt_ms": leg.rtt,
         "level_dbov": leg.level,
@@ -54,7 +54,7 @@ cdef dict leg_statistics(Leg* leg):
 
 cdef dict plane_statistics(Core* core, dict nodes, uint64_t overruns):
     """Counters of a plane with these nodes, {id: Handle}. live: nodes that do not rest; overruns: samples that taps were
-    too slow for; load: the share of a core that the thread took lately; complexity: Opus', by that; late: how long after
+    too slow for; load: as Plane.load; complexity: Opus', by that; late: how long after
     its time a tick was made, counted for each time that the thread woke up for one.
     """
     cdef Handle handle

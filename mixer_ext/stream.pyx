@@ -35,7 +35,6 @@ from mixer_ext.jitter cimport (
     STEP_RECOVER,
     STEP_WAIT,
     Step,
-    jitter_depth,
     jitter_follows_gap,
     jitter_init,
     jitter_next,
@@ -103,7 +102,7 @@ cdef void stream_reset(Stream* stream, Codec* codec) noexcept nogil:
 
 cdef void stream_rouse(Stream* stream) noexcept nogil:
     """What comes now matters, and for a while after it has been played."""
-    stream.awake = AWAKE + (jitter_depth(&stream.jitter) + FRAME - 1) // FRAME
+    stream.awake = AWAKE + (stream.jitter.depth + FRAME - 1) // FRAME
 
 
 cdef void stream_pass(Stream* stream, uint64_t ticks) noexcept nogil:
@@ -451,7 +450,7 @@ cdef class JitterBuffer:
     @property
     def depth(self):
         """Samples that are held, decoded or not."""
-        return jitter_depth(&self.stream.jitter) + self.stream.held
+        return self.stream.jitter.depth + self.stream.held
 
     @property
     def target(self):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixer_ext import JitterBuffer, Opus
+from mixer_ext.g711 import compress
 from tests.mixer_ext.peers import FRAME, Samples, loudness, tone
 
 
@@ -261,6 +262,21 @@ def test_packets_of_other_lengths_are_played_whole(milliseconds: int) -> None:
     assert jitter.counters["missing"] == 0
     assert jitter.counters["concealed"] <= 1
     assert loudness(np.concatenate(heard[20:]), 440) > loudness(tone(440, 100), 440) - 1
+
+
+def test_who_goes_over_to_shorter_packets_loses_none() -> None:
+    """Of the short ones as many have come as one long one lasts for, and are no more than that."""
+    jitter, at, sequence = JitterBuffer("pcmu"), 0, 0
+    for tick in range(150):
+        length = 6 if tick < 60 else 1
+        if (tick + 1) % length == 0:
+            payload = compress("pcmu", tone(440, length, at)[::6].copy())
+            assert jitter.push(sequence, at * FRAME, payload) == "stored"
+            sequence, at = sequence + 1, at + length
+        jitter.pull()
+    counters = jitter.counters
+    assert counters["dropped"] == counters["missing"] == counters["concealed"] == 0
+    assert jitter.depth < 3 * FRAME
 
 
 def test_garbage_is_refused() -> None:
