@@ -2,6 +2,7 @@
 books are kept in mixer_ext.nodes.
 """
 import os
+import socket
 import threading
 
 from libc.math cimport INFINITY
@@ -155,6 +156,11 @@ cdef class Plane(Nodes):
     def load(self):
         """The share of a core that the thread took lately, 0 to 1."""
         return self.core.effort.load
+
+    @property
+    def receive_buffer(self):
+        """Bytes of what comes to each address that the kernel keeps until the thread takes it: what the system allows."""
+        return min([opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for opened in self.sockets]) // 2
 
     def fileno(self):
         """Readable when poll() has something; valid for as long as the plane exists."""

@@ -106,6 +106,8 @@ class MediaPlane:
                 planes.append(_bind(wanted, first_id=1 + n, step=self._count))
                 undo.callback(planes[-1].stop)
             undo.pop_all()
+        kept = min(plane.receive_buffer for plane in planes)
+        logger.info("the kernel keeps %d KiB of what comes in on each port", kept >> 10)
         self._native = Shards(planes)
         for plane in planes:
             plane.start()

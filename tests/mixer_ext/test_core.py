@@ -230,6 +230,15 @@ def test_after_a_stall_five_ticks_are_made_up_and_the_rest_is_left_out_of_time(e
     assert 800_000 <= greatest <= total
 
 
+def test_it_is_told_how_much_is_kept_of_what_comes() -> None:
+    plane = Plane([("127.0.0.1", 0), ("127.0.0.1", 0)])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        most = probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+    assert plane.receive_buffer in (most, 8 << 20)  # what everybody may have, or what some may
+    plane.stop()
+
+
 def test_a_plane_that_never_ran_can_be_stopped() -> None:
     plane = Plane([("127.0.0.1", 0)])
     plane.add_leg("localufrag", ssrc=1, csrc=2)
