@@ -18,7 +18,7 @@ from posix.unistd cimport close, read, write
 from mixer_ext.codec cimport FRAME
 from mixer_ext.command cimport commands_apply, commands_bury
 from mixer_ext.demux cimport demux_drain
-from mixer_ext.effort cimport effort_begin, effort_note, effort_rest
+from mixer_ext.effort cimport effort_begin, effort_made, effort_note, effort_rest
 from mixer_ext.floor cimport floor_choose, floor_decide
 from mixer_ext.graph cimport Graph, Node, graph_arrange, graph_free, graph_settle
 from mixer_ext.group cimport group_rest
@@ -264,7 +264,7 @@ cdef void core_tick(Core* core, int64_t now) noexcept nogil:
     graph_settle(graph)
     commands_bury(core)
     group_rest(graph, core.time, _rests)
-    effort_note(&core.effort, core.time)
+    effort_note(&core.effort, core.time - core.skipped_ticks)
 
 
 cdef void core_goodbye(Core* core, int64_t now) noexcept nogil:
@@ -299,11 +299,14 @@ cdef void _catch_up(Core* core, uint64_t due, int64_t now) noexcept nogil:
     """
     cdef uint64_t ticks = min(due, <uint64_t>(CAUGHT_UP + 1))
     cdef uint64_t i
+    cdef int64_t first
     core.missed_ticks += due - 1
     core.skipped_ticks += due - ticks
     core.time += due - ticks
+    first = phase_at(&core.phase, core.time + 1)
     for i in range(ticks):
         core_tick(core, now)
+    effort_made(&core.effort, first, core_now())
 
 
 cdef void _set_timer(int timer, int64_t first, uint64_t every) noexcept nogil:
@@ -399,7 +402,7 @@ cdef void core_run(Core* core) noexcept nogil:
         if wanted != pace or shifted:
             pace = wanted
             if pace == 0:
-                effort_rest(&core.effort, core.time)
+                effort_rest(&core.effort, core.time - core.skipped_ticks)
             due = core.time + 1 if pace == 1 else (core.time // UPKEEP + 1) * UPKEEP
             _set_timer(timer, phase_at(&core.phase, due), pace)
         core_notify(core)

@@ -4,6 +4,10 @@ Most of that is Opus, which at complexity 0 takes half of what it takes at 5. A 
 its ticks late for all, and, having real-time priority, leaves nothing to the rest of the service. So where it takes more
 than a share of its core, it encodes cheaper by one step each WINDOW, and, once it has taken much less for a while, better
 by one step again.
+
+Of a core that others want, too, other planes among them, it may be given less than it needs. That is seen by the clock:
+the load of a window is the share in which ticks were due and not made yet, waiting for the core included. It is told, and
+acted upon, as what it was for the last second or so, as a machine may stall; what the thread itself takes, at once.
 """
 from posix.time cimport clock_gettime, timespec
 
@@ -17,11 +21,16 @@ cdef enum:
     CALM = 50           # windows
 
 cdef double EASE = 0.6  # of relief: below that it is calm
+cdef double RECENT = 0.2    # of the load is what it was in the last window
 
 
-cdef void _step(Effort* effort, double load) noexcept nogil:
-    """At the end of a window in which the thread took this share of a core, or more than there was where it is late."""
-    effort.load = min(load, 1.0)
+cdef void _step(Effort* effort, double taken, double behind) noexcept nogil:
+    """At the end of a window, of which the thread took and was behind with ticks for these shares, or more than there was
+    where it is late.
+    """
+    cdef double load
+    effort.load += RECENT * (min(max(taken, behind), 1.0) - effort.load)
+    load = max(taken, effort.load)
     effort.calm = effort.calm + 1 if load < effort.relief * EASE else 0
     if load > effort.relief:
         effort.complexity = max(0, effort.complexity - 1)
@@ -40,6 +49,7 @@ cdef int64_t _spent() noexcept nogil:
 cdef void _open(Effort* effort, uint64_t time) noexcept nogil:
     effort.since = time
     effort.spent = _spent()
+    effort.behind = 0
 
 
 cdef void effort_begin(Effort* effort, double relief) noexcept nogil:
@@ -48,13 +58,21 @@ cdef void effort_begin(Effort* effort, double relief) noexcept nogil:
 
 
 cdef void effort_note(Effort* effort, uint64_t time) noexcept nogil:
-    """After each tick."""
+    """After each tick. time: ticks that there have been, but for those that were left out."""
     cdef int64_t before = effort.spent
+    cdef int64_t behind = effort.behind
     cdef uint64_t ticks = time - effort.since
+    cdef double window = <double>(<int64_t>ticks * TICK)
     if ticks >= WINDOW:
         _open(effort, time)
         if before:
-            _step(effort, <double>(effort.spent - before) / <double>(<int64_t>ticks * TICK))
+            _step(effort, (effort.spent - before) / window, behind / window)
+
+
+cdef void effort_made(Effort* effort, int64_t due, int64_t now) noexcept nogil:
+    """All ticks have been made by now, ns; the first of them was due then."""
+    effort.behind += now - max(due, effort.made)
+    effort.made = now
 
 
 cdef void effort_rest(Effort* effort, uint64_t time) noexcept nogil:
@@ -73,7 +91,13 @@ cdef class EncodingEffort:
     def __cinit__(self, double relief):
         effort_begin(&self.effort, relief)
 
-    def step(self, double load):
-        """A window has passed in which the thread took this share of a core: Opus' complexity from now on."""
-        _step(&self.effort, load)
+    def step(self, double taken, double behind=0):
+        """A window has passed of which the thread took this share of a core, and was behind with its ticks for that one:
+        Opus' complexity from now on.
+        """
+        _step(&self.effort, taken, behind)
         return self.effort.complexity
+
+    @property
+    def load(self):
+        return self.effort.load

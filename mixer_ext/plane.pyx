@@ -62,7 +62,7 @@ cdef class Plane(Nodes):
     runs a thread that ticks every 20 ms; with one (an object with now_ns() -> int) there is no thread and tick() is
     called by hand.
 
-    relief: the share of a core above which the thread encodes cheaper, and a little worse, until it takes less.
+    relief: the load above which the thread encodes cheaper, and a little worse, until it is less.
 
     first_id and step: the ids of nodes are first_id, first_id + step and so on; planes that are used together can so have
     different ones.
@@ -154,7 +154,9 @@ cdef class Plane(Nodes):
 
     @property
     def load(self):
-        """The share of a core that the thread took lately, 0 to 1."""
+        """The share of the last second or so in which the thread was at work, or had ticks to make and waited for a core,
+        0 to 1.
+        """
         return self.core.effort.load
 
     @property

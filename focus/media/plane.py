@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 20.0
 #: How often it is looked whether a node that something is played at is still there, in seconds.
 LOOK_AGAIN = 1.0
-#: The share of its core above which a plane encodes cheaper.
+#: The load above which a plane encodes cheaper.
 RELIEF = 0.7
 #: What of several shards' statistics is no sum: those of the one that is the worst off are told.
 WORST: Mapping[str, Callable[[Iterable[float]], float]] = {"late_max_us": max, "load": max, "complexity": min}
@@ -294,7 +294,8 @@ class MediaPlane:
         return Tap(self._shards.of(node), node, sent=sent)
 
     def load(self, *, room: str | None = None, near: int | None = None) -> float:
-        """The share of its core, 0 to 1, that the shard takes which a leg would be added to; see `create_leg`."""
+        """The share of its time, 0 to 1, in which the shard is at work, or waits for a core, which a leg would be added
+        to; see `create_leg`."""
         return self._shards.place(room=room, near=near).load
 
     def snapshot(self) -> dict[str, int | float]:

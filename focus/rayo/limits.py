@@ -20,7 +20,8 @@ class Limits:
     one bare JID, or one occupant of a room, so that nobody takes all the lines. `registrations`: of clients, and
     `registrations_of_client`: with one account. `subscriptions`: to the presence of mixers that are remembered, overall
     and of one account.
-    `load`: the share of a core that media may take before new calls, and components of clients, are refused.
+    `load`: the share of its time that a thread for audio may be at work, or wait for a core, before new calls, and
+    components of clients, are refused.
     `dial_timeout`: seconds to wait for an answer where `<dial/>` sets no limit.
     """
 

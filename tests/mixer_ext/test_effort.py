@@ -1,4 +1,4 @@
-"""What encoding may cost goes by how much of a core the plane's thread takes."""
+"""What encoding may cost goes by how much of a core the plane's thread takes, and by whether it is given that."""
 
 from __future__ import annotations
 
@@ -78,12 +78,36 @@ def test_a_plane_in_which_nothing_is_left_to_do_bears_no_load() -> None:
 
 
 def test_what_takes_longer_than_there_is_takes_no_more_than_all_of_a_core(stage: Stage) -> None:
+    effort = EncodingEffort(0.6)
+    for _ in range(100):
+        effort.step(1.05, 1.2)
+    assert effort.load == pytest.approx(1)
+    assert effort.load <= 1
     stage.tick(20)
+    before = stage.plane.load
     end = time.thread_time() + 0.25
     while time.thread_time() < end:
         pass
     stage.tick(10)  # 200 ms
-    assert stage.plane.load == 1
+    assert before < stage.plane.load < 1
+
+
+def test_who_is_not_given_the_core_that_he_needs_is_helped_too() -> None:
+    effort = EncodingEffort(0.6)
+    complexities = [effort.step(0.5, 1.0) for _ in range(20)]  # two on one core, and late all the time
+    assert complexities[:4] == [5] * 4  # it may have been a stall
+    assert complexities[-1] == 0
+    assert effort.load > 0.95
+
+
+@pytest.mark.parametrize("windows", [1, 2, 3])
+def test_a_stall_is_no_load_that_others_would_be_refused_for(windows: int) -> None:
+    effort = EncodingEffort(0.7)
+    for _ in range(50):
+        effort.step(0.2, 0.25)
+    assert effort.load == pytest.approx(0.25, abs=0.01)
+    assert [effort.step(0.2, 1.0) for _ in range(windows)] == [5] * windows
+    assert effort.load < 0.7
 
 
 def until(holds: Callable[[], bool]) -> None:
