@@ -122,7 +122,7 @@ def serve(config: ConfigFile) -> None:
 
     settings = configuration.load(config)
     logs.configure(settings.log.level, settings.log.format)
-    for line in missing(settings):
+    for line in (*configuration.unread(), *missing(settings)):
         logging.getLogger("focus.service").warning("%s", line)
     service = _load_service()(settings)
     asyncio.run(_serve(service))
@@ -310,7 +310,7 @@ def config_check(
     from focus.service.missing import missing
 
     settings = configuration.load(file)
-    for line in missing(settings):
+    for line in (*configuration.unread(), *missing(settings)):
         print(f"warning: {line}", file=sys.stderr)
     print(f"{file}: ok")
 

@@ -15,6 +15,7 @@ from typing import Any, Self, get_args
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -37,6 +38,8 @@ from focus.service.sections.xmpp import XmppSettings
 from focus.service.values import Address
 
 PREFIX = "FOCUS_"
+#: Of a variable and an option, for one to be meant by the other. All begin with PREFIX, so it is much.
+LIKENESS = 0.8
 
 
 class ConfigurationError(ServiceError):
@@ -55,7 +58,7 @@ class Settings(BaseModel):
     xmpp: XmppSettings
     media: MediaSettings = MediaSettings()
     http: HttpSettings = HttpSettings()
-    metrics: MetricsSettings = MetricsSettings()
+    metrics: MetricsSettings = Field(default=MetricsSettings(), validate_default=True)
     conference: ConferenceSettings = ConferenceSettings()
     summoning: SummoningSettings = SummoningSettings()
     ringing: RingingSettings = RingingSettings()
@@ -70,6 +73,23 @@ class Settings(BaseModel):
     fax: FaxSettings = FaxSettings()
     routes: tuple[RouteSettings, ...] = ()
     log: LogSettings = LogSettings()
+
+    @field_validator("http")
+    @classmethod
+    def _others(cls, http: HttpSettings, info: ValidationInfo) -> HttpSettings:
+        if "xmpp" in info.data:
+            for key, value in {"domain": http.domain, "guests": http.guests}.items():
+                if value in (info.data["xmpp"].jid, info.data["xmpp"].muc):
+                    raise ValueError(f"{key} must be another domain than jid and muc of [xmpp] (got {value!r})")
+        return http
+
+    @field_validator("metrics")
+    @classmethod
+    def _apart(cls, metrics: MetricsSettings, info: ValidationInfo) -> MetricsSettings:
+        http = info.data.get("http")
+        if http and http.enabled and metrics.enabled and metrics.listen.meets(http.listen):
+            raise ValueError(f"cannot listen on {metrics.listen}, as [http] listens on {http.listen}")
+        return metrics
 
     @field_validator("rooms")
     @classmethod
@@ -147,11 +167,52 @@ def load(file: Path) -> Settings:
     ]
     if faults:
         raise ConfigurationError(faults)
+    faults = _of_no_section()
     try:
         loaded = _WithEnvironment.of(document)
     except ValidationError as error:
-        raise ConfigurationError([_fault(file, details) for details in error.errors()]) from None
+        raise ConfigurationError(faults + [_fault(file, details) for details in error.errors()]) from None
+    if faults:
+        raise ConfigurationError(faults)
     return Settings(**{section: getattr(loaded, section) for section in Settings.model_fields})
+
+
+def _of_no_section() -> list[str]:
+    """A line for each variable `FOCUS_SECTION__KEY` where there is no such section; those of others have been read."""
+    return [
+        f"environment: {name}: is not a known option{_nearest(name)}"
+        for name, section, delimiter in _variables()
+        if delimiter and section not in Settings.model_fields
+    ]
+
+
+def unread() -> list[str]:
+    """A line for each variable that is not written as an option, but is much like one. It is no fault: other programs
+    have names of their own, and Kubernetes gives each container those of all services."""
+    return [
+        f"environment: {name}: is not read{nearest}"
+        for name, _, delimiter in _variables()
+        if not delimiter and (nearest := _nearest(name))
+    ]
+
+
+def _variables() -> list[tuple[str, str, str]]:
+    """Those of the environment that begin like ours and say something, with their section and what is behind it."""
+    names = sorted(name for name, value in os.environ.items() if name.upper().startswith(PREFIX) and value)
+    return [(name, *name.lower().removeprefix(PREFIX.lower()).partition("__")[:2]) for name in names]
+
+
+def _nearest(variable: str) -> str:
+    """In words, the option that it is much like, where there is one."""
+    sections = {name: section_model(name) for name in Settings.model_fields}
+    options = [
+        f"{PREFIX}{section}__{key}".upper()
+        for section, (model, repeated) in sections.items()
+        for key in model.model_fields
+        if not repeated
+    ]
+    close = difflib.get_close_matches(variable.upper(), options, n=1, cutoff=LIKENESS)
+    return f"; is it {close[0]}?" if close else ""
 
 
 def _is_repeated(name: str, value: object) -> bool:
@@ -211,6 +272,8 @@ def _fault(file: Path, details: ErrorDetails) -> str:
     where = f"{file}: {f'[[{section}]]' if is_repeated else f'[{section}]'}{number}{f' {key}' if key else ''}"
     if key and any(name.upper() == variable for name in os.environ):
         where = f"environment: {variable}"
+    elif not is_repeated and not key and (whole := f"{PREFIX}{section}".upper()) in map(str.upper, os.environ):
+        return f"environment: {whole}: is a section; its keys are {whole}__KEY"
     elif is_repeated and not key and details["type"] == "tuple_type":
         given = [name for name in os.environ if name.upper().startswith(f"{PREFIX}{section}".upper())]
         if given:

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from focus.service.config import PREFIX, Settings, section_model
 from focus.service.lua import quoted
 from focus.service.sections.xmpp import XmppSettings
-from focus.service.values import Address, is_ip
+from focus.service.values import Address, address_of, is_ip
 
 WIDTH = 100
 
@@ -218,7 +218,7 @@ def ejabberd(settings: Settings) -> str:
 def _values(settings: Settings) -> dict[str, str | int]:
     """What both servers must agree about with us."""
     xmpp = settings.xmpp
-    websocket = urlsplit(settings.http.websocket)
+    websocket = address_of(settings.http.websocket)
     return {
         "domain": settings.domain,
         "guests": settings.guests,
@@ -228,9 +228,9 @@ def _values(settings: Settings) -> dict[str, str | int]:
         "secret": xmpp.secret.get_secret_value(),
         "component_host": _listening(xmpp.host),
         "component_port": xmpp.port,
-        "http_host": _listening(websocket.hostname or ""),
-        "http_port": websocket.port or (443 if websocket.scheme == "wss" else 80),
-        "http_path": websocket.path or "/",
+        "http_host": _listening(websocket.host),
+        "http_port": websocket.port,
+        "http_path": urlsplit(settings.http.websocket).path or "/",
     }
 
 

@@ -14,6 +14,9 @@ from pydantic_core import PydanticCustomError
 
 from focus.wire.jid import JID
 
+#: Every address that this machine has of a version of IP.
+EVERY_HOST = frozenset({"0.0.0.0", "::"})
+
 
 class Address(NamedTuple):
     """Where to listen or connect."""
@@ -31,8 +34,23 @@ class Address(NamedTuple):
             raise ValueError("must have an IPv6 address between the brackets")
         return cls(match["v6"] or match["host"], int(match["port"]))
 
+    def meets(self, other: Address) -> bool:
+        """Whether only one of two can listen, where both are addresses of this machine; a name is what it is written
+        like, but for localhost. Port 0 is always another."""
+        ours, theirs = _host(self.host), _host(other.host)
+        if self.port != other.port or self.port == 0:
+            return False
+        return ours == theirs or ((":" in ours) == (":" in theirs) and not {ours, theirs}.isdisjoint(EVERY_HOST))
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _host(text: str) -> str:
+    text = text.lower()
+    if text == "localhost":
+        return "127.0.0.1"
+    return str(ipaddress.ip_address(text)) if is_ip(text) else text
 
 
 def is_ip(text: str) -> bool:
@@ -42,6 +60,12 @@ def is_ip(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_here(host: str) -> bool:
+    """Whether this IP address or name can only be that of this machine."""
+    host = _host(host)
+    return is_ip(host) and ipaddress.ip_address(host).is_loopback
 
 
 def is_global(text: str) -> bool:
@@ -191,6 +215,12 @@ def websocket_url(value: str) -> str:
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError("must be a ws:// or wss:// URL")
     return value
+
+
+def address_of(url: str) -> Address:
+    """Where this ws:// or wss:// URL leads. Raises ValueError where its port is none."""
+    parts = urlsplit(url)
+    return Address(parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80))
 
 
 def page_url(value: str) -> str:

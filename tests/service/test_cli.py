@@ -67,6 +67,16 @@ async def test_the_example_checks_out(tmp_path: Path) -> None:
     assert await focus("config", "check", str(file)) == (0, f"{file}: ok\n", "")
 
 
+async def test_the_check_warns_of_a_variable_that_nothing_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOCUS_MEDIA_PORT", "10000")
+    file = tmp_path / "focus.toml"
+    file.write_text('[xmpp]\njid = "focus.example.org"\nmuc = "rooms.example.org"\nsecret = "s3cret"\n')
+    warning = "warning: environment: FOCUS_MEDIA_PORT: is not read; is it FOCUS_MEDIA__PORT?\n"
+    assert await focus("config", "check", str(file)) == (0, f"{file}: ok\n", warning)
+
+
 @pytest.mark.parametrize("command", [("config", "check"), ("serve", "--config"), ("config", "prosody", "--config")])
 async def test_a_bad_configuration_is_a_line_for_each_fault(tmp_path: Path, command: tuple[str, ...]) -> None:
     file = tmp_path / "focus.toml"

@@ -9,7 +9,7 @@ import pytest
 
 from focus.service import config_text
 from focus.service.comfort import TONES
-from focus.service.config import ConfigurationError, Settings, load, section_model
+from focus.service.config import ConfigurationError, Settings, load, section_model, unread
 from focus.service.sections.rayo import RouteSettings
 from focus.service.values import Address
 
@@ -235,6 +235,27 @@ def test_a_secret_is_never_shown(file: Path) -> None:
         ("ringing", "call_invites = 1", "[ringing] call_invites: must be true or false (got 1)"),
         ("media", "port = true", "[media] port: must be a whole number (got True)"),
         ("ringing", "patience = true", "[ringing] patience: must be a number (got True)"),
+        (
+            "http",
+            'listen = "0.0.0.0:5280"',
+            "[http] websocket: leads back to the page, which listens on 0.0.0.0:5280 "
+            "(got 'ws://127.0.0.1:5280/xmpp-websocket')",
+        ),
+        (
+            "http",
+            'listen = "127.0.0.1:9110"',
+            "[metrics]: cannot listen on 127.0.0.1:9110, as [http] listens on 127.0.0.1:9110",
+        ),
+        (
+            "metrics",
+            'listen = "localhost:8080"',
+            "[metrics]: cannot listen on localhost:8080, as [http] listens on 127.0.0.1:8080",
+        ),
+        (
+            "http",
+            'guests = "rooms.example.org"',
+            "[http]: guests must be another domain than jid and muc of [xmpp] (got 'rooms.example.org')",
+        ),
         ("confrence", "", "[confrence]: is not a known section; is it 'conference'?"),
         ("zzz", "", "[zzz]: is not a known section"),
     ],
@@ -279,6 +300,64 @@ def test_a_fault_of_the_environment_is_called_so(file: Path, monkeypatch: pytest
         "environment: FOCUS_MEDIA__PORT: must be a whole number (got 'x')",
         "environment: FOCUS_HTTP__TITEL: is not a known key; is it 'title'?",
     ]
+
+
+def test_a_variable_of_no_section_is_named_with_the_nearest_right_name(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOCUS_MEDAI__PORT", "1")
+    monkeypatch.setenv("FOCUS_ZZZ__X", "1")
+    monkeypatch.setenv("FOCUS_LOG", "debug")
+    monkeypatch.setenv("FOCUS_LGO__LEVEL", "")
+    file.write_text(GOOD)
+    with pytest.raises(ConfigurationError) as raised:
+        load(file)
+    assert raised.value.faults == [
+        "environment: FOCUS_MEDAI__PORT: is not a known option; is it FOCUS_MEDIA__PORT?",
+        "environment: FOCUS_ZZZ__X: is not a known option",
+        "environment: FOCUS_LOG: is a section; its keys are FOCUS_LOG__KEY",
+    ]
+
+
+def test_a_variable_that_may_be_of_another_program_is_doubted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FOCUS_XMPP_SECERT", "FOCUS_RAYO_ACCOUNT", "FOCUS_PHONE_PASSWORD", "FOCUS_SERVICE_HOST", "FOCUS_PORT"):
+        monkeypatch.setenv(name, "x")
+    file.write_text(GOOD)
+    load(file)
+    assert unread() == ["environment: FOCUS_XMPP_SECERT: is not read; is it FOCUS_XMPP__SECRET?"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meets"),
+    [
+        ("127.0.0.1:80", "127.0.0.1:80", True),
+        ("127.0.0.1:80", "127.0.0.1:81", False),
+        ("127.0.0.1:80", "127.0.0.2:80", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+        ("0.0.0.0:80", "127.0.0.1:80", True),
+        ("0.0.0.0:80", "LOCALHOST:80", True),
+        ("0.0.0.0:80", "[::]:80", False),
+        ("[::]:80", "[::1]:80", True),
+        ("[0:0::1]:80", "[::1]:80", True),
+        ("[::]:80", "127.0.0.1:80", False),
+    ],
+)
+def test_two_cannot_listen_on_one_address(one: str, other: str, meets: bool) -> None:
+    assert Address.parse(one).meets(Address.parse(other)) == meets
+    assert Address.parse(other).meets(Address.parse(one)) == meets
+
+
+@pytest.mark.parametrize("section", ["http", "metrics"])
+def test_what_is_not_served_needs_no_address(file: Path, section: str) -> None:
+    file.write_text(
+        f"{GOOD}[{section}]\nenabled = false\nlisten = '127.0.0.1:{8080 if section == 'metrics' else 9110}'\n"
+    )
+    load(file)
+
+
+def test_a_component_and_its_rooms_have_domains_of_their_own(file: Path) -> None:
+    fault = "[xmpp] muc: must be another domain than jid (got 'focus.example.org')"
+    assert faults(file, GOOD.replace("rooms.", "focus.")) == [fault]
 
 
 def test_rooms_are_named_or_have_an_address(file: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from focus.service.sections.section import Section
-from focus.service.values import Address, Domain, Listen, Origins, page_url, websocket_url
+from focus.service.values import Address, Domain, Listen, Origins, address_of, is_here, page_url, websocket_url
 
 
 class HttpSettings(Section):
@@ -32,6 +32,7 @@ class HttpSettings(Section):
     )
     websocket: Annotated[str, AfterValidator(websocket_url)] = Field(
         default="ws://127.0.0.1:5280/xmpp-websocket",
+        validate_default=True,
         description="The XMPP server's websocket (RFC 7395).",
     )
     url: Annotated[str, AfterValidator(page_url)] | None = Field(
@@ -48,3 +49,11 @@ class HttpSettings(Section):
     frame_ancestors: Origins = Field(
         default=(), description="Other web sites that may show the page in a frame; '*' is every one."
     )
+
+    @field_validator("websocket")
+    @classmethod
+    def _leads_elsewhere(cls, websocket: str, info: ValidationInfo) -> str:
+        to, listen = address_of(websocket), info.data.get("listen")
+        if listen and info.data.get("enabled") and is_here(to.host) and to.meets(listen):
+            raise ValueError(f"leads back to the page, which listens on {listen}")
+        return websocket

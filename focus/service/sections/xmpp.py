@@ -58,3 +58,10 @@ class XmppSettings(Section):
         if not content:
             raise ValueError(f"cannot be read from secret_file {file}: it is empty")
         return content
+
+    @field_validator("muc")
+    @classmethod
+    def _another(cls, muc: str, info: ValidationInfo) -> str:
+        if muc == info.data.get("jid"):
+            raise ValueError("must be another domain than jid")
+        return muc
