@@ -42,7 +42,8 @@ class WebsocketProxy:
         if self._is_closed:
             return web.Response(status=503, text="The service is shutting down.\n")
         if not self._may_open(request):
-            log.info("websocket refused to a page of %s", request.headers.get("Origin"))
+            origin, host = request.headers.get("Origin"), request.host
+            log.info("websocket refused to a page of %s, asked for at %s ([http] origins)", origin, host)
             return web.Response(status=403, text="Pages of this origin may not use this websocket.\n")
         browser = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,), max_msg_size=MESSAGE_LIMIT, heartbeat=HEARTBEAT, compress=False

@@ -233,14 +233,17 @@ async def test_the_server_hears_whom_it_is_for(proxy: str, session: aiohttp.Clie
     ],
 )
 async def test_pages_of_other_sites_are_refused(
-    proxy: str, session: aiohttp.ClientSession, origin: str, status: int
+    proxy: str, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture, origin: str, status: int
 ) -> None:
+    caplog.set_level("INFO")
     got = 101
     try:
         async with session.ws_connect(proxy, protocols=("xmpp",), origin=origin):
             pass
     except aiohttp.WSServerHandshakeError as refused:
         got = refused.status
+        host = proxy.removeprefix("ws://").removesuffix("/xmpp-websocket")
+        assert f"refused to a page of {origin}, asked for at {host} " in caplog.text
     assert got == status
 
 
