@@ -81,6 +81,7 @@ export class Call {
     this.sender = this.connection.addTransceiver(track ?? 'audio', { direction: 'sendrecv', streams: [microphone] });
     withoutRedundancy(this.sender);
     this.connection.onicecandidate = ({ candidate }) => this.found(candidate?.candidate ?? '');
+    this.connection.onicecandidateerror = ({ url, errorCode, errorText }) => console.info(`focus: ${url} gives no way: ${String(errorCode)} ${errorText}`);
     this.connection.onconnectionstatechange = () => this.changed();
     this.connection.ontrack = ({ track: remote, streams }) => {
       this.audio = streams[0] ?? new MediaStream([remote]);
@@ -240,6 +241,7 @@ export class Call {
   close(): void {
     this.state = 'ended';
     this.connection.onicecandidate = null;
+    this.connection.onicecandidateerror = null;
     this.connection.onconnectionstatechange = null;
     this.connection.close();
   }

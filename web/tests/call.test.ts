@@ -99,6 +99,13 @@ describe('candidates', () => {
     expect(stream.sent).toHaveLength(sent);
   });
 
+  it('that a relay does not give are told to who looks at the console', async () => {
+    await initiated();
+    const told = vi.spyOn(console, 'info').mockImplementation(() => undefined);
+    FakePeerConnection.last.onicecandidateerror?.({ url: 'turns:turn.example.org:443', errorCode: 701, errorText: 'Failed to establish connection' });
+    expect(told).toHaveBeenCalledWith('focus: turns:turn.example.org:443 gives no way: 701 Failed to establish connection');
+  });
+
   it('of the focus wait for its answer', async () => {
     const { from, watch } = await initiated();
     from(

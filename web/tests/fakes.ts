@@ -134,6 +134,7 @@ export class FakePeerConnection {
   }
   connectionState: RTCPeerConnectionState = 'new';
   onicecandidate: ((event: { candidate: { candidate: string } | null }) => void) | null = null;
+  onicecandidateerror: ((event: { url: string; errorCode: number; errorText: string }) => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
   ontrack: ((event: { track: unknown; streams: unknown[] }) => void) | null = null;
   remote = '';
