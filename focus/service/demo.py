@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
@@ -12,6 +13,7 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +132,8 @@ async def _prepare(
         await server.start()
     finally:
         make = await loading
-    return await asyncio.to_thread(make, _settings(server, options, files))  # it tries the fax engine
+    settings = _settings(server, options, files)
+    return await _abandonable(lambda: make(settings))  # it tries the fax engine, which may take a minute
 
 
 async def _serve(
@@ -167,6 +170,22 @@ async def _unless(stop: asyncio.Event, work: Coroutine[object, object, T]) -> T 
         for task in (working, stopped):
             task.cancel()
         await asyncio.gather(working, stopped, return_exceptions=True)
+
+
+async def _abandonable(work: Callable[[], T]) -> T:
+    """As `asyncio.to_thread`; but where this is cancelled nobody waits for the thread, and it ends with the process."""
+    done: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:  # it is raised where it is waited for
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+
+    threading.Thread(target=run, name="abandonable", daemon=True).start()
+    return await asyncio.shield(asyncio.wrap_future(done))
 
 
 # --- what it is made of -----------------------------------------------------------------------------------------------

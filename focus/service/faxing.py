@@ -83,7 +83,7 @@ def fax_machine(settings: FaxSettings) -> FaxMachine | None:
     try:
         check_isolation()
     except EngineMissing as error:
-        log.info("nothing is faxed: %s", error)
+        log.info("nothing is faxed until libspandsp2 is installed and focus is started again: %s", error)
         return None
     except FaxError as error:
         log.error("nothing is faxed until focus is started again: %s (%s)", error, NEEDS)

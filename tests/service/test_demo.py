@@ -29,7 +29,7 @@ pytestmark = pytest.mark.interop
 # The real command line in a process of its own; only what `focus.service.wiring` gives is replaced. This service
 # serves nothing but its ports, and says that it is up once the XMPP server has accepted its connection.
 SCRIPT = """
-import asyncio, socket, sys
+import asyncio, socket, sys, time
 from focus.service import cli
 from focus.service.ready import ServiceError, ServiceReady
 
@@ -39,6 +39,7 @@ class Service:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
+            MAKE
             return
         raise ServiceError("it may take long to make a service: not in the event loop")
 
@@ -61,6 +62,8 @@ SERVES = "await stop.wait()"
 REFUSES = "raise ServiceError('the XMPP server refuses the secret', 69)"
 HANGS = "await asyncio.sleep(3600)"
 ENDS = "pass"
+MADE = "pass"
+TAKES_LONG = "print('it is being made', file=sys.stderr, flush=True); time.sleep(3600)"
 
 ANY = ("--http", "127.0.0.1:0", "--c2s", "127.0.0.1:0", "--media", "127.0.0.1:0")
 
@@ -84,9 +87,9 @@ class Demo:
 
 
 @asynccontextmanager
-async def demo(*options: str, mode: str | None = SERVES, **environment: str) -> AsyncIterator[Demo]:
+async def demo(*options: str, mode: str | None = SERVES, make: str = MADE, **environment: str) -> AsyncIterator[Demo]:
     """A demo around the service of this mode, None being the real one."""
-    code = programs.FOCUS if mode is None else SCRIPT.replace("MODE", mode)
+    code = programs.FOCUS if mode is None else SCRIPT.replace("MODE", mode).replace("MAKE", make)
     async with programs.program(code, "demo", *options, environment={**os.environ, **environment}) as process:
         yield Demo(process)
 
@@ -198,6 +201,17 @@ async def test_a_signal_during_the_start_ends_it_too(state_dir: Path) -> None:
                 break
         running.process.terminate()
         assert (await running.end())[0] == 0
+    assert list(state_dir.iterdir()) == []
+
+
+async def test_a_signal_while_the_service_is_being_made_ends_it_at_once(state_dir: Path) -> None:
+    async with demo(*ANY, make=TAKES_LONG, TMPDIR=str(state_dir)) as running:
+        async for line in running.process.stderr:
+            if b"it is being made" in line:
+                break
+        running.process.send_signal(signal.SIGINT)
+        code, _, errors = await running.end()
+        assert (code, "Traceback" in errors) == (0, False)
     assert list(state_dir.iterdir()) == []
 
 
