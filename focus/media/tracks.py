@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,11 +54,13 @@ class Speaker:
 class Ear:
     """What is heard at a node, until it is taken."""
 
-    def __init__(self, plane: MediaPlane, node: int, *, sent: bool = False, since: int = 0) -> None:
-        """`since`: how many samples ago others have begun of which nothing has been taken yet. ValueError: the node is
-        gone."""
+    def __init__(
+        self, plane: MediaPlane, node: int, *, sent: bool = False, since: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`since`: how many samples ago others have begun of which nothing has been taken yet, as this one begins.
+        ValueError: the node is gone."""
         self._tap: Tap | None = plane.tap(node, sent=sent)
-        self._waiting: Samples = np.zeros(since, np.int16)
+        self._waiting: Samples = np.zeros(since(), np.int16)
 
     def listen(self) -> None:
         if self._tap is not None:
@@ -142,8 +144,9 @@ class Tracks:
 
     # what is heard
 
-    def listen(self, speakers: Iterable[Speaker], *, waiting: int) -> None:
-        """Hear `speakers` and nobody else from now on; `waiting` samples of the whole have not been taken yet."""
+    def listen(self, speakers: Iterable[Speaker], *, waiting: Callable[[], int]) -> None:
+        """Hear `speakers` and nobody else from now on; `waiting` says how many samples of the whole have not been taken
+        yet, at any moment."""
         heard: set[tuple[int, bool]] = set()
         for speaker in speakers:
             key = speaker.node, speaker.sent

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,29 @@ async def test_who_is_back_at_once_is_heard_again(plane: MediaPlane, scene: Scen
     assert first["to"] <= second["from"]
 
 
+async def test_the_tracks_stay_in_step_though_the_process_stalls(
+    plane: MediaPlane, scene: Scene, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = await scene.begin(Record(hints=BY_SPEAKER))
+    assert isinstance(recorder, Recorder)
+    await scene.silence(0.3)
+    romeo = Someone(plane, scene, "romeo", 500)
+    known = recorder._speakers
+
+    def stalling() -> Iterable[Speaker]:
+        time.sleep(0.3)
+        return known()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder, "_speakers", stalling)
+        recorder._take()
+    romeo.says(0.4)
+    await romeo.said()
+    await scene.does(Stop())
+    _, mix, tracks, _ = await whole(scene, folder)
+    assert np.array(sounds(tracks["Romeo"], 500)) == pytest.approx(np.array(sounds(mix, 500)), abs=0.061)
+
+
 async def test_of_what_began_in_a_pause_the_manifest_is_there_with_the_first_word(
     plane: MediaPlane, scene: Scene, folder: Path
 ) -> None:
@@ -225,7 +249,7 @@ async def test_silence_before_many_who_come_late_is_written_piece_by_piece(plane
     tracks = Tracks(plane, recordings, recordings.new("ogg"))
     tracks.take(late, keep=True)
     nodes = [plane.create_mixer() for _ in range(MAX_TRACKS - 1)]
-    tracks.listen([Speaker(f"guest {node}", node) for node in nodes], waiting=RATE)
+    tracks.listen([Speaker(f"guest {node}", node) for node in nodes], waiting=lambda: RATE)
     tracks.take(RATE, keep=True)
     before = 0
     for _ in range(3):
@@ -251,7 +275,7 @@ async def test_whatever_happens_to_a_track_the_others_stay_in_step(
     recordings = Recordings(folder)
     tracks = Tracks(plane, recordings, recordings.new("wav"))
     nodes = [plane.create_mixer() for _ in range(3)]
-    tracks.listen([Speaker(f"guest {node}", node) for node in nodes], waiting=RATE)
+    tracks.listen([Speaker(f"guest {node}", node) for node in nodes], waiting=lambda: RATE)
     tracks.take(RATE, keep=True)
     tracks.write(tracks.kept(), RATE)
     first, _, last = tracks._tracks.values()
@@ -370,7 +394,7 @@ async def test_who_says_it_is_a_call_has_a_track_for_each_side(plane: MediaPlane
 
 async def test_who_has_gone_can_still_be_taken(plane: MediaPlane) -> None:
     node = plane.create_mixer()
-    ear = Ear(plane, node, since=100)
+    ear = Ear(plane, node, since=lambda: 100)
     plane.remove_mixer(node)
     ear.close()
     assert ear.ready >= 100

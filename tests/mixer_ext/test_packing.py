@@ -177,4 +177,5 @@ def test_what_a_peer_says_goes_on_when_it_changes_its_mind(stage: Stage, codec: 
             stage.peers[leg].say(tone(440, 1, stage.ticks - start), stage.address)
             stage.tick()
         heard.append(np.concatenate(ear.heard))
-    np.testing.assert_array_equal(*heard)
+    before, after = heard
+    np.testing.assert_array_equal(before, after)

@@ -127,17 +127,21 @@ class Recorder(Component[Record]):
 
     def _take(self) -> int:
         """Read what has been said, and keep it unless this is a pause. How many samples of each side."""
-        for ear in self._ears:
-            ear.listen()
-        count = min((ear.ready for ear in self._ears), default=0)
+        count = self._waiting()
         if self._tracks is not None and self._ears:
-            self._tracks.listen(self._speakers(), waiting=count)
+            self._tracks.listen(self._speakers(), waiting=self._waiting)
             count = self._tracks.ready(count)
             self._tracks.take(count, keep=not self._is_paused)
         taken = [ear.take(count) for ear in self._ears]
         if not self._is_paused and count:
             self._kept.append(np.stack(taken))
         return count
+
+    def _waiting(self) -> int:
+        """How many samples of each side can be taken."""
+        for ear in self._ears:
+            ear.listen()
+        return min((ear.ready for ear in self._ears), default=0)
 
     def _speakers(self) -> Iterable[Speaker]:
         """Of a call its sides."""
