@@ -268,16 +268,17 @@ def _fault(file: Path, details: ErrorDetails) -> str:
     keys = location[2:] if number else location[1:]
     key = str(keys[0]) if keys else ""
     variable = f"{PREFIX}{section}__{key}".upper()
-    is_repeated = section in Settings.model_fields and section_model(section)[1]
+    is_known = section in Settings.model_fields
+    is_repeated = is_known and section_model(section)[1]
+    given = [name for name, of, _ in _variables() if of == section]
     where = f"{file}: {f'[[{section}]]' if is_repeated else f'[{section}]'}{number}{f' {key}' if key else ''}"
-    if key and any(name.upper() == variable for name in os.environ):
+    if key and variable in map(str.upper, given):
         where = f"environment: {variable}"
-    elif not is_repeated and not key and (whole := f"{PREFIX}{section}".upper()) in map(str.upper, os.environ):
+    elif is_known and not is_repeated and not key and (whole := f"{PREFIX}{section}".upper()) in map(str.upper, given):
         return f"environment: {whole}: is a section; its keys are {whole}__KEY"
     elif is_repeated and not key and details["type"] == "tuple_type":
-        given = [name for name in os.environ if name.upper().startswith(f"{PREFIX}{section}".upper())]
         if given:
-            return f"environment: {', '.join(sorted(given))}: [[{section}]] can only be given in the file"
+            return f"environment: {', '.join(given)}: [[{section}]] can only be given in the file"
         return f"{file}: [{section}]: must be written [[{section}]], as there may be several"
     return f"{where}: {_words(details, section, key)}"
 

@@ -319,6 +319,36 @@ def test_a_variable_of_no_section_is_named_with_the_nearest_right_name(
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        (
+            "FOCUS_METRICS",
+            "[metrics]\nlisten = '127.0.0.1:8080'",
+            "[metrics]: cannot listen on 127.0.0.1:8080, as [http] listens on 127.0.0.1:8080",
+        ),
+        ("FOCUS_MEDIA__PORT", "[media]\nport = -1", "[media] port: must be at least 0 (got -1)"),
+        ("FOCUS_ROUTES", "[routes]", "[routes]: must be written [[routes]], as there may be several"),
+    ],
+)
+def test_an_empty_variable_has_no_faults(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, fault: str
+) -> None:
+    monkeypatch.setenv(name, "")
+    assert faults(file, f"{GOOD}{text}\n") == [fault]
+
+
+def test_a_fault_of_the_file_is_not_of_a_variable_of_another_program(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOCUS_PHONE", "x")
+    monkeypatch.setenv("FOCUS_ROUTES_PORT", "tcp://10.0.0.1:80")
+    assert faults(file, f"{GOOD}[phone]\n[routes]\n") == [
+        "[routes]: must be written [[routes]], as there may be several",
+        "[phone]: is not a known section",
+    ]
+
+
 def test_a_variable_that_may_be_of_another_program_is_doubted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FOCUS_XMPP_SECERT", "FOCUS_RAYO_ACCOUNT", "FOCUS_PHONE_PASSWORD", "FOCUS_SERVICE_HOST", "FOCUS_PORT"):
         monkeypatch.setenv(name, "x")
