@@ -57,7 +57,7 @@ class Settings(BaseModel):
 
     xmpp: XmppSettings
     media: MediaSettings = MediaSettings()
-    http: HttpSettings = HttpSettings()
+    http: HttpSettings = Field(default=HttpSettings(), validate_default=True)
     metrics: MetricsSettings = Field(default=MetricsSettings(), validate_default=True)
     conference: ConferenceSettings = ConferenceSettings()
     summoning: SummoningSettings = SummoningSettings()
@@ -78,9 +78,13 @@ class Settings(BaseModel):
     @classmethod
     def _others(cls, http: HttpSettings, info: ValidationInfo) -> HttpSettings:
         if "xmpp" in info.data:
-            for key, value in {"domain": http.domain, "guests": http.guests}.items():
-                if value in (info.data["xmpp"].jid, info.data["xmpp"].muc):
-                    raise ValueError(f"{key} must be another domain than jid and muc of [xmpp] (got {value!r})")
+            xmpp: XmppSettings = info.data["xmpp"]
+            used = Settings.model_construct(xmpp=xmpp, http=http)
+            for key, given, value in (("domain", http.domain, used.domain), ("guests", http.guests, used.guests)):
+                is_one_label = key == "domain" and not given and value == xmpp.jid
+                if value in (xmpp.jid, xmpp.muc) and not is_one_label:
+                    got = "got" if given else "the default is"
+                    raise ValueError(f"{key} must be another domain than jid and muc of [xmpp] ({got} {value!r})")
         return http
 
     @field_validator("metrics")

@@ -390,6 +390,27 @@ def test_a_component_and_its_rooms_have_domains_of_their_own(file: Path) -> None
     assert faults(file, GOOD.replace("rooms.", "focus.")) == [fault]
 
 
+@pytest.mark.parametrize(
+    ("jid", "muc", "domain", "key"),
+    [
+        ("focus.example.org", "example.org", "", "domain"),
+        ("focus.example.org", "guest.example.org", "", "guests"),
+        ("guest.example.org", "rooms.example.org", "", "guests"),
+        ("focus.example.org", "guest.example.net", "domain = 'example.net'", "guests"),
+    ],
+)
+def test_a_domain_that_is_not_given_is_another_one_too(file: Path, jid: str, muc: str, domain: str, key: str) -> None:
+    taken = jid if jid.startswith("guest.") else muc
+    fault = f"[http]: {key} must be another domain than jid and muc of [xmpp] (the default is {taken!r})"
+    assert faults(file, f"[xmpp]\njid = '{jid}'\nmuc = '{muc}'\nsecret = 's'\n[http]\n{domain}\n") == [fault]
+
+
+def test_a_domain_of_one_label_is_the_peoples_too(file: Path) -> None:
+    file.write_text(GOOD.replace("focus.example.org", "localhost"))
+    settings = load(file)
+    assert (settings.domain, settings.guests) == ("localhost", "guest.localhost")
+
+
 def test_rooms_are_named_or_have_an_address(file: Path) -> None:
     rooms = '[[rooms]]\nname = "Tea"\nstay = true\n[[rooms]]\nname = "Milk@Rooms.example.net"\n'
     file.write_text(f"{GOOD}{rooms}")
