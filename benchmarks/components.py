@@ -45,9 +45,9 @@ KINDS = {
 @dataclass(frozen=True)
 class Figure:
     """What so many components took in so many seconds. cores, main: CPU time of the focus' process, and of its main
-    thread, as a share of a core; load, complexity: that of the plane's thread in the end, and Opus' by that; late: of
-    the times that the plane woke up for a tick the share that was within 1, 2, 5, 10 and 20 ms; starts: ms from the
-    command to its answer.
+    thread, as a share of a core; load, complexity: in the end, the share of its time in which the plane's thread was at
+    work or waited for a core, and Opus' by that; late: of the times that the plane woke up for a tick the share that
+    was within 1, 2, 5, 10 and 20 ms; starts: ms from the command to its answer.
     """
 
     what: str
@@ -286,11 +286,11 @@ COLUMNS = (
 )
 LEGEND = (
     "n: components at work at the same time, each for a call in which every third caller speaks. cores, main: CPU time "
-    "of the focus, and of its main thread therein, as a share of a core; plane: that of the media plane's thread at "
-    "the end, by which it chooses the complexity of Opus, 0 to 5; more: what one component has of a core more "
-    "than the calls alone have. ref: from the command to its answer, one after the other. ≤: how much of the time a "
-    "tick was made within so many ms after its time, at most; missed: ticks that were made later than the next one was "
-    f"due. others: what something else had of the focus' core, at most; over {DISTURBED:.0%} is marked (!). Else "
-    "medians over the runs."
+    "of the focus, and of its main thread therein, as a share of a core; plane: the share of its time, at the end, in "
+    "which the media plane's thread was at work or waited for a core, by which it chooses the complexity of Opus, 0 to "
+    "5; more: what one component has of a core more than the calls alone have. ref: from the command to its answer, "
+    "one after the other. ≤: how much of the time a tick was made within so many ms after its time, at most; missed: "
+    "ticks that were made later than the next one was due. others: what something else had of the focus' core, at "
+    f"most; over {DISTURBED:.0%} is marked (!). Else medians over the runs."
 )
 COMPONENTS = Benchmark("components", "a hundred outputs, inputs and recordings at the same time", _components)

@@ -73,9 +73,9 @@ class LimitsSettings(Section):
         default=0.85,
         gt=0,
         le=1,
-        description="Share of a processor core that a thread for audio may take before calls, and components of Rayo "
-        "clients, that it would have to carry are refused; 1 refuses none. Above 0.7 audio is encoded a little worse, "
-        "which takes less.",
+        description="Share of its time in which a thread for audio may be at work, or wait for a processor core, "
+        "before calls, and components of Rayo clients, that it would have to carry are refused; 1 refuses none. Above "
+        "0.7 audio is encoded a little worse, which takes less.",
     )
     dial_timeout: float = Field(
         default=60.0,
