@@ -202,7 +202,7 @@ def builtin(data: bytes) -> int:
 def speech(data: bytes) -> int:
     """SSML: its pieces are documents, which say and play what it does."""
     try:
-        spoken = ssml.parse(data.decode(errors="surrogateescape"))
+        spoken = ssml.parse(data.decode(errors="surrogateescape"), language="en")
     except DocumentError as error:
         _is_told_well(error)
         return ANYTHING + A_BYTE * len(data)

@@ -18,6 +18,8 @@ import numpy as np
 from focus.engines.synthesizer import SAMPLE_RATE, EngineMissing, Samples, SynthesisError, UnknownVoice
 
 PROGRAM = "espeak-ng"
+#: What it speaks where it is not told.
+LANGUAGE = "en"
 T = TypeVar("T")
 
 #: Processes that begin to speak at the same time: others wait until these have.
@@ -84,14 +86,8 @@ class Espeak:
         `UnknownVoice`.
         """
         if voice:
-            voices = await self.voices()
-            wanted, plus, variant = voice.partition("+")
-            if plus and variant.lower() not in self._variants:
-                raise UnknownVoice(f"espeak-ng has no variant {variant!r}")
-            named = next((known for known in voices if _is_called(known, wanted)), None) or _best(voices, wanted)
-            if named is None:
-                raise UnknownVoice(f"espeak-ng has no voice {wanted!r}")
-            return f"{named.file}{plus}{variant}"
+            named, variant = await self._named(voice)
+            return f"{named.file}{variant}"
         if not language:
             return ""
         if not _LANGUAGE.fullmatch(language):
@@ -103,6 +99,20 @@ class Espeak:
                 return found.file
             subtags.pop()
         raise UnknownVoice(f"no voice of espeak-ng speaks {language}")
+
+    async def language(self, voice: str | None) -> str:
+        return (await self._named(voice))[0].languages[0][0] if voice else LANGUAGE
+
+    async def _named(self, voice: str) -> tuple[Voice, str]:
+        """And its `+variant`, or ""."""
+        voices = await self.voices()
+        wanted, plus, variant = voice.partition("+")
+        if plus and variant.lower() not in self._variants:
+            raise UnknownVoice(f"espeak-ng has no variant {variant!r}")
+        named = next((known for known in voices if _is_called(known, wanted)), None) or _best(voices, wanted)
+        if named is None:
+            raise UnknownVoice(f"espeak-ng has no voice {wanted!r}")
+        return named, f"{plus}{variant}"
 
     async def synthesize(
         self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False

@@ -192,6 +192,9 @@ class Piper:
             raise UnknownVoice(f"no voice of piper speaks {tag[:80]}")
         return speaking[0]
 
+    async def language(self, voice: str | None) -> str:
+        return (await asyncio.to_thread(self.choose, voice, None)).language
+
     async def synthesize(
         self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
     ) -> AsyncGenerator[Samples, None]:

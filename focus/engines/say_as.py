@@ -18,7 +18,7 @@ SPELT = {
     CHARACTERS: CHARACTERS, "spell-out": CHARACTERS, "verbatim": CHARACTERS, "letters": CHARACTERS,
 }  # fmt: skip
 
-_ENGLISH = re.compile(r"(.*/)?en(glish)?(?![a-z]).*", re.IGNORECASE)
+_ENGLISH = re.compile(r"en(?![a-z])", re.IGNORECASE)
 #: Of day, month and year, where it is not said.
 _ORDERS = "ymd", "mdy", "dmy"
 _TIME = re.compile(r"(\d{1,2})(?:[:.]?([0-5]\d)(?:[:.]?([0-5]\d))?)?\s*(?:([ap])(?:\.?m\.?)?|[h?])?", re.IGNORECASE)
@@ -36,20 +36,23 @@ _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 _SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 
 
-def kind_of(interpret_as: str, form: str) -> tuple[str, str]:
-    """`interpret-as` and `format` as the note has them: there is "vxml:date" of VoiceXML, and "date:mdy" of drafts."""
-    first, _, second = interpret_as.strip().lower().partition(":")
-    if first in ("vxml", "number"):
-        return second, form
-    return (first, form or second) if first != "tts" else (interpret_as, form)
+def kind_of(interpret_as: str, form: str) -> tuple[str, str] | None:
+    """`interpret-as` and `format` as the note has them: there is "vxml:date" of VoiceXML, and "date:mdy" of drafts.
+
+    None of a kind that is not known here.
+    """
+    kind, _, rest = interpret_as.strip().lower().partition(":")
+    if kind in ("vxml", "number"):
+        kind, _, rest = rest.partition(":")
+    return (kind, form or rest) if kind in SPELT or kind in _WAYS else None
 
 
 def said(text: str, kind: str, form: str, language: str) -> str:
-    """How `text` is written for a synthesizer that is to say it; `language` is a tag, or what a voice is called."""
+    """How `text` is written for a synthesizer that is to say it; `language` is a tag, "" where it is not known."""
     if kind in (TELEPHONE, "phone"):
         return re.sub(r"[-–().\s]+", " ", text)  # noqa: RUF001 - numbers are written with dashes
     say = _WAYS.get(kind)
-    if say is None or (language and not _ENGLISH.fullmatch(language[:100])):
+    if say is None or not _ENGLISH.match(language):
         return text
     bare = text.strip()
     words = say(bare, form.lower())

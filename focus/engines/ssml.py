@@ -62,15 +62,15 @@ class Speech:
     pieces: tuple[Piece, ...]
 
 
-def parse(document: str, source: str = "SSML", *, voice: str = "") -> Speech:
-    """`voice`: what says it, by whose name it speaks another language than English where the document does not tell.
+def parse(document: str, source: str = "SSML", *, language: str = "") -> Speech:
+    """`language`: a tag of what is spoken where the document does not tell, "" where that is not known.
 
     Raises `DocumentError`, which says where.
     """
     root = read(document, source)
     if root.name != "speak" or root.namespace not in (SSML, ""):
         raise root.fault(f"not <speak/> of {SSML}")
-    pieces = tuple(_Cutter(root, [], _Allowance(), voice).pieces())
+    pieces = tuple(_Cutter(root, [], _Allowance(), language).pieces())
     return Speech(root.attributes.get("xml:lang", ""), pieces)
 
 
@@ -96,10 +96,10 @@ class _Allowance:
 class _Cutter:
     """Walks through a document, writing it down until there is something to be played."""
 
-    def __init__(self, root: Element, around: list[Element], left: _Allowance, voice: str) -> None:
+    def __init__(self, root: Element, around: list[Element], left: _Allowance, language: str) -> None:
         """`around`: what is open already."""
         self._root = root
-        self._voice = voice
+        self._language = language
         self._around = list(around)
         self._left = left
         self._begin()
@@ -133,10 +133,13 @@ class _Cutter:
         self._markup.append(f"</{element.name}>")
 
     def _rewritten(self, element: Element) -> Element:
-        """A `<say-as/>` as synthesizers know it."""
-        kind, form = say_as.kind_of(element.attributes.get("interpret-as", ""), element.attributes.get("format", ""))
-        around = (each.attributes["xml:lang"] for each in reversed(self._around) if "xml:lang" in each.attributes)
-        language = next(around, self._voice)
+        """A `<say-as/>` as synthesizers know it; of a kind that only they may know, as it is."""
+        known = say_as.kind_of(element.attributes.get("interpret-as", ""), element.attributes.get("format", ""))
+        if known is None:
+            return element
+        kind, form = known
+        around = (each.attributes.get("xml:lang") for each in reversed(self._around))
+        language = next(filter(None, around), self._language)
         attributes = element.attributes | {"interpret-as": say_as.SPELT.get(kind, kind)}
         children = element.children
         if not any(element.elements):
@@ -155,7 +158,7 @@ class _Cutter:
         if not src:
             raise element.fault("src is needed")
         self._left.piece(element)
-        inner = _Cutter(self._root, self._around, self._left, self._voice)
+        inner = _Cutter(self._root, self._around, self._left, self._language)
         instead: list[Piece] = []
         for child in element.children:
             if isinstance(child, Element):

@@ -29,6 +29,12 @@ class EngineMissing(SynthesisError):
 class Synthesizer(Protocol):
     """Turns text into speech."""
 
+    async def language(self, voice: str | None) -> str:
+        """The BCP 47 tag of what `voice` speaks, or of what is spoken where neither it nor a language is named.
+
+        Raises `SynthesisError`.
+        """
+
     def synthesize(
         self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
     ) -> AsyncGenerator[Samples, None]:

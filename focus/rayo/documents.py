@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from focus.engines import ssml
 from focus.engines.fetching import Fetched, FetchError
 from focus.engines.markup import DocumentError
-from focus.engines.synthesizer import SAMPLE_RATE, Synthesizer
+from focus.engines.synthesizer import SAMPLE_RATE, SynthesisError, Synthesizer
 from focus.media.threads import in_thread
 from focus.rayo.component import Facilities
 from focus.rayo.rendering import RenderingError, Silence, SoundFile, Source, Utterance
@@ -56,11 +56,20 @@ class Documents:
         elif kind == PLAIN:
             await self._speak(Utterance(" ".join(body.split()), voice=self._voice))
         elif kind == SSML:
-            speech = await in_thread(ssml.parse, body, source=base or "document", voice=self._voice or "")
+            speech = await in_thread(ssml.parse, body, source=base or "document", language=await self._language())
             for piece in speech.pieces:
                 await self._piece(piece, speech.language, base)
         else:
             raise OptionNotSupported(f"{content_type[:100]!r} cannot be rendered; {URI_LIST}, {PLAIN} and {SSML} can")
+
+    async def _language(self) -> str:
+        """What the voice speaks; "" where it cannot, which is told as soon as it is to."""
+        if self._synthesizer is None:
+            return ""
+        try:
+            return await self._synthesizer.language(self._voice)
+        except SynthesisError:
+            return ""
 
     async def _piece(self, piece: ssml.Piece, language: str, base: str) -> None:
         if isinstance(piece, ssml.Spoken):

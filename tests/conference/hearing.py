@@ -36,6 +36,9 @@ class Teller:
         self.repeats = 1
         self.is_mute = False
 
+    async def language(self, voice: str | None) -> str:
+        return "en"
+
     async def synthesize(
         self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
     ) -> AsyncGenerator[Samples, None]:

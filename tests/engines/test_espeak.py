@@ -138,6 +138,16 @@ async def test_the_language_counts_where_no_voice_is_named() -> None:
     assert np.array_equal(german, await spoken(engine, "Wasserfall", voice="de", language="en"))
 
 
+async def test_the_language_is_that_of_the_voice_or_english() -> None:
+    engine = Espeak()
+    named = ["German", "en-us+f3", "gmw/en-GB-scotland", "en"]
+    assert [await engine.language(each) for each in named] == ["de", "en-us", "en-gb-scotland", "en-gb"]
+    assert np.array_equal(await spoken(engine, "Wasserfall"), await spoken(engine, "Wasserfall", voice="en"))
+    assert await engine.language(None) == "en"
+    with pytest.raises(UnknownVoice):
+        await engine.language("nonesuch")
+
+
 @pytest.mark.parametrize("voice", ["nonesuch", "en-us+nonesuch", "../../etc/passwd", "-x", "+f3"])
 async def test_an_unknown_voice_is_refused(voice: str) -> None:
     with pytest.raises(UnknownVoice):

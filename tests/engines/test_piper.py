@@ -125,6 +125,13 @@ async def test_a_voice_is_found_by_its_name_a_part_of_it_or_its_language(voices:
             piper.choose(voice, language)
 
 
+async def test_the_language_is_that_of_the_voice_that_would_be_chosen(voices: Path) -> None:
+    piper = Piper(folders=[voices], tempo=Tempo)
+    assert [await piper.language(voice) for voice in ("joe", "en_GB", None)] == ["en-us", "en-gb", "de-de"]
+    with pytest.raises(UnknownVoice):
+        await piper.language("fr")
+
+
 @pytest.mark.parametrize(
     ("script", "error", "why"),
     [

@@ -15,7 +15,7 @@ import pytest
 from focus.engines.espeak import Espeak
 from focus.engines.fetching import Fetched, FetchError
 from focus.engines.piper import Piper
-from focus.engines.synthesizer import Samples
+from focus.engines.synthesizer import Samples, UnknownVoice
 from focus.media.plane import MediaPlane
 from focus.media.tempo import Tempo
 from focus.rayo.component import Facilities
@@ -40,6 +40,7 @@ from focus.wire.rayo_output import (
 from tests.engines.test_piper import TOOLS, VOICES, installed
 
 from .at_work import CLIENT, RATE, Scene
+from .test_rendering import Clock
 
 #: Of the ramp that the marked sound is.
 STEP = 8
@@ -281,6 +282,37 @@ async def test_between_sounds_and_before_the_first_word_there_is_silence_where_a
     assert [each.length for each in sounds if isinstance(each, Silence)] == [0.7 * RATE, 0.9 * RATE]
     for each in sounds:
         await each.close()
+
+
+class Bilingual(Clock):
+    """Speaks German, and English by the voice "joe"."""
+
+    async def language(self, voice: str | None) -> str:
+        if voice == "nobody":
+            raise UnknownVoice("there is nobody")
+        return "en-us" if voice == "joe" else "de-de"
+
+
+@pytest.mark.parametrize(("voice", "words"), [("joe", "3rd"), (None, "3")])
+async def test_the_synthesizer_says_which_language_it_speaks(plane: MediaPlane, voice: str | None, words: str) -> None:
+    sounds: list[Source] = []
+    bilingual = Bilingual()
+    documents = Documents(
+        Facilities(plane, synthesizers={"bilingual": bilingual}), renderer=None, voice=voice, into=sounds
+    )
+    body = "<speak><say-as interpret-as='ordinal'>3</say-as></speak>"
+    await documents.take([Document(content_type="application/ssml+xml", body=body)])
+    assert [f">{words}<" in each for each in bilingual.asked] == [True]
+    for each in sounds:
+        await each.close()
+
+
+async def test_who_says_nothing_needs_no_voice(plane: MediaPlane) -> None:
+    sounds: list[Source] = []
+    facilities = Facilities(plane, synthesizers={"bilingual": Bilingual()})
+    documents = Documents(facilities, renderer=None, voice="nobody", into=sounds)
+    await documents.take([Document(content_type="application/ssml+xml", body="<speak><break/></speak>")])
+    assert [type(each) for each in sounds] == [Silence]
 
 
 @installed

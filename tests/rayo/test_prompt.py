@@ -211,8 +211,8 @@ class Hoarse:
         yield np.full(RATE // 4, 2000, np.int16)
         raise SynthesisError("it has lost its voice")
 
-    async def choose(self, voice: str | None, language: str | None) -> str:
-        return "hoarse"
+    async def language(self, voice: str | None) -> str:
+        return "en"
 
 
 async def test_who_cannot_say_it_all_says_so_and_gathers_nothing_more(plane: MediaPlane) -> None:

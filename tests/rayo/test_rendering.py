@@ -203,6 +203,9 @@ class Clock:
         self.asked: list[str] = []
         self.open = 0
 
+    async def language(self, voice: str | None) -> str:
+        return "en"
+
     async def synthesize(
         self, text: str, *, voice: str | None = None, language: str | None = None, markup: bool = False
     ) -> AsyncGenerator[Samples, None]:
