@@ -230,7 +230,7 @@ cdef Step _play(Jitter* jitter, Slot* slot, int64_t now) noexcept nogil:
     jitter.packet = slot.samples
     jitter.played = jitter.anchored = True
     jitter.overdue = 0
-    if not jitter.pinned and (jitter.count - 1) * slot.samples > jitter_wanted(jitter) + LIMIT - FRAME:
+    if not jitter.pinned and jitter.depth - slot.samples > jitter_wanted(jitter) + LIMIT - FRAME:
         jitter.dropped += 1
         return STEP_DISCARD
     return STEP_PLAY

@@ -264,19 +264,27 @@ def test_packets_of_other_lengths_are_played_whole(milliseconds: int) -> None:
     assert loudness(np.concatenate(heard[20:]), 440) > loudness(tone(440, 100), 440) - 1
 
 
-def test_who_goes_over_to_shorter_packets_loses_none() -> None:
-    """Of the short ones as many have come as one long one lasts for, and are no more than that."""
+@pytest.mark.parametrize("late", [0, 3])
+def test_who_goes_over_to_shorter_packets_loses_none(late: int) -> None:
+    """Of the short ones as many have come as one long one lasts for, and are no more than that; also where the last
+    long one comes `late`, together with those that follow."""
     jitter, at, sequence = JitterBuffer("pcmu"), 0, 0
+    under_way: list[tuple[int, int, bytes]] = []
     for tick in range(150):
         length = 6 if tick < 60 else 1
         if (tick + 1) % length == 0:
             payload = compress("pcmu", tone(440, length, at)[::6].copy())
-            assert jitter.push(sequence, at * FRAME, payload) == "stored"
+            under_way.append((sequence, at * FRAME, payload))
             sequence, at = sequence + 1, at + length
+        if not 59 <= tick < 59 + late:
+            for packet in under_way:
+                assert jitter.push(*packet) == "stored"
+            under_way.clear()
         jitter.pull()
     counters = jitter.counters
-    assert counters["dropped"] == counters["missing"] == counters["concealed"] == 0
-    assert jitter.depth < 3 * FRAME
+    assert counters["dropped"] == counters["missing"] == 0
+    assert late or counters["concealed"] == 0
+    assert jitter.depth < 3 * FRAME + late * FRAME
 
 
 def test_garbage_is_refused() -> None:
