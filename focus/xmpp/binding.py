@@ -214,7 +214,8 @@ class Binding:
         self.refused: Callable[[str], None] = lambda condition: None
         #: How often the connection has been lost.
         self.interruptions = 0
-        self._offline: set[JID] = set()  # who has said so a moment ago, and has not come back since
+        #: Who has said so a moment ago, and has not come back since; and which time that was, the last one.
+        self._offline: dict[JID, object] = {}
         self.first_connection = asyncio.Event()
 
     def connected(self) -> None:
@@ -338,11 +339,11 @@ class Binding:
         if stanza.get("type") in (None, "unavailable") and (addresses := _addresses(stanza)) is not None:
             sender, to = addresses
             if stanza.get("type") is None:
-                self._offline.discard(sender)
+                self._offline.pop(sender, None)
             elif sender.resource and not self._is_occupant(to) and self._outbox.connection is not None:
-                self._offline.add(sender)
+                going = self._offline[sender] = object()
                 self._outbox.connection.spawn(
-                    self._peer_unavailable(sender, self.interruptions), name=f"{sender} is offline"
+                    self._peer_unavailable(sender, going, self.interruptions), name=f"{sender} is offline"
                 )
 
     def _subscription(self, sender: JID, to: JID, *, wanted: bool, is_probe: bool) -> None:
@@ -356,13 +357,15 @@ class Binding:
             elif not wanted:
                 self._server.mixers.unsubscribe(sender.bare, to.bare)
 
-    async def _peer_unavailable(self, peer: JID, before: int) -> None:
+    async def _peer_unavailable(self, peer: JID, going: object, before: int) -> None:
         """`before`: how often the connection had been lost when they went. Who comes back at once, as when a stream is
         replaced by the next one, has not gone."""
         await asyncio.sleep(self._grace)
-        if self.interruptions == before and peer in self._offline:
+        if self._offline.get(peer) is not going:
+            return
+        del self._offline[peer]
+        if self.interruptions == before:
             self._server.peer_unavailable(peer)
-        self._offline.discard(peer)
 
     # IQs
 

@@ -61,12 +61,12 @@ class MucRooms:
                 raise RoomError(jid, "conflict", "we are in this room already")
         joined = self._rooms[jid] = MucRoom(self, jid, self.occupant_jid(jid), observer, password)
         try:
+            if self._looking is None or self._looking.done():
+                self._looking = self.connection.spawn(self._look_after_rooms(), "rooms")
             await joined.enter()
         except BaseException:
             joined.abandon()
             raise
-        if self._looking is None or self._looking.done():
-            self._looking = self.connection.spawn(self._look_after_rooms(), "rooms")
         return joined
 
     async def _look_after_rooms(self) -> None:

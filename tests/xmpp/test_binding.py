@@ -517,6 +517,17 @@ async def test_who_is_back_online_at_once_is_not_hung_up(scene: Scene) -> None:
     assert len(list(scene.server.directory.calls())) == 1
 
 
+async def test_who_goes_again_after_the_connection_was_lost_is_hung_up(scene: Scene) -> None:
+    scene.propose()
+    gone = ET.fromstring(f"<presence xmlns='jabber:client' from='{ALICE}' to='tea@{DOMAIN}' type='unavailable'/>")
+    scene.binding.presence(gone)
+    scene.binding.interruptions += 1  # what was said before counts no more
+    scene.binding.presence(gone)
+    await scene.connection.idle()
+    await settled()
+    assert not list(scene.server.directory.calls())
+
+
 async def test_who_an_offer_does_not_reach_is_not_waited_for(scene: Scene) -> None:
     scene.propose()
     call = scene.offered()
