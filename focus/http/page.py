@@ -155,11 +155,10 @@ class PageServer(Listener):
 
     def _shared(self, request: web.Request, response: web.Response) -> web.Response:
         """With leave for pages of `origins`, which load <focus-meeting> and what it asks for."""
-        if self._origins:
-            response.headers.add("Vary", "Origin")
-            origin = request.headers.get("Origin", "")
-            if "*" in self._origins or origin.lower() in self._origins:
-                response.headers["Access-Control-Allow-Origin"] = origin or "*"
+        response.headers.add("Vary", "Origin")  # even if there are none, as there may be some while caches have this
+        origin = request.headers.get("Origin", "")
+        if "*" in self._origins or origin.lower() in self._origins:
+            response.headers["Access-Control-Allow-Origin"] = origin or "*"
         return response
 
     async def end_websockets(self) -> None:

@@ -45,7 +45,7 @@ function askForRoom(asked: string, problem: string): void {
 }
 
 // Set by our own index.html alone.
-if ('focus' in document.body.dataset) {
+if (document.querySelector('body[data-focus]')) {
   const asked = roomOfPath(location.pathname);
   const room = roomName(asked);
   if (room.ok) showMeeting(room.name);

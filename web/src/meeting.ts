@@ -5,7 +5,7 @@ import { type Config, fetchConfig } from './config';
 import { StreamLost, WebsocketStream } from './connection';
 import { Failure } from './failure';
 import { bare, fromUri, names, node, resource } from './jid';
-import { openMicrophone } from './microphone';
+import { onceMicrophonesChange, openMicrophone } from './microphone';
 import { audioOf, hasHandUp, isMutedByFocus, isTalking, isThere, onlyHears, raisedAt, statusOf } from './participation';
 import { Speakers, Voice } from './speaking';
 import { strings } from './strings';
@@ -241,9 +241,9 @@ export class Meeting extends EventTarget implements MeetingModel, VisitObserver 
       this.say(strings.microphoneGone);
     } catch (error) {
       if (this.microphone !== microphone) return;
+      if (!this.view.unheard) this.say(strings.failures[error instanceof Failure ? error.code : 'microphone-missing'].title);
       this.update({ unheard: true });
-      this.say(strings.failures[error instanceof Failure ? error.code : 'microphone-missing'].title);
-      navigator.mediaDevices.addEventListener('devicechange', () => void this.replaceLost(microphone), { once: true });
+      void onceMicrophonesChange(() => void this.replaceLost(microphone));
     }
   }
 

@@ -43,6 +43,23 @@ export async function openMicrophone(id: string): Promise<MediaStream> {
   }
 }
 
+/** Calls `retry` once: when a device has come or gone, or the permission is another. */
+export async function onceMicrophonesChange(retry: () => void): Promise<void> {
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  const end = () => {
+    waiting.abort();
+    retry();
+  };
+  navigator.mediaDevices.addEventListener('devicechange', end, { signal });
+  try {
+    const permission = await navigator.permissions.query({ name: 'microphone' });
+    permission.addEventListener('change', end, { signal });
+  } catch {
+    // Not every browser has a permission of this name.
+  }
+}
+
 /** The microphones by name; empty as long as there is no permission to know them. */
 export async function listMicrophones(): Promise<Device[]> {
   if (obstacle()) return [];

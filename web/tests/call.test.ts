@@ -104,6 +104,7 @@ describe('candidates', () => {
     const told = vi.spyOn(console, 'info').mockImplementation(() => undefined);
     FakePeerConnection.last.onicecandidateerror?.({ url: 'turns:turn.example.org:443', errorCode: 701, errorText: 'Failed to establish connection' });
     expect(told).toHaveBeenCalledWith('focus: turns:turn.example.org:443 gives no way: 701 Failed to establish connection');
+    told.mockRestore();
   });
 
   it('of the focus wait for its answer', async () => {

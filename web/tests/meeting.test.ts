@@ -434,20 +434,34 @@ describe('in the meeting', () => {
     expect(other.tracks[0]?.stopped).toBe(true);
   });
 
-  it('who has lost the only microphone is told so until there is one again', async () => {
+  it.each(['another is connected', 'it is allowed again'])('who has lost the only microphone is told so until %s', async (turn) => {
     const { subject } = await talking();
+    const permission = new EventTarget();
+    Object.defineProperty(navigator, 'permissions', { value: { query: () => Promise.resolve(permission) }, configurable: true });
     const [track] = (subject as unknown as { microphone: FakeMediaStream }).microphone.tracks;
     const { mediaDevices } = navigator;
-    mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
+    let tried = 0;
+    mediaDevices.getUserMedia = () => {
+      tried++;
+      return Promise.reject(new DOMException('none', 'NotFoundError'));
+    };
     track?.dispatchEvent(new Event('ended'));
     await vi.waitFor(() => expect(subject.view.unheard).toBe(true), PATIENCE);
     expect(subject.view.notice.text).toBe(strings.failures['microphone-missing'].title);
+    mediaDevices.dispatchEvent(new Event('devicechange')); // a loudspeaker, say: nothing is said again
+    await vi.waitFor(() => expect(tried).toBe(2), PATIENCE);
+    const told = subject.view.notice.serial;
     const other = new FakeMediaStream();
     mediaDevices.getUserMedia = () => Promise.resolve(other as unknown as MediaStream);
-    mediaDevices.dispatchEvent(new Event('devicechange'));
-    await vi.waitFor(() => expect(subject.view.notice.text).toBe(strings.microphoneGone), PATIENCE);
+    await vi.waitFor(() => {
+      if (turn === 'it is allowed again') permission.dispatchEvent(new Event('change'));
+      else mediaDevices.dispatchEvent(new Event('devicechange'));
+      expect(subject.view.notice.text).toBe(strings.microphoneGone);
+    }, PATIENCE);
     expect(subject.view.unheard).toBe(false);
+    expect(subject.view.notice.serial).toBe(told + 1);
     expect(FakePeerConnection.last.replaced).toBe(other.tracks[0]);
+    Reflect.deleteProperty(navigator, 'permissions');
   });
 });
 

@@ -55,6 +55,7 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  Reflect.deleteProperty(document, 'featurePolicy');
   vi.useRealTimers();
   document.body.replaceChildren();
 });
@@ -101,7 +102,6 @@ describe('before the meeting', () => {
     const { form } = await lobby();
     expect(form.textContent).toContain(strings.failures['microphone-withheld'].title);
     expect(form.querySelector<HTMLAnchorElement>('.obstacle a')?.href).toBe(location.href);
-    Reflect.deleteProperty(document, 'featurePolicy');
   });
 
   it('another room is only chosen where the meeting is the whole page', async () => {

@@ -53,6 +53,7 @@ export class FocusMeeting extends LitElement {
       :host {
         display: grid;
         container-type: inline-size;
+        contain-intrinsic-inline-size: 24rem;
         grid-template: auto 1fr auto / minmax(0, 1fr);
         width: 100%;
         min-height: 100vh;

@@ -279,6 +279,11 @@ export class FocusParticipants extends LitElement {
           right: 0.7rem;
         }
       }
+      @container (max-width: 340px) {
+        :host([crowded]) li {
+          flex-basis: 100%;
+        }
+      }
       @media (forced-colors: active) {
         .face {
           outline: 1px solid;
