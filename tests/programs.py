@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
@@ -147,6 +148,9 @@ def _run(
         end.close()
     sys.stdin = open(os.devnull)  # noqa: SIM115  # for as long as there is the process
     sys.stdout, sys.stderr = open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # who runs the tests may ignore it, as what is in the background
     sys.argv = ["-c", *arguments]
     os.environ.clear()
     os.environ.update(environment)

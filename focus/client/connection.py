@@ -21,6 +21,7 @@ from xml.etree import ElementTree as ET
 import slixmpp
 from slixmpp.clientxmpp import ClientXMPP
 from slixmpp.stanza import StreamError
+from slixmpp.util.sasl.client import SASLCancelled
 from slixmpp.util.sasl.mechanisms import SCRAM
 from slixmpp.xmlstream import StanzaBase, tostring
 
@@ -37,11 +38,15 @@ IQ_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 2.0
 #: Stanzas that are kept until the login is through.
 MAX_EARLY = 1000
+#: Of what salts a password; some seconds of a processor.
+MAX_ITERATIONS = 10_000_000
 
 
 def _salted(mechanism: SCRAM, password: bytes, salt: bytes, iterations: int) -> bytes:
     """Hi() of RFC 5802. slixmpp's own keeps the event loop for 50 ms where the server asks for 10,000 iterations."""
     assert mechanism.hash is not None  # it has been set up
+    if not 0 < iterations <= MAX_ITERATIONS:
+        raise SASLCancelled(f"the server asks for {iterations} iterations")  # type: ignore[no-untyped-call]
     return hashlib.pbkdf2_hmac(mechanism.hash().name, password, salt, iterations)
 
 

@@ -179,7 +179,7 @@ async def _abandonable(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             result = work()
-        except Exception as error:  # it is raised where it is waited for
+        except BaseException as error:  # it is raised where it is waited for
             done.set_exception(error)
         else:
             done.set_result(result)

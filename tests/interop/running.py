@@ -17,6 +17,7 @@ from focus.service.phone import Phone
 from focus.service.ready import ServiceReady
 from focus.service.sections.conference import ConferenceSettings
 from focus.service.sections.http import HttpSettings
+from focus.service.sections.limits import LimitsSettings
 from focus.service.sections.media import MediaSettings
 from focus.service.sections.monitoring import MetricsSettings
 from focus.service.sections.rayo import RayoSettings
@@ -86,6 +87,7 @@ def settings_for(prosody: Server, **conference: Any) -> Settings:
         metrics=MetricsSettings(listen=Address("127.0.0.1", 0)),
         conference=ConferenceSettings(**{"strangers": True, **conference}),
         rayo=RayoSettings(controllers=(f"controller@{prosody.domain}",)),
+        limits=LimitsSettings(load=1.0),  # tests that run beside others leave little to each
     )
 
 

@@ -43,7 +43,7 @@ async def focus(prosody: Prosody) -> AsyncIterator[RunningFocus]:
                 RouteSettings(match="desk-*", clients=accounts, timeout=60),
                 RouteSettings(match="line-*", clients=accounts, distribution="staged", timeout=0.3),
             ),
-            "limits": LimitsSettings(calls=MANY, calls_of_caller=MANY, calls_of_client=2),
+            "limits": LimitsSettings(calls=MANY, calls_of_caller=MANY, calls_of_client=2, load=1.0),
         }
     )
     async with serve(prosody, settings) as running:
@@ -298,7 +298,7 @@ async def test_who_is_away_for_more_than_is_kept_has_to_begin_anew(prosody: Pros
                 RouteSettings(match="both", clients=accounts, timeout=60),
                 RouteSettings(match="desk", clients=accounts, timeout=60),
             ),
-            "limits": LimitsSettings(events=3),
+            "limits": LimitsSettings(events=3, load=1.0),
         }
     )
     async with serve(prosody, settings) as focus:

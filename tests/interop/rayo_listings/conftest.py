@@ -171,6 +171,7 @@ async def stage(server: tuple[Server, set[str]], tmp_path_factory: pytest.TempPa
                 joins_of_client=JOINS,
                 components=COMPONENTS,
                 components_of_one=COMPONENTS_OF_ONE,
+                load=1.0,
             ),
         }
     )
