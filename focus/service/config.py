@@ -191,12 +191,15 @@ def _of_no_section() -> list[str]:
 
 
 def unread() -> list[str]:
-    """A line for each variable that is not written as an option, but is much like one. It is no fault: other programs
-    have names of their own, and Kubernetes gives each container those of all services."""
+    """A line for each variable that would be an option but for its underscores. It is no fault, as other programs have
+    names of their own: to FOCUS_MEDIA_PORT Kubernetes gives the address of a service focus-media."""
+    options = {option.replace("_", ""): option for option in _options()}
     return [
-        f"environment: {name}: is not read{nearest}"
+        f"environment: {name}: is not read; is it {option}?"
         for name, _, delimiter in _variables()
-        if not delimiter and (nearest := _nearest(name))
+        if not delimiter
+        and (option := options.get(name.upper().replace("_", "")))
+        and not os.environ[name].startswith(("tcp://", "udp://"))
     ]
 
 
@@ -208,15 +211,19 @@ def _variables() -> list[tuple[str, str, str]]:
 
 def _nearest(variable: str) -> str:
     """In words, the option that it is much like, where there is one."""
+    close = difflib.get_close_matches(variable.upper(), _options(), n=1, cutoff=LIKENESS)
+    return f"; is it {close[0]}?" if close else ""
+
+
+def _options() -> list[str]:
+    """What the environment may give, as it is written there."""
     sections = {name: section_model(name) for name in Settings.model_fields}
-    options = [
+    return [
         f"{PREFIX}{section}__{key}".upper()
         for section, (model, repeated) in sections.items()
         for key in model.model_fields
         if not repeated
     ]
-    close = difflib.get_close_matches(variable.upper(), options, n=1, cutoff=LIKENESS)
-    return f"; is it {close[0]}?" if close else ""
 
 
 def _is_repeated(name: str, value: object) -> bool:

@@ -349,12 +349,31 @@ def test_a_fault_of_the_file_is_not_of_a_variable_of_another_program(
     ]
 
 
-def test_a_variable_that_may_be_of_another_program_is_doubted(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FOCUS_XMPP_SECERT", "FOCUS_RAYO_ACCOUNT", "FOCUS_PHONE_PASSWORD", "FOCUS_SERVICE_HOST", "FOCUS_PORT"):
+def test_an_option_with_an_underscore_too_few_is_warned_of(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FOCUS_XMPP_SECRET", "focus_http_frameancestors", "FOCUS_XMPP_SECERT", "FOCUS_RAYO_ACCOUNT"):
         monkeypatch.setenv(name, "x")
     file.write_text(GOOD)
     load(file)
-    assert unread() == ["environment: FOCUS_XMPP_SECERT: is not read; is it FOCUS_XMPP__SECRET?"]
+    assert unread() == [
+        "environment: FOCUS_XMPP_SECRET: is not read; is it FOCUS_XMPP__SECRET?",
+        "environment: focus_http_frameancestors: is not read; is it FOCUS_HTTP__FRAME_ANCESTORS?",
+    ]
+
+
+def test_what_kubernetes_says_of_services_is_not_warned_of(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for service, protocol in (("METRICS", "tcp"), ("XMPP", "tcp"), ("HTTP", "tcp"), ("MEDIA", "udp")):
+        url = f"{protocol}://10.0.0.1:8080"
+        port = f"FOCUS_{service}_PORT_8080_{protocol}".upper()
+        monkeypatch.setenv(f"FOCUS_{service}_SERVICE_HOST", "10.0.0.1")
+        monkeypatch.setenv(f"FOCUS_{service}_SERVICE_PORT", "8080")
+        monkeypatch.setenv(f"FOCUS_{service}_SERVICE_PORT_{service}", "8080")
+        monkeypatch.setenv(f"FOCUS_{service}_PORT", url)
+        monkeypatch.setenv(port, url)
+        for key, value in {"PROTO": protocol, "PORT": "8080", "ADDR": "10.0.0.1"}.items():
+            monkeypatch.setenv(f"{port}_{key}", value)
+    file.write_text(GOOD)
+    load(file)
+    assert unread() == []
 
 
 @pytest.mark.parametrize(
