@@ -121,6 +121,7 @@ class StanzaClient:
     received: list[ET.Element] = field(default_factory=list)
     answers: dict[str, Callable[[ET.Element], ET.Element | None]] = field(default_factory=dict)
     arrived: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _is_there: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -128,10 +129,13 @@ class StanzaClient:
         return self.connection.jid
 
     async def connect(self) -> None:
-        """Log in and be available; again after the server was gone."""
+        """Log in and be available, as the server knows then; again after the server was gone."""
+        self._is_there.clear()
         self.connection = Connection(self.account, self)
         await self.connection.connect()
         self.connection.send(ET.fromstring("<presence xmlns='jabber:client'/>"))
+        async with asyncio.timeout(PATIENCE):
+            await self._is_there.wait()
 
     async def close(self) -> None:
         await self.connection.close()
@@ -144,6 +148,8 @@ class StanzaClient:
         self._take(stanza)
 
     def presence(self, stanza: ET.Element) -> None:
+        if stanza.get("from") == str(self.jid):
+            self._is_there.set()
         self._take(stanza)
 
     def iq(self, stanza: ET.Element) -> ET.Element | None:
